@@ -1,0 +1,67 @@
+//! The order in which an epoch shows the images, and one batch of them.
+
+use super::dataset::Split;
+use crate::random::Stream;
+
+/// Some images of a split, by index: nothing is copied.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    split: &'a Split,
+    /// (N) indices into the split.
+    indices: &'a [u32],
+}
+
+impl<'a> Batch<'a> {
+    /// The images of `split` at `indices`.
+    pub fn new(split: &'a Split, indices: &'a [u32]) -> Self {
+        Self { split, indices }
+    }
+
+    /// Number of images, N.
+    #[allow(clippy::len_without_is_empty)] // Nothing makes an empty batch.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// The pixels of each image, 784 bytes at a time.
+    pub fn images(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let split = self.split;
+        self.indices
+            .iter()
+            .map(move |&index| split.image(index as usize))
+    }
+
+    /// The label of each image.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = u8> + use<'a> {
+        let labels = self.split.labels();
+        self.indices
+            .iter()
+            .map(move |&index| labels[index as usize])
+    }
+}
+
+/// A permutation of 0..`count` that depends on nothing but (`seed`, `epoch`), so that epoch e of a
+/// resumed run has the order it would have had.
+pub fn epoch_order(count: usize, seed: u64, epoch: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..u32::try_from(count).expect("fewer than 2³² images")).collect();
+    Stream::new(seed, "epoch order", epoch as u64).shuffle(&mut order);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_shows_every_image_once_in_an_order_of_its_own() {
+        let first = epoch_order(1000, 7, 0);
+        let second = epoch_order(1000, 7, 1);
+        assert_ne!(first, second);
+        assert_eq!(first, epoch_order(1000, 7, 0));
+        assert_ne!(first, epoch_order(1000, 8, 0));
+        for mut order in [first, second] {
+            order.sort_unstable();
+            assert!(order.into_iter().eq(0..1000));
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! The IDX format of the MNIST files, raw or gzip.
+//!
+//! A file is a header of big-endian 32-bit words, then one byte for each element:
+//!
+//! ```text
+//! images   0x00000803 · count · rows · columns · count·rows·columns pixels
+//! labels   0x00000801 · count · count labels
+//! ```
+//!
+//! The first two bytes of the magic number are 0, the third is the element type (8: unsigned
+//! byte), the fourth the number of dimensions. Whether the file is gzip is told from its content,
+//! never from its name. No claim of a header is believed before it has been compared with the
+//! bytes that are there, so a file of twenty bytes cannot ask for gigabytes.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::error::{Error, Result};
+
+/// The content of a file of images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdxImages {
+    /// Rows of an image.
+    pub rows: usize,
+    /// Columns of an image.
+    pub columns: usize,
+    /// (N, rows, columns), N ≥ 1.
+    pub pixels: Vec<u8>,
+}
+
+/// Reads a file of images.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a file.
+pub fn read_images(path: &Path) -> Result<IdxImages> {
+    read(path, |content, length| parse_images(content, length))
+}
+
+/// Reads a file of labels, each of which must be below `classes`.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a file.
+pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
+    read(path, |content, length| {
+        parse_labels(content, length, classes)
+    })
+}
+
+fn read<T>(
+    path: &Path,
+    parse: impl FnOnce(BufReader<File>, u64) -> std::result::Result<T, IdxError>,
+) -> Result<T> {
+    // Before opening: opening a pipe would wait for its writer.
+    let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
+    if metadata.is_dir() {
+        return Err(Error::io("open", path)(io::ErrorKind::IsADirectory.into()));
+    }
+    if !metadata.is_file() {
+        return Err(Error::invalid(path)("not a regular file"));
+    }
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    parse(BufReader::with_capacity(1 << 17, file), metadata.len()).map_err(|error| match error {
+        IdxError::Read(source) => Error::io("read", path)(source),
+        content => Error::invalid(path)(content),
+    })
+}
+
+/// Parses images from `content`, which is `length` bytes long as it is stored.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn parse_images(
+    content: impl BufRead,
+    length: u64,
+) -> std::result::Result<IdxImages, IdxError> {
+    let ([count, rows, columns], pixels) = parse(content, length, IMAGES_MAGIC)?;
+    debug_assert_eq!(pixels.len(), count * rows * columns);
+    Ok(IdxImages {
+        rows,
+        columns,
+        pixels,
+    })
+}
+
+/// Parses labels from `content`, which is `length` bytes long as it is stored.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn parse_labels(
+    content: impl BufRead,
+    length: u64,
+    classes: usize,
+) -> std::result::Result<Vec<u8>, IdxError> {
+    let ([_], labels) = parse(content, length, LABELS_MAGIC)?;
+    match labels
+        .iter()
+        .position(|&label| usize::from(label) >= classes)
+    {
+        Some(index) => Err(IdxError::Label {
+            index,
+            label: labels[index],
+            classes,
+        }),
+        None => Ok(labels),
+    }
+}
+
+/// The 16 bytes before the pixels of `count` images.
+pub fn images_header(count: usize, rows: usize, columns: usize) -> Vec<u8> {
+    header(IMAGES_MAGIC, &[count, rows, columns])
+}
+
+/// The 8 bytes before `count` labels.
+pub fn labels_header(count: usize) -> Vec<u8> {
+    header(LABELS_MAGIC, &[count])
+}
+
+fn header(magic: u32, dimensions: &[usize]) -> Vec<u8> {
+    let word = |&n: &usize| u32::try_from(n).expect("a dimension fits an IDX header");
+    [magic]
+        .into_iter()
+        .chain(dimensions.iter().map(word))
+        .flat_map(u32::to_be_bytes)
+        .collect()
+}
+
+const IMAGES_MAGIC: u32 = 0x0000_0803;
+const LABELS_MAGIC: u32 = 0x0000_0801;
+
+/// Deflate cannot expand a byte to more than this (zlib's technical notes: 1032:1).
+const DEFLATE_LIMIT: u64 = 1032;
+
+/// What is wrong with the content of an IDX file.
+#[derive(Debug)]
+#[allow(missing_docs)] // The messages below say what each one is.
+pub enum IdxError {
+    Read(io::Error),
+    Empty,
+    Html,
+    LfsPointer,
+    Header {
+        needed: usize,
+        found: usize,
+    },
+    LittleEndian {
+        found: u32,
+    },
+    Swapped {
+        expected: u32,
+        found: u32,
+    },
+    ElementType {
+        found: u8,
+    },
+    Magic {
+        expected: u32,
+        found: u32,
+    },
+    NoElements {
+        dimensions: Vec<u32>,
+    },
+    TooLarge {
+        dimensions: Vec<u32>,
+        present: u64,
+    },
+    Truncated {
+        expected: u64,
+        found: u64,
+    },
+    Trailing {
+        extra: u64,
+        or_more: bool,
+    },
+    GzipTruncated {
+        unpacked: u64,
+    },
+    Gzip(io::Error),
+    Label {
+        index: usize,
+        label: u8,
+        classes: usize,
+    },
+}
+
+impl fmt::Display for IdxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(source) => write!(f, "cannot read: {source}"),
+            Self::Empty => write!(f, "empty file: fetch it again"),
+            Self::Html => write!(
+                f,
+                "looks like HTML, probably an error page saved by a download: fetch it again"
+            ),
+            Self::LfsPointer => {
+                write!(
+                    f,
+                    "is a Git LFS pointer, not the file itself: run 'git lfs pull'"
+                )
+            }
+            Self::Header { needed, found } => {
+                write!(
+                    f,
+                    "need {needed} header bytes, have {found}: the file is cut off"
+                )
+            }
+            Self::LittleEndian { found } => write!(
+                f,
+                "magic number {found:#010x} is in little-endian byte order; IDX is big-endian: \
+                 write it again"
+            ),
+            Self::Swapped { expected, found } => {
+                let name = |magic| {
+                    if magic == IMAGES_MAGIC {
+                        "images"
+                    } else {
+                        "labels"
+                    }
+                };
+                write!(
+                    f,
+                    "magic number {found:#010x} means {}, expected {} ({expected:#010x}): \
+                     images and labels look swapped",
+                    name(*found),
+                    name(*expected),
+                )
+            }
+            Self::ElementType { found } => {
+                let name = match found {
+                    0x09 => "i8",
+                    0x0b => "i16",
+                    0x0c => "i32",
+                    0x0d => "f32",
+                    0x0e => "f64",
+                    _ => "unknown",
+                };
+                write!(
+                    f,
+                    "element type {found:#04x} ({name}), expected 0x08 (u8): convert to bytes"
+                )
+            }
+            Self::Magic { expected, found } => write!(
+                f,
+                "magic number {found:#010x}, expected {expected:#010x}: this is not an IDX file of \
+                 that kind"
+            ),
+            Self::NoElements { dimensions } => match dimensions[..] {
+                [0] => write!(f, "no labels: the header says 0"),
+                [0, ..] => write!(f, "no images: the header says 0"),
+                _ => write!(
+                    f,
+                    "images without pixels: the header says {}",
+                    product(dimensions)
+                ),
+            },
+            Self::TooLarge {
+                dimensions,
+                present,
+            } => write!(
+                f,
+                "the header promises {} bytes, and the file's {present} bytes cannot hold them: \
+                 the file is cut off or its header is damaged",
+                product(dimensions),
+            ),
+            Self::Truncated { expected, found } => {
+                write!(
+                    f,
+                    "expected {expected} bytes after the header, found {found}: fetch it again"
+                )
+            }
+            Self::Trailing { extra, or_more } => write!(
+                f,
+                "{extra}{} extra bytes after the last element: the header or the file is damaged",
+                if *or_more { " or more" } else { "" },
+            ),
+            Self::GzipTruncated { unpacked } => {
+                write!(
+                    f,
+                    "truncated gzip, after {unpacked} unpacked bytes: fetch it again"
+                )
+            }
+            Self::Gzip(source) => write!(f, "damaged gzip ({source}): fetch it again"),
+            Self::Label {
+                index,
+                label,
+                classes,
+            } => write!(
+                f,
+                "label {label} at index {index}, and the model has {classes} classes (0 to {})",
+                classes - 1,
+            ),
+        }
+    }
+}
+
+fn product(dimensions: &[u32]) -> String {
+    dimensions
+        .iter()
+        .map(u32::to_string)
+        .collect::<Vec<_>>()
+        .join("×")
+}
+
+type Parsed<const RANK: usize> = ([usize; RANK], Vec<u8>);
+
+fn parse<const RANK: usize>(
+    mut content: impl BufRead,
+    length: u64,
+    magic: u32,
+) -> std::result::Result<Parsed<RANK>, IdxError> {
+    let start = content.fill_buf().map_err(IdxError::Read)?;
+    if start.is_empty() {
+        return Err(IdxError::Empty);
+    }
+    if start.starts_with(&[0x1f, 0x8b]) {
+        // Trailing zeros and further members are part of the gzip format; MultiGzDecoder reads
+        // every member, and its checksum is verified when the end is reached.
+        let packed = Unpacked {
+            inner: MultiGzDecoder::new(content),
+            gzip: true,
+        };
+        let capacity = length.saturating_mul(DEFLATE_LIMIT);
+        return parse_unpacked(packed, length, capacity, magic);
+    }
+    let text = String::from_utf8_lossy(&start[..start.len().min(64)]).to_ascii_lowercase();
+    if text.trim_start().starts_with('<') {
+        return Err(IdxError::Html);
+    }
+    if text.starts_with("version https://git-lfs") {
+        return Err(IdxError::LfsPointer);
+    }
+    parse_unpacked(
+        Unpacked {
+            inner: content,
+            gzip: false,
+        },
+        length,
+        length,
+        magic,
+    )
+}
+
+/// `capacity` is the most that `length` stored bytes can unpack to.
+fn parse_unpacked<const RANK: usize>(
+    mut content: Unpacked<impl Read>,
+    length: u64,
+    capacity: u64,
+    magic: u32,
+) -> std::result::Result<Parsed<RANK>, IdxError> {
+    let needed = 4 + 4 * RANK;
+    let mut header = Vec::with_capacity(needed);
+    content.read_up_to(needed, &mut header)?;
+    if let Some(bytes) = header.first_chunk() {
+        check_magic(u32::from_be_bytes(*bytes), magic)?;
+    }
+    if header.len() < needed {
+        return Err(IdxError::Header {
+            needed,
+            found: header.len(),
+        });
+    }
+    let words: Vec<u32> = header
+        .chunks_exact(4)
+        .skip(1)
+        .map(|word| u32::from_be_bytes(word.try_into().expect("four bytes")))
+        .collect();
+    if words.contains(&0) {
+        return Err(IdxError::NoElements { dimensions: words });
+    }
+    let promised = words
+        .iter()
+        .try_fold(1_u64, |product, &n| product.checked_mul(u64::from(n)));
+    let room = capacity.saturating_sub(needed as u64);
+    let elements = match promised {
+        Some(elements) if elements <= room => elements,
+        Some(expected) if !content.gzip => {
+            return Err(IdxError::Truncated {
+                expected,
+                found: room,
+            });
+        }
+        _ => {
+            return Err(IdxError::TooLarge {
+                dimensions: words,
+                present: length,
+            });
+        }
+    };
+    if !content.gzip && elements < room {
+        return Err(IdxError::Trailing {
+            extra: room - elements,
+            or_more: false,
+        });
+    }
+
+    let mut body = Vec::with_capacity(elements as usize);
+    content.read_up_to(elements as usize, &mut body)?;
+    if (body.len() as u64) < elements {
+        return Err(IdxError::Truncated {
+            expected: elements,
+            found: body.len() as u64,
+        });
+    }
+    // Reading on to the end is also what verifies gzip's checksum.
+    let mut extra = Vec::new();
+    content.read_up_to(TRAILING_LIMIT, &mut extra)?;
+    if !extra.is_empty() {
+        let or_more = extra.len() == TRAILING_LIMIT;
+        return Err(IdxError::Trailing {
+            extra: extra.len() as u64,
+            or_more,
+        });
+    }
+    let dimensions = std::array::from_fn(|i| words[i] as usize);
+    Ok((dimensions, body))
+}
+
+/// How far extra bytes are counted: a bomb is not unpacked to learn how large it is.
+const TRAILING_LIMIT: usize = 1 << 16;
+
+fn check_magic(found: u32, expected: u32) -> std::result::Result<(), IdxError> {
+    if found == expected {
+        Ok(())
+    } else if found.swap_bytes() == expected {
+        Err(IdxError::LittleEndian { found })
+    } else if [IMAGES_MAGIC, LABELS_MAGIC].contains(&found) {
+        Err(IdxError::Swapped { expected, found })
+    } else if found & 0xffff_00ff == expected & 0xffff_00ff {
+        Err(IdxError::ElementType {
+            found: (found >> 8) as u8,
+        })
+    } else {
+        Err(IdxError::Magic { expected, found })
+    }
+}
+
+/// Unpacked content, with the failures of unpacking told apart from those of reading.
+struct Unpacked<R> {
+    inner: R,
+    gzip: bool,
+}
+
+impl<R: Read> Unpacked<R> {
+    /// Appends up to `count` bytes to `bytes`; fewer only at the end of the content.
+    fn read_up_to(
+        &mut self,
+        count: usize,
+        bytes: &mut Vec<u8>,
+    ) -> std::result::Result<(), IdxError> {
+        match self.inner.by_ref().take(count as u64).read_to_end(bytes) {
+            Ok(_) => Ok(()),
+            Err(error) if !self.gzip => Err(IdxError::Read(error)),
+            Err(error) => Err(match error.kind() {
+                io::ErrorKind::UnexpectedEof => IdxError::GzipTruncated {
+                    unpacked: bytes.len() as u64,
+                },
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => IdxError::Gzip(error),
+                _ => IdxError::Read(error),
+            }),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! mnist-train
+pub mod data;
+pub mod error;
+pub mod random;

@@ -1,0 +1,2 @@
+//! mnist-train
+fn main() {}
