@@ -1,4 +1,8 @@
 //! mnist-train
 pub mod data;
+pub mod engine;
 pub mod error;
+pub mod model;
+pub mod nn;
 pub mod random;
+pub mod stages;

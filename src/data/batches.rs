@@ -32,7 +32,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The label of each image.
-    pub fn labels(&self) -> impl ExactSizeIterator<Item = u8> + use<'a> {
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = u8> + Clone + use<'a> {
         let labels = self.split.labels();
         self.indices
             .iter()

@@ -1,1 +1,7 @@
-//! What is trained.
+//! What is trained: layers and shapes, parameters in canonical form, the recipe, the checkpoint.
+
+pub mod architecture;
+pub mod geometry;
+pub mod init;
+pub mod parameters;
+pub mod recipe;

@@ -1,0 +1,112 @@
+//! The values that training starts from.
+//!
+//! Every scheme draws from a uniform distribution, because that needs no function whose last bit
+//! depends on the platform. Each tensor has its own stream, so a tensor's values do not depend on
+//! the tensors before it.
+
+use serde::{Deserialize, Serialize};
+
+use super::architecture::{Architecture, TensorSpec};
+use super::parameters::Parameters;
+use crate::random::Stream;
+
+/// How weights and biases start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Init {
+    /// U(±1/√fan_in), biases too: the default of PyTorch's Conv2d and Linear.
+    Pytorch,
+    /// U(±√(2/(fan_in + fan_out))), biases 0: the source program's, which it calls Xavier.
+    Seed,
+    /// U(±√(6/(fan_in + fan_out))), biases 0 (Glorot & Bengio 2010, equation 16).
+    Xavier,
+    /// U(±√(6/fan_in)), biases 0 (He et al. 2015, equation 10, as a uniform distribution).
+    He,
+}
+
+impl Init {
+    /// The bound of the uniform distribution of a tensor; 0 leaves it at zero.
+    fn bound(self, spec: &TensorSpec) -> f32 {
+        let (fan_in, fan_out) = (spec.fan_in as f64, spec.fan_out as f64);
+        let bound = match self {
+            Self::Pytorch => 1.0 / fan_in.sqrt(),
+            _ if spec.is_bias() => 0.0,
+            Self::Seed => (2.0 / (fan_in + fan_out)).sqrt(),
+            Self::Xavier => (6.0 / (fan_in + fan_out)).sqrt(),
+            Self::He => (6.0 / fan_in).sqrt(),
+        };
+        bound as f32
+    }
+
+    /// Initial parameters, the same for the same (`architecture`, `seed`) everywhere.
+    pub fn parameters(self, architecture: &Architecture, seed: u64) -> Parameters {
+        let mut parameters = Parameters::zeros(architecture);
+        let specs = architecture.tensors();
+        for (index, (spec, values)) in specs.iter().zip(parameters.values_mut()).enumerate() {
+            let bound = self.bound(spec);
+            let mut stream = Stream::new(seed, "initial parameters", index as u64);
+            values.fill_with(|| stream.uniform(-bound, bound));
+        }
+        parameters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_those_of_the_papers_and_of_the_source() {
+        let network = Architecture::mnist_cnn();
+        let bounds = |init: Init| -> Vec<f32> {
+            network
+                .tensors()
+                .iter()
+                .map(|spec| init.bound(spec))
+                .collect()
+        };
+        let close = |found: &[f32], expected: &[f32]| {
+            found
+                .iter()
+                .zip(expected)
+                .all(|(f, e)| (f - e).abs() < 5e-6)
+        };
+        let pytorch = [0.2, 0.2, 0.012_627, 0.012_627, 0.088_388, 0.088_388];
+        assert!(close(&bounds(Init::Pytorch), &pytorch));
+        assert!(close(
+            &bounds(Init::Seed),
+            &[0.049_237, 0.0, 0.017_678, 0.0, 0.120_386, 0.0]
+        ));
+        assert!(close(
+            &bounds(Init::Xavier),
+            &[0.085_280, 0.0, 0.030_619, 0.0, 0.208_514, 0.0]
+        ));
+        assert!(close(
+            &bounds(Init::He),
+            &[0.489_898, 0.0, 0.030_929, 0.0, 0.216_506, 0.0]
+        ));
+    }
+
+    #[test]
+    fn values_fill_the_interval_evenly() {
+        let parameters = Init::Pytorch.parameters(&Architecture::mnist_cnn(), 1);
+        let fc1 = &parameters.values()[2];
+        let bound = 1.0 / 6272_f64.sqrt();
+        let mean = fc1.iter().map(|&v| f64::from(v)).sum::<f64>() / fc1.len() as f64;
+        let square = fc1.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / fc1.len() as f64;
+        assert!(fc1.iter().all(|&v| f64::from(v).abs() <= bound + 1e-9));
+        assert!(mean.abs() < bound / 300.0, "{mean}");
+        assert!(
+            (square / (bound * bound / 3.0) - 1.0).abs() < 0.01,
+            "{square}"
+        );
+    }
+
+    #[test]
+    fn another_seed_gives_other_values() {
+        let network = Architecture::mnist_cnn();
+        let hash = |seed| Init::He.parameters(&network, seed).sha256();
+        assert_eq!(hash(1), hash(1));
+        assert_ne!(hash(1), hash(2));
+    }
+}

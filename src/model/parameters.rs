@@ -1,0 +1,99 @@
+//! The canonical form of what training changes: PyTorch's names, shapes and order.
+
+use sha2::{Digest, Sha256};
+
+use super::architecture::{Architecture, TensorSpec};
+
+/// A value for each element of each tensor of a network: the weights, or one of Adam's moments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameters {
+    specs: Vec<TensorSpec>,
+    /// One for each of `specs`, row-major.
+    values: Vec<Vec<f32>>,
+}
+
+impl Parameters {
+    /// All zero.
+    pub fn zeros(architecture: &Architecture) -> Self {
+        let specs = architecture.tensors();
+        let values = specs.iter().map(|spec| vec![0.0; spec.len()]).collect();
+        Self { specs, values }
+    }
+
+    /// What each tensor is.
+    pub fn specs(&self) -> &[TensorSpec] {
+        &self.specs
+    }
+
+    /// The values of each tensor, in canonical order.
+    pub fn values(&self) -> &[Vec<f32>] {
+        &self.values
+    }
+
+    /// Likewise, to write. The lengths must stay.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        self.values.iter_mut().map(Vec::as_mut_slice)
+    }
+
+    /// The weight and the bias of the layer number `pair` among those that have parameters.
+    pub fn pair(&self, pair: usize) -> (&[f32], &[f32]) {
+        (&self.values[2 * pair], &self.values[2 * pair + 1])
+    }
+
+    /// Likewise, to write.
+    pub fn pair_mut(&mut self, pair: usize) -> (&mut [f32], &mut [f32]) {
+        let [weight, bias] = &mut self.values[2 * pair..2 * pair + 2] else {
+            unreachable!("a slice of two");
+        };
+        (weight, bias)
+    }
+
+    /// Each tensor with its values.
+    pub fn iter(&self) -> impl Iterator<Item = (&TensorSpec, &[f32])> {
+        self.specs.iter().zip(self.values.iter().map(Vec::as_slice))
+    }
+
+    /// The SHA-256 over the little-endian bytes of all values in canonical order: two models are
+    /// the same bit for bit when these agree.
+    pub fn sha256(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for values in &self.values {
+            hash.update(little_endian(values));
+        }
+        hash.finalize().into()
+    }
+}
+
+/// The bytes of `values` as a file holds them.
+pub fn little_endian(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
+/// Everything that a training step reads and writes, in canonical form.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainState {
+    /// The weights and biases.
+    pub parameters: Parameters,
+    /// Adam's first moment (PyTorch: `exp_avg`).
+    pub first_moment: Parameters,
+    /// Adam's second moment (PyTorch: `exp_avg_sq`).
+    pub second_moment: Parameters,
+    /// Steps taken, t.
+    pub steps: u64,
+}
+
+impl TrainState {
+    /// A fresh optimizer for `parameters`.
+    pub fn new(architecture: &Architecture, parameters: Parameters) -> Self {
+        let zeros = Parameters::zeros(architecture);
+        Self {
+            parameters,
+            first_moment: zeros.clone(),
+            second_moment: zeros,
+            steps: 0,
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Two-dimensional convolution.
+//!
+//! # Definition
+//! With p the padding, s the stride and x zero outside its H×W:
+//!
+//! ```text
+//! y[n,o,i,j] = b[o] + Σ_c Σ_m Σ_k x[n, c, i·s + m − p, j·s + k − p] · w[o,c,m,k]
+//! ```
+//!
+//! This is the cross-correlation that PyTorch's `Conv2d` computes.
+//!
+//! # Backward
+//! Every product x·w above reaches exactly one y. With dy = ∂L/∂y, the chain rule gives each factor
+//! the other one times dy, summed over all outputs in which it took part:
+//!
+//! ```text
+//! db[o]       = Σ_n Σ_i Σ_j dy[n,o,i,j]
+//! dw[o,c,m,k] = Σ_n Σ_i Σ_j dy[n,o,i,j] · x[n, c, i·s + m − p, j·s + k − p]
+//! dx[n,c,h,w] = Σ over all (o,i,j,m,k) with i·s + m − p = h and j·s + k − p = w
+//!               of dy[n,o,i,j] · w[o,c,m,k]
+//! ```
+//!
+//! The sums for dw and db run over the batch: a trainer that keeps only the last image's gradient
+//! still learns, only worse, which is why the tests here use batches of three and more.
+
+use super::Gradients;
+use super::strided::Strided;
+use crate::model::geometry::{Conv2d, Shape};
+
+/// # Shapes
+/// x (N, C, H, W) · weight (O, C, K, K) · bias (O) → y (N, O, H', W').
+pub fn forward(conv: &Conv2d, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
+    let Shape {
+        channels,
+        height,
+        width,
+    } = conv.input;
+    let output = conv.output();
+    let weight = Strided::new(weight, conv.weight_shape());
+    let samples = conv.input.images_in(x.len());
+    assert_eq!(y.len(), samples * output.len());
+    for (x, y) in x
+        .chunks_exact(conv.input.len())
+        .zip(y.chunks_exact_mut(output.len()))
+    {
+        let x = Strided::new(x, [channels, height, width]);
+        let mut y = Strided::new(y, [output.channels, output.height, output.width]);
+        for (o, &bias) in bias.iter().enumerate() {
+            for i in 0..output.height {
+                for j in 0..output.width {
+                    let mut sum = bias;
+                    for c in 0..channels {
+                        for m in 0..conv.kernel {
+                            for k in 0..conv.kernel {
+                                let h = conv.position(i, m, height);
+                                let w = conv.position(j, k, width);
+                                if let (Some(h), Some(w)) = (h, w) {
+                                    sum += x.get([c, h, w]) * weight.get([o, c, m, k]);
+                                }
+                            }
+                        }
+                    }
+                    *y.at([o, i, j]) = sum;
+                }
+            }
+        }
+    }
+}
+
+/// # Shapes
+/// x (N, C, H, W) · weight (O, C, K, K) · dy (N, O, H', W') → dW like weight, db (O), dX like x.
+pub fn backward(conv: &Conv2d, x: &[f32], weight: &[f32], dy: &[f32], gradients: Gradients<'_>) {
+    let Shape {
+        channels,
+        height,
+        width,
+    } = conv.input;
+    let output = conv.output();
+    let samples = conv.input.images_in(x.len());
+    assert_eq!(dy.len(), samples * output.len());
+    let weight = Strided::new(weight, conv.weight_shape());
+    let Gradients {
+        weight: dw,
+        bias: db,
+        input: mut dx,
+    } = gradients;
+    dw.fill(0.0);
+    db.fill(0.0);
+    if let Some(dx) = dx.as_deref_mut() {
+        dx.fill(0.0);
+    }
+    let mut dw = Strided::new(dw, conv.weight_shape());
+    for sample in 0..samples {
+        let x = Strided::new(
+            &x[sample * conv.input.len()..][..conv.input.len()],
+            [channels, height, width],
+        );
+        let dy = Strided::new(
+            &dy[sample * output.len()..][..output.len()],
+            [output.channels, output.height, output.width],
+        );
+        let mut dx = dx.as_deref_mut().map(|dx| {
+            let dx = &mut dx[sample * conv.input.len()..][..conv.input.len()];
+            Strided::new(dx, [channels, height, width])
+        });
+        for (o, db) in db.iter_mut().enumerate() {
+            for i in 0..output.height {
+                for j in 0..output.width {
+                    *db += dy.get([o, i, j]);
+                    for c in 0..channels {
+                        for m in 0..conv.kernel {
+                            for k in 0..conv.kernel {
+                                let h = conv.position(i, m, height);
+                                let w = conv.position(j, k, width);
+                                if let (Some(h), Some(w)) = (h, w) {
+                                    *dw.at([o, c, m, k]) += dy.get([o, i, j]) * x.get([c, h, w]);
+                                    if let Some(dx) = &mut dx {
+                                        *dx.at([c, h, w]) +=
+                                            dy.get([o, i, j]) * weight.get([o, c, m, k]);
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Golden cases published with two other implementations, restated.
+
+    use super::*;
+
+    fn conv(side: usize, kernel: usize, stride: usize) -> Conv2d {
+        Conv2d {
+            input: Shape::new(1, side, side),
+            out_channels: 1,
+            kernel,
+            stride,
+            padding: 0,
+        }
+    }
+
+    fn counting(count: usize) -> Vec<f32> {
+        (1..=count).map(|n| n as f32).collect()
+    }
+
+    fn forward_of(conv: &Conv2d, x: &[f32], weight: &[f32], bias: f32) -> Vec<f32> {
+        let mut y = vec![f32::NAN; conv.output().len()];
+        forward(conv, x, weight, &[bias], &mut y);
+        y
+    }
+
+    #[test]
+    fn a_sobel_kernel_on_a_ramp_gives_its_slope_everywhere() {
+        let sobel = [1., 0., -1., 2., 0., -2., 1., 0., -1.];
+        assert_eq!(
+            forward_of(&conv(4, 3, 1), &counting(16), &sobel, 0.0),
+            [-8.0; 4]
+        );
+    }
+
+    #[test]
+    fn gradients_of_the_sobel_case_overwrite_what_was_there() {
+        let sobel = [1., 0., -1., 2., 0., -2., 1., 0., -1.];
+        let (mut dw, mut db, mut dx) = ([f32::NAN; 9], [f32::NAN], [f32::NAN; 16]);
+        let gradients = Gradients {
+            weight: &mut dw,
+            bias: &mut db,
+            input: Some(&mut dx),
+        };
+        backward(
+            &conv(4, 3, 1),
+            &counting(16),
+            &sobel,
+            &[1., 0., 0., 1.],
+            gradients,
+        );
+        assert_eq!(db, [2.0]);
+        assert_eq!(dw, [7., 9., 11., 15., 17., 19., 23., 25., 27.]);
+        assert_eq!(
+            dx,
+            [
+                1., 0., -1., 0., 2., 1., -2., -1., 1., 2., -1., -2., 0., 1., 0., -1.
+            ]
+        );
+    }
+
+    #[test]
+    fn a_kernel_of_ones_sums_its_window_and_the_bias() {
+        assert_eq!(
+            forward_of(&conv(3, 3, 1), &[1.0; 9], &[1.0; 9], 5.0),
+            [14.0]
+        );
+        assert_eq!(
+            forward_of(&conv(5, 2, 1), &counting(25), &[1.0; 4], 0.0),
+            [
+                16., 20., 24., 28., 36., 40., 44., 48., 56., 60., 64., 68., 76., 80., 84., 88.
+            ]
+        );
+        assert_eq!(
+            forward_of(&conv(6, 2, 2), &counting(36), &[1.0; 4], 0.0),
+            [18., 26., 34., 66., 74., 82., 114., 122., 130.]
+        );
+    }
+
+    #[test]
+    fn gradients_of_a_kernel_of_ones_count_the_windows() {
+        let (mut dw, mut db, mut dx) = ([0.0; 4], [0.0], [0.0; 9]);
+        let gradients = Gradients {
+            weight: &mut dw,
+            bias: &mut db,
+            input: Some(&mut dx),
+        };
+        backward(
+            &conv(3, 2, 1),
+            &counting(9),
+            &[1.0; 4],
+            &[1.0; 4],
+            gradients,
+        );
+        assert_eq!(dw, [12., 16., 24., 28.]);
+        assert_eq!(db, [4.0]);
+        assert_eq!(dx, [1., 2., 1., 2., 4., 2., 1., 2., 1.]);
+    }
+
+    #[test]
+    fn gradients_sum_over_the_batch() {
+        let mut sums = ([0.0; 4], [0.0]);
+        let x: Vec<f32> = counting(27);
+        let dy: Vec<f32> = counting(12);
+        for n in 0..3 {
+            let (mut dw, mut db) = ([0.0; 4], [0.0]);
+            let gradients = Gradients {
+                weight: &mut dw,
+                bias: &mut db,
+                input: None,
+            };
+            backward(
+                &conv(3, 2, 1),
+                &x[n * 9..][..9],
+                &[1.0; 4],
+                &dy[n * 4..][..4],
+                gradients,
+            );
+            sums.0.iter_mut().zip(dw).for_each(|(sum, dw)| *sum += dw);
+            sums.1[0] += db[0];
+        }
+        let (mut dw, mut db) = ([0.0; 4], [0.0]);
+        let gradients = Gradients {
+            weight: &mut dw,
+            bias: &mut db,
+            input: None,
+        };
+        backward(&conv(3, 2, 1), &x, &[1.0; 4], &dy, gradients);
+        assert_eq!((dw, db), sums);
+    }
+}

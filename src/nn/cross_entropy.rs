@@ -1,0 +1,138 @@
+//! Softmax cross-entropy, the loss.
+//!
+//! # Definition
+//! For one image with logits z and label t, by the log-sum-exp form that cannot overflow:
+//!
+//! ```text
+//! L = log Σ_c exp(z_c) − z_t = M + log Σ_c exp(z_c − M) − z_t,   M = max_c z_c
+//! ```
+//!
+//! The loss of a batch is the mean over its N images.
+//!
+//! # Backward
+//! ∂ log Σ exp(z) / ∂z_c is softmax(z)_c, so
+//!
+//! ```text
+//! dz_c = (softmax(z)_c − [c = t]) / N
+//! ```
+//!
+//! There is no ε inside the logarithm: the sum contains exp(0) = 1, so it is at least 1.
+
+/// What a batch cost and how many of its images were classified correctly.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct LossSum {
+    /// Σ L over the images.
+    pub loss: f64,
+    /// Images whose largest logit (the first, among equals) is that of their label.
+    pub correct: usize,
+}
+
+/// The loss of `logits` (N, classes) under `labels` (N).
+pub fn evaluate(logits: &[f32], labels: impl ExactSizeIterator<Item = u8>) -> LossSum {
+    let classes = logits.len() / labels.len();
+    let mut sum = LossSum::default();
+    for (z, label) in logits.chunks_exact(classes).zip(labels) {
+        let label = usize::from(label);
+        let loss = log_sum_exp(z) - z[label];
+        sum.loss += f64::from(loss);
+        sum.correct += usize::from(argmax(z) == label && !loss.is_nan());
+    }
+    sum
+}
+
+/// The loss of `logits` (N, classes) under `labels` (N), and the gradient of its mean, dz, in
+/// `dlogits`, shaped like the logits.
+pub fn backward(
+    logits: &[f32],
+    labels: impl ExactSizeIterator<Item = u8> + Clone,
+    dlogits: &mut [f32],
+) -> LossSum {
+    assert_eq!(logits.len(), dlogits.len());
+    let images = labels.len();
+    let classes = logits.len() / images;
+    let rows = logits
+        .chunks_exact(classes)
+        .zip(dlogits.chunks_exact_mut(classes));
+    for ((z, dz), label) in rows.zip(labels.clone()) {
+        let log_sum_exp = log_sum_exp(z);
+        for (c, (dz, &z)) in dz.iter_mut().zip(z).enumerate() {
+            let target = if c == usize::from(label) { 1.0 } else { 0.0 };
+            *dz = ((z - log_sum_exp).exp() - target) / images as f32;
+        }
+    }
+    evaluate(logits, labels)
+}
+
+/// The class of the largest of `logits`, the first among equals, and its softmax probability.
+pub fn prediction(logits: &[f32]) -> (usize, f32) {
+    let best = argmax(logits);
+    (best, (logits[best] - log_sum_exp(logits)).exp())
+}
+
+fn log_sum_exp(z: &[f32]) -> f32 {
+    let largest = z.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    largest + z.iter().map(|&z| (z - largest).exp()).sum::<f32>().ln()
+}
+
+fn argmax(z: &[f32]) -> usize {
+    let mut best = 0;
+    for (c, &value) in z.iter().enumerate() {
+        if value > z[best] {
+            best = c;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_logits_cost_the_logarithm_of_their_number() {
+        let sum = evaluate(&[1.5; 10], [3].into_iter());
+        assert!((sum.loss - 10_f64.ln()).abs() < 1e-6, "{sum:?}");
+        assert_eq!(
+            evaluate(&[1.5; 10], [0].into_iter()).correct,
+            1,
+            "the first among equals"
+        );
+    }
+
+    #[test]
+    fn large_logits_neither_overflow_nor_lose_the_loss() {
+        let sum = evaluate(&[1000.0, 0.0, -1000.0, 0.0], [1, 0].into_iter());
+        assert!((sum.loss - 2000.0).abs() < 1e-3, "{sum:?}");
+        assert_eq!(sum.correct, 0);
+    }
+
+    #[test]
+    fn a_nan_among_the_logits_reaches_the_loss_and_counts_as_wrong() {
+        let sum = evaluate(&[0.0, f32::NAN, 1.0], [2].into_iter());
+        assert!(sum.loss.is_nan());
+        assert_eq!(sum.correct, 0);
+    }
+
+    #[test]
+    fn the_gradient_is_the_slope_of_the_mean_loss() {
+        let logits = [0.3, -1.2, 2.0, 0.1, 0.0, -0.4, 1.1, 0.9, -2.0];
+        let labels = [2, 0, 1];
+        let mut dlogits = [f32::NAN; 9];
+        backward(&logits, labels.into_iter(), &mut dlogits);
+        for index in 0..logits.len() {
+            let mean_at = |step: f32| {
+                let mut moved = logits;
+                moved[index] += step;
+                evaluate(&moved, labels.into_iter()).loss / 3.0
+            };
+            let slope = (mean_at(1e-2) - mean_at(-1e-2)) / 2e-2;
+            let error = (slope - f64::from(dlogits[index])).abs();
+            // The f32 loss is rounded to about 1e-7, and h²/6 times the third derivative is 1e-5.
+            assert!(
+                error < 3e-5,
+                "logit {index}: {slope} and {}",
+                dlogits[index]
+            );
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Rectified linear unit: y = max(0, x), on each element.
+//!
+//! Backward lets dy through where the output was above 0; at 0 the derivative is taken as 0.
+
+/// # Shapes
+/// x and y alike, any.
+pub fn forward(x: &[f32], y: &mut [f32]) {
+    assert_eq!(x.len(), y.len());
+    for (y, &x) in y.iter_mut().zip(x) {
+        // Not `max`, which would turn a NaN into 0 and hide that training has diverged.
+        *y = if x <= 0.0 { 0.0 } else { x };
+    }
+}
+
+/// # Shapes
+/// y, dy and dX alike, any.
+pub fn backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    assert_eq!((y.len(), dy.len()), (dx.len(), dx.len()));
+    for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
+        *dx = if y > 0.0 { dy } else { 0.0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_and_its_derivative_are_zero_and_nan_stays() {
+        let mut y = [9.0; 5];
+        forward(&[-1.0, 0.0, -0.0, 2.5, f32::NAN], &mut y);
+        assert_eq!(y[..4], [0.0, 0.0, 0.0, 2.5]);
+        assert!(y[4].is_nan());
+
+        let mut dx = [9.0; 3];
+        backward(&[0.0, 2.5, 0.0], &[7.0, 8.0, 9.0], &mut dx);
+        assert_eq!(dx, [0.0, 8.0, 0.0]);
+    }
+}

@@ -1,0 +1,64 @@
+//! A slice seen as a tensor: what the naive stage spends its time on.
+
+/// `data` seen as a row-major tensor of rank `R`.
+///
+/// Every access computes its offset, Σ indexᵢ·strideᵢ, anew, as a beginner's tensor type does. The
+/// strides stand behind a reference that the optimiser is not shown through, because it would hoist
+/// them out of the loops and hide the very cost that the first chapter is about.
+pub struct Strided<T, const R: usize> {
+    data: T,
+    shape: [usize; R],
+    strides: [usize; R],
+}
+
+impl<T, const R: usize> Strided<T, R>
+where
+    T: AsRef<[f32]>,
+{
+    /// # Panics
+    /// When `data` does not have exactly as many elements as `shape`.
+    pub fn new(data: T, shape: [usize; R]) -> Self {
+        assert_eq!(data.as_ref().len(), shape.iter().product::<usize>());
+        let mut strides = [1; R];
+        for axis in (0..R - 1).rev() {
+            strides[axis] = strides[axis + 1] * shape[axis + 1];
+        }
+        Self {
+            data,
+            shape,
+            strides,
+        }
+    }
+
+    #[inline]
+    fn offset(&self, index: [usize; R]) -> usize {
+        let strides = std::hint::black_box(&self.strides);
+        debug_assert!(
+            index.iter().zip(&self.shape).all(|(i, n)| i < n),
+            "{index:?}"
+        );
+        index
+            .iter()
+            .zip(strides)
+            .map(|(i, stride)| i * stride)
+            .sum()
+    }
+
+    /// The element at `index`.
+    #[inline]
+    pub fn get(&self, index: [usize; R]) -> f32 {
+        self.data.as_ref()[self.offset(index)]
+    }
+}
+
+impl<T, const R: usize> Strided<T, R>
+where
+    T: AsRef<[f32]> + AsMut<[f32]>,
+{
+    /// The element at `index`, to write.
+    #[inline]
+    pub fn at(&mut self, index: [usize; R]) -> &mut f32 {
+        let offset = self.offset(index);
+        &mut self.data.as_mut()[offset]
+    }
+}

@@ -1,0 +1,156 @@
+//! The ladder from the loops as the mathematics writes them to the machine's limit: one chapter a
+//! file, and the table of them.
+//!
+//! Read the chapters in the order of [`STAGES`]. Each opens with the same headings: where it
+//! starts, what the profile of the stage before showed, the idea, what it costs, and where its
+//! measurements are. What a stage does not change is one line of delegation to the one before.
+
+pub mod gemm;
+pub mod im2col;
+pub mod kernels;
+pub mod layerwise;
+pub mod naive;
+pub mod strided;
+
+use std::fmt;
+
+use crate::engine::Engine;
+use crate::model::architecture::Architecture;
+use crate::nn::adam::Adam;
+use layerwise::LayerwiseEngine;
+
+/// One named way to train: a row of the table that everything else iterates.
+pub struct Stage {
+    /// What `--stage` takes.
+    pub name: &'static str,
+    /// The idea in one line.
+    pub idea: &'static str,
+    /// The engine that executes it.
+    pub engine: &'static str,
+    /// The format of the products.
+    pub precision: &'static str,
+    /// What the machine must have beyond the baseline of its architecture; empty for nothing.
+    pub requires: &'static str,
+    /// The stage that this one starts from.
+    pub predecessor: Option<&'static str>,
+    /// Whether a step is shared over several threads.
+    pub multithreaded: bool,
+    build: fn(&Architecture, Adam, usize) -> Box<dyn Engine>,
+}
+
+impl Stage {
+    /// An engine of this stage for `architecture` on up to `threads` threads.
+    pub fn build(
+        &self,
+        architecture: &Architecture,
+        adam: Adam,
+        threads: usize,
+    ) -> Box<dyn Engine> {
+        (self.build)(architecture, adam, threads)
+    }
+
+    /// The stage called `name`.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        STAGES.iter().find(|stage| stage.name == name)
+    }
+
+    /// The fastest stage that computes in f32.
+    pub fn fastest_exact() -> &'static Self {
+        STAGES
+            .iter()
+            .rfind(|stage| stage.precision == "f32")
+            .expect("naive is one")
+    }
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stage").field(&self.name).finish()
+    }
+}
+
+/// All stages, each after the one it starts from, slowest first.
+pub static STAGES: [Stage; 4] = [
+    Stage {
+        name: "naive",
+        idea: "the loops of the definition; every index recomputed through strides",
+        engine: "layerwise",
+        precision: "f32",
+        requires: "",
+        predecessor: None,
+        multithreaded: false,
+        build: |architecture, adam, _| {
+            Box::new(LayerwiseEngine::new(architecture, adam, naive::Naive))
+        },
+    },
+    Stage {
+        name: "strided",
+        idea: "index arithmetic hoisted out of the loops; padding decided once a window",
+        engine: "layerwise",
+        precision: "f32",
+        requires: "",
+        predecessor: Some("naive"),
+        multithreaded: false,
+        build: |architecture, adam, _| {
+            Box::new(LayerwiseEngine::new(architecture, adam, strided::Strided))
+        },
+    },
+    Stage {
+        name: "im2col",
+        idea: "convolution as a matrix product, by a plain blocked product",
+        engine: "layerwise",
+        precision: "f32",
+        requires: "",
+        predecessor: Some("strided"),
+        multithreaded: false,
+        build: |architecture, adam, _| {
+            Box::new(LayerwiseEngine::new(
+                architecture,
+                adam,
+                im2col::Im2col::default(),
+            ))
+        },
+    },
+    Stage {
+        name: "gemm",
+        idea: "a library's matrix product, shared over the cores in fixed chunks",
+        engine: "layerwise",
+        precision: "f32",
+        requires: "",
+        predecessor: Some("im2col"),
+        multithreaded: true,
+        build: |architecture, adam, threads| {
+            Box::new(LayerwiseEngine::new(
+                architecture,
+                adam,
+                gemm::Gemm::new(threads),
+            ))
+        },
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_follows_its_predecessor_under_a_name_of_its_own() {
+        for (index, stage) in STAGES.iter().enumerate() {
+            let earlier = &STAGES[..index];
+            assert!(
+                earlier.iter().all(|other| other.name != stage.name),
+                "{stage:?}"
+            );
+            if let Some(predecessor) = stage.predecessor {
+                assert!(
+                    earlier.iter().any(|other| other.name == predecessor),
+                    "{stage:?}"
+                );
+            }
+            assert_eq!(
+                Stage::find(stage.name).map(|found| found.name),
+                Some(stage.name)
+            );
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What several test files need: an oracle in f64, formula inputs, and a comparison that reports
+//! all failures and details three.
+
+#![allow(dead_code)] // Each test file uses its own part.
+
+pub mod oracle;
+
+use mnist_train::data::batches::Batch;
+use mnist_train::data::dataset::{PIXELS, Split};
+use mnist_train::engine::Engine;
+use mnist_train::model::architecture::Architecture;
+use mnist_train::model::parameters::{Parameters, TrainState};
+use mnist_train::nn::adam::Adam;
+use mnist_train::random::Stream;
+
+/// Values in [-1, 1), reproducible.
+pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
+    let mut stream = Stream::new(seed, "test values", 0);
+    (0..count).map(|_| stream.uniform(-1.0, 1.0)).collect()
+}
+
+/// Collects comparisons; reports how many failed and the first three in detail.
+#[derive(Default)]
+pub struct Comparison {
+    checked: usize,
+    failures: Vec<String>,
+}
+
+impl Comparison {
+    /// Compares slices by the error relative to the largest expected value: a sum of many terms is
+    /// only as accurate as its largest.
+    pub fn slices(&mut self, what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
+        assert_eq!(found.len(), expected.len(), "{what}");
+        let scale = expected
+            .iter()
+            .fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+            self.checked += 1;
+            let error = (f64::from(found) - expected).abs();
+            // Written so that a NaN fails.
+            if !(error <= tolerance * scale.max(1e-6)) {
+                self.failures
+                    .push(format!("{what}[{index}]: {found} for {expected}"));
+            }
+        }
+    }
+
+    /// Fails the test if anything differed.
+    pub fn finish(self) {
+        assert!(self.checked > 0, "nothing was compared");
+        assert!(
+            self.failures.is_empty(),
+            "{} of {} values differ, for example\n{}",
+            self.failures.len(),
+            self.checked,
+            self.failures[..self.failures.len().min(3)].join("\n")
+        );
+    }
+}
+
+/// `values` in f64.
+pub fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+/// A split whose images are mostly background with some ink, and labels of all classes.
+pub fn noise_split(seed: u64, images: usize) -> Split {
+    let mut stream = Stream::new(seed, "noise", 0);
+    let pixels = (0..images * PIXELS)
+        .map(|_| {
+            if stream.below(4) == 0 {
+                stream.below(256) as u8
+            } else {
+                0
+            }
+        })
+        .collect();
+    let labels = (0..images).map(|_| stream.below(10) as u8).collect();
+    Split::new(pixels, labels)
+}
+
+/// The gradient that `engine` computes for `batch` at `parameters`, seen through Adam: with β₁ = 0
+/// and λ = 0 the first moment after a step is the gradient. Works for every engine, also for one
+/// that never holds a gradient in memory; build the engine with [`SEE_GRADIENT`].
+pub fn gradient(
+    engine: &mut dyn Engine,
+    architecture: &Architecture,
+    parameters: &Parameters,
+    batch: &Batch<'_>,
+) -> Parameters {
+    engine.load(&TrainState::new(architecture, parameters.clone()));
+    engine.step(batch, 1e-3);
+    engine.store().first_moment
+}
+
+/// The settings under which [`gradient`] works.
+pub const SEE_GRADIENT: Adam = Adam {
+    beta1: 0.0,
+    beta2: 0.999,
+    eps: 1e-8,
+    l2: 0.0,
+};

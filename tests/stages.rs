@@ -1,0 +1,187 @@
+//! Every stage against naive, and every stage against itself on other numbers of threads.
+
+mod common;
+
+use common::{Comparison, SEE_GRADIENT, gradient, noise_split, oracle, widen};
+use mnist_train::data::batches::{Batch, epoch_order};
+use mnist_train::data::dataset::Split;
+use mnist_train::model::architecture::Architecture;
+use mnist_train::model::init::Init;
+use mnist_train::model::parameters::TrainState;
+use mnist_train::model::recipe::Recipe;
+use mnist_train::nn::adam::Adam;
+use mnist_train::stages::{STAGES, Stage};
+
+fn stage(name: &str) -> &'static Stage {
+    Stage::find(name).expect("a stage of the table")
+}
+
+fn indices(count: usize) -> Vec<u32> {
+    (0..count as u32).collect()
+}
+
+/// A small network of the same kinds of layers, plus a stride and a second convolution, that
+/// ordinary kernels and odd sizes both appear in.
+fn small_network() -> Architecture {
+    Architecture::new(Architecture::mnist_cnn().input())
+        .conv2d(3, 5, 2, 1)
+        .relu()
+        .conv2d(4, 3, 1, 0)
+        .relu()
+        .max_pool2d(2, 2)
+        .flatten()
+        .linear(9)
+        .relu()
+        .linear(10)
+}
+
+#[test]
+fn whole_networks_have_the_gradient_that_the_oracle_has() {
+    let mut comparison = Comparison::default();
+    for architecture in [small_network(), Architecture::mnist_cnn()] {
+        let parameters = Init::Pytorch.parameters(&architecture, 11);
+        let split = noise_split(1, 5);
+        let images: Vec<Vec<f64>> = (0..split.len())
+            .map(|n| {
+                split
+                    .image(n)
+                    .iter()
+                    .map(|&p| f64::from(p) / 255.0)
+                    .collect()
+            })
+            .collect();
+        let parameters64: Vec<Vec<f64>> = parameters.values().iter().map(|v| widen(v)).collect();
+        let loss = |parameters: &[Vec<f64>]| {
+            oracle::mean_loss(&architecture, parameters, &images, split.labels())
+        };
+        // A handful of elements of every tensor: each slope costs two forward passes in f64.
+        let mut sampled = Vec::new();
+        for (tensor, values) in parameters64.iter().enumerate() {
+            for index in (0..values.len()).step_by(values.len().div_ceil(12)) {
+                // A step this small crosses a kink of relu or pooling with negligible probability.
+                const STEP: f64 = 1e-6;
+                let mut moved = parameters64.clone();
+                moved[tensor][index] = values[index] + STEP;
+                let above = loss(&moved);
+                moved[tensor][index] = values[index] - STEP;
+                sampled.push((tensor, index, (above - loss(&moved)) / (2.0 * STEP)));
+            }
+        }
+        let indices = indices(split.len());
+        let batch = Batch::new(&split, &indices);
+        for stage in &STAGES {
+            let mut engine = stage.build(&architecture, SEE_GRADIENT, 2);
+            let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
+            for (tensor, spec) in found.specs().iter().enumerate() {
+                let of_tensor = sampled.iter().filter(|sample| sample.0 == tensor);
+                let (found, expected): (Vec<f32>, Vec<f64>) = of_tensor
+                    .map(|&(_, index, slope)| (found.values()[tensor][index], slope))
+                    .unzip();
+                let what = format!("{stage:?} {}", spec.name);
+                // Central differences at 1e-6 are good to about 1e-9, f32 sums to about 1e-6.
+                comparison.slices(&what, &found, &expected, 1e-5);
+            }
+        }
+    }
+    comparison.finish();
+}
+
+#[test]
+fn every_stage_agrees_with_naive_at_every_batch_size() {
+    let split = noise_split(2, 65);
+    let architecture = Architecture::mnist_cnn();
+    let parameters = Init::Pytorch.parameters(&architecture, 5);
+    let mut comparison = Comparison::default();
+    for size in [1, 5, 63, 64, 65] {
+        let indices = indices(size);
+        let batch = Batch::new(&split, &indices);
+        let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, 1);
+        let expected = gradient(naive.as_mut(), &architecture, &parameters, &batch);
+        let expected_logits = widen(naive.predict(&batch));
+        for stage in &STAGES[1..] {
+            let mut engine = stage.build(&architecture, SEE_GRADIENT, 2);
+            let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
+            for ((spec, found), expected) in found.iter().zip(expected.values()) {
+                let what = format!("{stage:?} batch {size} {}", spec.name);
+                comparison.slices(&what, found, &widen(expected), 1e-5);
+            }
+            // After one step of Adam, whose size is the sign of the gradient at first: elements
+            // whose gradient is near 0 may go either way, so logits are compared loosely.
+            let logits = engine.predict(&batch);
+            comparison.slices(&format!("{stage:?} logits"), logits, &expected_logits, 1e-3);
+        }
+    }
+    comparison.finish();
+}
+
+/// Ten steps on shuffled batches, the last of them partial.
+fn ten_steps(stage: &Stage, threads: usize, split: &Split) -> (Vec<f64>, TrainState) {
+    let architecture = Architecture::mnist_cnn();
+    let recipe = Recipe {
+        batch_size: 13,
+        ..Recipe::default()
+    };
+    let mut engine = stage.build(&architecture, Adam::from(&recipe), threads);
+    engine.load(&TrainState::new(
+        &architecture,
+        recipe.init.parameters(&architecture, 3),
+    ));
+    let order = epoch_order(split.len(), 3, 0);
+    let losses = order
+        .chunks(recipe.batch_size)
+        .map(|indices| engine.step(&Batch::new(split, indices), recipe.lr).loss)
+        .collect();
+    (losses, engine.store())
+}
+
+#[test]
+fn ten_losses_of_every_stage_are_those_of_naive() {
+    let split = noise_split(4, 9 * 13 + 4);
+    let (expected, state) = ten_steps(stage("naive"), 1, &split);
+    assert_eq!((expected.len(), state.steps), (10, 10));
+    for stage in &STAGES[1..] {
+        let (losses, _) = ten_steps(stage, 2, &split);
+        for (step, (found, expected)) in losses.iter().zip(&expected).enumerate() {
+            // Sums of 13 losses near 2.3; rounding grows with every step of Adam.
+            assert!(
+                (found - expected).abs() < 2e-3,
+                "{stage:?} step {step}: {found} {expected}"
+            );
+        }
+    }
+    let (strided, strided_state) = ten_steps(stage("strided"), 1, &split);
+    assert_eq!(
+        (strided, strided_state),
+        (expected, state),
+        "strided keeps the order of every sum"
+    );
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let split = noise_split(6, 9 * 13 + 4);
+    for stage in STAGES.iter().filter(|stage| stage.multithreaded) {
+        let (losses, state) = ten_steps(stage, 1, &split);
+        for threads in [2, 3, 7] {
+            let (other_losses, other_state) = ten_steps(stage, threads, &split);
+            assert_eq!(losses, other_losses, "{stage:?} on {threads} threads");
+            assert_eq!(state.parameters.sha256(), other_state.parameters.sha256());
+            assert!(
+                state == other_state,
+                "moments of {stage:?} on {threads} threads"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_state_comes_back_from_every_engine_as_it_went_in() {
+    let architecture = Architecture::mnist_cnn();
+    let split = noise_split(8, 20);
+    let (_, state) = ten_steps(stage("gemm"), 2, &split);
+    for stage in &STAGES {
+        let mut engine = stage.build(&architecture, SEE_GRADIENT, 2);
+        engine.load(&state);
+        assert!(engine.store() == state, "{stage:?}");
+    }
+}
