@@ -1,6 +1,7 @@
 //! What is trained: layers and shapes, parameters in canonical form, the recipe, the checkpoint.
 
 pub mod architecture;
+pub mod checkpoint;
 pub mod geometry;
 pub mod init;
 pub mod parameters;

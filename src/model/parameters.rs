@@ -53,6 +53,14 @@ impl Parameters {
         self.specs.iter().zip(self.values.iter().map(Vec::as_slice))
     }
 
+    /// The first value that is infinite or not a number, with its tensor and index.
+    pub fn first_not_finite(&self) -> Option<(&TensorSpec, usize, f32)> {
+        self.iter().find_map(|(spec, values)| {
+            let index = values.iter().position(|value| !value.is_finite())?;
+            Some((spec, index, values[index]))
+        })
+    }
+
     /// The SHA-256 over the little-endian bytes of all values in canonical order: two models are
     /// the same bit for bit when these agree.
     pub fn sha256(&self) -> [u8; 32] {

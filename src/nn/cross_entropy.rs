@@ -27,6 +27,13 @@ pub struct LossSum {
     pub correct: usize,
 }
 
+impl std::ops::AddAssign for LossSum {
+    fn add_assign(&mut self, other: Self) {
+        self.loss += other.loss;
+        self.correct += other.correct;
+    }
+}
+
 /// The loss of `logits` (N, classes) under `labels` (N).
 pub fn evaluate(logits: &[f32], labels: impl ExactSizeIterator<Item = u8>) -> LossSum {
     let classes = logits.len() / labels.len();

@@ -37,8 +37,7 @@ impl Comparison {
         for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
             self.checked += 1;
             let error = (f64::from(found) - expected).abs();
-            // Written so that a NaN fails.
-            if !(error <= tolerance * scale.max(1e-6)) {
+            if error > tolerance * scale.max(1e-6) || error.is_nan() {
                 self.failures
                     .push(format!("{what}[{index}]: {found} for {expected}"));
             }

@@ -1,0 +1,177 @@
+//! Replacing a file so that a reader, a crash or a full disk finds the old one or the new one,
+//! never something between.
+//!
+//! The order is PostgreSQL's `durable_rename`: write a temporary file in the same folder, flush it
+//! to the disk, rename it over the old one, flush the folder.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result, printable};
+
+/// Puts `bytes` under `path`, whole or not at all; returns when they are on the disk.
+///
+/// # Errors
+/// [`Error::Io`]; what stood under `path` before still does, and the temporary file is gone.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let target = resolved(path)?;
+    let temporary = beside(&target, ".tmp");
+    let written = write_and_flush(&temporary, bytes)
+        .map_err(Error::io("write", &temporary))
+        .and_then(|()| rename(&temporary, &target));
+    if written.is_err() {
+        // The failure that is reported is the one that came first.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Lets the file at `path` also be found under the name of [`previous`], instead of the one that
+/// was there. At no moment is there no file under `path`.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn keep_as_previous(path: &Path) -> Result<()> {
+    let target = resolved(path)?;
+    let temporary = beside(&target, ".previous.tmp");
+    // A second name costs nothing; where the file system has none, a copy does the same.
+    let linked = fs::remove_file(&temporary)
+        .or_else(ignore_missing)
+        .and_then(|()| fs::hard_link(&target, &temporary))
+        .or_else(|_| fs::read(&target).and_then(|bytes| write_and_flush(&temporary, &bytes)));
+    linked.map_err(Error::io("write", &temporary))?;
+    rename(&temporary, &previous(&target))
+}
+
+/// Where [`keep_as_previous`] keeps the file at `path`.
+pub fn previous(path: &Path) -> PathBuf {
+    beside(path, ".previous")
+}
+
+/// Finds out, before hours of work depend on it, whether [`replace`] could write `path`.
+///
+/// # Errors
+/// When `path` is a folder, or its folder is missing or cannot be written.
+pub fn check_writable(path: &Path) -> Result<()> {
+    let target = resolved(path)?;
+    if target.is_dir() {
+        return Err(Error::Unavailable(format!(
+            "{} is a directory: give --model the name of a file",
+            printable(path)
+        )));
+    }
+    let folder = folder_of(&target);
+    if !folder.is_dir() {
+        return Err(Error::Unavailable(format!(
+            "{}: the folder {} does not exist: create it first",
+            printable(path),
+            printable(folder)
+        )));
+    }
+    let temporary = beside(&target, ".tmp");
+    write_and_flush(&temporary, b"")
+        .and_then(|()| fs::remove_file(&temporary))
+        .map_err(Error::io("write", &temporary))
+}
+
+fn write_and_flush(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Renames a flushed file and flushes the folder, so that the new name survives a power failure.
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(Error::io("replace", to))?;
+    let folder = folder_of(to);
+    // Only Unix opens folders.
+    #[cfg(unix)]
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::io("flush", folder))?;
+    Ok(())
+}
+
+/// `path` behind any symbolic link, so that the file is replaced and not the link to it.
+fn resolved(path: &Path) -> Result<PathBuf> {
+    if path.is_symlink() && path.exists() {
+        fs::canonicalize(path).map_err(Error::io("open", path))
+    } else {
+        Ok(path.to_path_buf())
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+fn ignore_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_the_old_one_kept_on_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        replace(&path, b"one").unwrap();
+        keep_as_previous(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read(previous(&path)).unwrap(), b"one");
+        keep_as_previous(&path).unwrap();
+        assert_eq!(fs::read(previous(&path)).unwrap(), b"two");
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            2,
+            "nothing temporary is left"
+        );
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file_and_nothing_temporary() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        // A folder in place of the file: the rename fails after everything was written.
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("inside"), b"").unwrap();
+        replace(&path, b"new").unwrap_err();
+        assert!(path.join("inside").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        check_writable(&path).unwrap_err();
+        check_writable(&folder.path().join("missing").join("model")).unwrap_err();
+        check_writable(&folder.path().join("new")).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link_to_the_new_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, b"old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        replace(&link, b"new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+    }
+}

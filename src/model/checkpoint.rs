@@ -1,0 +1,602 @@
+//! One file with everything that a run needs to go on: a safetensors file, whatever its name.
+//!
+//! ```text
+//! header length · JSON header · data
+//!
+//! conv1.weight, conv1.bias, fc1.weight, …       the weights, under PyTorch's names
+//! adam.m.conv1.weight, …                        Adam's first moment
+//! adam.v.conv1.weight, …                        Adam's second moment
+//! __metadata__ = { "mnist-train": "{ … }" }     [`Metadata`], as JSON
+//! ```
+//!
+//! `safetensors.torch.load_file` opens it. In the other direction a file with nothing but the
+//! weights, as PyTorch users write it, can be evaluated, though not gone on with.
+//!
+//! Nothing in a file is trusted: lengths are compared with the bytes present before anything is
+//! allocated, names and shapes with the network's, the data with its checksum, every value with
+//! being finite.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::architecture::Architecture;
+use super::parameters::{Parameters, TrainState, little_endian};
+use super::recipe::Recipe;
+use crate::durable;
+use crate::error::{Error, Result, escaped};
+
+/// The version of the format that this program writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The largest header: ours has about 3 kB.
+const HEADER_LIMIT: u64 = 1 << 20;
+
+/// Under this name [`Metadata`] stands in the header. One entry, because the header's entries have
+/// no fixed order and the same state should give the same bytes.
+const METADATA_KEY: &str = "mnist-train";
+
+/// What a checkpoint says about itself beside its tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// [`FORMAT_VERSION`] of the program that wrote it.
+    pub format_version: u32,
+    /// The network, as [`Architecture`] displays it.
+    pub architecture: String,
+    /// How it is trained.
+    pub recipe: Recipe,
+    /// What it is trained on.
+    pub dataset: DatasetIdentity,
+    /// The stage that trained it last.
+    pub stage: String,
+    /// Where training stands.
+    pub position: Position,
+    /// Adam's steps, t.
+    pub steps: u64,
+    /// SHA-256 over the data of all tensors in the order of their names.
+    pub tensors_sha256: String,
+}
+
+/// Which data a model was trained on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetIdentity {
+    /// `mnist`, `synthetic` or `custom`.
+    pub name: String,
+    /// See [`crate::data::dataset::Dataset::sha256`].
+    pub sha256: String,
+}
+
+/// A place in a run, between two steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Epochs that are complete.
+    pub epoch: usize,
+    /// Batches of the next epoch that are done.
+    pub batch: usize,
+    /// Σ of the losses of those batches' images.
+    pub loss: f64,
+    /// Images of those batches that were classified correctly.
+    pub correct: usize,
+}
+
+/// Everything that a run needs to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Weights, moments and steps.
+    pub state: TrainState,
+    /// The rest. `steps` and `tensors_sha256` are set when it is written.
+    pub metadata: Metadata,
+}
+
+/// A file that can be evaluated.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Model {
+    /// Written by this program; boxed because it is so much larger.
+    Checkpoint(Box<Checkpoint>),
+    /// Weights alone, written by anyone.
+    Weights(Parameters),
+}
+
+impl Model {
+    /// The weights.
+    pub fn parameters(&self) -> &Parameters {
+        match self {
+            Self::Checkpoint(checkpoint) => &checkpoint.state.parameters,
+            Self::Weights(parameters) => parameters,
+        }
+    }
+}
+
+impl Checkpoint {
+    /// Writes the file at `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; what stood there before still does.
+    pub fn write(&mut self, path: &Path) -> Result<()> {
+        durable::replace(path, &self.to_bytes())
+    }
+
+    /// The content of the file; the same state gives the same bytes.
+    pub fn to_bytes(&mut self) -> Vec<u8> {
+        let TrainState {
+            parameters,
+            first_moment,
+            second_moment,
+            steps,
+        } = &self.state;
+        let mut tensors: Vec<(String, &[usize], Vec<u8>)> = [
+            ("", parameters),
+            ("adam.m.", first_moment),
+            ("adam.v.", second_moment),
+        ]
+        .into_iter()
+        .flat_map(|(prefix, set)| {
+            set.iter().map(move |(spec, values)| {
+                let name = format!("{prefix}{}", spec.name);
+                (name, spec.shape.as_slice(), little_endian(values))
+            })
+        })
+        .collect();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        self.metadata.steps = *steps;
+        self.metadata.tensors_sha256 = sha256_hex(tensors.iter().map(|tensor| &tensor.2[..]));
+        let metadata = serde_json::to_string(&self.metadata).expect("plain data");
+        let views = tensors.iter().map(|(name, shape, bytes)| {
+            let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
+            (
+                name,
+                view.expect("the shape has as many elements as there are values"),
+            )
+        });
+        safetensors::serialize(
+            views,
+            Some(HashMap::from([(METADATA_KEY.into(), metadata)])),
+        )
+        .expect("valid views")
+    }
+}
+
+/// Reads a model for `architecture` from `path`.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a model.
+pub fn read(path: &Path, architecture: &Architecture) -> Result<Model> {
+    let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
+    if metadata.is_dir() {
+        return Err(Error::io("open", path)(
+            std::io::ErrorKind::IsADirectory.into(),
+        ));
+    }
+    if !metadata.is_file() {
+        return Err(Error::invalid(path)("not a regular file"));
+    }
+    let limit = size_limit(architecture);
+    if metadata.len() > limit {
+        return Err(Error::invalid(path)(CheckpointError::TooLarge {
+            found: metadata.len(),
+            limit,
+        }));
+    }
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    parse(&bytes, architecture).map_err(Error::invalid(path))
+}
+
+/// The largest file that can be a model of `architecture`.
+fn size_limit(architecture: &Architecture) -> u64 {
+    8 + HEADER_LIMIT + 3 * 4 * architecture.parameter_count() as u64
+}
+
+/// What is wrong with the content of a checkpoint.
+#[derive(Debug)]
+#[allow(missing_docs)] // The messages below say what each one is.
+pub enum CheckpointError {
+    Empty,
+    Pickle,
+    Html,
+    LfsPointer,
+    TooLarge {
+        found: u64,
+        limit: u64,
+    },
+    NoHeader {
+        found: usize,
+    },
+    HeaderLength {
+        found: u64,
+    },
+    HeaderTruncated {
+        needed: u64,
+        found: u64,
+    },
+    DataLength {
+        needed: u64,
+        found: u64,
+    },
+    Header(String),
+    DuplicateName(String),
+    Metadata(String),
+    NewerVersion {
+        found: u32,
+    },
+    Architecture {
+        found: String,
+        expected: String,
+    },
+    MissingTensor(String),
+    ExtraTensor(String),
+    Shape {
+        name: String,
+        found: Vec<usize>,
+        expected: Vec<usize>,
+    },
+    Type {
+        name: String,
+        found: String,
+    },
+    Checksum,
+    NotFinite {
+        name: String,
+        index: usize,
+        value: f32,
+    },
+}
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(f, "empty file: train a model first"),
+            Self::Pickle => write!(
+                f,
+                "PyTorch pickle is not read, because it can run code; export safetensors: \
+                 safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
+            ),
+            Self::Html => write!(f, "looks like HTML, not a model: fetch it again"),
+            Self::LfsPointer => {
+                write!(
+                    f,
+                    "is a Git LFS pointer, not the file itself: run 'git lfs pull'"
+                )
+            }
+            Self::TooLarge { found, limit } => write!(
+                f,
+                "{found} bytes, and a checkpoint of this network has at most {limit}: not a \
+                 checkpoint of this network"
+            ),
+            Self::NoHeader { found } => {
+                write!(
+                    f,
+                    "need 8 bytes of header length, have {found}: not a checkpoint"
+                )
+            }
+            Self::HeaderLength { found } => write!(
+                f,
+                "header length {found} at byte 0, at most {HEADER_LIMIT} expected: not a checkpoint"
+            ),
+            Self::HeaderTruncated { needed, found } => write!(
+                f,
+                "truncated checkpoint: the header needs {needed} bytes, and the file has {found}"
+            ),
+            Self::DataLength { needed, found } if found < needed => write!(
+                f,
+                "truncated checkpoint: the tensors need {needed} bytes, and the file has {found}"
+            ),
+            Self::DataLength { needed, found } => write!(
+                f,
+                "damaged checkpoint: the tensors need {needed} bytes, and the file has {found}"
+            ),
+            Self::Header(problem) => {
+                write!(
+                    f,
+                    "damaged checkpoint header at byte 8: {}",
+                    escaped(problem)
+                )
+            }
+            Self::DuplicateName(name) => {
+                write!(
+                    f,
+                    "damaged checkpoint: tensor {} appears twice",
+                    escaped(name)
+                )
+            }
+            Self::Metadata(problem) => {
+                write!(f, "damaged checkpoint metadata: {}", escaped(problem))
+            }
+            Self::NewerVersion { found } => write!(
+                f,
+                "format version {found}, and this program reads up to {FORMAT_VERSION}: written by \
+                 a newer version, update mnist-train"
+            ),
+            Self::Architecture { found, expected } => write!(
+                f,
+                "holds another network: {}; expected {expected}",
+                escaped(found)
+            ),
+            Self::MissingTensor(name) => write!(f, "tensor {name} is missing"),
+            Self::ExtraTensor(name) => {
+                write!(
+                    f,
+                    "tensor {} does not belong to this network",
+                    escaped(name)
+                )
+            }
+            Self::Shape {
+                name,
+                found,
+                expected,
+            } => {
+                write!(
+                    f,
+                    "tensor {name} has shape {found:?}, expected {expected:?}"
+                )
+            }
+            Self::Type { name, found } => {
+                write!(
+                    f,
+                    "tensor {name} has type {found}, expected F32: export it as f32"
+                )
+            }
+            Self::Checksum => {
+                write!(
+                    f,
+                    "checksum mismatch: the tensors were changed after they were written"
+                )
+            }
+            Self::NotFinite { name, index, value } => {
+                write!(
+                    f,
+                    "tensor {name} holds {value} at index {index}: the model is unusable"
+                )
+            }
+        }
+    }
+}
+
+type ParseResult<T> = std::result::Result<T, CheckpointError>;
+
+/// Parses the content of a file as a model for `architecture`.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
+    let header = header(bytes)?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| match error {
+        safetensors::SafeTensorError::MetadataIncompleteBuffer => CheckpointError::DataLength {
+            needed: header.data_end,
+            found: bytes.len() as u64 - 8 - header.length,
+        },
+        other => CheckpointError::Header(other.to_string()),
+    })?;
+    let (_, file_metadata) = SafeTensors::read_metadata(bytes)
+        .map_err(|error| CheckpointError::Header(error.to_string()))?;
+    let own = file_metadata
+        .metadata()
+        .as_ref()
+        .and_then(|entries| entries.get(METADATA_KEY));
+    let metadata = own
+        .map(|json| parse_metadata(json, architecture))
+        .transpose()?;
+
+    let prefixes: &[&str] = if metadata.is_some() {
+        &["", "adam.m.", "adam.v."]
+    } else {
+        &[""]
+    };
+    let specs = architecture.tensors();
+    let belongs = |name: &str| {
+        prefixes.iter().any(|prefix| {
+            name.strip_prefix(prefix)
+                .is_some_and(|rest| specs.iter().any(|s| s.name == rest))
+        })
+    };
+    if let Some(extra) = file.names().into_iter().find(|name| !belongs(name)) {
+        return Err(CheckpointError::ExtraTensor(extra.to_string()));
+    }
+    let mut sets = prefixes
+        .iter()
+        .map(|prefix| read_set(&file, prefix, architecture));
+    let parameters = sets.next().expect("weights are always read")?;
+    let moments = sets.collect::<ParseResult<Vec<_>>>()?;
+    match (metadata, <[Parameters; 2]>::try_from(moments)) {
+        (Some(metadata), Ok([first_moment, second_moment])) => {
+            let mut names = file.names();
+            names.sort_unstable();
+            let data = names
+                .iter()
+                .map(|name| file.tensor(name).expect("a name of it").data());
+            if sha256_hex(data) != metadata.tensors_sha256 {
+                return Err(CheckpointError::Checksum);
+            }
+            let steps = metadata.steps;
+            let state = TrainState {
+                parameters,
+                first_moment,
+                second_moment,
+                steps,
+            };
+            check_finite("", &state.parameters)?;
+            check_finite("adam.m.", &state.first_moment)?;
+            check_finite("adam.v.", &state.second_moment)?;
+            Ok(Model::Checkpoint(Box::new(Checkpoint { state, metadata })))
+        }
+        _ => {
+            check_finite("", &parameters)?;
+            Ok(Model::Weights(parameters))
+        }
+    }
+}
+
+/// What the header says of the file, as far as it is needed for a message.
+struct Header {
+    /// Of the JSON, in bytes.
+    length: u64,
+    /// Where the last tensor ends in the data.
+    data_end: u64,
+}
+
+/// Recognises what is no safetensors file at all, and reads the header as far as the safetensors
+/// library does not check it: its size before it is believed, names that appear twice.
+fn header(bytes: &[u8]) -> ParseResult<Header> {
+    if bytes.is_empty() {
+        return Err(CheckpointError::Empty);
+    }
+    if bytes.starts_with(b"PK\x03\x04") || (bytes[0] == 0x80 && bytes.get(1) < Some(&6)) {
+        return Err(CheckpointError::Pickle);
+    }
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err(CheckpointError::LfsPointer);
+    }
+    if bytes.trim_ascii_start().starts_with(b"<") && bytes.get(8) != Some(&b'{') {
+        return Err(CheckpointError::Html);
+    }
+    let Some((length, rest)) = bytes.split_first_chunk() else {
+        return Err(CheckpointError::NoHeader { found: bytes.len() });
+    };
+    let length = u64::from_le_bytes(*length);
+    if length > HEADER_LIMIT {
+        return Err(CheckpointError::HeaderLength { found: length });
+    }
+    let Some(json) = rest.get(..length as usize) else {
+        let needed = length;
+        return Err(CheckpointError::HeaderTruncated {
+            needed,
+            found: rest.len() as u64,
+        });
+    };
+    let Entries(entries) =
+        serde_json::from_slice(json).map_err(|error| CheckpointError::Header(error.to_string()))?;
+    let mut names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(CheckpointError::DuplicateName(twice[0].into()));
+    }
+    let data_end = entries
+        .iter()
+        .filter_map(|(_, end)| *end)
+        .max()
+        .unwrap_or(0);
+    Ok(Header { length, data_end })
+}
+
+/// The names of a JSON object in the order of the file, with repetitions, each with where its
+/// tensor ends.
+struct Entries(Vec<(String, Option<u64>)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Entry {
+            Tensor { data_offsets: (u64, u64) },
+            Other(IgnoredAny),
+        }
+
+        struct EntriesVisitor;
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some((name, entry)) = map.next_entry()? {
+                    let end = match entry {
+                        Entry::Tensor { data_offsets } => Some(data_offsets.1),
+                        Entry::Other(_) => None,
+                    };
+                    entries.push((name, end));
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+fn parse_metadata(json: &str, architecture: &Architecture) -> ParseResult<Metadata> {
+    #[derive(Deserialize)]
+    struct Version {
+        format_version: u32,
+    }
+    let invalid = |error: serde_json::Error| CheckpointError::Metadata(error.to_string());
+    // First the version alone: a newer one may hold anything else.
+    let Version {
+        format_version: found,
+    } = serde_json::from_str(json).map_err(invalid)?;
+    if found > FORMAT_VERSION {
+        return Err(CheckpointError::NewerVersion { found });
+    }
+    let metadata: Metadata = serde_json::from_str(json).map_err(invalid)?;
+    let expected = architecture.to_string();
+    if metadata.architecture != expected {
+        return Err(CheckpointError::Architecture {
+            found: metadata.architecture,
+            expected,
+        });
+    }
+    Ok(metadata)
+}
+
+fn read_set(
+    file: &SafeTensors<'_>,
+    prefix: &str,
+    architecture: &Architecture,
+) -> ParseResult<Parameters> {
+    let mut set = Parameters::zeros(architecture);
+    let specs = architecture.tensors();
+    for (spec, values) in specs.iter().zip(set.values_mut()) {
+        let name = format!("{prefix}{}", spec.name);
+        let Ok(tensor) = file.tensor(&name) else {
+            return Err(CheckpointError::MissingTensor(name));
+        };
+        if tensor.dtype() != Dtype::F32 {
+            return Err(CheckpointError::Type {
+                name,
+                found: tensor.dtype().to_string(),
+            });
+        }
+        if tensor.shape() != spec.shape {
+            let (found, expected) = (tensor.shape().to_vec(), spec.shape.clone());
+            return Err(CheckpointError::Shape {
+                name,
+                found,
+                expected,
+            });
+        }
+        let (words, _) = tensor.data().as_chunks();
+        for (value, word) in values.iter_mut().zip(words) {
+            *value = f32::from_le_bytes(*word);
+        }
+    }
+    Ok(set)
+}
+
+fn check_finite(prefix: &str, set: &Parameters) -> ParseResult<()> {
+    match set.first_not_finite() {
+        Some((spec, index, value)) => {
+            let name = format!("{prefix}{}", spec.name);
+            Err(CheckpointError::NotFinite { name, index, value })
+        }
+        None => Ok(()),
+    }
+}
+
+fn sha256_hex<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
+    let hash = parts.fold(Sha256::new(), |hash, part| hash.chain_update(part));
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,5 @@
+//! The loop over epochs, and what it needs beside an engine.
+
+pub mod evaluation;
+pub mod schedule;
+pub mod trainer;

@@ -1,0 +1,62 @@
+//! Cosine annealing (Loshchilov & Hutter 2017, equation 5, without restarts; PyTorch's
+//! `CosineAnnealingLR`):
+//!
+//! ```text
+//! lr(e) = lr_min + ½·(lr_max − lr_min)·(1 + cos(π·e/T_max))
+//! ```
+//!
+//! e counts epochs from 0 and is stepped after each one, so with T_max 20 a run of 10 epochs ends
+//! half-way down. Past T_max the rate rises again, as PyTorch's does.
+
+use std::f64::consts::PI;
+
+use crate::model::recipe::Recipe;
+
+/// A learning rate for each epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CosineAnnealing {
+    /// The rate of epoch 0.
+    pub initial_lr: f64,
+    /// The rate of epoch `t_max`.
+    pub min_lr: f64,
+    /// Half a period, in epochs.
+    pub t_max: usize,
+}
+
+impl From<&Recipe> for CosineAnnealing {
+    fn from(recipe: &Recipe) -> Self {
+        Self {
+            initial_lr: recipe.lr,
+            min_lr: recipe.min_lr,
+            t_max: recipe.t_max,
+        }
+    }
+}
+
+impl CosineAnnealing {
+    /// The rate of `epoch`, counted from 0.
+    pub fn lr(&self, epoch: usize) -> f64 {
+        let phase = PI * epoch as f64 / self.t_max as f64;
+        self.min_lr + 0.5 * (self.initial_lr - self.min_lr) * (1.0 + phase.cos())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_recipe_descends_as_the_source_program_does() {
+        let schedule = CosineAnnealing::from(&Recipe::default());
+        // 1e-5 + ½·(1e-3 − 1e-5)·(1 + cos(π·e/20)), in units of 1e-3.
+        let expected = [
+            1.0, 0.9939, 0.9758, 0.9460, 0.9055, 0.8550, 0.7960, 0.7297, 0.6580, 0.5824,
+        ];
+        for (epoch, expected) in expected.into_iter().enumerate() {
+            let found = schedule.lr(epoch) * 1e3;
+            assert!((found - expected).abs() < 6e-5, "epoch {epoch}: {found}");
+        }
+        assert!((schedule.lr(20) - 1e-5).abs() < 1e-15);
+        assert!((schedule.lr(40) - 1e-3).abs() < 1e-15);
+    }
+}
