@@ -12,13 +12,15 @@
 //! never from its name. No claim of a header is believed before it has been compared with the
 //! bytes that are there, so a file of twenty bytes cannot ask for gigabytes.
 
-use std::fmt;
+mod error;
+
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
+pub use self::error::IdxError;
 use crate::error::{Error, Result};
 
 /// The content of a file of images.
@@ -37,7 +39,7 @@ pub struct IdxImages {
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a file.
 pub fn read_images(path: &Path) -> Result<IdxImages> {
-    read(path, |content, length| parse_images(content, length))
+    read(path, parse_images)
 }
 
 /// Reads a file of labels, each of which must be below `classes`.
@@ -50,7 +52,12 @@ pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
     })
 }
 
-fn read<T>(
+/// Opens the file at `path` for `parse`, which is told how many bytes are stored in it.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when `parse` refuses it or it is not
+/// a regular file.
+pub fn read<T>(
     path: &Path,
     parse: impl FnOnce(BufReader<File>, u64) -> std::result::Result<T, IdxError>,
 ) -> Result<T> {
@@ -133,176 +140,6 @@ const LABELS_MAGIC: u32 = 0x0000_0801;
 
 /// Deflate cannot expand a byte to more than this (zlib's technical notes: 1032:1).
 const DEFLATE_LIMIT: u64 = 1032;
-
-/// What is wrong with the content of an IDX file.
-#[derive(Debug)]
-#[allow(missing_docs)] // The messages below say what each one is.
-pub enum IdxError {
-    Read(io::Error),
-    Empty,
-    Html,
-    LfsPointer,
-    Header {
-        needed: usize,
-        found: usize,
-    },
-    LittleEndian {
-        found: u32,
-    },
-    Swapped {
-        expected: u32,
-        found: u32,
-    },
-    ElementType {
-        found: u8,
-    },
-    Magic {
-        expected: u32,
-        found: u32,
-    },
-    NoElements {
-        dimensions: Vec<u32>,
-    },
-    TooLarge {
-        dimensions: Vec<u32>,
-        present: u64,
-    },
-    Truncated {
-        expected: u64,
-        found: u64,
-    },
-    Trailing {
-        extra: u64,
-        or_more: bool,
-    },
-    GzipTruncated {
-        unpacked: u64,
-    },
-    Gzip(io::Error),
-    Label {
-        index: usize,
-        label: u8,
-        classes: usize,
-    },
-}
-
-impl fmt::Display for IdxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read(source) => write!(f, "cannot read: {source}"),
-            Self::Empty => write!(f, "empty file: fetch it again"),
-            Self::Html => write!(
-                f,
-                "looks like HTML, probably an error page saved by a download: fetch it again"
-            ),
-            Self::LfsPointer => {
-                write!(
-                    f,
-                    "is a Git LFS pointer, not the file itself: run 'git lfs pull'"
-                )
-            }
-            Self::Header { needed, found } => {
-                write!(
-                    f,
-                    "need {needed} header bytes, have {found}: the file is cut off"
-                )
-            }
-            Self::LittleEndian { found } => write!(
-                f,
-                "magic number {found:#010x} is in little-endian byte order; IDX is big-endian: \
-                 write it again"
-            ),
-            Self::Swapped { expected, found } => {
-                let name = |magic| {
-                    if magic == IMAGES_MAGIC {
-                        "images"
-                    } else {
-                        "labels"
-                    }
-                };
-                write!(
-                    f,
-                    "magic number {found:#010x} means {}, expected {} ({expected:#010x}): \
-                     images and labels look swapped",
-                    name(*found),
-                    name(*expected),
-                )
-            }
-            Self::ElementType { found } => {
-                let name = match found {
-                    0x09 => "i8",
-                    0x0b => "i16",
-                    0x0c => "i32",
-                    0x0d => "f32",
-                    0x0e => "f64",
-                    _ => "unknown",
-                };
-                write!(
-                    f,
-                    "element type {found:#04x} ({name}), expected 0x08 (u8): convert to bytes"
-                )
-            }
-            Self::Magic { expected, found } => write!(
-                f,
-                "magic number {found:#010x}, expected {expected:#010x}: this is not an IDX file of \
-                 that kind"
-            ),
-            Self::NoElements { dimensions } => match dimensions[..] {
-                [0] => write!(f, "no labels: the header says 0"),
-                [0, ..] => write!(f, "no images: the header says 0"),
-                _ => write!(
-                    f,
-                    "images without pixels: the header says {}",
-                    product(dimensions)
-                ),
-            },
-            Self::TooLarge {
-                dimensions,
-                present,
-            } => write!(
-                f,
-                "the header promises {} bytes, and the file's {present} bytes cannot hold them: \
-                 the file is cut off or its header is damaged",
-                product(dimensions),
-            ),
-            Self::Truncated { expected, found } => {
-                write!(
-                    f,
-                    "expected {expected} bytes after the header, found {found}: fetch it again"
-                )
-            }
-            Self::Trailing { extra, or_more } => write!(
-                f,
-                "{extra}{} extra bytes after the last element: the header or the file is damaged",
-                if *or_more { " or more" } else { "" },
-            ),
-            Self::GzipTruncated { unpacked } => {
-                write!(
-                    f,
-                    "truncated gzip, after {unpacked} unpacked bytes: fetch it again"
-                )
-            }
-            Self::Gzip(source) => write!(f, "damaged gzip ({source}): fetch it again"),
-            Self::Label {
-                index,
-                label,
-                classes,
-            } => write!(
-                f,
-                "label {label} at index {index}, and the model has {classes} classes (0 to {})",
-                classes - 1,
-            ),
-        }
-    }
-}
-
-fn product(dimensions: &[u32]) -> String {
-    dimensions
-        .iter()
-        .map(u32::to_string)
-        .collect::<Vec<_>>()
-        .join("×")
-}
 
 type Parsed<const RANK: usize> = ([usize; RANK], Vec<u8>);
 

@@ -2,4 +2,7 @@
 
 pub mod batches;
 pub mod dataset;
+#[cfg(feature = "download")]
+pub mod download;
 pub mod idx;
+pub mod source;

@@ -1,0 +1,330 @@
+//! Downloads the four files, from whichever mirror has them.
+//!
+//! A file is written under a temporary name (`.part`) in the folder where it is to be, and gets
+//! its final name when its content has been verified and is on the disk: what has a final name is
+//! good, whenever the program or the machine stopped. A `.part` that was left behind is started
+//! afresh, because ten megabytes are not worth the trust that resuming would need.
+//!
+//! The network is read on a thread of its own, so that a host that has stopped sending does not
+//! keep anybody from stopping the program.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, TryLockError};
+use std::io::{BufReader, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread;
+use std::time::Duration;
+
+use ureq::http::Uri;
+use ureq::{Agent, Timeout};
+
+use super::dataset::hex;
+use super::idx::IdxError;
+use super::source::{Event, Part, Progress, Remote};
+use crate::error::{Error, Result, escaped, printable};
+
+/// No file is larger than this, in bytes: the largest of the four has 47 million unpacked, which
+/// is how a server that unpacks gzip itself sends it.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// No file takes longer than this; 10 MB in that time are 17 kB a second.
+const FILE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How often `Progress::stop_requested` is asked while nothing comes.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How much is read at a time, and how many such pieces may wait to be written.
+const CHUNK_BYTES: usize = 1 << 14;
+const CHUNKS_IN_FLIGHT: usize = 16;
+
+/// Downloads `parts` into `directory`, which is created if need be.
+///
+/// # Errors
+/// [`Error::Interrupted`] when `progress` asked to stop, [`Error::Io`] when a file cannot be
+/// written, [`Error::InvalidData`] when no mirror delivered the right file and at least one
+/// delivered a wrong one, [`Error::Unavailable`] when none delivered anything.
+pub fn download(
+    directory: &Path,
+    parts: &[Part],
+    remote: &Remote,
+    progress: &mut dyn Progress,
+) -> Result<()> {
+    if parts.is_empty() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory).map_err(Error::io("create the folder", directory))?;
+    // A mirror that has delivered is asked first for the next file.
+    let mut mirrors: Vec<&str> = remote.mirrors.iter().map(String::as_str).collect();
+    for &part in parts {
+        let delivered = download_part(directory, part, &mirrors, remote, progress)?;
+        mirrors.rotate_left(delivered);
+    }
+    Ok(())
+}
+
+/// Why a file did not come from one mirror.
+enum Failure {
+    /// The mirror does not deliver, or not all of it.
+    Undelivered(String),
+    /// The mirror delivered something else.
+    Wrong(String),
+    /// It is not the mirror's fault, and the next one is not tried.
+    Local(Error),
+}
+
+/// Downloads one file and returns the index of the mirror that had it.
+fn download_part(
+    directory: &Path,
+    part: Part,
+    mirrors: &[&str],
+    remote: &Remote,
+    progress: &mut dyn Progress,
+) -> Result<usize> {
+    let path = directory.join(part.download_name());
+    let mut partial = PartialFile::create(&path)?;
+    if path.exists() {
+        return Ok(0); // Another process has just finished it.
+    }
+    let mut reasons = String::new();
+    let mut any_wrong = false;
+    for (index, mirror) in mirrors.iter().enumerate() {
+        let host = &host(mirror);
+        progress.event(Event::Requested { part, host });
+        let url = format!("{}/{}", mirror.trim_end_matches('/'), part.download_name());
+        let reason = match transfer(&url, part, &mut partial, remote, progress) {
+            Ok(()) => {
+                partial.publish(&path)?;
+                progress.event(Event::Verified { path: &path });
+                return Ok(index);
+            }
+            Err(Failure::Local(error)) => return Err(error),
+            Err(Failure::Undelivered(reason)) => reason,
+            Err(Failure::Wrong(reason)) => {
+                any_wrong = true;
+                reason
+            }
+        };
+        let reason = &escaped(&reason);
+        progress.event(Event::Failed { part, host, reason });
+        write!(reasons, "; {host}: {reason}").expect("a string takes everything");
+    }
+    let message = format!("cannot download {}{reasons}", part.download_name());
+    Err(if any_wrong {
+        Error::InvalidData(message)
+    } else {
+        Error::Unavailable(message)
+    })
+}
+
+/// Fills `partial` with what is at `url` and verifies it.
+fn transfer(
+    url: &str,
+    part: Part,
+    partial: &mut PartialFile,
+    remote: &Remote,
+    progress: &mut dyn Progress,
+) -> std::result::Result<(), Failure> {
+    partial.restart().map_err(Failure::Local)?;
+    let messages = request(url, remote);
+    let mut bytes = 0;
+    let mut total = None;
+    loop {
+        if let Some(signal) = progress.stop_requested() {
+            return Err(Failure::Local(Error::Interrupted {
+                signal,
+                message: format!("download of {} stopped", part.download_name()),
+            }));
+        }
+        match messages.recv_timeout(POLL_INTERVAL) {
+            Ok(Message::Head { length }) => total = length,
+            Ok(Message::Chunk(chunk)) => {
+                partial.append(&chunk).map_err(Failure::Local)?;
+                bytes += chunk.len() as u64;
+                progress.event(Event::Received { bytes, total });
+            }
+            Ok(Message::Failed(reason)) => return Err(Failure::Undelivered(reason)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    partial.verify(part, bytes, &remote.sha256[part as usize])
+}
+
+/// What the network thread has to say. When it has said everything, it hangs up.
+enum Message {
+    Head { length: Option<u64> },
+    Chunk(Vec<u8>),
+    Failed(String),
+}
+
+/// Asks for `url` on a thread of its own, which ends by itself when nobody listens any more or
+/// when time is up.
+fn request(url: &str, remote: &Remote) -> Receiver<Message> {
+    let agent = agent(url, remote);
+    let url = url.to_string();
+    let remote = remote.clone();
+    let (sender, receiver) = mpsc::sync_channel(CHUNKS_IN_FLIGHT);
+    thread::spawn(move || {
+        if let Err(error) = receive(&agent, &url, &sender) {
+            // Nobody may be listening any more.
+            let _ = sender.send(Message::Failed(explain(error, &remote)));
+        }
+    });
+    receiver
+}
+
+fn receive(
+    agent: &Agent,
+    url: &str,
+    sender: &SyncSender<Message>,
+) -> std::result::Result<(), ureq::Error> {
+    let body = agent.get(url).call()?.into_body();
+    let head = Message::Head {
+        length: body.content_length(),
+    };
+    let mut listened_to = sender.send(head).is_ok();
+    let mut reader = body.into_with_config().limit(MAX_BYTES).reader();
+    while listened_to {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        let mut piece = reader.by_ref().take(CHUNK_BYTES as u64);
+        if piece.read_to_end(&mut chunk)? == 0 {
+            break;
+        }
+        listened_to = sender.send(Message::Chunk(chunk)).is_ok();
+    }
+    Ok(())
+}
+
+/// The client for `url`: nothing waits for ever, and what begins with https stays with https,
+/// wherever it is redirected. Proxies are taken from the environment, except for this machine
+/// itself, which a proxy cannot reach.
+fn agent(url: &str, remote: &Remote) -> Agent {
+    let mut config = Agent::config_builder()
+        .https_only(url.starts_with("https://"))
+        .max_redirects(5)
+        .timeout_global(Some(FILE_TIMEOUT))
+        .timeout_resolve(Some(remote.connect_timeout))
+        .timeout_connect(Some(remote.connect_timeout))
+        .timeout_per_write(Some(remote.stall_timeout))
+        .timeout_per_read(Some(remote.stall_timeout));
+    if ["127.0.0.1", "localhost", "[::1]"].contains(&host(url).as_str()) {
+        config = config.proxy(None);
+    }
+    config.build().into()
+}
+
+/// The host of a web address, safe on a terminal and without any password before it.
+fn host(url: &str) -> String {
+    let uri: Option<Uri> = url.parse().ok();
+    escaped(uri.as_ref().and_then(Uri::host).unwrap_or(url))
+}
+
+/// What went wrong, in words for a person who wants to know whom to ask.
+fn explain(error: ureq::Error, remote: &Remote) -> String {
+    match error {
+        ureq::Error::StatusCode(code) => format!("HTTP status {code}"),
+        ureq::Error::HostNotFound => "host not found".into(),
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+            format!("no connection within {:?}", remote.connect_timeout)
+        }
+        ureq::Error::Timeout(Timeout::Global) => format!("not complete within {FILE_TIMEOUT:?}"),
+        ureq::Error::Timeout(_) => format!("nothing came for {:?}", remote.stall_timeout),
+        ureq::Error::RequireHttpsOnly(_) => "redirects from https to http, which is refused".into(),
+        ureq::Error::BodyExceedsLimit(limit) => format!("sends more than {limit} bytes"),
+        ureq::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// A file on its way: under a temporary name, locked against a second program that downloads the
+/// same, and removed when it does not become whole.
+struct PartialFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl PartialFile {
+    /// The temporary file for what is to be at `path`.
+    fn create(path: &Path) -> Result<Self> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".part");
+        let partial = PathBuf::from(name);
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&partial)
+            .map_err(Error::io("create", &partial))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::Unavailable(format!(
+                "{}: another process is downloading it: wait until it has finished",
+                printable(&partial),
+            ))),
+            // Some network file systems have no locks; then the verification must be enough.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self {
+                path: partial,
+                file,
+            }),
+        }
+    }
+
+    /// Forgets everything that was written.
+    fn restart(&mut self) -> Result<()> {
+        self.file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .map_err(Error::io("write", &self.path))
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file
+            .write_all(bytes)
+            .map_err(Error::io("write", &self.path))
+    }
+
+    /// Whether it is a valid file of the kind `part`, and the one that has the SHA-256 `expected`.
+    fn verify(
+        &mut self,
+        part: Part,
+        length: u64,
+        expected: &str,
+    ) -> std::result::Result<(), Failure> {
+        let unreadable = |error| Failure::Local(Error::io("read", &self.path)(error));
+        self.file.rewind().map_err(unreadable)?;
+        let content =
+            part.examine(BufReader::new(&self.file), length)
+                .map_err(|error| match error {
+                    IdxError::Read(error) => unreadable(error),
+                    IdxError::GzipTruncated { .. } => Failure::Undelivered(error.to_string()),
+                    _ => Failure::Wrong(error.to_string()),
+                })?;
+        let found = hex(&content.sha256);
+        if found != expected {
+            return Err(Failure::Wrong(format!(
+                "SHA-256 of the uncompressed file is {found}, expected {expected}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Gives the file its final name, when it is safely on the disk.
+    fn publish(&self, path: &Path) -> Result<()> {
+        self.file
+            .sync_all()
+            .map_err(Error::io("write", &self.path))?;
+        fs::rename(&self.path, path).map_err(Error::io("rename", &self.path))?;
+        let folder = path.parent().expect("a file is in a folder");
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(Error::io("write", folder))
+    }
+}
+
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        // After `publish` there is nothing left under this name.
+        let _ = fs::remove_file(&self.path);
+    }
+}
