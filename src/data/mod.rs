@@ -6,3 +6,4 @@ pub mod dataset;
 pub mod download;
 pub mod idx;
 pub mod source;
+pub mod synthetic;

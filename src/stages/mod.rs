@@ -29,8 +29,6 @@ pub struct Stage {
     pub engine: &'static str,
     /// The format of the products.
     pub precision: &'static str,
-    /// What the machine must have beyond the baseline of its architecture; empty for nothing.
-    pub requires: &'static str,
     /// The stage that this one starts from.
     pub predecessor: Option<&'static str>,
     /// Whether a step is shared over several threads.
@@ -76,7 +74,6 @@ pub static STAGES: [Stage; 4] = [
         idea: "the loops of the definition; every index recomputed through strides",
         engine: "layerwise",
         precision: "f32",
-        requires: "",
         predecessor: None,
         multithreaded: false,
         build: |architecture, adam, _| {
@@ -88,7 +85,6 @@ pub static STAGES: [Stage; 4] = [
         idea: "index arithmetic hoisted out of the loops; padding decided once a window",
         engine: "layerwise",
         precision: "f32",
-        requires: "",
         predecessor: Some("naive"),
         multithreaded: false,
         build: |architecture, adam, _| {
@@ -100,7 +96,6 @@ pub static STAGES: [Stage; 4] = [
         idea: "convolution as a matrix product, by a plain blocked product",
         engine: "layerwise",
         precision: "f32",
-        requires: "",
         predecessor: Some("strided"),
         multithreaded: false,
         build: |architecture, adam, _| {
@@ -116,7 +111,6 @@ pub static STAGES: [Stage; 4] = [
         idea: "a library's matrix product, shared over the cores in fixed chunks",
         engine: "layerwise",
         precision: "f32",
-        requires: "",
         predecessor: Some("im2col"),
         multithreaded: true,
         build: |architecture, adam, threads| {

@@ -1,0 +1,291 @@
+//! Every flag once: its name, default and help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::measure::machine;
+use crate::model::init::Init;
+use crate::model::recipe::Recipe;
+use crate::stages::{STAGES, Stage};
+
+/// Train the MNIST CNN on the CPU
+#[derive(Debug, Parser)]
+#[command(
+    name = "mnist-train",
+    version,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = EXAMPLES,
+)]
+pub struct Cli {
+    /// What to do instead of training.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to train.
+    #[command(flatten)]
+    pub train: TrainArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mnist-train --epochs 10               train, write ckpt.bin
+  mnist-train --epochs 20 --resume      go on to 20 epochs
+  mnist-train eval --model ckpt.bin     test the model
+  mnist-train --data ~/fashion-mnist    train on other 28x28 images
+  mnist-train --json > run.jsonl        one JSON object a line, see docs/JSON.md";
+
+/// A verb.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Test a model: accuracy, confusion matrix, worst mistakes
+    Eval(EvalArgs),
+    /// Show the layers: shapes, parameters, FLOP, bytes
+    Summary(OutputArgs),
+    /// Show the stages that --stage can name
+    Stages(OutputArgs),
+    /// Show what data is there; download or generate it
+    Data(DataCommand),
+}
+
+/// The flags of training.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Epochs to train in all
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
+    #[arg(help_heading = "Training")]
+    pub epochs: usize,
+    /// Hyperparameters.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Go on from --model exactly where it stopped; hyperparameters are taken from it
+    #[arg(long, help_heading = "Model")]
+    pub resume: bool,
+    /// The file to write, and to go on from with --resume
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "ckpt.bin",
+        help_heading = "Model"
+    )]
+    pub model: PathBuf,
+    /// Write the model every N epochs, and at the end
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    #[arg(help_heading = "Model")]
+    pub checkpoint_every: usize,
+    /// Do not classify the test images after each epoch
+    #[arg(long, help_heading = "Model")]
+    pub no_eval: bool,
+    /// Where images come from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// What computes.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+    /// What is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Only errors and results, no narration and no progress bar
+    #[arg(long, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// The flags that make up a [`Recipe`].
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training")]
+pub struct RecipeArgs {
+    /// Images of a step
+    #[arg(long, value_name = "N", default_value_t = recipe().batch_size, value_parser = positive)]
+    pub batch_size: usize,
+    /// Adam's learning rate at the start
+    #[arg(long, value_name = "X", default_value_t = recipe().lr, value_parser = above_zero)]
+    pub lr: f64,
+    /// Learning rate at the end of cosine annealing
+    #[arg(long, value_name = "X", default_value_t = recipe().min_lr, value_parser = not_negative)]
+    pub min_lr: f64,
+    /// Epochs that cosine annealing takes
+    #[arg(long, value_name = "N", default_value_t = recipe().t_max, value_parser = positive)]
+    pub t_max: usize,
+    /// L2 of weights (not of biases), added to their gradient
+    #[arg(long, value_name = "X", default_value_t = recipe().l2, value_parser = not_negative)]
+    pub l2: f64,
+    /// Adam's decay of the first moment
+    #[arg(long, value_name = "X", default_value_t = recipe().beta1, value_parser = decay)]
+    pub beta1: f64,
+    /// Adam's decay of the second moment
+    #[arg(long, value_name = "X", default_value_t = recipe().beta2, value_parser = decay)]
+    pub beta2: f64,
+    /// Adam's epsilon
+    #[arg(long, value_name = "X", default_value_t = recipe().eps, value_parser = above_zero)]
+    pub eps: f64,
+    /// What initial weights and the order of images are drawn from
+    #[arg(long, value_name = "N", default_value_t = recipe().seed)]
+    pub seed: u64,
+    /// Initial weights: U(±1/√fan_in) with biases, the C program's, or with biases 0
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "pytorch",
+        hide_possible_values = false
+    )]
+    pub init: Init,
+    /// Train on the first N images only
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub max_samples: Option<usize>,
+}
+
+fn recipe() -> Recipe {
+    Recipe::default()
+}
+
+impl From<&RecipeArgs> for Recipe {
+    fn from(args: &RecipeArgs) -> Self {
+        Self {
+            batch_size: args.batch_size,
+            lr: args.lr,
+            min_lr: args.min_lr,
+            t_max: args.t_max,
+            l2: args.l2,
+            beta1: args.beta1,
+            beta2: args.beta2,
+            eps: args.eps,
+            seed: args.seed,
+            init: args.init,
+            max_samples: args.max_samples,
+        }
+    }
+}
+
+/// The flags of evaluation.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// A checkpoint, or a safetensors file with the six tensors of the network
+    #[arg(long, value_name = "FILE", default_value = "ckpt.bin")]
+    pub model: PathBuf,
+    /// Where images come from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// What computes.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+    /// What is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Where images come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Folder with the four IDX files [default: data, downloaded if empty]
+    #[arg(long, value_name = "DIR", env = "MNIST_DATA", hide_env_values = true)]
+    pub data: Option<PathBuf>,
+    /// Never download
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// What computes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Machine")]
+pub struct ComputeArgs {
+    /// Threads [default: all]
+    #[arg(long, value_name = "N", value_parser = thread_count)]
+    threads: Option<usize>,
+    /// How a step is executed, see 'mnist-train stages' [default: the fastest exact one]
+    #[arg(long, value_name = "NAME", value_parser = stage)]
+    pub stage: Option<&'static Stage>,
+}
+
+impl ComputeArgs {
+    /// The threads to use.
+    pub fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(machine::threads)
+    }
+}
+
+/// What is printed.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Results as JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The data folder.
+#[derive(Debug, Args)]
+pub struct DataCommand {
+    /// What to do instead of listing what is there.
+    #[command(subcommand)]
+    pub action: Option<DataAction>,
+    /// The folder to look at [default: data]
+    #[arg(long, value_name = "DIR", env = "MNIST_DATA", hide_env_values = true)]
+    pub data: Option<PathBuf>,
+    /// What is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// What to do about data.
+#[derive(Debug, Subcommand)]
+pub enum DataAction {
+    /// Download MNIST; mirrors can be named in MNIST_MIRRORS
+    Fetch {
+        /// The folder to download into
+        #[arg(long, value_name = "DIR", default_value = "data")]
+        data: PathBuf,
+    },
+    /// Write the built-in synthetic digits as four IDX files
+    Synthetic {
+        /// The folder to write into
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+/// More threads than this are a mistake, or would be slower.
+const MOST_THREADS: usize = 1024;
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("is not a whole number".into()),
+    }
+}
+
+fn thread_count(text: &str) -> Result<usize, String> {
+    match positive(text)? {
+        count if count > MOST_THREADS => Err(format!("must be at most {MOST_THREADS}")),
+        count => Ok(count),
+    }
+}
+
+fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
+    match text.parse() {
+        // The arithmetic is in f32: what overflows there is not a finite number either.
+        Ok(number) if fits(number) && (number as f32).is_finite() => Ok(number),
+        Ok(_) => Err(format!("must be {wanted}")),
+        Err(_) => Err("is not a number".into()),
+    }
+}
+
+fn above_zero(text: &str) -> Result<f64, String> {
+    number(text, "a finite number above 0", |number| number > 0.0)
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    number(text, "a finite number, 0 or more", |number| number >= 0.0)
+}
+
+fn decay(text: &str) -> Result<f64, String> {
+    number(text, "in 0..1", |number| (0.0..1.0).contains(&number))
+}
+
+fn stage(name: &str) -> Result<&'static Stage, String> {
+    Stage::find(name).ok_or_else(|| {
+        let names: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
+        format!("there are {}", names.join(", "))
+    })
+}

@@ -1,0 +1,153 @@
+//! `mnist-train data`, and finding the data for every other verb.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::output::Output;
+use super::progress::{DownloadProgress, spinner};
+use super::signals::Signals;
+use crate::cli::{DataAction, DataArgs, DataCommand};
+use crate::data::dataset::{Dataset, SIDE, Split, hex};
+use crate::data::source::{self, Inspection, Outcome, Part, Remote, Request};
+use crate::data::{idx, synthetic};
+use crate::durable;
+use crate::error::{Error, Result, printable};
+use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
+
+/// Where data is looked for when nobody says where.
+const DEFAULT_DIRECTORY: &str = "data";
+
+/// Mirrors to use instead of the public ones, separated by spaces or commas.
+const MIRRORS_VARIABLE: &str = "MNIST_MIRRORS";
+
+/// Lists, downloads or generates data.
+pub fn run(args: &DataCommand) -> anyhow::Result<()> {
+    let output = Output::new(args.output, false);
+    match &args.action {
+        None => {
+            let default = PathBuf::from(DEFAULT_DIRECTORY);
+            list(args.data.as_ref().unwrap_or(&default), output)?;
+        }
+        Some(DataAction::Fetch { data }) => {
+            let mut progress = DownloadProgress::new(output, Signals::install()?);
+            let fetched = source::fetch(data, &remote()?, &mut progress);
+            progress.finish();
+            fetched?;
+            list(data, output)?;
+        }
+        Some(DataAction::Synthetic { out }) => {
+            let dataset = generate(output);
+            write(&dataset, out)?;
+            list(out, output)?;
+        }
+    }
+    Ok(())
+}
+
+/// Finds the data that training or evaluation is to use.
+pub fn load(args: &DataArgs, output: Output, signals: &Signals) -> Result<Dataset> {
+    let request = Request {
+        directory: args.data.clone(),
+        default_directory: DEFAULT_DIRECTORY.into(),
+        remote: if args.offline { None } else { Some(remote()?) },
+    };
+    let mut progress = DownloadProgress::new(output, signals.clone());
+    let outcome = source::load(&request, &mut progress);
+    progress.finish();
+    match outcome? {
+        Outcome::Loaded { dataset, .. } => Ok(dataset),
+        Outcome::NotAvailable { reason } => {
+            output.warn(&synthetic_notice(&reason));
+            Ok(generate(output))
+        }
+    }
+}
+
+fn synthetic_notice(reason: &Error) -> String {
+    let rule = "=".repeat(78);
+    format!(
+        "{rule}\n\
+         NOT MNIST: training data is the built-in SYNTHETIC digits.\n\
+         {reason}\n\
+         For MNIST: 'mnist-train data fetch', or name its folder with --data DIR.\n\
+         {rule}"
+    )
+}
+
+fn generate(output: Output) -> Dataset {
+    let spinner = spinner(output, "drawing synthetic digits");
+    let dataset = synthetic::default_dataset();
+    spinner.finish_and_clear();
+    dataset
+}
+
+fn remote() -> Result<Remote> {
+    match env::var(MIRRORS_VARIABLE) {
+        Ok(list) => Remote::with_mirrors(&list),
+        Err(_) => Ok(Remote::default()),
+    }
+}
+
+fn write(dataset: &Dataset, directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).map_err(Error::io("create the folder", directory))?;
+    for part in Part::ALL {
+        let content = match part {
+            Part::TrainImages => images_file(&dataset.train),
+            Part::TrainLabels => labels_file(&dataset.train),
+            Part::TestImages => images_file(&dataset.test),
+            Part::TestLabels => labels_file(&dataset.test),
+        };
+        durable::replace(&directory.join(part.name()), &content)?;
+    }
+    Ok(())
+}
+
+fn images_file(split: &Split) -> Vec<u8> {
+    [&idx::images_header(split.len(), SIDE, SIDE), split.images()].concat()
+}
+
+fn labels_file(split: &Split) -> Vec<u8> {
+    [&idx::labels_header(split.len()), split.labels()].concat()
+}
+
+fn list(directory: &Path, output: Output) -> Result<()> {
+    let files = source::inspect(directory)?
+        .into_iter()
+        .map(data_file)
+        .collect();
+    output.event(&Event::Data(report::Data {
+        schema: SCHEMA_VERSION,
+        directory: directory.to_string_lossy().into_owned(),
+        files,
+    }));
+    Ok(())
+}
+
+fn data_file(Inspection { part, file }: Inspection) -> DataFile {
+    let bare = DataFile {
+        name: part.name(),
+        status: "missing",
+        path: None,
+        count: None,
+        bytes: None,
+        sha256: None,
+        problem: None,
+    };
+    match file {
+        None => bare,
+        Some(Err(problem)) => DataFile {
+            status: "invalid",
+            problem: Some(problem.to_string()),
+            ..bare
+        },
+        Some(Ok(facts)) => DataFile {
+            status: if facts.official { "official" } else { "custom" },
+            path: Some(printable(&facts.path)),
+            count: Some(facts.content.count),
+            bytes: Some(facts.stored_bytes),
+            sha256: Some(hex(&facts.content.sha256)),
+            ..bare
+        },
+    }
+}

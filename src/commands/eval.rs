@@ -1,0 +1,111 @@
+//! `mnist-train eval`.
+
+use super::data;
+use super::output::Output;
+use super::signals::Signals;
+use crate::cli::EvalArgs;
+use crate::data::dataset::{SIDE, hex};
+use crate::error::{escaped, printable};
+use crate::model::architecture::Architecture;
+use crate::model::checkpoint::{self, Model};
+use crate::model::parameters::TrainState;
+use crate::model::recipe::Recipe;
+use crate::nn::adam::Adam;
+use crate::report::{self, Event, SCHEMA_VERSION, picture};
+use crate::stages::Stage;
+use crate::training::evaluation::Evaluation;
+
+/// Mistakes that are listed and drawn.
+const MISTAKES: usize = 6;
+
+/// Tests a model and prints the result.
+pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
+    let output = Output::new(args.output, false);
+    let architecture = Architecture::mnist_cnn();
+    // The model first: it is small, and the data may have to be downloaded.
+    let model = checkpoint::read(&args.model, &architecture)?;
+    let dataset = data::load(&args.data, output, &Signals::install()?)?;
+    let trained_on = match &model {
+        Model::Checkpoint(checkpoint) => Some(checkpoint.metadata.dataset.name.clone()),
+        Model::Weights(_) => None,
+    };
+    if let Some(name) = trained_on
+        .as_deref()
+        .filter(|name| *name != dataset.kind().name())
+    {
+        let name = escaped(name);
+        output.warn(&format!(
+            "note: trained on {name}, tested on {}",
+            dataset.kind().name()
+        ));
+    }
+
+    let stage = args.compute.stage.unwrap_or_else(Stage::fastest_exact);
+    let adam = Adam::from(&Recipe::default());
+    let mut engine = stage.build(&architecture, adam, args.compute.threads());
+    engine.load(&TrainState::new(&architecture, model.parameters().clone()));
+    let evaluation = Evaluation::of(engine.as_mut(), &dataset.test);
+
+    let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
+    let confusion = &evaluation.confusion;
+    let classes = 0..confusion.len();
+    let seconds = evaluation.duration.as_secs_f64();
+    let worst = &evaluation.mistakes[..evaluation.mistakes.len().min(MISTAKES)];
+    output.event(&Event::Eval(report::Eval {
+        schema: SCHEMA_VERSION,
+        correct: evaluation.correct,
+        total: evaluation.total,
+        accuracy: evaluation.correct as f64 / evaluation.total as f64,
+        loss: evaluation.loss,
+        confusion: confusion.iter().map(|row| row.to_vec()).collect(),
+        recall: classes
+            .clone()
+            .map(|class| share(confusion[class][class], confusion[class].iter().sum()))
+            .collect(),
+        precision: classes
+            .map(|class| {
+                share(
+                    confusion[class][class],
+                    confusion.iter().map(|r| r[class]).sum(),
+                )
+            })
+            .collect(),
+        mistakes: worst
+            .iter()
+            .map(|mistake| report::Mistake {
+                index: mistake.index,
+                label: mistake.label,
+                predicted: mistake.predicted,
+                probability: mistake.probability,
+            })
+            .collect(),
+        seconds,
+        images_per_second: evaluation.total as f64 / seconds,
+        dataset: dataset.kind().name().into(),
+        dataset_description: dataset.kind().to_string(),
+        trained_on,
+        model: printable(&args.model),
+        weights_sha256: hex(&model.parameters().sha256()),
+        stage: stage.name.into(),
+        threads: engine.threads(),
+    }));
+    for mistake in worst.chunks(2) {
+        let drawn = mistake.iter().map(|mistake| {
+            let title = format!("{} taken for {}", mistake.label, mistake.predicted);
+            let image = picture::lines(dataset.test.image(mistake.index), SIDE);
+            [format!("{title:SIDE$}")]
+                .into_iter()
+                .chain(image)
+                .collect::<Vec<_>>()
+        });
+        let drawn: Vec<_> = drawn.collect();
+        let side_by_side = |line: usize| -> String {
+            drawn
+                .iter()
+                .map(|lines| format!("  {}", lines[line]))
+                .collect()
+        };
+        output.picture(&(0..drawn[0].len()).map(side_by_side).collect::<Vec<_>>());
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! Bars on the terminal, and what replaces them where there is none.
+
+use std::path::Path;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output::Output;
+use super::signals::Signals;
+use crate::data::source;
+use crate::error::printable;
+use crate::report::{self, Event, text};
+use crate::training::trainer::{EpochReport, Observer, Progress};
+
+/// How often a bar is redrawn, times a second.
+const DRAWS_PER_SECOND: u8 = 10;
+
+fn bar(output: Output, template: &str) -> ProgressBar {
+    let target = if output.shows_progress() {
+        ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND)
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let style = ProgressStyle::with_template(template).expect("a valid template");
+    ProgressBar::with_draw_target(None, target).with_style(style.progress_chars("█▉▊▋▌▍▎▏ "))
+}
+
+/// Shows how training goes and prints each epoch's result.
+pub struct TrainingProgress {
+    output: Output,
+    signals: Signals,
+    epochs: usize,
+    bar: ProgressBar,
+}
+
+impl TrainingProgress {
+    /// For a run that ends after `epochs`.
+    pub fn new(output: Output, signals: Signals, epochs: usize) -> Self {
+        let bar = bar(
+            output,
+            "{prefix} {bar:24} {pos}/{len} {msg} {per_sec:>9} left {eta}",
+        );
+        Self {
+            output,
+            signals,
+            epochs,
+            bar,
+        }
+    }
+
+    /// Takes the bar off the screen.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Observer for TrainingProgress {
+    fn batch(&mut self, progress: &Progress) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let Progress {
+            epoch,
+            batch,
+            batches,
+            loss,
+            accuracy,
+            images,
+        } = *progress;
+        if self.bar.position() == 0 || self.bar.position() > batch as u64 {
+            self.bar.reset();
+            self.bar
+                .set_prefix(format!("epoch {epoch} of {}", self.epochs));
+            self.bar.set_length(batches as u64);
+        }
+        // The bar counts batches; its speed is shown in images, which people compare.
+        self.bar.set_position(batch as u64);
+        let speed = images as f64 / self.bar.elapsed().as_secs_f64();
+        self.bar.set_message(format!(
+            "loss {loss:.4} acc {:.2} % {} images/s",
+            100.0 * accuracy,
+            text::grouped(speed as usize)
+        ));
+    }
+
+    fn epoch(&mut self, report: &EpochReport) {
+        let EpochReport {
+            progress,
+            lr,
+            duration,
+            images,
+            evaluation,
+        } = report;
+        let event = Event::Epoch(report::Epoch {
+            epoch: progress.epoch,
+            loss: progress.loss,
+            train_accuracy: progress.accuracy,
+            test_correct: evaluation.as_ref().map(|evaluation| evaluation.correct),
+            test_total: evaluation.as_ref().map(|evaluation| evaluation.total),
+            lr: *lr,
+            seconds: duration.as_secs_f64(),
+            images_per_second: *images as f64 / duration.as_secs_f64(),
+        });
+        self.bar.suspend(|| self.output.event(&event));
+    }
+
+    fn kept_previous(&mut self, previous: &Path) {
+        let message = format!("the model that was there is now {}", printable(previous));
+        self.bar.suspend(|| self.output.note(&message));
+    }
+
+    fn stop(&self) -> Option<i32> {
+        self.signals.received()
+    }
+}
+
+/// Shows how a download goes.
+pub struct DownloadProgress {
+    output: Output,
+    signals: Signals,
+    bar: ProgressBar,
+}
+
+impl DownloadProgress {
+    /// Shows nothing until a download begins.
+    pub fn new(output: Output, signals: Signals) -> Self {
+        let bar = bar(
+            output,
+            "{prefix} {bar:24} {bytes}/{total_bytes} {bytes_per_sec}",
+        );
+        Self {
+            output,
+            signals,
+            bar,
+        }
+    }
+
+    /// Takes the bar off the screen.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl source::Progress for DownloadProgress {
+    fn event(&mut self, event: source::Event<'_>) {
+        match event {
+            source::Event::Requested { part, host } => {
+                self.bar.reset();
+                self.bar.set_prefix(part.name());
+                let message = format!("downloading {} from {host}", part.download_name());
+                self.bar.suspend(|| self.output.note(&message));
+            }
+            source::Event::Received { bytes, total } => {
+                if let Some(total) = total {
+                    self.bar.set_length(total);
+                }
+                self.bar.set_position(bytes);
+            }
+            source::Event::Failed { part, host, reason } => {
+                let message = format!("  {host} does not deliver {}: {reason}", part.name());
+                self.bar.suspend(|| self.output.note(&message));
+            }
+            source::Event::Verified { path } => {
+                let message = format!("  {} verified", printable(path));
+                self.bar.suspend(|| self.output.note(&message));
+            }
+        }
+    }
+
+    fn stop_requested(&self) -> Option<i32> {
+        self.signals.received()
+    }
+}
+
+/// A bar that only says that something is going on.
+pub fn spinner(output: Output, message: &str) -> ProgressBar {
+    let bar = bar(output, "{spinner} {msg}");
+    bar.set_message(message.to_string());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}

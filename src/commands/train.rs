@@ -1,0 +1,241 @@
+//! `mnist-train`: train, save, evaluate.
+
+use std::time::Instant;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::data;
+use super::output::Output;
+use super::progress::TrainingProgress;
+use super::signals::Signals;
+use crate::cli::TrainArgs;
+use crate::data::dataset::{Dataset, hex};
+use crate::durable;
+use crate::error::{Error, Result, escaped, printable};
+use crate::model::architecture::Architecture;
+use crate::model::checkpoint::{
+    self, Checkpoint, DatasetIdentity, FORMAT_VERSION, Metadata, Model, Position,
+};
+use crate::model::parameters::TrainState;
+use crate::model::recipe::Recipe;
+use crate::nn::adam::Adam;
+use crate::report::{self, Event, SCHEMA_VERSION};
+use crate::stages::Stage;
+use crate::training::trainer::{Checkpoints, Outcome, Trainer};
+
+/// Trains as `args` say; `matches` knows which of them were given and which are defaults.
+pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
+    let output = Output::new(args.output, args.quiet);
+    let signals = Signals::install()?;
+    let architecture = Architecture::mnist_cnn();
+
+    durable::check_writable(&args.model)?;
+    let flags = Recipe::from(&args.recipe);
+    let saved = if args.resume {
+        Some(saved(args, &architecture)?)
+    } else {
+        None
+    };
+    let recipe = match &saved {
+        Some(Checkpoint { metadata, .. }) => {
+            resumed_recipe(&flags, &metadata.recipe, args, matches)?
+        }
+        None => flags,
+    };
+
+    let loading = Instant::now();
+    let mut dataset = data::load(&args.data, output, &signals)?;
+    let load_seconds = loading.elapsed().as_secs_f64();
+    if let Some(saved) = &saved {
+        check_same_data(args, saved, &dataset)?;
+    }
+    if let Some(count) = recipe.max_samples {
+        dataset.train.truncate(count);
+    }
+    if recipe.batch_size > dataset.train.len() {
+        let (batch_size, images) = (recipe.batch_size, dataset.train.len());
+        let problem =
+            format!("--batch-size {batch_size} is more than the {images} training images");
+        return Err(Error::Usage(problem).into());
+    }
+
+    let stage = stage(args, saved.as_ref(), output);
+    let mut engine = stage.build(&architecture, Adam::from(&recipe), args.compute.threads());
+    let (state, position) = match saved {
+        Some(Checkpoint { state, metadata }) => (state, metadata.position),
+        None => {
+            let parameters = recipe.init.parameters(&architecture, recipe.seed);
+            (
+                TrainState::new(&architecture, parameters),
+                Position::default(),
+            )
+        }
+    };
+    engine.load(&state);
+    drop(state);
+
+    let dataset_name = dataset.kind().name().to_string();
+    output.event(&Event::Start(report::Start {
+        schema: SCHEMA_VERSION,
+        version: env!("CARGO_PKG_VERSION"),
+        dataset: dataset_name.clone(),
+        dataset_description: dataset.kind().to_string(),
+        train_images: dataset.train.len(),
+        test_images: dataset.test.len(),
+        stage: stage.name.into(),
+        engine: stage.engine.into(),
+        threads: engine.threads(),
+        architecture: architecture.to_string(),
+        parameters: architecture.parameter_count(),
+        recipe: recipe.clone(),
+        epochs: args.epochs,
+        first_epoch: position.epoch,
+    }));
+    if position.epoch >= args.epochs {
+        let (path, done) = (printable(&args.model), position.epoch);
+        output.note(&format!(
+            "nothing to do: {path} has been trained for {done} epochs"
+        ));
+    } else if position != Position::default() {
+        let Position { epoch, batch, .. } = position;
+        output.note(&format!("going on in epoch {epoch} after {batch} batches"));
+    }
+
+    let mut progress = TrainingProgress::new(output, signals, args.epochs);
+    let trainer = Trainer {
+        engine: engine.as_mut(),
+        dataset: &dataset,
+        metadata: Metadata {
+            format_version: FORMAT_VERSION,
+            architecture: architecture.to_string(),
+            recipe,
+            dataset: DatasetIdentity {
+                name: dataset_name.clone(),
+                sha256: hex(dataset.sha256()),
+            },
+            stage: stage.name.into(),
+            position,
+            steps: 0,
+            tensors_sha256: String::new(),
+        },
+        epochs: args.epochs,
+        evaluate: !args.no_eval,
+        checkpoints: Checkpoints {
+            path: args.model.clone(),
+            every: args.checkpoint_every,
+            keep_previous: !args.resume,
+        },
+    };
+    let outcome = trainer.run(&mut progress);
+    progress.finish();
+    let Outcome {
+        training,
+        evaluation,
+        last,
+    } = outcome?;
+
+    let state = engine.store();
+    output.event(&Event::Done(report::Done {
+        train_seconds: training.as_secs_f64(),
+        load_seconds,
+        eval_seconds: evaluation.as_secs_f64(),
+        test_correct: last.as_ref().map(|evaluation| evaluation.correct),
+        test_total: last.as_ref().map(|evaluation| evaluation.total),
+        weights_sha256: hex(&state.parameters.sha256()),
+        model: printable(&args.model),
+        stage: stage.name.into(),
+        threads: engine.threads(),
+        dataset: dataset_name,
+        epochs: args.epochs.max(position.epoch),
+        steps: state.steps,
+    }));
+    Ok(())
+}
+
+/// The checkpoint to go on from.
+fn saved(args: &TrainArgs, architecture: &Architecture) -> Result<Checkpoint> {
+    if !args.model.exists() {
+        return Err(Error::Unavailable(format!(
+            "{}: no such file to resume: leave --resume out to start anew",
+            printable(&args.model)
+        )));
+    }
+    match checkpoint::read(&args.model, architecture)? {
+        Model::Checkpoint(checkpoint) => Ok(*checkpoint),
+        Model::Weights(_) => Err(Error::invalid(&args.model)(
+            "holds weights alone, and --resume needs the whole checkpoint with Adam's moments: \
+             evaluate it with 'mnist-train eval'",
+        )),
+    }
+}
+
+/// The recipe to go on with: the saved one, unless a flag was given that contradicts it.
+fn resumed_recipe(
+    flags: &Recipe,
+    saved: &Recipe,
+    args: &TrainArgs,
+    matches: &ArgMatches,
+) -> Result<Recipe> {
+    let values = |recipe: &Recipe| serde_json::to_value(recipe).expect("plain data");
+    let (flags, saved_values) = (values(flags), values(saved));
+    let fields = saved_values.as_object().expect("a recipe has fields");
+    let differences: Vec<String> = fields
+        .iter()
+        .filter(|(field, _)| matches.value_source(field) == Some(ValueSource::CommandLine))
+        .filter(|(field, saved)| flags[field.as_str()] != **saved)
+        .map(|(field, saved)| {
+            format!(
+                "--{} is {} and was {saved}",
+                field.replace('_', "-"),
+                flags[field.as_str()]
+            )
+        })
+        .collect();
+    if differences.is_empty() {
+        return Ok(saved.clone());
+    }
+    Err(Error::Usage(format!(
+        "{} cannot be resumed under another recipe: {}; leave these flags out to go on, or leave \
+         --resume out to start anew",
+        printable(&args.model),
+        differences.join(", "),
+    )))
+}
+
+fn check_same_data(args: &TrainArgs, saved: &Checkpoint, dataset: &Dataset) -> Result<()> {
+    let DatasetIdentity { name, sha256 } = &saved.metadata.dataset;
+    let found = hex(dataset.sha256());
+    if *sha256 == found {
+        return Ok(());
+    }
+    Err(Error::InvalidData(format!(
+        "{} was trained on other data: {} (SHA-256 {}), and this is {} (SHA-256 {found}); resume \
+         on the same data, or leave --resume out to start anew",
+        printable(&args.model),
+        escaped(name),
+        escaped(sha256),
+        dataset.kind().name(),
+    )))
+}
+
+/// The stage that was asked for, else the one that the model was trained with, so that resuming
+/// gives the bits of an uninterrupted run.
+fn stage(args: &TrainArgs, saved: Option<&Checkpoint>, output: Output) -> &'static Stage {
+    let saved = saved.map(|checkpoint| checkpoint.metadata.stage.as_str());
+    let known = saved.and_then(Stage::find);
+    let stage = args
+        .compute
+        .stage
+        .or(known)
+        .unwrap_or_else(Stage::fastest_exact);
+    if let Some(name) = saved.filter(|name| *name != stage.name) {
+        let name = escaped(name);
+        output.note(&format!(
+            "note: trained so far by stage {name}, going on with {}: the weights will agree to \
+             rounding, not bit for bit",
+            stage.name
+        ));
+    }
+    stage
+}

@@ -1,0 +1,127 @@
+//! From lines on paper to pixels.
+
+use super::hand::{Point, Touch, bell};
+use crate::data::dataset::SIDE;
+use crate::random::Stream;
+
+/// Pixels along each side of the box that a digit fills.
+const BOX_SIDE: usize = 20;
+
+/// A digit in its box, row by row, 0 is background.
+pub type Boxed = [[u8; BOX_SIDE]; BOX_SIDE];
+
+/// What strokes are drawn with. Lengths are in pixels.
+pub struct Pen {
+    /// Half the breadth of a stroke, up to where it is half as bright as ink.
+    radius: f32,
+    /// Half the breadth of a stroke's edge, in which ink fades to background.
+    blur: f32,
+}
+
+impl Pen {
+    /// A pen unlike any other.
+    pub fn new(random: &mut Stream) -> Self {
+        Self {
+            radius: (1.22 + 0.32 * bell(random)).max(0.75),
+            blur: 0.72 + 0.1 * bell(random),
+        }
+    }
+
+    /// Draws `lines` as large as the box allows.
+    pub fn ink(&self, lines: &[Vec<Touch>]) -> Boxed {
+        let lines = fit(lines, BOX_SIDE as f32 - 2.0 * self.radius);
+        // How deep in ink each pixel's centre is: 0 at the outer end of the edge, 1 at the inner.
+        let mut depths = [[0.0_f32; BOX_SIDE]; BOX_SIDE];
+        for ends in lines.iter().flat_map(|line| line.windows(2)) {
+            self.ink_piece(ends[0], ends[1], &mut depths);
+        }
+        depths.map(|row| row.map(brightness))
+    }
+
+    /// Draws the straight piece from `a` to `b`. Its radius follows the pressure.
+    fn ink_piece(&self, a: Touch, b: Touch, depths: &mut [[f32; BOX_SIDE]; BOX_SIDE]) {
+        let reach = self.radius * a[2].max(b[2]) + self.blur;
+        let pixels = |axis: usize| {
+            // These casts turn a negative number into 0.
+            let first = (a[axis].min(b[axis]) - reach) as usize;
+            let end = (a[axis].max(b[axis]) + reach) as usize + 1;
+            first..end.min(BOX_SIDE)
+        };
+        for row in pixels(1) {
+            for column in pixels(0) {
+                let centre = [column as f32 + 0.5, row as f32 + 0.5];
+                let (t, distance) = nearest(centre, a, b);
+                let radius = self.radius * (a[2] + (b[2] - a[2]) * t);
+                let depth = 0.5 + 0.5 * (radius - distance) / self.blur;
+                depths[row][column] = depths[row][column].max(depth);
+            }
+        }
+    }
+}
+
+/// Scales `lines`, with their aspect ratio kept, until the larger of their extents is `size`, and
+/// puts their middle into the middle of the box.
+fn fit(lines: &[Vec<Touch>], size: f32) -> Vec<Vec<Touch>> {
+    let touches = || lines.iter().flatten();
+    let [(x_middle, width), (y_middle, height)] = [0, 1].map(|axis| {
+        let low = touches().fold(f32::MAX, |low, touch| low.min(touch[axis]));
+        let high = touches().fold(f32::MIN, |high, touch| high.max(touch[axis]));
+        (0.5 * (low + high), high - low)
+    });
+    let scale = size / width.max(height);
+    let half = 0.5 * BOX_SIDE as f32;
+    let fit_touch = |&[x, y, pressure]: &Touch| {
+        [
+            (x - x_middle) * scale + half,
+            (y - y_middle) * scale + half,
+            pressure,
+        ]
+    };
+    lines
+        .iter()
+        .map(|line| line.iter().map(fit_touch).collect())
+        .collect()
+}
+
+/// The brightness of a pixel `depth` deep in ink: a smooth step, dark and bright being more frequent
+/// than grey.
+fn brightness(depth: f32) -> u8 {
+    let depth = depth.min(1.0);
+    (depth * depth * (3.0 - 2.0 * depth) * 255.0 + 0.5) as u8
+}
+
+/// The point nearest to `point` on the straight piece from `a` to `b`: how far along it lies, from
+/// 0 to 1, and its distance.
+fn nearest(point: Point, a: Touch, b: Touch) -> (f32, f32) {
+    let along = [b[0] - a[0], b[1] - a[1]];
+    let from_a = [point[0] - a[0], point[1] - a[1]];
+    let length_squared = (along[0] * along[0] + along[1] * along[1]).max(f32::MIN_POSITIVE);
+    let t = (from_a[0] * along[0] + from_a[1] * along[1]) / length_squared;
+    let t = t.clamp(0.0, 1.0);
+    let away = [from_a[0] - t * along[0], from_a[1] - t * along[1]];
+    (t, (away[0] * away[0] + away[1] * away[1]).sqrt())
+}
+
+/// Copies `digit` into the blank `image`, moved by whole pixels so that its centre of mass comes to
+/// lie nearest to the middle of the image.
+pub fn place(digit: &Boxed, image: &mut [u8]) {
+    let mut mass = 0;
+    let mut moments = [0; 2];
+    for (row, pixels) in digit.iter().enumerate() {
+        for (column, &pixel) in pixels.iter().enumerate() {
+            let pixel = usize::from(pixel);
+            mass += pixel;
+            moments[0] += pixel * row;
+            moments[1] += pixel * column;
+        }
+    }
+    let [top, left] = moments.map(|moment| {
+        let centre_of_mass = (moment + mass / 2) / mass;
+        (SIDE / 2)
+            .saturating_sub(centre_of_mass)
+            .min(SIDE - BOX_SIDE)
+    });
+    for (row, pixels) in digit.iter().enumerate() {
+        image[(top + row) * SIDE + left..][..BOX_SIDE].copy_from_slice(pixels);
+    }
+}

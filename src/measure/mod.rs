@@ -1,0 +1,3 @@
+//! What the program finds out about the machine and about itself.
+
+pub mod machine;

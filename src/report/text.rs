@@ -1,0 +1,322 @@
+//! Results for people: aligned columns that also read well in a log file.
+
+use std::fmt::Write;
+
+use super::{Data, Done, Epoch, Eval, Event, Stages, Start, Summary};
+use crate::error::escaped;
+use crate::measure::machine::Machine;
+
+/// `event` as one or more lines, without the last line's end.
+pub fn lines(event: &Event) -> String {
+    match event {
+        Event::Start(start) => self::start(start),
+        Event::Epoch(epoch) => self::epoch(epoch),
+        Event::Done(done) => self::done(done),
+        Event::Eval(eval) => self::eval(eval),
+        Event::Summary(summary) => self::summary(summary),
+        Event::Stages(stages) => self::stages(stages),
+        Event::Data(data) => self::data(data),
+    }
+}
+
+fn start(start: &Start) -> String {
+    let Start {
+        dataset_description,
+        train_images,
+        test_images,
+        stage,
+        threads,
+        ..
+    } = start;
+    let threads = counted(*threads, "thread");
+    format!(
+        "data: {dataset_description}, {} + {} images | stage: {stage}, {threads}",
+        grouped(*train_images),
+        grouped(*test_images),
+    )
+}
+
+fn epoch(epoch: &Epoch) -> String {
+    let test = match (epoch.test_correct, epoch.test_total) {
+        (Some(correct), Some(total)) => {
+            let accuracy = 100.0 * correct as f64 / total as f64;
+            format!("  test {accuracy:.2} % ({})", grouped(correct))
+        }
+        _ => String::new(),
+    };
+    format!(
+        "epoch {:2}  loss {:.4}  train {:.2} %{test}  lr {:.3e}  {:.2} s  {} images/s",
+        epoch.epoch,
+        epoch.loss,
+        100.0 * epoch.train_accuracy,
+        epoch.lr,
+        epoch.seconds,
+        grouped(epoch.images_per_second as usize),
+    )
+}
+
+fn done(done: &Done) -> String {
+    let mut text = format!(
+        "trained in {:.3} s, steps alone (loading {:.3} s, evaluating {:.3} s)\n",
+        done.train_seconds, done.load_seconds, done.eval_seconds,
+    );
+    if let (Some(correct), Some(total)) = (done.test_correct, done.test_total) {
+        let synthetic = if done.dataset == "synthetic" {
+            " SYNTHETIC"
+        } else {
+            ""
+        };
+        let (correct, total) = (grouped(correct), grouped(total));
+        _ = writeln!(
+            text,
+            "{correct} of {total}{synthetic} test images classified correctly"
+        );
+    }
+    _ = write!(
+        text,
+        "model {}, weights SHA-256 {}",
+        escaped(&done.model),
+        done.weights_sha256
+    );
+    text
+}
+
+fn eval(eval: &Eval) -> String {
+    let mut text = format!(
+        "{} of {} correct, {:.2} %, loss {:.4} | data: {}\n\
+         model {}, weights SHA-256 {}\n\
+         stage {}, {}, {:.3} s, {} images/s\n\n\
+         confusion: a row for each label, a column for each prediction\n    ",
+        grouped(eval.correct),
+        grouped(eval.total),
+        100.0 * eval.accuracy,
+        eval.loss,
+        eval.dataset_description,
+        escaped(&eval.model),
+        eval.weights_sha256,
+        eval.stage,
+        counted(eval.threads, "thread"),
+        eval.seconds,
+        grouped(eval.images_per_second as usize),
+    );
+    let classes = eval.confusion.len();
+    for class in 0..classes {
+        _ = write!(text, "{class:6}");
+    }
+    text.push_str("   recall  precision");
+    let percent = |share: Option<f64>| match share {
+        Some(share) => format!("{:.2} %", 100.0 * share),
+        None => "-".into(),
+    };
+    for (label, row) in eval.confusion.iter().enumerate() {
+        _ = write!(text, "\n{label:4}");
+        for &count in row {
+            // Zeros are left out so that mistakes stand out.
+            _ = if count == 0 {
+                write!(text, "     .")
+            } else {
+                write!(text, "{count:6}")
+            };
+        }
+        let (recall, precision) = (percent(eval.recall[label]), percent(eval.precision[label]));
+        _ = write!(text, "  {recall:>7}  {precision:>9}");
+    }
+    text.push_str("\n\nmost confidently wrong");
+    if eval.mistakes.is_empty() {
+        text.push_str(": nothing");
+    }
+    for mistake in &eval.mistakes {
+        _ = write!(
+            text,
+            "\n  test image {:5}: a {} taken for a {}, {:.2} % sure",
+            mistake.index,
+            mistake.label,
+            mistake.predicted,
+            100.0 * mistake.probability,
+        );
+    }
+    text
+}
+
+fn summary(summary: &Summary) -> String {
+    let mut text = format!(
+        "{:<9}{:<40}{:>10}{:>12}{:>24}{:>24}\n{:<49}{:>10}{:>12}{:>24}{:>24}\n",
+        "",
+        "",
+        "",
+        "",
+        "forward",
+        "backward",
+        "layer",
+        "output",
+        "parameters",
+        "MFLOP      MB",
+        "MFLOP      MB",
+    );
+    let mega = |count: usize| format!("{:.2}", count as f64 / 1e6);
+    let work = |flops: usize, bytes: usize| format!("{:>8}{:>8}", mega(flops), mega(bytes));
+    let mut totals = [0; 4];
+    for layer in &summary.layers {
+        let counts = [
+            layer.forward_flops,
+            layer.forward_bytes,
+            layer.backward_flops,
+            layer.backward_bytes,
+        ];
+        totals
+            .iter_mut()
+            .zip(counts)
+            .for_each(|(total, count)| *total += count);
+        let [forward_flops, forward_bytes, backward_flops, backward_bytes] = counts;
+        _ = writeln!(
+            text,
+            "{:<9}{:<40}{:>10}{:>12}{:>24}{:>24}",
+            layer.name,
+            layer.layer,
+            layer.output,
+            grouped(layer.parameters),
+            work(forward_flops, forward_bytes),
+            work(backward_flops, backward_bytes),
+        );
+    }
+    let [forward_flops, forward_bytes, backward_flops, backward_bytes] = totals;
+    _ = write!(
+        text,
+        "{:<59}{:>12}{:>24}{:>24}\n\n\
+         for a batch of {}; a multiply-add is two FLOP, and relu, pooling and bias count none;\n\
+         MB are 10^6 bytes of f32 activations and parameters, read and written once",
+        "total",
+        grouped(summary.parameters),
+        work(forward_flops, forward_bytes),
+        work(backward_flops, backward_bytes),
+        summary.batch_size,
+    );
+    text
+}
+
+fn stages(stages: &Stages) -> String {
+    let mut text = format!(
+        "{:<11}{:<11}{:<11}{:<9}idea",
+        "stage", "engine", "precision", "threads"
+    );
+    for stage in &stages.stages {
+        _ = write!(
+            text,
+            "\n{:<11}{:<11}{:<11}{:<9}{}{}",
+            stage.name,
+            stage.engine,
+            stage.precision,
+            if stage.multithreaded { "all" } else { "1" },
+            stage.idea,
+            if stage.default { " (default)" } else { "" },
+        );
+    }
+    let Machine {
+        architecture,
+        features,
+        threads,
+    } = &stages.machine;
+    _ = write!(
+        text,
+        "\n\nthis machine: {}, {architecture}{}; no stage needs more than the baseline, so all \
+         run here",
+        counted(*threads, "thread"),
+        features
+            .iter()
+            .map(|feature| format!(" {feature}"))
+            .collect::<String>(),
+    );
+    text
+}
+
+fn data(data: &Data) -> String {
+    let mut text = format!("{}:", escaped(&data.directory));
+    for file in &data.files {
+        _ = write!(text, "\n  {:<24}  ", file.name);
+        _ = match file.status {
+            "missing" => write!(text, "missing"),
+            "invalid" => write!(
+                text,
+                "INVALID: {}",
+                file.problem.as_deref().unwrap_or_default()
+            ),
+            status => write!(
+                text,
+                "{} elements, {} bytes, {}",
+                grouped(file.count.unwrap_or(0)),
+                grouped(file.bytes.unwrap_or(0) as usize),
+                if status == "official" {
+                    "official MNIST (SHA-256 verified)"
+                } else {
+                    "valid, not the official MNIST"
+                },
+            ),
+        };
+    }
+    text
+}
+
+/// `count` with its noun: `1 thread`, `2 threads`.
+pub fn counted(count: usize, noun: &str) -> String {
+    format!(
+        "{} {noun}{}",
+        grouped(count),
+        if count == 1 { "" } else { "s" }
+    )
+}
+
+/// `count` with a comma between groups of three digits.
+pub fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (805_066, "805,066"),
+            (1_234_567, "1,234,567"),
+        ];
+        for (count, expected) in cases {
+            assert_eq!(grouped(count), expected);
+        }
+    }
+
+    #[test]
+    fn an_epoch_is_one_line_with_or_without_a_test() {
+        let mut report = Epoch {
+            epoch: 3,
+            loss: 0.067_44,
+            train_accuracy: 0.9791,
+            test_correct: Some(9801),
+            test_total: Some(10_000),
+            lr: 9.46e-4,
+            seconds: 4.2,
+            images_per_second: 14_285.7,
+        };
+        assert_eq!(
+            epoch(&report),
+            "epoch  3  loss 0.0674  train 97.91 %  test 98.01 % (9,801)  lr 9.460e-4  4.20 s  \
+             14,285 images/s"
+        );
+        report.test_correct = None;
+        assert_eq!(
+            epoch(&report),
+            "epoch  3  loss 0.0674  train 97.91 %  lr 9.460e-4  4.20 s  14,285 images/s"
+        );
+    }
+}
