@@ -9,7 +9,8 @@ use super::progress::{DownloadProgress, spinner};
 use super::signals::Signals;
 use crate::cli::{DataAction, DataArgs, DataCommand};
 use crate::data::dataset::{Dataset, SIDE, Split, hex};
-use crate::data::source::{self, Inspection, Outcome, Part, Remote, Request};
+use crate::data::files::{self, Inspection, Part};
+use crate::data::source::{self, Outcome, Remote, Request};
 use crate::data::{idx, synthetic};
 use crate::durable;
 use crate::error::{Error, Result, printable};
@@ -112,7 +113,7 @@ fn labels_file(split: &Split) -> Vec<u8> {
 }
 
 fn list(directory: &Path, output: Output) -> Result<()> {
-    let files = source::inspect(directory)?
+    let files = files::inspect(directory)?
         .into_iter()
         .map(data_file)
         .collect();

@@ -25,7 +25,8 @@ pub struct LayerwiseEngine<K> {
     gradients: Parameters,
     /// (N, C, H, W), pixels in 0..=1.
     images: Vec<f32>,
-    /// ∂L/∂output of the layer at hand, and ∂L/∂input in the making.
+    /// ∂L/∂output of the layer at hand and ∂L/∂input in the making, each at the front of a buffer
+    /// as long as the widest activations.
     delta: Vec<f32>,
     next_delta: Vec<f32>,
 }
@@ -127,16 +128,16 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
             let x = index
                 .checked_sub(1)
                 .map_or(&self.images, |i| &self.layers[i].output);
-            next_delta.resize(x.len(), 0.0);
+            let (dy, dx) = (&delta[..output.len()], &mut next_delta[..x.len()]);
             match (layer, pair) {
-                (Layer::Relu(_), _) => kernels.relu_backward(output, delta, next_delta),
+                (Layer::Relu(_), _) => kernels.relu_backward(output, dy, dx),
                 (Layer::MaxPool2d(pool), _) => {
-                    kernels.maxpool2d_backward(pool, argmax, delta, next_delta);
+                    kernels.maxpool2d_backward(pool, argmax, dy, dx);
                 }
                 (_, Some(pair)) => {
                     let (weight, _) = self.state.parameters.pair(*pair);
                     let (dw, db) = gradients.pair_mut(*pair);
-                    let dx = (index > 0).then_some(next_delta.as_mut_slice());
+                    let dx = (index > 0).then_some(dx);
                     let gradients = Gradients {
                         weight: dw,
                         bias: db,
@@ -144,10 +145,10 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
                     };
                     match layer {
                         Layer::Conv2d(conv) => {
-                            kernels.conv2d_backward(conv, x, weight, delta, gradients);
+                            kernels.conv2d_backward(conv, x, weight, dy, gradients);
                         }
                         Layer::Linear(linear) => {
-                            kernels.linear_backward(linear, x, weight, delta, gradients);
+                            kernels.linear_backward(linear, x, weight, dy, gradients);
                         }
                         _ => unreachable!("{layer} with parameters"),
                     }
@@ -194,8 +195,15 @@ impl<K: LayerKernels> Engine for LayerwiseEngine<K> {
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
         self.forward(batch);
         let logits = &self.layers.last().expect("a network has layers").output;
-        self.delta.resize(logits.len(), 0.0);
-        let sum = cross_entropy::backward(logits, batch.labels(), &mut self.delta);
+        let widest = self.layers.iter().map(|layer| layer.output.len()).max();
+        let widest = widest.unwrap_or(0).max(self.images.len());
+        for delta in [&mut self.delta, &mut self.next_delta] {
+            if delta.len() < widest {
+                delta.resize(widest, 0.0);
+            }
+        }
+        let dlogits = &mut self.delta[..logits.len()];
+        let sum = cross_entropy::backward(logits, batch.labels(), dlogits);
         self.backward();
         self.update(lr);
         sum
