@@ -67,7 +67,9 @@ pub fn read<T>(
         return Err(Error::io("open", path)(io::ErrorKind::IsADirectory.into()));
     }
     if !metadata.is_file() {
-        return Err(Error::invalid(path)("not a regular file"));
+        return Err(Error::invalid(path)(
+            "not a regular file: name a file, not a pipe or a device",
+        ));
     }
     let file = File::open(path).map_err(Error::io("open", path))?;
     parse(BufReader::with_capacity(1 << 17, file), metadata.len()).map_err(|error| match error {
@@ -141,6 +143,10 @@ const LABELS_MAGIC: u32 = 0x0000_0801;
 /// Deflate cannot expand a byte to more than this (zlib's technical notes: 1032:1).
 const DEFLATE_LIMIT: u64 = 1032;
 
+/// Images of handwriting pack to a fifth, labels to half: no more than this is allocated for each
+/// stored byte before anything has been unpacked.
+const TYPICAL_PACKING: u64 = 8;
+
 type Parsed<const RANK: usize> = ([usize; RANK], Vec<u8>);
 
 fn parse<const RANK: usize>(
@@ -153,12 +159,8 @@ fn parse<const RANK: usize>(
         return Err(IdxError::Empty);
     }
     if start.starts_with(&[0x1f, 0x8b]) {
-        // Trailing zeros and further members are part of the gzip format; MultiGzDecoder reads
-        // every member, and its checksum is verified when the end is reached.
-        let packed = Unpacked {
-            inner: MultiGzDecoder::new(content),
-            gzip: true,
-        };
+        // A gzip file may have several members, and their contents follow each other.
+        let packed = Unpacked::new(MultiGzDecoder::new(content), true);
         let capacity = length.saturating_mul(DEFLATE_LIMIT);
         return parse_unpacked(packed, length, capacity, magic);
     }
@@ -169,18 +171,10 @@ fn parse<const RANK: usize>(
     if text.starts_with("version https://git-lfs") {
         return Err(IdxError::LfsPointer);
     }
-    parse_unpacked(
-        Unpacked {
-            inner: content,
-            gzip: false,
-        },
-        length,
-        length,
-        magic,
-    )
+    parse_unpacked(Unpacked::new(content, false), length, length, magic)
 }
 
-/// `capacity` is the most that `length` stored bytes can unpack to.
+/// `length` is what is stored, in bytes, and `capacity` the most that it can unpack to.
 fn parse_unpacked<const RANK: usize>(
     mut content: Unpacked<impl Read>,
     length: u64,
@@ -233,7 +227,11 @@ fn parse_unpacked<const RANK: usize>(
         });
     }
 
-    let mut body = Vec::with_capacity(elements as usize);
+    // Room for what the file will probably hold; a file that packs better gets more as it is read.
+    let expected = elements.min(length.saturating_mul(TYPICAL_PACKING));
+    let mut body = Vec::new();
+    body.try_reserve_exact(expected as usize)
+        .map_err(|_| IdxError::Read(io::ErrorKind::OutOfMemory.into()))?;
     content.read_up_to(elements as usize, &mut body)?;
     if (body.len() as u64) < elements {
         return Err(IdxError::Truncated {
@@ -278,21 +276,34 @@ fn check_magic(found: u32, expected: u32) -> std::result::Result<(), IdxError> {
 struct Unpacked<R> {
     inner: R,
     gzip: bool,
+    /// How much has been read, in bytes.
+    position: u64,
 }
 
 impl<R: Read> Unpacked<R> {
+    fn new(inner: R, gzip: bool) -> Self {
+        Self {
+            inner,
+            gzip,
+            position: 0,
+        }
+    }
+
     /// Appends up to `count` bytes to `bytes`; fewer only at the end of the content.
     fn read_up_to(
         &mut self,
         count: usize,
         bytes: &mut Vec<u8>,
     ) -> std::result::Result<(), IdxError> {
-        match self.inner.by_ref().take(count as u64).read_to_end(bytes) {
+        let before = bytes.len();
+        let outcome = self.inner.by_ref().take(count as u64).read_to_end(bytes);
+        self.position += (bytes.len() - before) as u64;
+        match outcome {
             Ok(_) => Ok(()),
             Err(error) if !self.gzip => Err(IdxError::Read(error)),
             Err(error) => Err(match error.kind() {
                 io::ErrorKind::UnexpectedEof => IdxError::GzipTruncated {
-                    unpacked: bytes.len() as u64,
+                    unpacked: self.position,
                 },
                 io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => IdxError::Gzip(error),
                 _ => IdxError::Read(error),
