@@ -10,7 +10,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
-use std::io::{BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
@@ -20,8 +20,9 @@ use ureq::http::Uri;
 use ureq::{Agent, Timeout};
 
 use super::dataset::hex;
+use super::files::Part;
 use super::idx::IdxError;
-use super::source::{Event, Part, Progress, Remote};
+use super::source::{Event, Progress, Remote};
 use crate::error::{Error, Result, escaped, printable};
 
 /// No file is larger than this, in bytes: the largest of the four has 47 million unpacked, which
@@ -109,7 +110,10 @@ fn download_part(
         progress.event(Event::Failed { part, host, reason });
         write!(reasons, "; {host}: {reason}").expect("a string takes everything");
     }
-    let message = format!("cannot download {}{reasons}", part.download_name());
+    let message = format!(
+        "cannot download {}{reasons}; check the network, or name other mirrors in MNIST_MIRRORS",
+        part.download_name(),
+    );
     Err(if any_wrong {
         Error::InvalidData(message)
     } else {
@@ -186,10 +190,12 @@ fn receive(
     let mut listened_to = sender.send(head).is_ok();
     let mut reader = body.into_with_config().limit(MAX_BYTES).reader();
     while listened_to {
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-        let mut piece = reader.by_ref().take(CHUNK_BYTES as u64);
-        if piece.read_to_end(&mut chunk)? == 0 {
-            break;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        match reader.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(bytes) => chunk.truncate(bytes),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
         }
         listened_to = sender.send(Message::Chunk(chunk)).is_ok();
     }
@@ -297,7 +303,9 @@ impl PartialFile {
             part.examine(BufReader::new(&self.file), length)
                 .map_err(|error| match error {
                     IdxError::Read(error) => unreadable(error),
-                    IdxError::GzipTruncated { .. } => Failure::Undelivered(error.to_string()),
+                    IdxError::Empty | IdxError::GzipTruncated { .. } => {
+                        Failure::Undelivered(error.to_string())
+                    }
                     _ => Failure::Wrong(error.to_string()),
                 })?;
         let found = hex(&content.sha256);
@@ -326,5 +334,26 @@ impl Drop for PartialFile {
     fn drop(&mut self) {
         // After `publish` there is nothing left under this name.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_with_https_when_it_began_with_https() {
+        let https_only = |url| agent(url, &Remote::default()).config().https_only();
+        assert!(https_only("https://mirror.example/mnist/"));
+        assert!(!https_only("http://mirror.example/mnist/"));
+    }
+
+    #[test]
+    fn shows_the_host_without_the_password() {
+        assert_eq!(
+            host("https://me:secret@mirror.example:1/mnist"),
+            "mirror.example"
+        );
+        assert_eq!(host("\x1b[2J"), "\\u{1b}[2J");
     }
 }

@@ -4,6 +4,7 @@ pub mod batches;
 pub mod dataset;
 #[cfg(feature = "download")]
 pub mod download;
+pub mod files;
 pub mod idx;
 pub mod source;
 pub mod synthetic;

@@ -1,0 +1,479 @@
+//! Downloads from mirrors that work, and from mirrors that do not.
+#![cfg(feature = "download")]
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mnist_train::data::dataset::hex;
+use mnist_train::data::files::Part;
+use mnist_train::data::source::{Event, Outcome, Progress, Remote, Request, fetch, load};
+use mnist_train::error::{Error, Result};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+mod small_set;
+
+use small_set::{SmallSet, names_in};
+
+/// How a mirror answers a request for one file.
+#[derive(Clone)]
+enum Answer {
+    File(Vec<u8>),
+    Status(&'static str),
+    /// Some bytes, and then the end, although the header promised one more.
+    Short(Vec<u8>),
+    /// The beginning of a file, and then nothing while anybody waits.
+    Hang(Vec<u8>),
+    /// A file of 80 MiB.
+    Huge,
+    Redirect(String),
+}
+
+/// A web server on this machine, for as long as the test program runs.
+struct Mirror {
+    url: String,
+    /// The names of the files that were asked for.
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Mirror {
+    /// A mirror that answers a request for the file NAME with `answer(NAME)`.
+    fn new(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/mnist", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let names = Arc::clone(&asked);
+        let answer = Arc::new(answer);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (answer, names) = (Arc::clone(&answer), Arc::clone(&names));
+                thread::spawn(move || {
+                    let stream = stream.unwrap();
+                    let name = requested_name(&stream);
+                    names.lock().unwrap().push(name.clone());
+                    // The client may have gone.
+                    let _ = respond(stream, answer(&name));
+                });
+            }
+        });
+        Self { url, asked }
+    }
+
+    /// A mirror that has the files of `set`.
+    fn of(set: &SmallSet) -> Self {
+        let files = Part::ALL.map(|part| (part.download_name(), set.gzip(part)));
+        Self::new(move |name| match files.iter().find(|file| file.0 == name) {
+            Some((_, content)) => Answer::File(content.clone()),
+            None => Answer::Status("404 Not Found"),
+        })
+    }
+
+    /// A mirror that always answers the same.
+    fn always(answer: Answer) -> Self {
+        Self::new(move |_| answer.clone())
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// Reads a request and returns the last part of the path in its first line.
+fn requested_name(stream: &TcpStream) -> String {
+    let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+    let first = lines.next().unwrap();
+    assert!(lines.any(|line| line.is_empty()), "a request has an end");
+    let path = first.split(' ').nth(1).unwrap();
+    path.rsplit('/').next().unwrap().to_string()
+}
+
+fn respond(mut stream: TcpStream, answer: Answer) -> std::io::Result<()> {
+    let mut head = |status: &str, header: &str| {
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\nConnection: close\r\n{header}\r\n\r\n"
+        )
+    };
+    let length = |bytes: usize| format!("Content-Length: {bytes}");
+    match answer {
+        Answer::File(content) => {
+            head("200 OK", &length(content.len()))?;
+            stream.write_all(&content)
+        }
+        Answer::Status(status) => head(status, &length(0)),
+        Answer::Short(content) => {
+            head("200 OK", &length(content.len() + 1))?;
+            stream.write_all(&content)
+        }
+        Answer::Hang(content) => {
+            head("200 OK", &length(content.len() + 1))?;
+            stream.write_all(&content)?;
+            thread::sleep(Duration::from_secs(60));
+            Ok(())
+        }
+        Answer::Huge => {
+            head("200 OK", "Content-Type: application/gzip")?;
+            (0..80).try_for_each(|_| stream.write_all(&[0; 1 << 20]))
+        }
+        Answer::Redirect(location) => head("302 Found", &format!("Location: {location}")),
+    }
+}
+
+/// These mirrors, and that they must have the files of `set`.
+fn remote(set: &SmallSet, mirrors: &[&Mirror]) -> Remote {
+    Remote {
+        mirrors: mirrors.iter().map(|mirror| mirror.url.clone()).collect(),
+        sha256: Part::ALL.map(|part| hex(&Sha256::digest(set.raw(part)))),
+        connect_timeout: Duration::from_secs(5),
+        stall_timeout: Duration::from_secs(5),
+    }
+}
+
+fn request(folder: &Path, remote: Remote) -> Request {
+    Request {
+        directory: None,
+        default_directory: folder.to_path_buf(),
+        remote: Some(remote),
+    }
+}
+
+/// Fetches the small set into a new folder from a mirror that gives this `answer`, which must
+/// fail and leave nothing behind.
+#[track_caller]
+fn error_from(answer: Answer) -> Error {
+    let folder = tempfile::tempdir().unwrap();
+    let remote = remote(&SmallSet::new(), &[&Mirror::always(answer)]);
+    let error = fetch(folder.path(), &remote, &mut ()).unwrap_err();
+    assert_eq!(names_in(folder.path()), [""; 0]);
+    let message = error.to_string();
+    assert!(!message.contains('\n'), "{message:?}");
+    assert!(
+        message.contains("train-images-idx3-ubyte.gz; 127.0.0.1: "),
+        "{message}"
+    );
+    error
+}
+
+#[track_caller]
+fn assert_says(error: &Error, exit_code: u8, words: &str) {
+    let message = error.to_string();
+    assert_eq!(error.exit_code(), exit_code, "{message}");
+    assert!(message.contains(words), "'{words}' is not in: {message}");
+}
+
+/// The four names on a mirror, sorted.
+fn all_names() -> Vec<String> {
+    let mut names = Part::ALL.map(Part::download_name).to_vec();
+    names.sort();
+    names
+}
+
+/// Writes down what it hears.
+#[derive(Default)]
+struct Diary {
+    lines: Vec<String>,
+}
+
+impl Progress for Diary {
+    fn event(&mut self, event: Event<'_>) {
+        self.lines.push(match event {
+            Event::Requested { part, host } => format!("ask {host} for {}", part.name()),
+            Event::Received { bytes, total } => format!("{bytes} of {total:?}"),
+            Event::Failed { part, host, reason } => {
+                format!("{} not from {host}: {reason}", part.name())
+            }
+            Event::Verified { path } => {
+                assert!(path.exists());
+                format!("got {}", path.file_name().unwrap().display())
+            }
+        });
+    }
+
+    fn stop_requested(&self) -> Option<i32> {
+        None
+    }
+}
+
+#[test]
+fn downloads_what_is_missing_and_loads_it() {
+    let set = SmallSet::new();
+    let mirror = Mirror::of(&set);
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("data");
+    let request = request(&folder, remote(&set, &[&mirror]));
+    let Outcome::Loaded { dataset, files } = load(&request, &mut ()).unwrap() else {
+        panic!("not loaded");
+    };
+    assert_eq!(dataset.train.labels(), [5, 0, 4]);
+    assert_eq!(files.path(Part::TestImages).parent(), Some(&*folder));
+    assert_eq!(names_in(&folder), all_names());
+    assert_eq!(mirror.asked().len(), 4);
+
+    // The second time they are there.
+    load(&request, &mut ()).unwrap();
+    assert_eq!(mirror.asked().len(), 4);
+}
+
+#[test]
+fn completes_a_folder_that_holds_some_of_the_official_files() {
+    let set = SmallSet::new();
+    let mirror = Mirror::of(&set);
+    let folder = tempfile::tempdir().unwrap();
+    set.save(folder.path(), &Part::ALL[..3]);
+    let files = fetch(folder.path(), &remote(&set, &[&mirror]), &mut ()).unwrap();
+    assert_eq!(mirror.asked(), [Part::TestLabels.download_name()]);
+    assert_eq!(files.read().unwrap().test.labels(), [7, 2]);
+}
+
+#[test]
+fn never_mixes_two_sets_nor_overwrites_one() {
+    let set = SmallSet::new();
+    let mirror = Mirror::of(&set);
+    // To this mirror the small set is somebody's own.
+    let mut other = remote(&set, &[&mirror]);
+    other.sha256 = other.sha256.map(|_| "0".repeat(64));
+    for (parts, says) in [
+        (&Part::ALL[..3], "missing t10k-labels-idx1-ubyte"),
+        (&Part::ALL[..], "nothing is overwritten"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        set.save(folder.path(), parts);
+        let before = names_in(folder.path());
+        let error = fetch(folder.path(), &other, &mut ()).unwrap_err();
+        assert_says(&error, 1, says);
+        assert_says(
+            &error,
+            1,
+            "train-images-idx3-ubyte.gz: not the official MNIST",
+        );
+        assert_eq!(names_in(folder.path()), before);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("t10k-labels-idx1-ubyte"), "").unwrap();
+    let error = load(&request(folder.path(), other), &mut ()).unwrap_err();
+    assert_says(&error, 1, "empty file");
+    assert_eq!(mirror.asked(), [""; 0]);
+}
+
+#[test]
+fn goes_on_to_the_next_mirror_and_stays_there() {
+    let set = SmallSet::new();
+    let (empty, good) = (
+        Mirror::always(Answer::Status("404 Not Found")),
+        Mirror::of(&set),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let mut diary = Diary::default();
+    fetch(folder.path(), &remote(&set, &[&empty, &good]), &mut diary).unwrap();
+    assert_eq!(empty.asked(), [Part::TrainImages.download_name()]);
+    assert_eq!(good.asked().len(), 4);
+
+    let length = set.gzip(Part::TrainImages).len();
+    let progress = format!("{length} of Some({length})");
+    assert_eq!(
+        diary.lines[..3],
+        [
+            "ask 127.0.0.1 for train-images-idx3-ubyte",
+            "train-images-idx3-ubyte not from 127.0.0.1: HTTP status 404",
+            "ask 127.0.0.1 for train-images-idx3-ubyte",
+        ]
+    );
+    let verified = diary
+        .lines
+        .iter()
+        .position(|line| line == "got train-images-idx3-ubyte.gz")
+        .unwrap();
+    assert_eq!(diary.lines[verified - 1], progress);
+}
+
+#[test]
+fn a_file_with_a_wrong_checksum_never_gets_its_name() {
+    let set = SmallSet::new();
+    let swapped = Mirror::always(Answer::File(set.gzip(Part::TestImages)));
+    let folder = tempfile::tempdir().unwrap();
+    let error = fetch(folder.path(), &remote(&set, &[&swapped]), &mut ()).unwrap_err();
+    assert_says(&error, 3, "SHA-256");
+    let expected = hex(&Sha256::digest(set.raw(Part::TrainImages)));
+    assert_says(&error, 3, &format!("expected {expected}"));
+    assert_eq!(names_in(folder.path()), [""; 0]);
+
+    // The next mirror has the right one.
+    let good = Mirror::of(&set);
+    fetch(folder.path(), &remote(&set, &[&swapped, &good]), &mut ()).unwrap();
+    assert_eq!(names_in(folder.path()), all_names());
+}
+
+#[test]
+fn says_what_is_wrong_with_a_mirror() {
+    let packed = SmallSet::new().gzip(Part::TrainImages);
+    let (length, half) = (packed.len(), packed.len() / 2);
+    for (name, answer, exit_code, says) in [
+        (
+            "not there",
+            Answer::Status("404 Not Found"),
+            1,
+            "HTTP status 404",
+        ),
+        (
+            "broken",
+            Answer::Status("503 Service Unavailable"),
+            1,
+            "HTTP status 503",
+        ),
+        (
+            "shorter than announced",
+            Answer::Short(packed[..half].to_vec()),
+            1,
+            "disconnected",
+        ),
+        (
+            "short",
+            Answer::File(packed[..length - 1].to_vec()),
+            1,
+            "truncated gzip",
+        ),
+        ("empty", Answer::File(Vec::new()), 1, "empty file"),
+        (
+            "an error page",
+            Answer::File(b"<html>login</html>".to_vec()),
+            3,
+            "looks like HTML",
+        ),
+        ("huge", Answer::Huge, 1, "more than 67108864 bytes"),
+        (
+            "elsewhere, where nobody is",
+            Answer::Redirect("http://127.0.0.1:9/".into()),
+            1,
+            "refused",
+        ),
+    ] {
+        let error = error_from(answer);
+        assert_eq!(error.exit_code(), exit_code, "{name}: {error}");
+        assert!(error.to_string().contains(says), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_mirror_that_stops_sending_is_left() {
+    let set = SmallSet::new();
+    let mut packed = set.gzip(Part::TrainImages);
+    packed.truncate(100);
+    let (hanging, good) = (Mirror::always(Answer::Hang(packed)), Mirror::of(&set));
+    let mut remote = remote(&set, &[&hanging, &good]);
+    remote.stall_timeout = Duration::from_millis(200);
+    let folder = tempfile::tempdir().unwrap();
+    let mut diary = Diary::default();
+    let start = Instant::now();
+    fetch(folder.path(), &remote, &mut diary).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(10));
+    let failure = "train-images-idx3-ubyte not from 127.0.0.1: nothing came for 200ms";
+    assert!(
+        diary.lines.iter().any(|line| line == failure),
+        "{:?}",
+        diary.lines
+    );
+}
+
+#[test]
+fn follows_a_redirect() {
+    let set = SmallSet::new();
+    let good = Mirror::of(&set);
+    let url = good.url.clone();
+    let redirecting = Mirror::new(move |name| Answer::Redirect(format!("{url}/{name}")));
+    let folder = tempfile::tempdir().unwrap();
+    fetch(folder.path(), &remote(&set, &[&redirecting]), &mut ()).unwrap();
+    assert_eq!(good.asked().len(), 4);
+}
+
+#[test]
+fn without_a_mirror_that_answers_there_is_no_data_and_every_reason() {
+    let set = SmallSet::new();
+    let gone = Mirror::always(Answer::Status("410 Gone"));
+    let mut remote = remote(&set, &[&gone]);
+    remote.mirrors.push("http://127.0.0.1:9/mnist/".into());
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = load(&request(folder.path(), remote), &mut ()).unwrap();
+    let Outcome::NotAvailable { reason } = outcome else {
+        panic!("loaded from nowhere");
+    };
+    assert_says(&reason, 1, "HTTP status 410");
+    assert_says(&reason, 1, "refused");
+    assert_eq!(names_in(folder.path()), [""; 0]);
+}
+
+#[test]
+fn a_mirror_without_a_certificate_does_not_deliver() {
+    let set = SmallSet::new();
+    let mut remote = remote(&set, &[&Mirror::of(&set)]);
+    remote.mirrors[0] = remote.mirrors[0].replace("http:", "https:");
+    let folder = tempfile::tempdir().unwrap();
+    let error = fetch(folder.path(), &remote, &mut ()).unwrap_err();
+    assert_says(&error, 1, "127.0.0.1: ");
+    assert_eq!(names_in(folder.path()), [""; 0]);
+}
+
+#[test]
+fn starts_a_partial_file_afresh() {
+    let set = SmallSet::new();
+    let folder = tempfile::tempdir().unwrap();
+    let left_over = folder.path().join("train-images-idx3-ubyte.gz.part");
+    fs::write(&left_over, vec![0x1f; 100_000]).unwrap();
+    fetch(folder.path(), &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
+    assert_eq!(names_in(folder.path()), all_names());
+}
+
+#[test]
+fn leaves_a_file_to_the_process_that_is_downloading_it() {
+    let set = SmallSet::new();
+    let mirror = Mirror::of(&set);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train-images-idx3-ubyte.gz.part");
+    fs::write(&path, "theirs").unwrap();
+    let theirs = File::open(&path).unwrap();
+    theirs.lock().unwrap();
+    let error = fetch(folder.path(), &remote(&set, &[&mirror]), &mut ()).unwrap_err();
+    assert_says(&error, 1, "another process");
+    assert_eq!(fs::read(&path).unwrap(), b"theirs");
+    assert_eq!(mirror.asked(), [""; 0]);
+}
+
+/// Asks to stop as soon as something has come.
+#[derive(Default)]
+struct Impatient {
+    received: bool,
+}
+
+impl Progress for Impatient {
+    fn event(&mut self, event: Event<'_>) {
+        self.received |= matches!(event, Event::Received { .. });
+    }
+
+    fn stop_requested(&self) -> Option<i32> {
+        self.received.then_some(2)
+    }
+}
+
+#[test]
+fn a_signal_stops_a_download_that_hangs_and_leaves_nothing() {
+    let set = SmallSet::new();
+    let hanging = Mirror::always(Answer::Hang(set.gzip(Part::TrainImages)));
+    let stopped = |get: &dyn Fn(&TempDir, &Remote, &mut Impatient) -> Result<()>| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut remote = remote(&set, &[&hanging]);
+        remote.stall_timeout = Duration::from_secs(60);
+        let start = Instant::now();
+        let error = get(&folder, &remote, &mut Impatient::default()).unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(10));
+        assert_says(&error, 130, "train-images-idx3-ubyte.gz stopped");
+        assert_eq!(names_in(folder.path()), [""; 0]);
+    };
+    stopped(&|folder, remote, progress| fetch(folder.path(), remote, progress).map(|_| ()));
+    stopped(&|folder, remote, progress| {
+        load(&request(folder.path(), remote.clone()), progress).map(|_| ())
+    });
+}

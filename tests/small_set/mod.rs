@@ -1,0 +1,59 @@
+//! A dataset of a few images, as files.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mnist_train::data::dataset::{PIXELS, SIDE};
+use mnist_train::data::files::Part;
+use mnist_train::data::idx::{images_header, labels_header};
+
+/// The four uncompressed files of three training images and two test images.
+pub struct SmallSet {
+    files: [Vec<u8>; 4],
+}
+
+impl SmallSet {
+    pub fn new() -> Self {
+        let images = |count: usize| {
+            let pixels = (0..count * PIXELS).map(|i| (i % 251) as u8).collect();
+            [images_header(count, SIDE, SIDE), pixels].concat()
+        };
+        let labels = |labels: &[u8]| [&labels_header(labels.len()), labels].concat();
+        Self {
+            files: [images(3), labels(&[5, 0, 4]), images(2), labels(&[7, 2])],
+        }
+    }
+
+    /// The uncompressed file.
+    pub fn raw(&self, part: Part) -> &[u8] {
+        &self.files[part as usize]
+    }
+
+    pub fn gzip(&self, part: Part) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(self.raw(part)).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// Puts the packed files of `parts` into `folder` under their official names.
+    pub fn save(&self, folder: &Path, parts: &[Part]) {
+        for &part in parts {
+            fs::write(folder.join(part.download_name()), self.gzip(part)).unwrap();
+        }
+    }
+}
+
+/// The names in `folder`, sorted; none when it does not exist.
+pub fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,213 @@
+//! Which folder is used, and what is said about one that cannot be.
+
+use std::fs;
+use std::path::Path;
+
+use mnist_train::data::dataset::DatasetKind;
+use mnist_train::data::files::{Part, inspect, locate};
+use mnist_train::data::source::{Outcome, Remote, Request, load};
+use mnist_train::error::Error;
+
+mod small_set;
+
+use small_set::{SmallSet, names_in};
+
+/// A request that nothing may be downloaded for.
+fn offline(directory: Option<&Path>, default_directory: &Path) -> Request {
+    Request {
+        directory: directory.map(Path::to_path_buf),
+        default_directory: default_directory.to_path_buf(),
+        remote: None,
+    }
+}
+
+#[track_caller]
+fn assert_says(error: &Error, exit_code: u8, words: &[&str]) {
+    let message = error.to_string();
+    assert_eq!(error.exit_code(), exit_code, "{message}");
+    assert!(!message.contains('\n'), "{message:?}");
+    for word in words {
+        assert!(message.contains(word), "'{word}' is not in: {message}");
+    }
+}
+
+#[test]
+fn uses_the_folder_that_was_named_rather_than_the_default() {
+    let (named, default) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    SmallSet::new().save(named.path(), &Part::ALL);
+    fs::write(default.path().join("train-images-idx3-ubyte"), "damaged").unwrap();
+    let request = offline(Some(named.path()), default.path());
+    let Outcome::Loaded { dataset, files } = load(&request, &mut ()).unwrap() else {
+        panic!("not loaded");
+    };
+    assert_eq!((dataset.train.len(), dataset.test.len()), (3, 2));
+    assert_eq!(dataset.test.labels(), [7, 2]);
+    assert_eq!(dataset.kind(), DatasetKind::Custom);
+    for part in Part::ALL {
+        assert_eq!(files.path(part), named.path().join(part.download_name()));
+    }
+}
+
+#[test]
+fn a_named_folder_that_cannot_be_used_is_an_error_and_never_replaced() {
+    let (named, default) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    SmallSet::new().save(default.path(), &Part::ALL);
+    let missing = named.path().join("missing");
+    let mut request = offline(Some(&missing), default.path());
+    // A mirror that would be asked in vain, if it were asked.
+    request.remote = Some(Remote::with_mirrors("http://127.0.0.1:9").unwrap());
+    let error = load(&request, &mut ()).unwrap_err();
+    let folder = missing.display().to_string();
+    let mut words = vec![&folder[..], "no such folder", "mnist-train data fetch"];
+    words.extend(Part::ALL.map(Part::name));
+    assert_says(&error, 1, &words);
+    assert!(!missing.exists());
+
+    request.directory = Some(named.path().to_path_buf());
+    let error = load(&request, &mut ()).unwrap_err();
+    assert_says(&error, 1, &words[2..]);
+    assert!(!error.to_string().contains("no such folder"));
+}
+
+#[test]
+fn names_the_one_file_that_is_missing() {
+    for missing in Part::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let others: Vec<_> = Part::ALL.into_iter().filter(|&p| p != missing).collect();
+        SmallSet::new().save(folder.path(), &others);
+        let error = locate(folder.path()).unwrap_err();
+        assert_says(&error, 1, &[missing.name(), "mnist-train data fetch"]);
+        for other in others {
+            assert!(!error.to_string().contains(other.name()), "{error}");
+        }
+    }
+}
+
+#[test]
+fn finds_the_files_under_each_of_their_names() {
+    let set = SmallSet::new();
+    for (dotted, suffix) in [(false, ""), (false, ".gz"), (true, ""), (true, ".gz")] {
+        let folder = tempfile::tempdir().unwrap();
+        for part in Part::ALL {
+            let name = if dotted {
+                part.name().replace("-idx", ".idx")
+            } else {
+                part.name().to_string()
+            };
+            fs::write(folder.path().join(name + suffix), set.raw(part)).unwrap();
+        }
+        let dataset = locate(folder.path()).unwrap().read().unwrap();
+        assert_eq!(dataset.train.len(), 3, "{:?}", names_in(folder.path()));
+    }
+}
+
+#[test]
+fn says_that_a_file_is_not_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("data");
+    fs::write(&file, "").unwrap();
+    for request in [offline(Some(&file), folder.path()), offline(None, &file)] {
+        let error = load(&request, &mut ()).unwrap_err();
+        assert_says(&error, 1, &[&file.display().to_string(), "is not a folder"]);
+    }
+}
+
+#[test]
+fn an_invalid_file_in_the_default_folder_is_an_error_that_names_it() {
+    for invalid in Part::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        SmallSet::new().save(folder.path(), &Part::ALL);
+        let name = invalid.download_name();
+        fs::write(folder.path().join(&name), "<html>").unwrap();
+        let error = load(&offline(None, folder.path()), &mut ()).unwrap_err();
+        assert_says(&error, 3, &[&name, "looks like HTML"]);
+    }
+}
+
+#[test]
+fn without_data_and_without_a_download_it_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    for default in [folder.path(), &folder.path().join("missing")] {
+        let outcome = load(&offline(None, default), &mut ()).unwrap();
+        let Outcome::NotAvailable { reason } = outcome else {
+            panic!("loaded from nowhere");
+        };
+        let why = if cfg!(feature = "download") {
+            "--offline"
+        } else {
+            "without its feature 'download'"
+        };
+        assert_says(&reason, 1, &[&default.display().to_string(), why]);
+    }
+}
+
+#[test]
+fn an_incomplete_default_folder_is_an_error_when_nothing_may_be_downloaded() {
+    let folder = tempfile::tempdir().unwrap();
+    SmallSet::new().save(folder.path(), &Part::ALL[..3]);
+    let error = load(&offline(None, folder.path()), &mut ()).unwrap_err();
+    assert_says(&error, 1, &["missing t10k-labels-idx1-ubyte"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_nowhere_is_not_a_missing_file() {
+    let folder = tempfile::tempdir().unwrap();
+    SmallSet::new().save(folder.path(), &Part::ALL[1..]);
+    let link = folder.path().join("train-images-idx3-ubyte");
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    let error = load(&offline(None, folder.path()), &mut ()).unwrap_err();
+    assert_says(&error, 1, &["train-images-idx3-ubyte: cannot open"]);
+}
+
+#[test]
+fn escapes_what_would_move_the_cursor() {
+    let error = locate(Path::new("data\x1b[2J\nnext")).unwrap_err();
+    assert_says(&error, 1, &["data\\u{1b}[2J\\nnext: "]);
+}
+
+#[test]
+fn inspects_each_file_for_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = SmallSet::new();
+    set.save(folder.path(), &Part::ALL[..2]);
+    fs::write(folder.path().join("t10k-images.idx3-ubyte"), "").unwrap();
+    let [train_images, train_labels, test_images, test_labels] =
+        inspect(folder.path()).unwrap().try_into().unwrap();
+
+    for (inspection, part) in [
+        (train_images, Part::TrainImages),
+        (train_labels, Part::TrainLabels),
+    ] {
+        let facts = inspection.file.unwrap().unwrap();
+        assert_eq!(inspection.part, part);
+        assert_eq!(facts.path, folder.path().join(part.download_name()));
+        assert_eq!(facts.stored_bytes, set.gzip(part).len() as u64);
+        assert_eq!(facts.content.count, 3);
+        assert!(!facts.official);
+    }
+    let error = test_images.file.unwrap().unwrap_err();
+    assert_says(&error, 3, &["t10k-images.idx3-ubyte: empty file"]);
+    assert!(test_labels.file.is_none());
+
+    let nowhere = inspect(&folder.path().join("missing")).unwrap();
+    assert!(nowhere.iter().all(|inspection| inspection.file.is_none()));
+}
+
+#[test]
+fn takes_mirrors_from_a_list() {
+    let mirrors = |list| Remote::with_mirrors(list).map(|remote| remote.mirrors);
+    assert_eq!(
+        mirrors(" http://a/b,https://c/\n,").unwrap(),
+        ["http://a/b", "https://c/"]
+    );
+    for empty in ["", " , "] {
+        let public = mirrors(empty).unwrap();
+        assert_eq!(public, Remote::default().mirrors);
+        assert!(public.iter().all(|mirror| mirror.starts_with("https://")));
+    }
+    for bad in ["ftp://a", "http://a b", "/data"] {
+        let error = mirrors(bad).unwrap_err();
+        assert_says(&error, 2, &["https://"]);
+    }
+}
