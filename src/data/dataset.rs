@@ -167,7 +167,12 @@ pub const OFFICIAL_SHA256: [&str; 4] = [
 ];
 
 /// The same four for the generated digits of the default seed.
-pub const SYNTHETIC_SHA256: [&str; 4] = ["", "", "", ""];
+pub const SYNTHETIC_SHA256: [&str; 4] = [
+    "a306742a3bbab35f7719c210403db9704e94d01868973be45304221f10084db5",
+    "67cbb4c0a138489d5fd6784b4dd7b0d8b0a1e6ef3f3ef4ee804cd4ae4d416a87",
+    "f7bc9529e7e057e0592170ad7311da3f61e06bfa63d914b3e25ee48b1a82a3bd",
+    "0937c24eecfd22646cb7588c6629c85cea536c683412ab9fa1d2169f52799b61",
+];
 
 /// Reads one split from a file of images and a file of labels.
 ///

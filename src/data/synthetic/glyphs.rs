@@ -6,13 +6,13 @@ use crate::random::Stream;
 
 /// How often a digit is written this way, relative to its other ways, and the strokes.
 ///
-/// Strokes are separated by `;`. A stroke is a list of control points `x,y`, three or more, in a box
-/// of about 100×100 with y downwards. It begins at the first, ends at the last and is drawn towards
-/// those in between (a quadratic B-spline), so that it stays smooth wherever they are moved. At a
-/// point marked `!` it has a corner.
+/// Strokes are separated by `;`. A stroke is a list of three or more control points `x,y` in a box
+/// of about 100×100, y downwards. It begins at the first, ends at the last and is drawn towards
+/// those in between (a quadratic B-spline), so it stays smooth wherever they are moved. At a point
+/// marked `!` it has a corner.
 type Recipe = (u32, &'static str);
 
-#[rustfmt::skip]
+#[rustfmt::skip] // One line for each way of writing.
 const RECIPES: [&[Recipe]; CLASSES] = [
     // 0
     &[
@@ -55,7 +55,7 @@ const RECIPES: [&[Recipe]; CLASSES] = [
         (4, "28,6 24,28 18,48! 50,32 94,48 90,96 46,106 8,88; 27,6 56,6 90,2"), // the hat last
         (3, "88,6 56,6 28,8! 20,46! 60,30 94,52 86,98 44,106 8,88"), // in one stroke
         (2, "88,6 40,-2 20,26 30,44 76,46 86,78 60,106 8,94"), // like an S
-        (3, "36,22 34,34 28,52! 54,42 82,62 66,100 34,104 2,92; 35,22 66,16 104,2"), // a long hat, a small belly
+        (3, "36,22 34,34 28,52! 54,42 82,62 66,100 34,104 2,92; 35,22 66,16 104,2"), // a long hat
     ],
     // 6
     &[
@@ -73,10 +73,10 @@ const RECIPES: [&[Recipe]; CLASSES] = [
     ],
     // 8
     &[
-        (4, "80,16 52,-8 10,4 18,40 56,50 96,70 82,108 20,106 6,74 44,52 84,34 80,8"), // from the right
-        (2, "50,46 14,34 18,-4 80,-4 84,34 50,46; 50,47 4,58 10,106 88,106 94,58 50,47"), // two rings
+        (4, "80,16 52,-8 10,4 18,40 56,50 96,70 82,108 20,106 6,74 44,52 84,34 80,8"), // S first
+        (2, "50,46 14,34 18,-4 80,-4 84,34 50,46; 50,47 4,58 10,106 88,106 94,58 50,47"), // rings
         (3, "52,2 14,2 16,38 54,52 92,70 80,106 22,106 8,74 46,48 86,30 78,0 46,2"), // from the top
-        (3, "88,10 46,-8 12,16 36,42 68,66 58,106 16,106 14,76 50,46 92,4"), // slim, open at the top
+        (3, "88,10 46,-8 12,16 36,42 68,66 58,106 16,106 14,76 50,46 92,4"), // open at the top
     ],
     // 9
     &[

@@ -19,8 +19,8 @@ const PIECES: usize = 6;
 ///
 /// Lengths are in parts of the height of the glyph's box.
 pub struct Hand {
-    /// Scales every irregularity of form. Most hands are tidy and a few are not, which is what makes
-    /// some digits hard to read.
+    /// Scales every irregularity of form. Most hands are tidy and a few are not, whose digits are
+    /// hard to read.
     sloppiness: f32,
     /// How far the glyph's box is displaced at each knot, by rows. Because neighbours move
     /// together, strokes that meet still meet, and the proportions change.
@@ -32,7 +32,7 @@ pub struct Hand {
 impl Hand {
     /// A hand unlike any other.
     pub fn new(random: &mut Stream) -> Self {
-        let sloppiness = 0.5 + 1.7 * random.unit() * random.unit();
+        let sloppiness = 0.5 + 1.5 * random.unit() * random.unit();
         let warp = [(); KNOTS].map(|()| [(); KNOTS].map(|()| offset(0.115 * sloppiness, random)));
         let width = 0.78 + 0.15 * bell(random);
         let slant = 0.2 + 0.2 * bell(random);

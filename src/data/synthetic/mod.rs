@@ -14,12 +14,12 @@
 //!    III.A). Background is exactly 0.
 //!
 //! Every image has a random stream of its own, so image i depends on nothing but (seed, split, i).
-//! The arithmetic is + − × ÷ and √ alone, which IEEE 754 rounds correctly, so the bytes are the same
-//! on every platform. Sines and exponentials would come from the platform's own library.
+//! The arithmetic is + − × ÷ and √ alone, which IEEE 754 rounds correctly, so the bytes are the
+//! same on every platform. Sines and exponentials would come from the platform's own library.
 //!
-//! The ways of writing and the numbers in `hand` and `pen` were chosen by eye beside MNIST, and so
-//! that the shares of blank pixels and of blank pooling windows, on which the speed of the sparse
-//! stages depends, and the model's test accuracy come out like MNIST's.
+//! The ways of writing and the numbers in `hand` and `pen` were chosen beside MNIST, by eye and so
+//! that three things come out near it: the share of blank pixels, the share of blank pooling
+//! windows, and the accuracy the model reaches.
 
 mod glyphs;
 mod hand;
@@ -41,7 +41,7 @@ pub fn default_dataset() -> Dataset {
     generate(DEFAULT_SEED, 60_000, 10_000)
 }
 
-/// Draws `train_count` + `test_count` digits. Those of a smaller count are the first of a larger one.
+/// Draws `train_count` + `test_count` digits. A smaller count gives the first ones of a larger one.
 ///
 /// # Panics
 /// When a count is 0.

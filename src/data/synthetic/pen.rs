@@ -83,8 +83,8 @@ fn fit(lines: &[Vec<Touch>], size: f32) -> Vec<Vec<Touch>> {
         .collect()
 }
 
-/// The brightness of a pixel `depth` deep in ink: a smooth step, dark and bright being more frequent
-/// than grey.
+/// The brightness of a pixel `depth` deep in ink: a smooth step, because in MNIST black and white
+/// are more frequent than grey.
 fn brightness(depth: f32) -> u8 {
     let depth = depth.min(1.0);
     (depth * depth * (3.0 - 2.0 * depth) * 255.0 + 0.5) as u8

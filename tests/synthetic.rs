@@ -1,0 +1,113 @@
+//! The generated digits keep their promises: the same bytes everywhere, and shaped like MNIST.
+
+use mnist_train::data::dataset::{CLASSES, DatasetKind, PIXELS, SIDE, Split};
+use mnist_train::data::synthetic::{DEFAULT_SEED, default_dataset, generate};
+
+/// Outputs of the pooling layer along each side, each a window on the image.
+const WINDOWS: usize = SIDE / 2;
+
+fn sample() -> Split {
+    generate(DEFAULT_SEED, 4_000, 1).train
+}
+
+#[test]
+fn the_default_dataset_is_known_by_its_checksums() {
+    let dataset = default_dataset();
+    assert_eq!((dataset.train.len(), dataset.test.len()), (60_000, 10_000));
+    assert_eq!(dataset.kind(), DatasetKind::Synthetic);
+}
+
+#[test]
+fn a_seed_always_gives_the_same_digits_and_another_seed_others() {
+    let digits = generate(1, 20, 20);
+    assert_eq!(digits, generate(1, 20, 20));
+    assert_ne!(digits.train, generate(2, 20, 20).train);
+    assert_ne!(digits.train, digits.test);
+}
+
+#[test]
+fn a_smaller_set_is_the_beginning_of_a_larger_one() {
+    let mut large = generate(3, 50, 40);
+    let small = generate(3, 20, 10);
+    large.train.truncate(20);
+    large.test.truncate(10);
+    assert_eq!((large.train, large.test), (small.train, small.test));
+}
+
+#[test]
+fn every_digit_is_equally_likely() {
+    let mut counts = [0; CLASSES];
+    for &label in sample().labels() {
+        counts[usize::from(label)] += 1;
+    }
+    // 400 expected, standard deviation 19: five of them.
+    let near = counts.iter().all(|count| (305..=495).contains(count));
+    assert!(near, "{counts:?}");
+}
+
+#[test]
+fn the_ink_fills_a_box_of_twenty_pixels_around_its_centre_of_mass() {
+    let split = sample();
+    for index in 0..split.len() {
+        let mut mass = 0.0;
+        // Rows, then columns.
+        let mut moments = [0.0; 2];
+        let mut first = [SIDE; 2];
+        let mut last = [0; 2];
+        for (place, &pixel) in split.image(index).iter().enumerate() {
+            if pixel == 0 {
+                continue;
+            }
+            mass += f64::from(pixel);
+            for (axis, at) in [place / SIDE, place % SIDE].into_iter().enumerate() {
+                moments[axis] += f64::from(pixel) * at as f64;
+                first[axis] = first[axis].min(at);
+                last[axis] = last[axis].max(at);
+            }
+        }
+        let extents = [0, 1].map(|axis| last[axis] - first[axis] + 1);
+        let larger = extents[0].max(extents[1]);
+        assert!((18..=20).contains(&larger), "image {index}: {extents:?}");
+        let centre = moments.map(|moment| moment / mass);
+        for axis in [0, 1] {
+            let central = (centre[axis] - (SIDE / 2) as f64).abs() <= 0.5;
+            // The edge of the image stops a digit with all its mass at one end.
+            let stopped = first[axis] == 0 || last[axis] == SIDE - 1;
+            assert!(central || stopped, "image {index}: {centre:?}");
+        }
+    }
+}
+
+#[test]
+fn ink_and_blanks_have_the_shares_they_have_in_mnist() {
+    let split = sample();
+    let blank_pixels = split.images().iter().filter(|&&pixel| pixel == 0).count();
+    let ink: usize = split.images().iter().map(|&pixel| usize::from(pixel)).sum();
+    let blank_windows: usize = (0..split.len())
+        .map(|index| count_blank_windows(split.image(index)))
+        .sum();
+
+    let pixels = split.len() * PIXELS;
+    let windows = split.len() * WINDOWS * WINDOWS;
+    for (what, part, whole, in_mnist, tolerance) in [
+        ("blank pixels", blank_pixels, pixels, 0.8088, 0.015),
+        ("blank windows", blank_windows, windows, 0.5000, 0.015),
+        ("ink", ink, pixels * 255, 0.1307, 0.006),
+    ] {
+        let share = part as f64 / whole as f64;
+        let near = (share - in_mnist).abs() <= tolerance;
+        assert!(near, "{what}: {share}, MNIST: {in_mnist} ± {tolerance}");
+    }
+}
+
+/// How many outputs of the pooling layer see background alone: output (r, c) sees rows 2r−2..=2r+3
+/// and columns 2c−2..=2c+3 of the image, through four 5×5 kernels with padding 2.
+fn count_blank_windows(image: &[u8]) -> usize {
+    let seen = |output: usize| (2 * output).saturating_sub(2)..(2 * output + 4).min(SIDE);
+    let is_blank = |row: usize, column: usize| {
+        seen(row).all(|y| seen(column).all(|x| image[y * SIDE + x] == 0))
+    };
+    (0..WINDOWS * WINDOWS)
+        .filter(|window| is_blank(window / WINDOWS, window % WINDOWS))
+        .count()
+}
