@@ -16,7 +16,7 @@ use std::path::Path;
 use common::{Comparison, SEE_GRADIENT, gradient, widen};
 use mnist_train::data::batches::Batch;
 use mnist_train::data::dataset::{DatasetKind, PIXELS, Split, hex};
-use mnist_train::data::source;
+use mnist_train::data::files;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::geometry::{Conv2d, Linear, MaxPool2d, Shape};
 use mnist_train::model::parameters::{Parameters, TrainState};
@@ -345,7 +345,7 @@ fn real_images() -> Split {
     let Some(folder) = std::env::var_os("MNIST_DATA") else {
         panic!("set MNIST_DATA to the folder with the four IDX files of MNIST");
     };
-    let files = source::locate(Path::new(&folder));
+    let files = files::locate(Path::new(&folder));
     let dataset = files
         .and_then(|files| files.read())
         .unwrap_or_else(|error| panic!("MNIST_DATA: {error}"));
