@@ -1,4 +1,46 @@
-//! mnist-train
+//! Trains the MNIST CNN on the CPU, and shows how it got fast.
+//!
+//! The network is conv2d(1→32, 5×5, padding 2) → relu → maxpool 2×2 → flatten → linear(6272→128)
+//! → relu → linear(128→10) under softmax cross-entropy: 805,066 parameters. The recipe is Adam with
+//! cosine annealing and L2. How a training step is *executed* is the subject: a ladder of
+//! [`stages`], from the loops of the definition upwards, each a chapter to read.
+//!
+//! # How data flows
+//!
+//! ```text
+//! files ─ data::source ─ data::idx ─ data::Dataset      pixels stay bytes
+//!                                        │
+//!                              data::batches            order from (seed, epoch)
+//!                                        │
+//!                         engine.step(batch, lr)        forward, loss, backward, Adam
+//!                                        │
+//!                             training::trainer         epochs, schedule, signals
+//!                               │              │
+//!                  model::checkpoint       report       an atomic file; text or JSON
+//! ```
+//!
+//! Nothing flows backwards. Data knows no model, an engine knows no file and no terminal, and only
+//! [`commands`] and [`cli`] know that there is a terminal at all.
+//!
+//! # Reading order
+//!
+//! 1. [`model::architecture`]: the layers, their shapes and the work in them.
+//! 2. [`nn`]: the mathematics, one piece a file, with the derivation of each backward pass.
+//! 3. [`engine`]: one complete way to execute a step, behind four methods.
+//! 4. [`stages`]: the ladder. Start at [`stages::naive`] and compare each chapter with the next;
+//!    [`stages::layerwise`] is the engine under all four.
+//! 5. [`training::trainer`]: the loop, and nothing but the loop.
+//! 6. [`data`]: where images come from, and the digits drawn for those who have none.
+//! 7. [`model::checkpoint`] and [`durable`]: one file that is never torn.
+//! 8. [`commands`]: the verbs of the program.
+//!
+//! # Notation
+//!
+//! N images of a batch; C input channels, O output channels or features; H and W rows and columns,
+//! H' and W' those of an output; K the side of a kernel; F input features. A gradient of the loss
+//! with respect to `w` is `dw`. Arrays are row-major in the order in which their shape is written:
+//! (N, C, H, W).
+
 pub mod cli;
 pub mod commands;
 pub mod data;

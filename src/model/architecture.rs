@@ -110,7 +110,7 @@ impl std::ops::AddAssign for Work {
 pub struct TensorSpec {
     /// PyTorch's name: `conv1.weight`.
     pub name: String,
-    /// PyTorch's shape: [O, C, K, K] or [O, F] for a weight, [O] for a bias.
+    /// PyTorch's shape: (O, C, K, K) or (O, F) for a weight, (O) for a bias.
     pub shape: Vec<usize>,
     /// Inputs that one output of the layer sees.
     pub fan_in: usize,

@@ -202,7 +202,7 @@ fn blocks(length: usize, block: usize) -> impl Iterator<Item = std::ops::Range<u
         .map(move |start| start..(start + block).min(length))
 }
 
-/// db[o] = Σ over the rows of dy (N, O).
+/// db (O) = the sum of the rows of dy (N, O).
 pub fn sum_rows(dy: &[f32], db: &mut [f32]) {
     db.fill(0.0);
     for dy in dy.chunks_exact(db.len()) {

@@ -1,0 +1,46 @@
+//! The whole program on the real MNIST. Needs its folder in `MNIST_DATA`, so it is not part of the
+//! ordinary test run: `MNIST_DATA=DIR cargo test -- --ignored`.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Runs the program in `folder` and returns the last line of its JSON.
+fn last_event(folder: &Path, arguments: &str) -> Value {
+    let data = env::var_os("MNIST_DATA").expect("MNIST_DATA names the folder of the real MNIST");
+    let output = Command::new(env!("CARGO_BIN_EXE_mnist-train"))
+        .args(arguments.split_whitespace())
+        .arg("--data")
+        .arg(Path::new(&data).canonicalize().expect("MNIST_DATA is a folder"))
+        .current_dir(folder)
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let stdout = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    serde_json::from_str(stdout.lines().last().expect("a result")).expect("a line of JSON")
+}
+
+#[test]
+#[ignore = "needs the real MNIST: MNIST_DATA=DIR cargo test -- --ignored"]
+fn one_epoch_of_gemm_reaches_97_5_percent_and_eval_agrees() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = last_event(folder.path(), "--epochs 1 --stage gemm --json");
+    assert_eq!(done["dataset"], "mnist");
+    assert_eq!(done["test_total"], 10_000);
+    let correct = done["test_correct"].as_u64().unwrap();
+    assert!(correct >= 9750, "{correct} of 10,000 after one epoch");
+
+    let eval = last_event(folder.path(), "eval --json");
+    assert_eq!(eval["correct"], correct);
+    assert_eq!(eval["weights_sha256"], done["weights_sha256"]);
+    let confusion: u64 = eval["confusion"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|row| row.as_array().unwrap())
+        .map(|count| count.as_u64().unwrap())
+        .sum();
+    assert_eq!(confusion, 10_000);
+}
