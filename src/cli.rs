@@ -98,16 +98,16 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "N", default_value_t = recipe().batch_size, value_parser = positive)]
     pub batch_size: usize,
     /// Adam's learning rate at the start
-    #[arg(long, value_name = "X", default_value_t = recipe().lr, value_parser = above_zero)]
+    #[arg(long, value_name = "X", default_value = "1e-3", value_parser = above_zero)]
     pub lr: f64,
     /// Learning rate at the end of cosine annealing
-    #[arg(long, value_name = "X", default_value_t = recipe().min_lr, value_parser = not_negative)]
+    #[arg(long, value_name = "X", default_value = "1e-5", value_parser = not_negative)]
     pub min_lr: f64,
     /// Epochs that cosine annealing takes
     #[arg(long, value_name = "N", default_value_t = recipe().t_max, value_parser = positive)]
     pub t_max: usize,
     /// L2 of weights (not of biases), added to their gradient
-    #[arg(long, value_name = "X", default_value_t = recipe().l2, value_parser = not_negative)]
+    #[arg(long, value_name = "X", default_value = "1e-4", value_parser = not_negative)]
     pub l2: f64,
     /// Adam's decay of the first moment
     #[arg(long, value_name = "X", default_value_t = recipe().beta1, value_parser = decay)]
@@ -116,17 +116,17 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "X", default_value_t = recipe().beta2, value_parser = decay)]
     pub beta2: f64,
     /// Adam's epsilon
-    #[arg(long, value_name = "X", default_value_t = recipe().eps, value_parser = above_zero)]
+    #[arg(long, value_name = "X", default_value = "1e-8", value_parser = above_zero)]
     pub eps: f64,
     /// What initial weights and the order of images are drawn from
     #[arg(long, value_name = "N", default_value_t = recipe().seed)]
     pub seed: u64,
-    /// Initial weights: U(±1/√fan_in) with biases, the C program's, or with biases 0
+    /// Initial weights: pytorch, seed, xavier or he
     #[arg(
         long,
         value_name = "NAME",
         default_value = "pytorch",
-        hide_possible_values = false
+        hide_possible_values = true
     )]
     pub init: Init,
     /// Train on the first N images only
@@ -288,4 +288,20 @@ fn stage(name: &str) -> Result<&'static Stage, String> {
         let names: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
         format!("there are {}", names.join(", "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_flags_give_the_default_recipe() {
+        let cli = Cli::parse_from(["mnist-train"]);
+        assert_eq!(Recipe::from(&cli.train.recipe), Recipe::default());
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
 }

@@ -1,5 +1,6 @@
 //! Parse, run, exit code.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -13,8 +14,13 @@ fn main() -> ExitCode {
     match commands::run(&cli, &matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", escaped(&format!("{error:#}")));
-            ExitCode::from(error.downcast_ref().map_or(1, Error::exit_code))
+            // An error of our own says everything itself; others come with their causes.
+            let (message, code) = match error.downcast_ref::<Error>() {
+                Some(own) => (own.to_string(), own.exit_code()),
+                None => (format!("{error:#}"), 1),
+            };
+            _ = writeln!(io::stderr(), "error: {}", escaped(&message));
+            ExitCode::from(code)
         }
     }
 }

@@ -184,7 +184,7 @@ fn inspects_each_file_for_itself() {
         assert_eq!(facts.path, folder.path().join(part.download_name()));
         assert_eq!(facts.stored_bytes, set.gzip(part).len() as u64);
         assert_eq!(facts.content.count, 3);
-        assert!(!facts.official);
+        assert_eq!(facts.kind, DatasetKind::Custom);
     }
     let error = test_images.file.unwrap().unwrap_err();
     assert_says(&error, 3, &["t10k-images.idx3-ubyte: empty file"]);

@@ -143,7 +143,7 @@ fn data_file(Inspection { part, file }: Inspection) -> DataFile {
             ..bare
         },
         Some(Ok(facts)) => DataFile {
-            status: if facts.official { "official" } else { "custom" },
+            status: facts.kind.name(),
             path: Some(printable(&facts.path)),
             count: Some(facts.content.count),
             bytes: Some(facts.stored_bytes),

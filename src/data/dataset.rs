@@ -92,6 +92,15 @@ pub enum DatasetKind {
 }
 
 impl DatasetKind {
+    /// Whose part number `part`, in the order of [`OFFICIAL_SHA256`], has this checksum.
+    pub fn of_part(part: usize, sha256: &Sha256Digest) -> Self {
+        match hex(sha256) {
+            found if found == OFFICIAL_SHA256[part] => Self::Mnist,
+            found if found == SYNTHETIC_SHA256[part] => Self::Synthetic,
+            _ => Self::Custom,
+        }
+    }
+
     /// The word for it in JSON and in checkpoints.
     pub fn name(self) -> &'static str {
         match self {
@@ -129,14 +138,11 @@ impl Dataset {
         let (train_digests, test_digests) = rayon::join(|| train.digests(), || test.digests());
         let digests = [train_digests, test_digests].concat();
         let sha256 = Sha256::digest(digests.as_flattened()).into();
-        let is = |official: &[&str; 4]| digests.iter().zip(official).all(|(d, o)| hex(d) == **o);
-        let kind = if is(&OFFICIAL_SHA256) {
-            DatasetKind::Mnist
-        } else if is(&SYNTHETIC_SHA256) {
-            DatasetKind::Synthetic
-        } else {
-            DatasetKind::Custom
-        };
+        let kinds: Vec<_> = (0..4)
+            .map(|part| DatasetKind::of_part(part, &digests[part]))
+            .collect();
+        let same = kinds.iter().all(|kind| *kind == kinds[0]);
+        let kind = if same { kinds[0] } else { DatasetKind::Custom };
         Self {
             train,
             test,

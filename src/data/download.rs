@@ -54,7 +54,22 @@ pub fn download(
     if parts.is_empty() {
         return Ok(());
     }
+    let is_new = !directory.exists();
     fs::create_dir_all(directory).map_err(Error::io("create the folder", directory))?;
+    let downloaded = download_all(directory, parts, remote, progress);
+    if is_new && downloaded.is_err() {
+        // Succeeds when nothing has come: a folder that was not there is not left behind empty.
+        let _ = fs::remove_dir(directory);
+    }
+    downloaded
+}
+
+fn download_all(
+    directory: &Path,
+    parts: &[Part],
+    remote: &Remote,
+    progress: &mut dyn Progress,
+) -> Result<()> {
     // A mirror that has delivered is asked first for the next file.
     let mut mirrors: Vec<&str> = remote.mirrors.iter().map(String::as_str).collect();
     for &part in parts {

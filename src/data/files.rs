@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::dataset::{self, CLASSES, Dataset, OFFICIAL_SHA256, Sha256Digest, hex};
+use super::dataset::{self, CLASSES, Dataset, DatasetKind, Sha256Digest};
 use super::idx::{self, IdxError};
 use crate::error::{Error, Result, printable};
 
@@ -156,8 +156,8 @@ pub struct FileFacts {
     pub stored_bytes: u64,
     /// What is in it.
     pub content: Content,
-    /// Whether that is what the file of the official MNIST holds.
-    pub official: bool,
+    /// Of which dataset that is the content of this part.
+    pub kind: DatasetKind,
 }
 
 /// Looks at each of the four files in `directory` for itself.
@@ -169,7 +169,7 @@ pub fn inspect(directory: &Path) -> Result<Vec<Inspection>> {
         let content = part.examine_file(&path)?;
         Ok(FileFacts {
             stored_bytes: fs::metadata(&path).map_err(Error::io("open", &path))?.len(),
-            official: hex(&content.sha256) == OFFICIAL_SHA256[part as usize],
+            kind: DatasetKind::of_part(part as usize, &content.sha256),
             content,
             path,
         })

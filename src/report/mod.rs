@@ -263,7 +263,7 @@ pub struct Data {
 pub struct DataFile {
     /// The official name.
     pub name: &'static str,
-    /// `official`, `custom`, `missing` or `invalid`.
+    /// `mnist`, `synthetic`, `custom`, `missing` or `invalid`.
     pub status: &'static str,
     /// Where it was found.
     #[serde(skip_serializing_if = "Option::is_none")]

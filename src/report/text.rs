@@ -245,10 +245,10 @@ fn data(data: &Data) -> String {
                 "{} elements, {} bytes, {}",
                 grouped(file.count.unwrap_or(0)),
                 grouped(file.bytes.unwrap_or(0) as usize),
-                if status == "official" {
-                    "official MNIST (SHA-256 verified)"
-                } else {
-                    "valid, not the official MNIST"
+                match status {
+                    "mnist" => "official MNIST (SHA-256 verified)",
+                    "synthetic" => "the built-in SYNTHETIC digits",
+                    _ => "valid, not the official MNIST",
                 },
             ),
         };
