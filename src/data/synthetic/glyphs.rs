@@ -10,10 +10,10 @@ use crate::random::Stream;
 /// of about 100×100, y downwards. It begins at the first, ends at the last and is drawn towards
 /// those in between (a quadratic B-spline), so it stays smooth wherever they are moved. At a point
 /// marked `!` it has a corner.
-type Recipe = (u32, &'static str);
+type Writing = (u32, &'static str);
 
 #[rustfmt::skip] // One line for each way of writing.
-const RECIPES: [&[Recipe]; CLASSES] = [
+const WRITINGS: [&[Writing]; CLASSES] = [
     // 0
     &[
         (5, "55,4 18,2 6,40 8,70 22,100 60,102 90,80 92,38 78,3 42,2"), // closed at the top
@@ -96,10 +96,10 @@ pub struct Glyph {
 
 /// The glyphs of each digit.
 pub fn parse_all() -> [Vec<Glyph>; CLASSES] {
-    RECIPES.map(|recipes| recipes.iter().map(parse).collect())
+    WRITINGS.map(|writings| writings.iter().map(parse).collect())
 }
 
-fn parse(&(weight, strokes): &Recipe) -> Glyph {
+fn parse(&(weight, strokes): &Writing) -> Glyph {
     Glyph {
         weight,
         strokes: strokes.split(';').map(parse_stroke).collect(),
