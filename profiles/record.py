@@ -89,20 +89,19 @@ def footer(record):
 
 
 def accuracy_table():
-    rows, counts, seconds = [], [], []
+    rows, counts = [], []
     for seed in SEEDS:
         done = events("accuracy", f"seed-{seed}", "done")[0]
         last = events("accuracy", f"seed-{seed}", "epoch")[-1]
         counts.append(done["test_correct"])
-        seconds.append(done["train_seconds"])
         rows.append(
             f"| {seed} | {done['test_correct']:,} | {last['loss']:.4f} | {100 * last['train_accuracy']:.2f} % "
-            f"| {done['train_seconds']:.1f} s | `{done['weights_sha256'][:16]}…` |\n"
+            f"| `{done['weights_sha256'][:16]}…` |\n"
         )
     return (
-        "| seed | correct of 10,000 | last loss | last train accuracy | training | weights SHA-256 |\n"
-        "|---|---|---|---|---|---|\n" + "".join(rows) +
-        f"| median | {statistics.median(counts):,} | | | {statistics.median(seconds):.1f} s | |\n"
+        "| seed | correct of 10,000 | last loss | last train accuracy | weights SHA-256 |\n"
+        "|---|---|---|---|---|\n" + "".join(rows) +
+        f"| median | {statistics.median(counts):,} | | | |\n"
         + footer("accuracy")
     )
 

@@ -13,8 +13,8 @@
 //! conv forward    chunks of images: unfold all of a chunk, then one product an image
 //! conv backward   chunks of images, each with a dw and db of its own;
 //!                 then add the chunks' gradients in the order of the chunks
-//! linear          chunks of output features (forward, dW) or of input features (dX):
-//!                 every sum lies within one chunk
+//! linear          chunks of input features: each has its own part of W, dW and dX to itself;
+//!                 forward, add the chunks' partial y in the order of the chunks
 //! ```
 //!
 //! The chunks have fixed sizes. They do not depend on the number of threads, and no sum depends on
@@ -39,9 +39,8 @@ use crate::nn::adam::AdamStep;
 
 /// Images that a core takes at a time.
 const CHUNK_IMAGES: usize = 4;
-/// Output features of a linear layer that a core takes at a time.
-const CHUNK_OUTPUTS: usize = 16;
-/// Input features of a linear layer that a core takes at a time.
+/// Input features of a linear layer that a core takes at a time. Cut the other way, by outputs,
+/// every chunk would pack all of x again.
 const CHUNK_INPUTS: usize = 784;
 /// Parameters that a core updates at a time.
 const CHUNK_PARAMETERS: usize = 1 << 14;
@@ -52,6 +51,8 @@ pub struct Gemm {
     pool: ThreadPool,
     /// One for each chunk of images.
     chunks: Vec<ConvChunk>,
+    /// One y (N, O) for each chunk of input features.
+    partial_sums: Vec<Vec<f32>>,
 }
 
 /// What one chunk of images needs of its own in a convolution.
@@ -77,6 +78,7 @@ impl Gemm {
         Self {
             pool,
             chunks: Vec::new(),
+            partial_sums: Vec::new(),
         }
     }
 
@@ -270,19 +272,28 @@ impl LayerKernels for Gemm {
             out_features,
         } = *linear;
         let samples = x.len() / in_features;
+        let x = matrix(x, samples, in_features);
+        let weight = matrix(weight, out_features, in_features);
+        let partial_sums = &mut self.partial_sums;
+        partial_sums.resize_with(in_features.div_ceil(CHUNK_INPUTS), Vec::new);
+        let work = x
+            .axis_chunks_iter(Axis(1), CHUNK_INPUTS)
+            .into_par_iter()
+            .zip(weight.axis_chunks_iter(Axis(1), CHUNK_INPUTS))
+            .zip(&mut *partial_sums);
+        self.pool.install(|| {
+            work.for_each(|((x, weight), sums)| {
+                sums.resize(samples * out_features, 0.0);
+                let mut sums = matrix_mut(sums, samples, out_features);
+                general_mat_mul(1.0, &x, &weight.t(), 0.0, &mut sums);
+            });
+        });
         for y in y.chunks_exact_mut(out_features) {
             y.copy_from_slice(bias);
         }
-        let x = matrix(x, samples, in_features);
-        let weight = matrix(weight, out_features, in_features);
-        let mut y = matrix_mut(y, samples, out_features);
-        let work = weight
-            .axis_chunks_iter(Axis(0), CHUNK_OUTPUTS)
-            .into_par_iter()
-            .zip(y.axis_chunks_iter_mut(Axis(1), CHUNK_OUTPUTS));
-        self.pool.install(|| {
-            work.for_each(|(weight, mut y)| general_mat_mul(1.0, &x, &weight.t(), 1.0, &mut y));
-        });
+        for sums in partial_sums {
+            y.iter_mut().zip(sums).for_each(|(y, sum)| *y += *sum);
+        }
     }
 
     fn linear_backward(
@@ -309,10 +320,10 @@ impl LayerKernels for Gemm {
         let weight = matrix(weight, out_features, in_features);
         let mut dw = matrix_mut(dw, out_features, in_features);
         self.pool.install(|| {
-            dy.axis_chunks_iter(Axis(1), CHUNK_OUTPUTS)
+            x.axis_chunks_iter(Axis(1), CHUNK_INPUTS)
                 .into_par_iter()
-                .zip(dw.axis_chunks_iter_mut(Axis(0), CHUNK_OUTPUTS))
-                .for_each(|(dy, mut dw)| general_mat_mul(1.0, &dy.t(), &x, 0.0, &mut dw));
+                .zip(dw.axis_chunks_iter_mut(Axis(1), CHUNK_INPUTS))
+                .for_each(|(x, mut dw)| general_mat_mul(1.0, &dy.t(), &x, 0.0, &mut dw));
             if let Some(dx) = dx {
                 let mut dx = matrix_mut(dx, samples, in_features);
                 weight

@@ -199,8 +199,9 @@ impl LayerKernels for Strided {
             let x = &x[plane * input.plane() + i * stride * input.width..][..kernel * input.width];
             for (j, (y, argmax)) in y.iter_mut().zip(argmax).enumerate() {
                 let (mut best, mut best_at) = (f32::NEG_INFINITY, 0);
-                for (m, x) in x.chunks_exact(input.width).enumerate() {
-                    for (k, &value) in x[j * stride..][..kernel].iter().enumerate() {
+                for m in 0..kernel {
+                    let taps = &x[m * input.width + j * stride..][..kernel];
+                    for (k, &value) in taps.iter().enumerate() {
                         if value > best || value.is_nan() {
                             (best, best_at) = (value, m * kernel + k);
                         }
@@ -220,15 +221,23 @@ impl LayerKernels for Strided {
         let output = pool.output();
         assert_eq!(dx.len() / input.plane() * output.plane(), dy.len());
         dx.fill(0.0);
+        // Where each place of a window lies in x, counted from the window's first element.
+        let offsets: Vec<usize> = (0..kernel * kernel)
+            .map(|place| place / kernel * input.width + place % kernel)
+            .collect();
         let planes = dx.chunks_exact_mut(input.plane());
         let pooled = argmax
             .chunks_exact(output.plane())
             .zip(dy.chunks_exact(output.plane()));
         for (dx, (argmax, dy)) in planes.zip(pooled) {
-            for (window, (&place, &dy)) in argmax.iter().zip(dy).enumerate() {
-                let (i, j) = (window / output.width, window % output.width);
-                let (m, k) = (usize::from(place) / kernel, usize::from(place) % kernel);
-                dx[(i * stride + m) * input.width + j * stride + k] += dy;
+            let rows = argmax
+                .chunks_exact(output.width)
+                .zip(dy.chunks_exact(output.width));
+            for (i, (argmax, dy)) in rows.enumerate() {
+                let dx = &mut dx[i * stride * input.width..];
+                for (j, (&place, &dy)) in argmax.iter().zip(dy).enumerate() {
+                    dx[j * stride + offsets[usize::from(place)]] += dy;
+                }
             }
         }
     }
