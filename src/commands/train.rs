@@ -117,7 +117,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
             stage: stage.name.into(),
             position,
             steps: 0,
-            tensors_sha256: String::new(),
+            content_sha256: String::new(),
         },
         epochs: args.epochs,
         evaluate: !args.no_eval,

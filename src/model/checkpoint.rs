@@ -13,8 +13,8 @@
 //! weights, as PyTorch users write it, can be evaluated, though not gone on with.
 //!
 //! Nothing in a file is trusted: lengths are compared with the bytes present before anything is
-//! allocated, names and shapes with the network's, the data with its checksum, every value with
-//! being finite.
+//! allocated, names and shapes with the network's, metadata and data with their checksum, every
+//! value with being finite.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -59,8 +59,15 @@ pub struct Metadata {
     pub position: Position,
     /// Adam's steps, t.
     pub steps: u64,
-    /// SHA-256 over the data of all tensors in the order of their names.
-    pub tensors_sha256: String,
+    /// SHA-256 over this metadata, as its JSON with this field empty, and then the data of all
+    /// tensors in the order of their names.
+    pub content_sha256: String,
+}
+
+impl Metadata {
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("plain data")
+    }
 }
 
 /// Which data a model was trained on.
@@ -90,7 +97,7 @@ pub struct Position {
 pub struct Checkpoint {
     /// Weights, moments and steps.
     pub state: TrainState,
-    /// The rest. `steps` and `tensors_sha256` are set when it is written.
+    /// The rest. `steps` and `content_sha256` are set when it is written.
     pub metadata: Metadata,
 }
 
@@ -145,8 +152,11 @@ impl Checkpoint {
         .collect();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         self.metadata.steps = *steps;
-        self.metadata.tensors_sha256 = sha256_hex(tensors.iter().map(|tensor| &tensor.2[..]));
-        let metadata = serde_json::to_string(&self.metadata).expect("plain data");
+        self.metadata.content_sha256.clear();
+        let unsealed = self.metadata.to_json();
+        self.metadata.content_sha256 =
+            content_sha256(&unsealed, tensors.iter().map(|tensor| &tensor.2[..]));
+        let metadata = self.metadata.to_json();
         let views = tensors.iter().map(|(name, shape, bytes)| {
             let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
             (
@@ -344,7 +354,7 @@ impl fmt::Display for CheckpointError {
             Self::Checksum => {
                 write!(
                     f,
-                    "checksum mismatch: the tensors were changed after they were written"
+                    "checksum mismatch: the content was changed after it was written"
                 )
             }
             Self::NotFinite { name, index, value } => {
@@ -402,14 +412,16 @@ pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
         .map(|prefix| read_set(&file, prefix, architecture));
     let parameters = sets.next().expect("weights are always read")?;
     let moments = sets.collect::<ParseResult<Vec<_>>>()?;
-    match (metadata, <[Parameters; 2]>::try_from(moments)) {
-        (Some(metadata), Ok([first_moment, second_moment])) => {
+    match (own.zip(metadata), <[Parameters; 2]>::try_from(moments)) {
+        (Some((json, metadata)), Ok([first_moment, second_moment])) => {
             let mut names = file.names();
             names.sort_unstable();
             let data = names
                 .iter()
                 .map(|name| file.tensor(name).expect("a name of it").data());
-            if sha256_hex(data) != metadata.tensors_sha256 {
+            // The text and not what was read from it, so that nothing in it can change unnoticed.
+            let unsealed = json.replacen(&metadata.content_sha256, "", 1);
+            if content_sha256(&unsealed, data) != metadata.content_sha256 {
                 return Err(CheckpointError::Checksum);
             }
             let steps = metadata.steps;
@@ -593,9 +605,11 @@ fn check_finite(prefix: &str, set: &Parameters) -> ParseResult<()> {
     }
 }
 
-fn sha256_hex<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
-    let hash = parts.fold(Sha256::new(), |hash, part| hash.chain_update(part));
-    hash.finalize()
+fn content_sha256<'a>(metadata: &str, tensors: impl Iterator<Item = &'a [u8]>) -> String {
+    let hash = Sha256::new().chain_update(metadata);
+    tensors
+        .fold(hash, |hash, data| hash.chain_update(data))
+        .finalize()
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
