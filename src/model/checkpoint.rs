@@ -21,7 +21,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
@@ -374,16 +374,10 @@ type ParseResult<T> = std::result::Result<T, CheckpointError>;
 /// # Errors
 /// The first thing that is wrong.
 pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
-    let header = header(bytes)?;
-    let file = SafeTensors::deserialize(bytes).map_err(|error| match error {
-        safetensors::SafeTensorError::MetadataIncompleteBuffer => CheckpointError::DataLength {
-            needed: header.data_end,
-            found: bytes.len() as u64 - 8 - header.length,
-        },
-        other => CheckpointError::Header(other.to_string()),
-    })?;
-    let (_, file_metadata) = SafeTensors::read_metadata(bytes)
-        .map_err(|error| CheckpointError::Header(error.to_string()))?;
+    check_header(bytes)?;
+    let damaged = |error: SafeTensorError| CheckpointError::Header(error.to_string());
+    let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
+    let (_, file_metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let own = file_metadata
         .metadata()
         .as_ref()
@@ -443,28 +437,23 @@ pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
     }
 }
 
-/// What the header says of the file, as far as it is needed for a message.
-struct Header {
-    /// Of the JSON, in bytes.
-    length: u64,
-    /// Where the last tensor ends in the data.
-    data_end: u64,
-}
-
-/// Recognises what is no safetensors file at all, and reads the header as far as the safetensors
-/// library does not check it: its size before it is believed, names that appear twice.
-fn header(bytes: &[u8]) -> ParseResult<Header> {
+/// Recognises what is no safetensors file at all, and checks what the safetensors library does not:
+/// lengths before they are believed or added up, names that appear twice.
+fn check_header(bytes: &[u8]) -> ParseResult<()> {
     if bytes.is_empty() {
         return Err(CheckpointError::Empty);
     }
-    if bytes.starts_with(b"PK\x03\x04") || (bytes[0] == 0x80 && bytes.get(1) < Some(&6)) {
-        return Err(CheckpointError::Pickle);
-    }
-    if bytes.starts_with(b"version https://git-lfs") {
-        return Err(CheckpointError::LfsPointer);
-    }
-    if bytes.trim_ascii_start().starts_with(b"<") && bytes.get(8) != Some(&b'{') {
-        return Err(CheckpointError::Html);
+    // A header's length can begin with the same bytes, but then its JSON begins at byte 8.
+    if bytes.get(8) != Some(&b'{') {
+        if bytes.starts_with(b"PK\x03\x04") || (bytes[0] == 0x80 && bytes.get(1) < Some(&6)) {
+            return Err(CheckpointError::Pickle);
+        }
+        if bytes.starts_with(b"version https://git-lfs") {
+            return Err(CheckpointError::LfsPointer);
+        }
+        if bytes.trim_ascii_start().starts_with(b"<") {
+            return Err(CheckpointError::Html);
+        }
     }
     let Some((length, rest)) = bytes.split_first_chunk() else {
         return Err(CheckpointError::NoHeader { found: bytes.len() });
@@ -473,12 +462,9 @@ fn header(bytes: &[u8]) -> ParseResult<Header> {
     if length > HEADER_LIMIT {
         return Err(CheckpointError::HeaderLength { found: length });
     }
-    let Some(json) = rest.get(..length as usize) else {
-        let needed = length;
-        return Err(CheckpointError::HeaderTruncated {
-            needed,
-            found: rest.len() as u64,
-        });
+    let Some((json, data)) = rest.split_at_checked(length as usize) else {
+        let (needed, found) = (length, rest.len() as u64);
+        return Err(CheckpointError::HeaderTruncated { needed, found });
     };
     let Entries(entries) =
         serde_json::from_slice(json).map_err(|error| CheckpointError::Header(error.to_string()))?;
@@ -487,12 +473,12 @@ fn header(bytes: &[u8]) -> ParseResult<Header> {
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(CheckpointError::DuplicateName(twice[0].into()));
     }
-    let data_end = entries
-        .iter()
-        .filter_map(|(_, end)| *end)
-        .max()
-        .unwrap_or(0);
-    Ok(Header { length, data_end })
+    let ends = entries.iter().filter_map(|(_, end)| *end);
+    let (needed, found) = (ends.max().unwrap_or(0), data.len() as u64);
+    if needed != found {
+        return Err(CheckpointError::DataLength { needed, found });
+    }
+    Ok(())
 }
 
 /// The names of a JSON object in the order of the file, with repetitions, each with where its
@@ -558,7 +544,30 @@ fn parse_metadata(json: &str, architecture: &Architecture) -> ParseResult<Metada
             expected,
         });
     }
+    check_counts(&metadata)?;
     Ok(metadata)
+}
+
+/// Refuses counts under which training would divide by zero or overflow. No run writes such a file,
+/// but someone can.
+fn check_counts(metadata: &Metadata) -> ParseResult<()> {
+    let Metadata {
+        recipe,
+        position,
+        steps,
+        ..
+    } = metadata;
+    let images = position.batch.checked_mul(recipe.batch_size);
+    let possible = recipe.batch_size > 0
+        && recipe.t_max > 0
+        && recipe.max_samples != Some(0)
+        && images.is_some_and(|images| position.correct <= images)
+        && *steps < u64::MAX;
+    if possible {
+        return Ok(());
+    }
+    let problem = format!("no run can have {recipe:?}, {position:?} and {steps} steps");
+    Err(CheckpointError::Metadata(problem))
 }
 
 fn read_set(
