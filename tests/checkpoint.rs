@@ -1,0 +1,501 @@
+//! A checkpoint comes back bit for bit; a damaged or foreign file is refused, and says why.
+
+use std::fs;
+use std::path::Path;
+
+use mnist_train::error::Error;
+use mnist_train::model::architecture::Architecture;
+use mnist_train::model::checkpoint::{self, Model};
+use mnist_train::random::Stream;
+use proptest::prelude::*;
+
+mod crafted;
+
+use crafted::{Crafted, checkpoint as good, network, weights_alone, whole};
+
+/// What is said about a file with these bytes, without its path.
+#[track_caller]
+fn refusal(bytes: &[u8], architecture: &Architecture) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.bin");
+    fs::write(&path, bytes).unwrap();
+    refusal_of(&path, architecture)
+}
+
+#[track_caller]
+fn refusal_of(path: &Path, architecture: &Architecture) -> String {
+    let error = checkpoint::read(path, architecture).expect_err("accepted");
+    assert!(matches!(error, Error::InvalidFile { .. }), "{error:?}");
+    assert_eq!(error.exit_code(), 3);
+    let message = error.to_string();
+    assert!(!message.contains(char::is_control), "{message:?}");
+    let reason = message.strip_prefix(&format!("{}: ", path.display()));
+    reason.expect("names the file").to_string()
+}
+
+/// Every case is (what is wrong, the file, what must be said); reports all that are not.
+#[track_caller]
+fn assert_refused(cases: impl IntoIterator<Item = (String, Vec<u8>, Vec<String>)>) {
+    let mut failures = Vec::new();
+    for (what, bytes, words) in cases {
+        let reason = refusal(&bytes, &network());
+        if !words.iter().all(|word| reason.contains(word)) {
+            failures.push(format!("{what}: {words:?} expected, found: {reason}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// A case of [`assert_refused`].
+fn case(what: &str, bytes: impl Into<Vec<u8>>, words: &[&str]) -> (String, Vec<u8>, Vec<String>) {
+    let words = words.iter().map(|word| word.to_string()).collect();
+    (what.into(), bytes.into(), words)
+}
+
+/// A case whose file is a good checkpoint that `spoil` has changed and sealed anew, so that it is
+/// the change that must be found and not the checksum.
+fn spoilt(
+    what: &str,
+    spoil: impl FnOnce(&mut Crafted),
+    words: &[&str],
+) -> (String, Vec<u8>, Vec<String>) {
+    let mut file = Crafted::from(&whole());
+    spoil(&mut file);
+    file.seal();
+    case(what, file.bytes(), words)
+}
+
+#[test]
+fn everything_comes_back_bit_for_bit() {
+    for architecture in [network(), Architecture::mnist_cnn()] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.bin");
+        let mut written = good(&architecture);
+        written.write(&path).unwrap();
+        let Model::Checkpoint(read) = checkpoint::read(&path, &architecture).unwrap() else {
+            panic!("read as weights alone");
+        };
+        assert_eq!(*read, written);
+        assert_eq!(read.metadata.steps, 345);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn the_same_state_gives_the_same_bytes() {
+    let bytes = whole();
+    assert_eq!(bytes, whole());
+    let Model::Checkpoint(mut read) = checkpoint::parse(&bytes, &network()).unwrap() else {
+        panic!("read as weights alone");
+    };
+    assert_eq!(read.to_bytes(), bytes);
+    read.metadata.recipe.seed += 1;
+    assert_ne!(read.to_bytes(), bytes);
+}
+
+#[test]
+fn weights_alone_are_a_model() {
+    let Model::Weights(read) = checkpoint::parse(&weights_alone(), &network()).unwrap() else {
+        panic!("read as a checkpoint");
+    };
+    assert_eq!(read, good(&network()).state.parameters);
+}
+
+#[test]
+fn a_header_of_any_length_is_read() {
+    // Some lengths begin with the byte of a pickle or of '<'.
+    for padding in 0..1024 {
+        for bytes in [weights_alone(), whole()] {
+            let expected = checkpoint::parse(&bytes, &network()).unwrap();
+            let padded = crafted::pad_header(&bytes, padding);
+            let found = checkpoint::parse(&padded, &network());
+            assert_eq!(found.unwrap(), expected, "{padding} spaces more");
+        }
+    }
+}
+
+#[test]
+fn refuses_what_is_no_checkpoint_at_all() {
+    let mut stream = Stream::new(1, "random bytes", 0);
+    let random: Vec<u8> = (0..1000).map(|_| stream.below(256) as u8).collect();
+    let length = |length: u64, rest: &[u8]| [&length.to_le_bytes(), rest].concat();
+    assert_refused([
+        case("nothing", "", &["empty file"]),
+        case("five bytes", "abcde", &["need 8 bytes", "have 5"]),
+        case(
+            "random bytes",
+            random,
+            &["header length", "not a checkpoint"],
+        ),
+        case(
+            "a header length of 2^63",
+            length(1 << 63, b"{}"),
+            &["header length 9223372036854775808", "at most 1048576"],
+        ),
+        case(
+            "a header length just above the limit",
+            length((1 << 20) + 1, b"{}"),
+            &["header length 1048577"],
+        ),
+        case(
+            "a PyTorch file",
+            "PK\x03\x04\x00\x00\x08\x08archive/data.pkl",
+            &["PyTorch pickle is not read", "export safetensors"],
+        ),
+        case(
+            "an old PyTorch file",
+            b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",
+            &["PyTorch pickle is not read", "export safetensors"],
+        ),
+        case(
+            "a Git LFS pointer",
+            "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9662108\n",
+            &["Git LFS pointer", "git lfs pull"],
+        ),
+        case("HTML", "<!DOCTYPE html>", &["looks like HTML"]),
+        case(
+            "HTML after a blank line",
+            "\r\n <html>",
+            &["looks like HTML"],
+        ),
+        case("no JSON", length(4, b"nono"), &["header at byte 8"]),
+        case("a JSON array", length(2, b"[]"), &["header at byte 8"]),
+        case(
+            "JSON nested deeply",
+            length(100_000, &[b'['; 100_000]),
+            &["header at byte 8"],
+        ),
+        case(
+            "a header that is no UTF-8",
+            length(8, b"{\"\xff\":{}}"),
+            &["header at byte 8"],
+        ),
+        case(
+            "a header without tensors",
+            length(2, b"{}"),
+            &["conv1.weight is missing"],
+        ),
+    ]);
+}
+
+#[test]
+fn refuses_tensors_that_are_not_the_networks() {
+    let mut cases = vec![
+        spoilt(
+            "an extra tensor",
+            |file| file.add("fc2.bias", "F32", &[1], &[0; 4]),
+            &["tensor fc2.bias does not belong"],
+        ),
+        spoilt(
+            "an extra tensor with a name that moves the cursor",
+            |file| file.add("\x1b[2J", "F32", &[1], &[0; 4]),
+            &[r"tensor \u{1b}[2J does not belong"],
+        ),
+        spoilt(
+            "a transposed tensor",
+            |file| file.tensor("fc1.weight").shape = vec![8, 3],
+            &["fc1.weight has shape [8, 3], expected [3, 8]"],
+        ),
+        spoilt(
+            "a flattened moment",
+            |file| file.tensor("adam.v.conv1.weight").shape = vec![18],
+            &["adam.v.conv1.weight has shape [18], expected [2, 1, 3, 3]"],
+        ),
+        spoilt(
+            "integers",
+            |file| file.tensor("fc1.bias").dtype = "I32".into(),
+            &["fc1.bias has type I32, expected F32"],
+        ),
+        spoilt(
+            "half the precision",
+            |file| {
+                let half = file.tensor("fc1.bias");
+                (half.dtype, half.shape) = ("F16".into(), vec![6]);
+            },
+            &["fc1.bias has type F16, expected F32"],
+        ),
+    ];
+    for spec in network().tensors() {
+        for prefix in ["", "adam.m.", "adam.v."] {
+            let name = format!("{prefix}{}", spec.name);
+            let twice = |file: &mut Crafted| file.repeat(&name);
+            cases.push(spoilt(&name, twice, &[&name, "appears twice"]));
+            let without = |file: &mut Crafted| file.keep(|other| other != name);
+            cases.push(spoilt(&name, without, &[&format!("{name} is missing")]));
+        }
+        let mut file = Crafted::from(&weights_alone());
+        file.keep(|other| other != spec.name);
+        let words = [&format!("{} is missing", spec.name)[..]];
+        cases.push(case("of weights alone", file.bytes(), &words));
+    }
+    assert_refused(cases);
+}
+
+#[test]
+fn refuses_offsets_that_do_not_tile_the_data() {
+    let (first, second) = ("adam.m.conv1.bias", "adam.m.conv1.weight");
+    let last = "fc1.weight";
+    let end = Crafted::from(&whole()).data.len() as u64;
+    let offsets = |name, offsets| move |file: &mut Crafted| file.tensor(name).offsets = offsets;
+    let damaged = &["damaged checkpoint header at byte 8"];
+    assert_refused([
+        spoilt("an overlap", offsets(second, [4, 76]), damaged),
+        spoilt("a gap", offsets(second, [12, 84]), damaged),
+        spoilt("two tensors in one place", offsets(second, [0, 8]), damaged),
+        spoilt("a wrong length", offsets(first, [0, 4]), damaged),
+        spoilt("an end before the start", offsets(second, [8, 0]), damaged),
+        spoilt(
+            "a tensor that ends after the file",
+            offsets(last, [end - 96, end + 4]),
+            &["truncated checkpoint", &format!("the file has {end}")],
+        ),
+        spoilt(
+            "a tensor that ends at 2^64 - 1",
+            offsets(last, [end - 96, u64::MAX]),
+            &["truncated checkpoint", &u64::MAX.to_string()],
+        ),
+        spoilt(
+            "data that belongs to no tensor",
+            |file| file.data.extend([0; 4]),
+            &["damaged checkpoint", &format!("need {end} bytes")],
+        ),
+        case(
+            "tensors whose lengths add up to 2^64 bytes",
+            crafted::wrapping_lengths(),
+            &["truncated checkpoint", &u64::MAX.to_string()],
+        ),
+    ]);
+}
+
+#[test]
+fn refuses_values_that_are_not_finite() {
+    let mut cases = Vec::new();
+    for (value, shown) in [
+        (f32::NAN, "NaN"),
+        (f32::INFINITY, "inf"),
+        (-f32::INFINITY, "-inf"),
+    ] {
+        for name in [
+            "conv1.bias",
+            "fc1.weight",
+            "adam.m.fc1.weight",
+            "adam.v.conv1.weight",
+        ] {
+            let words = [&format!("tensor {name} holds {shown} at index 1")[..]];
+            let spoil =
+                |file: &mut Crafted| file.values(name)[4..8].copy_from_slice(&value.to_le_bytes());
+            cases.push(spoilt("a checkpoint", spoil, &words));
+            if !name.starts_with("adam.") {
+                let mut file = Crafted::from(&weights_alone());
+                spoil(&mut file);
+                cases.push(case("weights alone", file.bytes(), &words));
+            }
+        }
+    }
+    assert_refused(cases);
+}
+
+#[test]
+fn refuses_metadata_that_it_cannot_go_on_from() {
+    let replace = |from, to| move |file: &mut Crafted| file.replace_in_metadata(from, to);
+    let impossible = &["damaged checkpoint metadata", "no run can have"];
+    assert_refused([
+        spoilt(
+            "a newer version, whatever else it holds",
+            |file| file.replace_metadata(r#"{"format_version":2,"network":{}}"#),
+            &["format version 2", "reads up to 1", "newer version"],
+        ),
+        spoilt(
+            "another network",
+            replace("linear(3)", "linear(4)"),
+            &["another network", "linear(4)", "expected", "linear(3)"],
+        ),
+        spoilt(
+            "no JSON",
+            |file| file.replace_metadata("{"),
+            &["damaged checkpoint metadata"],
+        ),
+        spoilt(
+            "no version",
+            replace("format_version", "version"),
+            &["damaged checkpoint metadata", "format_version"],
+        ),
+        spoilt(
+            "no seed",
+            replace("\"seed\":77,", ""),
+            &["damaged checkpoint metadata", "seed"],
+        ),
+        spoilt(
+            "a negative seed",
+            replace("\"seed\":77", "\"seed\":-77"),
+            &["damaged checkpoint metadata"],
+        ),
+        spoilt(
+            "an unknown hyperparameter",
+            replace("\"seed\":77", "\"seed\":77,\"momentum\":0.9"),
+            &["damaged checkpoint metadata", "momentum"],
+        ),
+        spoilt(
+            "batches of 0",
+            replace("\"batch_size\":64", "\"batch_size\":0"),
+            impossible,
+        ),
+        spoilt(
+            "T_max 0",
+            replace("\"t_max\":20", "\"t_max\":0"),
+            impossible,
+        ),
+        spoilt(
+            "0 images",
+            replace("\"max_samples\":null", "\"max_samples\":0"),
+            impossible,
+        ),
+        spoilt(
+            "more batches than can be counted",
+            replace("\"batch\":45", "\"batch\":1844674407370955161"),
+            impossible,
+        ),
+        spoilt(
+            "more correct than seen",
+            replace("\"correct\":2345", "\"correct\":2881"),
+            impossible,
+        ),
+        spoilt(
+            "the last step that can be counted",
+            replace("\"steps\":345", "\"steps\":18446744073709551615"),
+            impossible,
+        ),
+    ]);
+}
+
+#[test]
+fn the_checksum_covers_weights_moments_and_metadata() {
+    let mismatch = &["checksum mismatch"];
+    let changed = |what: &str, change: &dyn Fn(&mut Crafted)| {
+        let mut file = Crafted::from(&whole());
+        change(&mut file);
+        case(what, file.bytes(), mismatch)
+    };
+    let mut cases: Vec<_> = [
+        ("\"seed\":77", "\"seed\":78"),
+        ("\"lr\":0.001", "\"lr\":0.002"),
+        ("\"epoch\":3", "\"epoch\":2"),
+        ("\"name\":\"custom\"", "\"name\":\"mnist\""),
+        ("\"seed\":77", "\"seed\": 77"),
+    ]
+    .map(|(from, to)| changed(to, &|file| file.replace_in_metadata(from, to)))
+    .into();
+    for name in ["conv1.weight", "adam.m.fc1.bias", "adam.v.fc1.weight"] {
+        cases.push(changed(name, &|file| file.values(name)[0] ^= 1));
+    }
+    cases.push(changed("two tensors of one shape exchanged", &|file| {
+        file.tensor("adam.m.fc1.bias").name = "adam.v.fc1.bias".into();
+        file.last("adam.v.fc1.bias").name = "adam.m.fc1.bias".into();
+    }));
+    assert_refused(cases);
+}
+
+#[test]
+fn refuses_a_file_that_ends_early_wherever_it_ends() {
+    let architecture = Architecture::mnist_cnn();
+    let bytes = good(&architecture).to_bytes();
+    let data = bytes.len() - Crafted::from(&bytes).data.len();
+    let lengths = (0..=data).chain((data..bytes.len()).step_by(4096));
+    for length in lengths.chain([bytes.len() - 1]) {
+        let error = checkpoint::parse(&bytes[..length], &architecture).unwrap_err();
+        let expected = match length {
+            0 => "empty file",
+            1..8 => "need 8 bytes",
+            _ if length < data => "the header needs",
+            _ => "the tensors need",
+        };
+        let message = error.to_string();
+        assert!(message.contains(expected), "{length} bytes: {message}");
+    }
+}
+
+#[test]
+fn no_flipped_bit_of_the_header_goes_unnoticed() {
+    let bytes = whole();
+    let data = bytes.len() - Crafted::from(&bytes).data.len();
+    let original = checkpoint::parse(&bytes, &network()).unwrap();
+    for bit in 0..8 * data {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        if let Ok(model) = checkpoint::parse(&flipped, &network()) {
+            assert_eq!(model, original, "bit {} of byte {}", bit % 8, bit / 8);
+        }
+    }
+}
+
+#[test]
+fn refuses_a_file_that_is_too_large_before_reading_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.bin");
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(1 << 40).unwrap(); // A hole: it takes no room on the disk.
+    let reason = refusal_of(&path, &network());
+    assert!(reason.starts_with("1099511627776 bytes"), "{reason}");
+}
+
+#[test]
+fn a_folder_is_not_read_and_a_missing_file_is_called_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    for (path, reason) in [
+        (folder.path(), "is a directory"),
+        (&missing, "no such file or directory"),
+    ] {
+        let error = checkpoint::read(path, &network()).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        let expected = format!("{}: cannot open: {reason}", path.display());
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn refuses_a_pipe_and_a_device_instead_of_waiting_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for path in [&pipe, Path::new("/dev/zero")] {
+        assert_eq!(refusal_of(path, &network()), "not a regular file");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_bytes_are_never_a_model_and_never_a_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..600),
+    ) {
+        prop_assert!(checkpoint::parse(&bytes, &network()).is_err());
+    }
+
+    #[test]
+    fn an_arbitrary_header_is_never_a_model_and_never_a_panic(
+        json in r#"[{}\[\]",:0-9a-z_. \\-]{0,200}"#,
+        data in 0_usize..64,
+    ) {
+        let length = (json.len() as u64).to_le_bytes();
+        let bytes = [&length, json.as_bytes(), &vec![0; data]].concat();
+        prop_assert!(checkpoint::parse(&bytes, &network()).is_err());
+    }
+
+    #[test]
+    fn a_changed_byte_is_noticed_unless_the_model_stays_the_same(
+        place in any::<proptest::sample::Index>(),
+        change in 1_u8..,
+    ) {
+        let mut bytes = whole();
+        let original = checkpoint::parse(&bytes, &network()).unwrap();
+        let place = place.index(bytes.len());
+        bytes[place] ^= change;
+        if let Ok(model) = checkpoint::parse(&bytes, &network()) {
+            prop_assert_eq!(model, original);
+        }
+    }
+}
