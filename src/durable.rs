@@ -37,12 +37,13 @@ pub fn keep_as_previous(path: &Path) -> Result<()> {
     let target = resolved(path)?;
     let temporary = beside(&target, ".previous.tmp");
     // A second name costs nothing; where the file system has none, a copy does the same.
-    let linked = fs::remove_file(&temporary)
-        .or_else(ignore_missing)
+    let linked = remove(&temporary)
         .and_then(|()| fs::hard_link(&target, &temporary))
         .or_else(|_| fs::read(&target).and_then(|bytes| write_and_flush(&temporary, &bytes)));
     linked.map_err(Error::io("write", &temporary))?;
-    rename(&temporary, &previous(&target))
+    rename(&temporary, &previous(&target))?;
+    // Where both names were the same file already, POSIX's rename does nothing.
+    remove(&temporary).map_err(Error::io("remove", &temporary))
 }
 
 /// Where [`keep_as_previous`] keeps the file at `path`.
@@ -50,15 +51,23 @@ pub fn previous(path: &Path) -> PathBuf {
     beside(path, ".previous")
 }
 
-/// Finds out, before hours of work depend on it, whether [`replace`] could write `path`.
+/// Finds out, before hours of work depend on it, whether [`replace`] could write `path`, and removes
+/// what a killed process has left beside it.
 ///
 /// # Errors
-/// When `path` is a folder, or its folder is missing or cannot be written.
+/// When `path` is a folder, a device or a pipe, or its folder is missing or cannot be written.
 pub fn check_writable(path: &Path) -> Result<()> {
     let target = resolved(path)?;
     if target.is_dir() {
         return Err(Error::Unavailable(format!(
             "{} is a directory: give --model the name of a file",
+            printable(path)
+        )));
+    }
+    if target.exists() && !target.is_file() {
+        return Err(Error::Unavailable(format!(
+            "{} is not a regular file, and would be replaced by one: give --model the name of a \
+             file",
             printable(path)
         )));
     }
@@ -73,7 +82,9 @@ pub fn check_writable(path: &Path) -> Result<()> {
     let temporary = beside(&target, ".tmp");
     write_and_flush(&temporary, b"")
         .and_then(|()| fs::remove_file(&temporary))
-        .map_err(Error::io("write", &temporary))
+        .map_err(Error::io("write", &temporary))?;
+    let temporary = beside(&target, ".previous.tmp");
+    remove(&temporary).map_err(Error::io("remove", &temporary))
 }
 
 fn write_and_flush(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -116,11 +127,11 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn ignore_missing(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound {
-        Ok(())
-    } else {
-        Err(error)
+/// Removes a file that need not be there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -138,8 +149,10 @@ mod tests {
         replace(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read(previous(&path)).unwrap(), b"one");
-        keep_as_previous(&path).unwrap();
-        assert_eq!(fs::read(previous(&path)).unwrap(), b"two");
+        for _ in 0..2 {
+            keep_as_previous(&path).unwrap();
+            assert_eq!(fs::read(previous(&path)).unwrap(), b"two");
+        }
         assert_eq!(
             fs::read_dir(folder.path()).unwrap().count(),
             2,
@@ -161,6 +174,24 @@ mod tests {
         check_writable(&folder.path().join("missing").join("model")).unwrap_err();
         check_writable(&folder.path().join("new")).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_not_replaced() {
+        let error = check_writable(Path::new("/dev/null")).unwrap_err();
+        assert!(error.to_string().contains("not a regular file"), "{error}");
+    }
+
+    #[test]
+    fn the_check_removes_what_a_killed_process_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        for left in ["model.tmp", "model.previous.tmp"] {
+            fs::write(folder.path().join(left), b"half a mod").unwrap();
+        }
+        check_writable(&path).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[cfg(unix)]

@@ -24,7 +24,9 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let architecture = Architecture::mnist_cnn();
     // The model first: it is small, and the data may have to be downloaded.
     let model = checkpoint::read(&args.model, &architecture)?;
-    let dataset = data::load(&args.data, output, &Signals::install()?)?;
+    let signals = Signals::install()?;
+    let dataset = data::load(&args.data, output, &signals)?;
+    signals.stop_at_once()?;
     let trained_on = match &model {
         Model::Checkpoint(checkpoint) => Some(checkpoint.metadata.dataset.name.clone()),
         Model::Weights(_) => None,

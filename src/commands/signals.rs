@@ -7,10 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::error::{Error, Result};
+
 /// Remembers the first signal.
 #[derive(Debug, Clone)]
 pub struct Signals {
     received: Arc<AtomicUsize>,
+    /// Whether the next signal ends the process.
+    again: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -27,7 +31,22 @@ impl Signals {
             flag::register(signal, Arc::clone(&again))?;
             flag::register_usize(signal, Arc::clone(&received), signal as usize)?;
         }
-        Ok(Self { received })
+        Ok(Self { received, again })
+    }
+
+    /// Lets the next signal end the process: for work that leaves nothing to put in order.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when a signal has come already.
+    pub fn stop_at_once(&self) -> Result<()> {
+        self.again.store(true, Ordering::SeqCst);
+        match self.received() {
+            None => Ok(()),
+            Some(signal) => Err(Error::Interrupted {
+                signal,
+                message: "interrupted".into(),
+            }),
+        }
     }
 
     /// The signal that has come, if one has.
