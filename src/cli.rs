@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, Args, Parser, Subcommand};
 
 use crate::measure::machine;
 use crate::model::init::Init;
@@ -17,6 +17,7 @@ use crate::stages::{STAGES, Stage};
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     after_help = EXAMPLES,
+    mut_args = negative_numbers,
 )]
 pub struct Cli {
     /// What to do instead of training.
@@ -25,6 +26,12 @@ pub struct Cli {
     /// How to train.
     #[command(flatten)]
     pub train: TrainArgs,
+}
+
+/// Lets `--lr -1` be a number that is out of range, and not an unknown flag.
+fn negative_numbers(arg: Arg) -> Arg {
+    let takes_value = arg.get_action().takes_values();
+    arg.allow_negative_numbers(takes_value)
 }
 
 const EXAMPLES: &str = "\

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use serde_json::Value;
 
 use super::data;
 use super::output::Output;
@@ -186,9 +187,10 @@ fn resumed_recipe(
         .filter(|(field, saved)| flags[field.as_str()] != **saved)
         .map(|(field, saved)| {
             format!(
-                "--{} is {} and was {saved}",
+                "--{} is {} and was {}",
                 field.replace('_', "-"),
-                flags[field.as_str()]
+                shown(&flags[field.as_str()]),
+                shown(saved),
             )
         })
         .collect();
@@ -201,6 +203,15 @@ fn resumed_recipe(
         printable(&args.model),
         differences.join(", "),
     )))
+}
+
+/// A value as it is written on the command line.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "not given".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn check_same_data(args: &TrainArgs, saved: &Checkpoint, dataset: &Dataset) -> Result<()> {
