@@ -2,6 +2,7 @@
 """Runs what the documents report, keeps the raw output here, and splices the tables.
 
     MNIST_DATA=DIR profiles/record.py accuracy    five seeds of the default recipe → README.md
+    profiles/record.py synthetic                  one seed on the synthetic digits → README.md
     MNIST_DATA=DIR profiles/record.py ladder      every stage on the same images → OPTIMIZATIONS.md
     profiles/record.py splice                     only the tables, from the records that are there
 
@@ -64,6 +65,12 @@ def record_accuracy():
         run("accuracy", f"seed-{seed}", "--epochs", "10", "--seed", str(seed))
 
 
+def record_synthetic():
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([PROGRAM, "data", "synthetic", "--out", folder], check=True, stdout=subprocess.DEVNULL)
+        run("synthetic", "seed-1", "--epochs", "10", "--seed", "1", "--data", folder)
+
+
 def record_ladder():
     stages = json.loads(output_of(PROGRAM, "stages", "--json"))["stages"]
     for round_number in range(LADDER_ROUNDS):
@@ -106,6 +113,19 @@ def accuracy_table():
     )
 
 
+def synthetic_table():
+    rows = [
+        f"| {epoch['epoch']} | {epoch['loss']:.4f} | {100 * epoch['train_accuracy']:.2f} % "
+        f"| {epoch['test_correct']:,} of {epoch['test_total']:,} |\n"
+        for epoch in events("synthetic", "seed-1", "epoch")
+        if epoch["epoch"] in (0, 4, 9)
+    ]
+    return (
+        "| epoch | loss | train accuracy | test, SYNTHETIC |\n|---|---|---|---|\n" + "".join(rows)
+        + footer("synthetic")
+    )
+
+
 def ladder_table():
     stages = json.loads((PROFILES / "ladder" / "stages.json").read_text())["stages"]
     rows, first, before = [], None, None
@@ -141,9 +161,9 @@ def splice(document, name, table):
 
 def main():
     task = sys.argv[1] if len(sys.argv) == 2 else ""
-    recorders = {"accuracy": record_accuracy, "ladder": record_ladder}
+    recorders = {"accuracy": record_accuracy, "synthetic": record_synthetic, "ladder": record_ladder}
     if task in recorders:
-        if "MNIST_DATA" not in os.environ:
+        if task != "synthetic" and "MNIST_DATA" not in os.environ:
             sys.exit("set MNIST_DATA to the folder of the real MNIST")
         subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
         (PROFILES / task).mkdir(exist_ok=True)
@@ -154,6 +174,8 @@ def main():
         sys.exit(__doc__)
     if task in ("accuracy", "splice"):
         splice("README.md", "accuracy", accuracy_table())
+    if task in ("synthetic", "splice"):
+        splice("README.md", "synthetic", synthetic_table())
     if task in ("ladder", "splice"):
         splice("OPTIMIZATIONS.md", "ladder", ladder_table())
 
