@@ -83,12 +83,7 @@ pub fn backward(conv: &Conv2d, x: &[f32], weight: &[f32], dy: &[f32], gradients:
         weight: dw,
         bias: db,
         input: mut dx,
-    } = gradients;
-    dw.fill(0.0);
-    db.fill(0.0);
-    if let Some(dx) = dx.as_deref_mut() {
-        dx.fill(0.0);
-    }
+    } = gradients.cleared();
     let mut dw = Strided::new(dw, conv.weight_shape());
     for sample in 0..samples {
         let x = Strided::new(

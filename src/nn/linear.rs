@@ -52,13 +52,8 @@ pub fn backward(linear: &Linear, x: &[f32], weight: &[f32], dy: &[f32], gradient
         weight: dw,
         bias: db,
         input: mut dx,
-    } = gradients;
+    } = gradients.cleared();
     assert_eq!(x.len() / in_features, dy.len() / out_features);
-    dw.fill(0.0);
-    db.fill(0.0);
-    if let Some(dx) = dx.as_deref_mut() {
-        dx.fill(0.0);
-    }
     let mut dw = Strided::new(dw, [out_features, in_features]);
     let samples = x
         .chunks_exact(in_features)

@@ -138,12 +138,7 @@ impl LayerKernels for Strided {
             weight: dw,
             bias: db,
             input: mut dx,
-        } = gradients;
-        dw.fill(0.0);
-        db.fill(0.0);
-        if let Some(dx) = dx.as_deref_mut() {
-            dx.fill(0.0);
-        }
+        } = gradients.cleared();
         let samples = x
             .chunks_exact(conv.input.len())
             .zip(dy.chunks_exact(output.len()));
@@ -283,12 +278,7 @@ impl LayerKernels for Strided {
             weight: dw,
             bias: db,
             input: mut dx,
-        } = gradients;
-        dw.fill(0.0);
-        db.fill(0.0);
-        if let Some(dx) = dx.as_deref_mut() {
-            dx.fill(0.0);
-        }
+        } = gradients.cleared();
         let samples = x
             .chunks_exact(in_features)
             .zip(dy.chunks_exact(out_features));

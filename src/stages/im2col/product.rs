@@ -1,0 +1,155 @@
+//! A plain matrix product, block by block.
+
+use std::ops::Range;
+
+/// A matrix in memory: element (i, j) is at i·`row_stride` + j·`column_stride`.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// `data` row by row.
+    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(data.len(), rows * columns);
+        Self {
+            data,
+            rows,
+            columns,
+            row_stride: columns,
+            column_stride: 1,
+        }
+    }
+
+    /// The same elements with rows and columns exchanged.
+    pub fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// Copies rows `rows` of columns `columns` to the front of `block`, row by row.
+    fn copy_block(&self, rows: Range<usize>, columns: Range<usize>, block: &mut [f32]) {
+        let mut places = block.iter_mut();
+        for i in rows {
+            let row = &self.data[i * self.row_stride + columns.start * self.column_stride..];
+            let row = row.iter().step_by(self.column_stride).take(columns.len());
+            row.zip(&mut places).for_each(|(from, to)| *to = *from);
+        }
+    }
+}
+
+/// Rows, depth and columns of a block: the copy of A is 16 KiB and that of B 64 KiB, which stay
+/// in the first and second cache.
+const BLOCK_ROWS: usize = 64;
+const BLOCK_DEPTH: usize = 64;
+const BLOCK_COLUMNS: usize = 256;
+
+/// c += a · b, with c (a.rows, b.columns) row by row.
+pub fn add_product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+    assert_eq!(a.columns, b.rows);
+    assert_eq!(c.len(), a.rows * b.columns);
+    let mut a_block = [0.0; BLOCK_ROWS * BLOCK_DEPTH];
+    let mut b_block = [0.0; BLOCK_DEPTH * BLOCK_COLUMNS];
+    for columns in blocks(b.columns, BLOCK_COLUMNS) {
+        for depth in blocks(a.columns, BLOCK_DEPTH) {
+            b.copy_block(depth.clone(), columns.clone(), &mut b_block);
+            for rows in blocks(a.rows, BLOCK_ROWS) {
+                a.copy_block(rows.clone(), depth.clone(), &mut a_block);
+                for (i, a) in rows.zip(a_block.chunks_exact(depth.len())) {
+                    let c = &mut c[i * b.columns..][columns.clone()];
+                    add_row_product(a, &b_block[..depth.len() * columns.len()], c);
+                }
+            }
+        }
+    }
+}
+
+/// c += a · b for one row a (depth), b (depth, columns) and c (columns), four rows of b at a time
+/// so that c is read and written once for four products.
+fn add_row_product(a: &[f32], b: &[f32], c: &mut [f32]) {
+    let columns = c.len();
+    let (a_fours, a_rest) = a.as_chunks::<4>();
+    let (b_fours, b_rest) = b.split_at(a_fours.len() * 4 * columns);
+    for (a, b) in a_fours.iter().zip(b_fours.chunks_exact(4 * columns)) {
+        let (b0, b) = b.split_at(columns);
+        let (b1, b) = b.split_at(columns);
+        let (b2, b3) = b.split_at(columns);
+        for ((((c, b0), b1), b2), b3) in c.iter_mut().zip(b0).zip(b1).zip(b2).zip(b3) {
+            *c += a[0] * b0 + a[1] * b1 + a[2] * b2 + a[3] * b3;
+        }
+    }
+    for (a, b) in a_rest.iter().zip(b_rest.chunks_exact(columns)) {
+        c.iter_mut().zip(b).for_each(|(c, b)| *c += a * b);
+    }
+}
+
+fn blocks(length: usize, block: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..length)
+        .step_by(block)
+        .map(move |start| start..(start + block).min(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocked_products_agree_with_the_definition_around_the_block_edges() {
+        let sizes = [1, 3, 4, 5, 63, 64, 65, 130];
+        let columns = [1, 2, 255, 256, 257];
+        for (rows, depth, columns) in sizes
+            .into_iter()
+            .flat_map(|rows| sizes.into_iter().map(move |depth| (rows, depth)))
+            .flat_map(|(rows, depth)| {
+                columns
+                    .into_iter()
+                    .map(move |columns| (rows, depth, columns))
+            })
+        {
+            // Small whole numbers: every sum is exact, whatever its order.
+            let values = |count: usize, modulus: usize| -> Vec<f32> {
+                (0..count).map(|n| (n * 7 % modulus) as f32 - 5.0).collect()
+            };
+            let (a, b) = (values(rows * depth, 13), values(depth * columns, 11));
+            let mut c = vec![1.0; rows * columns];
+            add_product(
+                Matrix::new(&a, rows, depth),
+                Matrix::new(&b, depth, columns),
+                &mut c,
+            );
+            let mut transposed = vec![1.0; rows * columns];
+            let a_turned: Vec<f32> = (0..rows * depth)
+                .map(|n| a[n % rows * depth + n / rows])
+                .collect();
+            let b_turned: Vec<f32> = (0..depth * columns)
+                .map(|n| b[n % depth * columns + n / depth])
+                .collect();
+            add_product(
+                Matrix::new(&a_turned, depth, rows).transposed(),
+                Matrix::new(&b_turned, columns, depth).transposed(),
+                &mut transposed,
+            );
+            assert_eq!(c, transposed, "{rows}×{depth}×{columns}");
+            for (place, &found) in c.iter().enumerate().step_by(17) {
+                let (i, j) = (place / columns, place % columns);
+                let expected: f32 = (0..depth)
+                    .map(|k| a[i * depth + k] * b[k * columns + j])
+                    .sum();
+                assert_eq!(
+                    found,
+                    expected + 1.0,
+                    "{rows}×{depth}×{columns} at ({i}, {j})"
+                );
+            }
+        }
+    }
+}
