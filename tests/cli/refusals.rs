@@ -1,0 +1,196 @@
+//! What the program refuses to do, with which exit code and which words, and that nothing is lost.
+
+use std::fs;
+
+use mnist_train::data::synthetic;
+
+use super::SHORT;
+use super::program::{Run, TEST_IMAGES, TRAIN_IMAGES, Workplace, save};
+
+#[test]
+fn a_run_is_not_resumed_as_another_one() {
+    let place = Workplace::new();
+    place.run(&format!("{SHORT} --epochs 1")).succeeds();
+    let saved = place.read("ckpt.bin");
+    let refused = [
+        ("--lr 0.01", &["--lr is 0.01 and was 0.001"][..]),
+        (
+            "--batch-size 32 --seed 5",
+            &["--batch-size is 32 and was 64", "--seed is 5 and was 1"],
+        ),
+        ("--max-samples 100", &["--max-samples is 100 and was 192"]),
+        ("--init he", &["--init is he and was pytorch"]),
+    ];
+    for (flags, words) in refused {
+        let run = place
+            .run(&format!("--resume --epochs 2 {flags}"))
+            .fails(2, words);
+        assert_eq!(run.stdout, "");
+    }
+    let other = place.path("other");
+    save(&synthetic::generate(2, TRAIN_IMAGES, TEST_IMAGES), &other);
+    let mut command = place.bare("--resume --epochs 2 --offline");
+    command.arg("--data").arg(&other);
+    Run::of(command).fails(3, &["ckpt.bin was trained on other data: custom (SHA-256 "]);
+    assert_eq!(place.read("ckpt.bin"), saved);
+    place
+        .run("--resume --epochs 2 --lr 0.001 --batch-size 64")
+        .succeeds();
+}
+
+#[test]
+fn all_images_are_another_run_than_the_first_of_them() {
+    let place = Workplace::new();
+    place.run("--epochs 1 --no-eval").succeeds();
+    let words = ["--max-samples is 100 and was not given"];
+    place
+        .run("--resume --epochs 2 --max-samples 100")
+        .fails(2, &words);
+}
+
+#[test]
+fn resuming_needs_a_whole_checkpoint() {
+    let place = Workplace::new();
+    place
+        .run("--resume")
+        .fails(1, &["ckpt.bin: no such file to resume"]);
+    assert_eq!(place.names(), [""; 0]);
+
+    place.run(&format!("{SHORT} --epochs 1")).succeeds();
+    let tensors = safetensors::SafeTensors::deserialize;
+    let bytes = place.read("ckpt.bin");
+    let checkpoint = tensors(&bytes).unwrap();
+    let weights = checkpoint
+        .iter()
+        .filter(|(name, _)| !name.starts_with("adam."));
+    let weights = safetensors::serialize(weights, None).unwrap();
+    fs::write(place.path("weights.safetensors"), &weights).unwrap();
+    let words = [
+        "weights.safetensors: holds weights alone",
+        "--resume needs the whole checkpoint",
+    ];
+    place
+        .run("--resume --model weights.safetensors")
+        .fails(3, &words);
+    assert_eq!(place.read("weights.safetensors"), weights);
+
+    let of_weights = place
+        .run("eval --json --model weights.safetensors")
+        .succeeds();
+    let of_checkpoint = place.run("eval --json").succeeds();
+    assert_eq!(of_weights.weights(), of_checkpoint.weights());
+    for key in ["correct", "loss", "confusion"] {
+        assert_eq!(
+            of_weights.last("eval")[key],
+            of_checkpoint.last("eval")[key]
+        );
+    }
+    assert!(of_weights.last("eval").get("trained_on").is_none());
+}
+
+#[test]
+fn refuses_flags_that_make_no_sense() {
+    let place = Workplace::new();
+    let above_zero = "must be a finite number above 0";
+    let refused = [
+        ("--lr nan", above_zero),
+        ("--lr -1", above_zero),
+        ("--lr inf", above_zero),
+        ("--lr 0", above_zero),
+        ("--lr 1e39", above_zero),
+        ("--lr fast", "is not a number"),
+        ("--min-lr -1", "must be a finite number, 0 or more"),
+        ("--l2 nan", "must be a finite number, 0 or more"),
+        ("--beta1 1", "must be in 0..1"),
+        ("--epochs 0", "must be at least 1"),
+        ("--epochs -1", "is not a whole number"),
+        ("--batch-size 0", "must be at least 1"),
+        ("--checkpoint-every 0", "must be at least 1"),
+        ("--max-samples 0", "must be at least 1"),
+        ("--threads 0", "must be at least 1"),
+        ("--threads 10000", "must be at most 1024"),
+        ("--stage fastest", "there are naive, strided, im2col, gemm"),
+        ("--init ones", "invalid value 'ones'"),
+        ("--epoch 1", "unexpected argument '--epoch'"),
+        ("train", "'train'"),
+    ];
+    for (flags, words) in refused {
+        let flag = flags.split(' ').next().unwrap();
+        place.run(flags).rejects_flags(&[flag, words]);
+    }
+    for batch_size in [TRAIN_IMAGES + 1, usize::MAX] {
+        let problem = format!("--batch-size {batch_size} is more than the {TRAIN_IMAGES}");
+        place
+            .run(&format!("--batch-size {batch_size}"))
+            .fails(2, &[&problem]);
+    }
+    let words = ["--batch-size 64 is more than the 63"];
+    place.run("--max-samples 63").fails(2, &words);
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_model_that_cannot_be_written_is_found_before_training() {
+    let place = Workplace::new();
+    fs::create_dir(place.path("folder")).unwrap();
+    for (model, words) in [
+        ("folder", &["folder is a directory"][..]),
+        ("missing/m", &["missing/m", "folder missing does not exist"]),
+        ("/dev/null", &["/dev/null is not a regular file"]),
+        ("/proc/m", &["/proc/m"]),
+    ] {
+        let run = place
+            .run(&format!("--json --model {model}"))
+            .fails(1, words);
+        assert_eq!(run.stdout, "", "found after training had begun");
+    }
+    assert_eq!(place.names(), ["folder"]);
+}
+
+#[test]
+fn a_run_that_diverges_says_where_and_keeps_the_last_good_model() {
+    let place = Workplace::new();
+    let diverging = format!("{SHORT} --lr 1e30");
+    let nothing = [
+        "epoch 0, step 1",
+        "learning rate 1e30",
+        "no checkpoint was written",
+        "--lr",
+    ];
+    place.run(&diverging).fails(4, &nothing);
+    assert_eq!(place.names(), [""; 0]);
+
+    place.run(&format!("{SHORT} --epochs 1")).succeeds();
+    let good = place.read("ckpt.bin");
+    let run = place.run(&diverging).fails(4, &nothing);
+    assert_eq!(run.events().len(), 1, "the start and no result");
+    assert_eq!(place.names(), ["ckpt.bin"]);
+    assert_eq!(place.read("ckpt.bin"), good);
+
+    // Epoch 0 at the learning rate of 1e-3, epoch 1 at 1e12.
+    let place = Workplace::new();
+    let later = format!("{SHORT} --min-lr 1e12 --t-max 1");
+    let words = ["epoch 1", "ckpt.bin still holds the last good checkpoint"];
+    place.run(&later).fails(4, &words);
+    let expected = Workplace::new();
+    expected.run(&format!("{later} --epochs 1")).succeeds();
+    assert_eq!(place.read("ckpt.bin"), expected.read("ckpt.bin"));
+}
+
+#[test]
+fn eval_refuses_what_is_no_model() {
+    let place = Workplace::new();
+    place
+        .run("eval")
+        .fails(1, &["ckpt.bin: cannot open: no such file"]);
+    fs::write(place.path("ckpt.bin"), "garbage and more garbage").unwrap();
+    let run = place
+        .run("eval --json")
+        .fails(3, &["ckpt.bin: ", "not a checkpoint"]);
+    assert_eq!(run.stdout, "");
+    place
+        .run("--resume")
+        .fails(3, &["ckpt.bin: ", "not a checkpoint"]);
+    assert_eq!(place.read("ckpt.bin"), b"garbage and more garbage");
+}

@@ -1,0 +1,206 @@
+//! The program as a user runs it: a process in a folder of its own.
+
+#![allow(dead_code)] // Each test file uses its own part.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use mnist_train::data::dataset::{Dataset, SIDE, Split};
+use mnist_train::data::files::Part;
+use mnist_train::data::{idx, synthetic};
+use serde_json::Value;
+
+/// A run that takes longer hangs; even on a busy machine it should take seconds.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Images in [`digits`].
+pub const TRAIN_IMAGES: usize = 400;
+pub const TEST_IMAGES: usize = 150;
+
+/// A folder with few synthetic digits, as IDX files: too few to be known as the official ones.
+/// Drawn once, and kept where the compiler keeps what it builds.
+pub fn digits() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let shelf = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let folder = shelf.join(format!("digits-{TRAIN_IMAGES}-{TEST_IMAGES}"));
+        if !folder.exists() {
+            let few = synthetic::generate(1, TRAIN_IMAGES, TEST_IMAGES);
+            let unfinished = tempfile::tempdir_in(shelf).unwrap();
+            save(&few, unfinished.path());
+            // Another test process may have been faster.
+            let renamed = fs::rename(unfinished.path(), &folder);
+            assert!(renamed.is_ok() || folder.exists(), "{renamed:?}");
+        }
+        folder
+    })
+}
+
+/// Writes `dataset` into `folder`.
+pub fn save(dataset: &Dataset, folder: &Path) {
+    let images = |split: &Split| {
+        let header = idx::images_header(split.len(), SIDE, SIDE);
+        [&header, split.images()].concat()
+    };
+    let labels = |split: &Split| [&idx::labels_header(split.len()), split.labels()].concat();
+    fs::create_dir_all(folder).unwrap();
+    for part in Part::ALL {
+        let content = match part {
+            Part::TrainImages => images(&dataset.train),
+            Part::TrainLabels => labels(&dataset.train),
+            Part::TestImages => images(&dataset.test),
+            Part::TestLabels => labels(&dataset.test),
+        };
+        fs::write(folder.join(part.name()), content).unwrap();
+    }
+}
+
+/// An empty folder to run in.
+pub struct Workplace {
+    folder: tempfile::TempDir,
+}
+
+impl Workplace {
+    pub fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// The names in the folder, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let mut names: Vec<_> = entries.map(|e| name(e).into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// The program with `arguments`, separated by spaces, and nothing from the environment.
+    pub fn bare(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mnist-train"));
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.folder.path())
+            .env_remove("MNIST_DATA")
+            .env_remove("MNIST_MIRRORS")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Likewise, on [`digits`].
+    pub fn command(&self, arguments: &str) -> Command {
+        let mut command = self.bare(arguments);
+        command.arg("--offline").arg("--data").arg(digits());
+        command
+    }
+
+    /// Runs [`Self::command`] to its end.
+    pub fn run(&self, arguments: &str) -> Run {
+        Run::of(self.command(arguments))
+    }
+}
+
+/// What a process has left.
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    /// Runs `command` to its end.
+    pub fn of(command: Command) -> Self {
+        let output = assert_cmd::Command::from_std(command)
+            .timeout(LIMIT)
+            .output()
+            .unwrap();
+        Self {
+            code: output.status.code().expect("ended by itself, in time"),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    pub fn succeeds(self) -> Self {
+        assert_eq!(self.code, 0, "{self:#?}");
+        assert!(!self.stderr.contains("error:"), "{self:#?}");
+        self
+    }
+
+    /// Ends with `code` and exactly one line of error, which contains `words`.
+    #[track_caller]
+    pub fn fails(self, code: i32, words: &[&str]) -> Self {
+        let lines = self.error_lines(code, words);
+        assert_eq!(lines, 1, "{self:#?}");
+        self
+    }
+
+    /// Refuses its flags in the usual form: a line of error, and where to find help.
+    #[track_caller]
+    pub fn rejects_flags(self, words: &[&str]) -> Self {
+        self.error_lines(2, words);
+        assert_eq!(self.stdout, "");
+        self
+    }
+
+    /// The lines from the one that begins with `error:`.
+    #[track_caller]
+    fn error_lines(&self, code: i32, words: &[&str]) -> usize {
+        assert_eq!(self.code, code, "{self:#?}");
+        let mut lines = self
+            .stderr
+            .lines()
+            .skip_while(|l| !l.starts_with("error: "));
+        let error = lines
+            .next()
+            .unwrap_or_else(|| panic!("no error: {self:#?}"));
+        for word in words {
+            assert!(error.contains(word), "'{word}' is not in: {error}");
+        }
+        for trace in ["panicked", "RUST_BACKTRACE", "error: error"] {
+            assert!(!self.stderr.contains(trace), "{self:#?}");
+        }
+        1 + lines.count()
+    }
+
+    /// The lines of stdout, each of which must be a JSON object with an `event`.
+    #[track_caller]
+    pub fn events(&self) -> Vec<Value> {
+        let event = |line| serde_json::from_str::<Value>(line).ok();
+        self.stdout
+            .lines()
+            .map(|line| event(line).unwrap_or_else(|| panic!("not JSON: {line}")))
+            .inspect(|event| assert!(event["event"].is_string(), "{event}"))
+            .collect()
+    }
+
+    /// The last event, which must be a `kind`.
+    #[track_caller]
+    pub fn last(&self, kind: &str) -> Value {
+        let last = self.events().pop().unwrap_or_else(|| panic!("{self:#?}"));
+        assert_eq!(last["event"], kind, "{self:#?}");
+        last
+    }
+
+    /// What the last event says of the weights.
+    #[track_caller]
+    pub fn weights(&self) -> String {
+        let last = self.events().pop().unwrap_or_else(|| panic!("{self:#?}"));
+        let sha256 = last["weights_sha256"].as_str();
+        sha256.unwrap_or_else(|| panic!("{last}")).into()
+    }
+}
