@@ -1,0 +1,300 @@
+//! Ctrl-C, a polite request to end, and `kill -9` at any moment: nothing that was saved is lost, and
+//! what is resumed ends with the bits of a run that nobody disturbed.
+
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mnist_train::data::synthetic;
+use mnist_train::model::architecture::Architecture;
+use mnist_train::model::checkpoint::{self, Model, Position};
+use mnist_train::random::Stream;
+use serde_json::Value;
+
+mod program;
+
+use program::{Workplace, save};
+
+const INT: &str = "INT";
+const TERM: &str = "TERM";
+const KILL: &str = "KILL";
+
+/// A run in progress.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            stdout: BufReader::new(child.stdout.take().unwrap()),
+            stderr: BufReader::new(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
+    /// Reads results until one is of this `kind`.
+    fn wait_for(&mut self, kind: &str) -> Value {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            self.stdout.read_line(&mut line).unwrap();
+            let event: Value = serde_json::from_str(&line).expect("more results");
+            if event["event"] == kind {
+                return event;
+            }
+        }
+    }
+
+    /// Reads narration until a line contains `words`.
+    fn wait_for_notice(&mut self, words: &str) {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert_ne!(self.stderr.read_line(&mut line).unwrap(), 0, "no {words}");
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        // The run may have ended by itself, which `kill` complains about.
+        let kill = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .stderr(Stdio::null())
+            .status();
+        kill.expect("there is a kill");
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for the end: the exit code if there is one, and what else was said on stderr.
+    fn end(mut self) -> (Option<i32>, String) {
+        drop(self.stdout);
+        let mut rest = String::new();
+        self.stderr.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+/// Where training stands according to the file, which must be a whole checkpoint.
+#[track_caller]
+fn position(place: &Workplace) -> Position {
+    let read = checkpoint::read(&place.path("ckpt.bin"), &Architecture::mnist_cnn());
+    match read.unwrap() {
+        Model::Checkpoint(checkpoint) => checkpoint.metadata.position,
+        Model::Weights(_) => panic!("the moments are missing"),
+    }
+}
+
+/// A moment within `limit`.
+fn wait(stream: &mut Stream, limit: Duration) {
+    let millis = stream.below(limit.as_millis() as u32);
+    thread::sleep(Duration::from_millis(millis.into()));
+}
+
+/// The flag to go on with, if there is something to go on from.
+fn resume(place: &Workplace) -> &'static str {
+    if place.path("ckpt.bin").exists() {
+        "--resume"
+    } else {
+        ""
+    }
+}
+
+#[test]
+fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
+    // Epochs of 30 slow steps, and no save between them.
+    let slow = "--json --stage naive --max-samples 30 --batch-size 1 --epochs 3 \
+                --checkpoint-every 3";
+    let undisturbed = Workplace::new().run(slow).succeeds();
+    for (signal, code) in [(INT, 130), (TERM, 143)] {
+        let place = Workplace::new();
+        let mut run = Running::start(place.command(&format!("{slow} --no-eval")));
+        run.wait_for("epoch");
+        thread::sleep(Duration::from_millis(150));
+        run.signal(signal);
+        let (found, stderr) = run.end();
+        assert_eq!(found, Some(code), "{stderr}");
+        let Position { epoch, batch, .. } = position(&place);
+        assert!(epoch >= 1 && batch > 0, "epoch {epoch}, batch {batch}");
+        let place_and_remedy = format!(
+            "error: interrupted in epoch {epoch} after {batch} of 30 batches; saved to ckpt.bin, \
+             go on with --resume\n"
+        );
+        assert_eq!(stderr, place_and_remedy);
+
+        let resumed = place.run("--resume --epochs 3 --json").succeeds();
+        let going_on = format!("going on in epoch {epoch} after {batch} batches\n");
+        assert_eq!(resumed.stderr, going_on);
+        assert_eq!(resumed.weights(), undisturbed.weights());
+        let (part, whole) = (resumed.last("done"), undisturbed.last("done"));
+        for key in ["steps", "test_correct", "epochs"] {
+            assert_eq!(part[key], whole[key], "{key}");
+        }
+        assert_eq!(place.names(), ["ckpt.bin"]);
+    }
+}
+
+#[test]
+fn a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been() {
+    let run = "--json --max-samples 120 --batch-size 8 --epochs 8 --no-eval";
+    let undisturbed = Workplace::new();
+    let started = Instant::now();
+    let expected = undisturbed.run(run).succeeds();
+    let limit = started.elapsed() / 4;
+
+    let place = Workplace::new();
+    let mut stream = Stream::new(1, "moments", 0);
+    let mut interruptions = 0;
+    for attempt in 0.. {
+        assert!(attempt < 60, "makes no progress");
+        let threads = 1 + attempt % 3;
+        let arguments = format!("{run} {} --threads {threads}", resume(&place));
+        let mut run = Running::start(place.command(&arguments));
+        run.wait_for("start");
+        wait(&mut stream, limit);
+        run.signal(INT);
+        match run.end() {
+            (Some(0), _) => break,
+            (Some(130), error) if error.contains("after the last epoch") => break,
+            (Some(130), _) => interruptions += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        interruptions >= 2,
+        "ended after {interruptions} interruptions"
+    );
+    let evaluated = place.run("eval --json").succeeds();
+    assert_eq!(evaluated.weights(), expected.weights());
+    assert_eq!(place.read("ckpt.bin"), undisturbed.read("ckpt.bin"));
+}
+
+#[test]
+fn a_signal_before_the_first_batch_saves_nothing() {
+    let place = Workplace::new();
+    let mut run = Running::start(place.bare("--offline"));
+    run.wait_for_notice("SYNTHETIC"); // They take a while to draw.
+    run.signal(INT);
+    let (code, stderr) = run.end();
+    assert_eq!(code, Some(130), "{stderr}");
+    let words = "error: interrupted in epoch 0 after 0 of 938 batches; nothing to save yet\n";
+    assert!(stderr.ends_with(words), "{stderr}");
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let place = Workplace::new();
+    place
+        .run("--epochs 1 --max-samples 64 --no-eval")
+        .succeeds();
+    let saved = place.read("ckpt.bin");
+    for (first, second, code) in [(INT, INT, 130), (INT, TERM, 143)] {
+        // One step of several seconds.
+        let mut run = Running::start(place.command("--json --stage naive --batch-size 400"));
+        run.wait_for("start");
+        thread::sleep(Duration::from_millis(400));
+        run.signal(first);
+        thread::sleep(Duration::from_millis(100));
+        assert!(!run.has_ended(), "the first signal waits for the batch");
+        let sent = Instant::now();
+        run.signal(second);
+        let (found, stderr) = run.end();
+        assert_eq!(found, Some(code), "{stderr}");
+        let took = sent.elapsed();
+        assert!(took < Duration::from_secs(1), "stopped after {took:?}");
+        assert_eq!(place.read("ckpt.bin"), saved);
+    }
+}
+
+#[test]
+fn eval_stops_at_the_first_signal() {
+    let place = Workplace::new();
+    place
+        .run("--epochs 1 --max-samples 64 --no-eval")
+        .succeeds();
+    // That many images take many seconds.
+    save(&synthetic::generate(1, 1, 5000), &place.path("many"));
+    for (signal, code) in [(INT, 130), (TERM, 143)] {
+        let while_testing = Running::start(place.bare("eval --stage naive --data many"));
+        thread::sleep(Duration::from_millis(500));
+        let mut while_drawing = Running::start(place.bare("eval --stage naive --offline"));
+        while_drawing.wait_for_notice("SYNTHETIC");
+        for mut run in [while_testing, while_drawing] {
+            run.signal(signal);
+            let mut stdout = String::new();
+            run.stdout.read_to_string(&mut stdout).unwrap();
+            assert_eq!(stdout, "");
+            assert_eq!(run.end().0, Some(code));
+        }
+    }
+}
+
+#[test]
+fn checkpoints_are_written_every_n_epochs_and_at_the_end() {
+    let place = Workplace::new();
+    let often = "--json --max-samples 64 --no-eval --checkpoint-every 4";
+    let mut run = Running::start(place.command(&format!("{often} --epochs 1000")));
+    while run.wait_for("epoch")["epoch"] != 5 {}
+    run.signal(KILL);
+    run.end();
+    let saved = position(&place).epoch;
+    assert!(saved >= 4 && saved.is_multiple_of(4), "{saved}");
+
+    let end = saved + 5;
+    place
+        .run(&format!("{often} --resume --epochs {end}"))
+        .succeeds();
+    assert_eq!(position(&place).epoch, end);
+}
+
+/// Saving takes most of the time of this run, so most kills come while a file is being replaced.
+#[test]
+fn a_run_killed_at_any_moment_loses_no_checkpoint_and_ends_with_the_same_bits() {
+    let run = "--json --max-samples 32 --batch-size 16 --no-eval --epochs 40";
+    let undisturbed = Workplace::new();
+    let started = Instant::now();
+    let expected = undisturbed.run(run).succeeds();
+    let limit = started.elapsed() / 8;
+
+    let place = Workplace::new();
+    let mut stream = Stream::new(2, "moments", 0);
+    let mut kills = 0;
+    for _ in 0..20 {
+        let resume = resume(&place);
+        let before = if resume.is_empty() {
+            0
+        } else {
+            position(&place).epoch
+        };
+        let run = Running::start(place.command(&format!("{run} {resume}")));
+        wait(&mut stream, limit);
+        run.signal(KILL);
+        kills += usize::from(run.end().0.is_none());
+        if place.path("ckpt.bin").exists() {
+            assert!(position(&place).epoch >= before, "lost what was saved");
+        } else {
+            assert_eq!(resume, "", "the checkpoint is gone");
+        }
+    }
+    assert!(
+        kills >= 10,
+        "only {kills} runs were killed before they ended"
+    );
+    let last = place.run(&format!("{run} {}", resume(&place))).succeeds();
+    assert_eq!(last.weights(), expected.weights());
+    assert_eq!(place.read("ckpt.bin"), undisturbed.read("ckpt.bin"));
+    assert_eq!(place.names(), ["ckpt.bin"], "nothing temporary is left");
+}
