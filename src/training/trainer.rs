@@ -219,8 +219,14 @@ impl Trainer<'_> {
         if !finite {
             // The last step overflowed, and no later loss has shown it yet.
             let Position { epoch, batch, .. } = self.metadata.position;
-            let lr = CosineAnnealing::from(&self.metadata.recipe).lr(epoch);
-            return Err(self.diverged(epoch, batch, lr, f64::NAN));
+            let recipe = &self.metadata.recipe;
+            let batches = self.dataset.train.len().div_ceil(recipe.batch_size);
+            let (epoch, step) = match batch.checked_sub(1) {
+                Some(step) => (epoch, step),
+                None => (epoch - 1, batches - 1),
+            };
+            let lr = CosineAnnealing::from(recipe).lr(epoch);
+            return Err(self.diverged(epoch, step, lr, f64::NAN));
         }
         let Checkpoints {
             path,

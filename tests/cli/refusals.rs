@@ -179,6 +179,21 @@ fn a_run_that_diverges_says_where_and_keeps_the_last_good_model() {
 }
 
 #[test]
+fn weights_that_overflow_in_the_last_step_are_not_saved() {
+    let place = Workplace::new();
+    // One step an epoch: no later loss shows what it has done.
+    let overflowing = "--json --max-samples 64 --epochs 1 --lr 3e38";
+    let words = [
+        "diverged",
+        "epoch 0, step 0, at learning rate 3e38",
+        "no checkpoint was written",
+    ];
+    let run = place.run(overflowing).fails(4, &words);
+    assert_eq!(run.last("epoch")["epoch"], 0);
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
 fn eval_refuses_what_is_no_model() {
     let place = Workplace::new();
     place
