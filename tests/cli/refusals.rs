@@ -148,6 +148,26 @@ fn a_model_that_cannot_be_written_is_found_before_training() {
     assert_eq!(place.names(), ["folder"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_save_that_fails_leaves_the_old_model_and_nothing_temporary() {
+    let place = Workplace::new();
+    place.run(&format!("{SHORT} --epochs 1")).succeeds();
+    let saved = place.read("ckpt.bin");
+    // As on a full disk: a file cannot grow beyond a few hundred kB, and a model has 9.7 MB.
+    let train = place.command(&format!("{SHORT} --resume --epochs 2"));
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$@\"", "sh"])
+        .arg(train.get_program())
+        .args(train.get_args())
+        .current_dir(train.get_current_dir().unwrap());
+    let run = Run::of(shell).fails(1, &["ckpt.bin.tmp: cannot write: "]);
+    assert_eq!(run.last("epoch")["epoch"], 1);
+    assert_eq!(place.names(), ["ckpt.bin"]);
+    assert_eq!(place.read("ckpt.bin"), saved);
+}
+
 #[test]
 fn a_run_that_diverges_says_where_and_keeps_the_last_good_model() {
     let place = Workplace::new();
