@@ -7,28 +7,13 @@
 
 mod common;
 
-use common::{Comparison, oracle, uniform, widen};
+use common::{Comparison, all_kernels, oracle, uniform, widen};
 use mnist_train::model::geometry::{Conv2d, Linear, MaxPool2d, Shape};
 use mnist_train::nn::Gradients;
-use mnist_train::stages::gemm::Gemm;
-use mnist_train::stages::im2col::Im2col;
-use mnist_train::stages::kernels::LayerKernels;
-use mnist_train::stages::naive::Naive;
-use mnist_train::stages::strided::Strided;
 
 /// Three images and more: a gradient that keeps only one image's share must not pass. 13 makes
 /// several chunks, the last of them partial.
 const BATCHES: [usize; 3] = [3, 5, 13];
-
-fn all_kernels() -> Vec<(&'static str, Box<dyn LayerKernels>)> {
-    vec![
-        ("naive", Box::new(Naive)),
-        ("strided", Box::new(Strided)),
-        ("im2col", Box::new(Im2col::default())),
-        ("gemm 1", Box::new(Gemm::new(1))),
-        ("gemm 3", Box::new(Gemm::new(3))),
-    ]
-}
 
 /// d(loss)/d(values[index]) by central difference.
 fn slope(values: &[f64], index: usize, loss: &dyn Fn(&[f64]) -> f64) -> f64 {

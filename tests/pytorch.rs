@@ -13,7 +13,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Comparison, SEE_GRADIENT, gradient, widen};
+use common::{Comparison, SEE_GRADIENT, all_kernels, gradient, widen};
 use mnist_train::data::batches::Batch;
 use mnist_train::data::dataset::{DatasetKind, PIXELS, Split, hex};
 use mnist_train::data::files;
@@ -24,11 +24,7 @@ use mnist_train::model::recipe::Recipe;
 use mnist_train::nn::Gradients;
 use mnist_train::nn::adam::Adam;
 use mnist_train::nn::cross_entropy::LossSum;
-use mnist_train::stages::gemm::Gemm;
-use mnist_train::stages::im2col::Im2col;
 use mnist_train::stages::kernels::LayerKernels;
-use mnist_train::stages::naive::Naive;
-use mnist_train::stages::strided::Strided;
 use mnist_train::stages::{STAGES, Stage};
 use serde::Deserialize;
 use serde_json::Value;
@@ -318,14 +314,8 @@ fn single_layers_of_every_set_of_kernels_are_those_of_pytorch() {
     let cases: Vec<LayerCase> =
         serde_json::from_value(goldens()["layers"].take()).expect("goldens.py wrote it");
     for case in cases {
-        let all_kernels: [(&str, &mut dyn LayerKernels); 4] = [
-            ("naive", &mut Naive),
-            ("strided", &mut Strided),
-            ("im2col", &mut Im2col::default()),
-            ("gemm", &mut Gemm::new(2)),
-        ];
-        for (name, kernels) in all_kernels {
-            let [y, dx, dw, db] = case.run(kernels);
+        for (name, mut kernels) in all_kernels() {
+            let [y, dx, dw, db] = case.run(kernels.as_mut());
             for (part, found, expected) in [
                 ("output", &y, &case.output),
                 ("d_input", &dx, &case.d_input),

@@ -1,5 +1,5 @@
-//! What several test files need: an oracle in f64, formula inputs, and a comparison that reports
-//! all failures and details three.
+//! What several test files need: an oracle in f64, formula inputs, the sets of kernels, and a
+//! comparison that reports all failures and details three.
 
 #![allow(dead_code)] // Each test file uses its own part.
 
@@ -12,6 +12,11 @@ use mnist_train::model::architecture::Architecture;
 use mnist_train::model::parameters::{Parameters, TrainState};
 use mnist_train::nn::adam::Adam;
 use mnist_train::random::Stream;
+use mnist_train::stages::gemm::Gemm;
+use mnist_train::stages::im2col::Im2col;
+use mnist_train::stages::kernels::LayerKernels;
+use mnist_train::stages::naive::Naive;
+use mnist_train::stages::strided::Strided;
 
 /// Values in [-1, 1), reproducible.
 pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
@@ -55,6 +60,17 @@ impl Comparison {
             self.failures[..self.failures.len().min(3)].join("\n")
         );
     }
+}
+
+/// Every set of kernels by name; the one that shares its work, on one thread and on several.
+pub fn all_kernels() -> Vec<(&'static str, Box<dyn LayerKernels>)> {
+    vec![
+        ("naive", Box::new(Naive)),
+        ("strided", Box::new(Strided)),
+        ("im2col", Box::new(Im2col::default())),
+        ("gemm 1", Box::new(Gemm::new(1))),
+        ("gemm 3", Box::new(Gemm::new(3))),
+    ]
 }
 
 /// `values` in f64.
