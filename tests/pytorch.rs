@@ -5,12 +5,14 @@
 //! and not of two. PyTorch's own f32 run, recorded as `f32_from_f64`, is the scale for it.
 //!
 //! Relu and max pooling choose, and where the choice is closer than rounding, two right programs
-//! part. The formula's run stays away from that: in f64 no hidden unit of it comes closer to 0 than
-//! 6e-6, and no pooling window of its first batch has two best elements closer than 8e-7. The run on
-//! MNIST does not; see [`PARTED_LOSS`].
+//! part. Both runs stay away from that: in f64 no hidden unit comes closer to 0 than 6e-6 (formula)
+//! and 3e-5 (MNIST), and no pooling window of the first batch, whose gradient is compared, has two
+//! best elements closer than 8e-7 and 1.9e-6. Windows of later batches do, but taking the other
+//! side in all that are closer than 1e-6 moves no loss on MNIST by more than 5e-8.
 
 mod common;
 
+use std::ops::Range;
 use std::path::Path;
 
 use common::{Comparison, SEE_GRADIENT, all_kernels, gradient, widen};
@@ -31,13 +33,14 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 // Tolerances, relative to the largest of the values compared together. "Seen" is the largest error
-// of any stage on x86-64; each tolerance is 4 to 10 times that, for machines that round otherwise.
+// of any stage on x86-64 with AVX-512, nearly always that of naive, whose sums are the longest;
+// each tolerance is 4 to 10 times that, for machines that round otherwise.
 
-/// Sums of up to 126 products; seen 2.4e-7.
-const LAYER: f64 = 1e-6;
+/// Sums of up to 210 products; seen 4.7e-7.
+const LAYER: f64 = 2e-6;
 /// Behind a sum of 6272 products, which naive adds one after the other; seen 2.0e-6.
 const LOGITS: f64 = 1e-5;
-/// Means of up to 64 losses, whose roundings cancel; seen 1.2e-7.
+/// Means of up to 64 losses, whose roundings cancel; seen 1.1e-7.
 const LOSS: f64 = 1e-6;
 /// Single elements: sums over the batch that partly cancel; seen 4.4e-6.
 const GRADIENT: f64 = 2e-5;
@@ -51,16 +54,6 @@ const PARAMETER_NORM: f64 = 1e-6;
 const CHANGE_NORM: f64 = 2e-5;
 /// Of both moments; seen 6.9e-7.
 const MOMENT_NORM: f64 = 5e-6;
-
-/// In f64 one hidden unit lies 1.5e-7 from 0 in the fourth batch of MNIST (the next one 5e-5), so
-/// that f32 programs take either side of relu's kink, and the losses after that batch follow one of
-/// two paths. Stages were seen on both, 3.7e-4 apart.
-const PARTED_LOSS: f64 = 1e-3;
-/// Losses before that.
-const COMMON_LOSSES: usize = 4;
-/// In the first batch of MNIST the two best elements of one pooling window differ by 1e-8, and the
-/// gradient goes to either; seen 1.0e-4.
-const PARTED_CONV_GRADIENT_NORM: f64 = 5e-4;
 
 fn goldens() -> Value {
     serde_json::from_str(include_str!("reference/goldens.json")).expect("goldens.py wrote it")
@@ -232,6 +225,8 @@ struct LayerCase {
     stream: u32,
     #[serde(flatten)]
     layer: LayerKind,
+    /// Whether the input is floored to −2, −1, 0 and 1.
+    ties: bool,
     input_shape: Vec<usize>,
     /// Empty for pooling, like the gradients of what it does not have.
     #[serde(default)]
@@ -256,7 +251,10 @@ enum LayerKind {
 impl LayerCase {
     /// Output, d_input, d_weight and d_bias by `kernels`.
     fn run(&self, kernels: &mut dyn LayerKernels) -> [Vec<f32>; 4] {
-        let x = signed_units(self.stream, self.d_input.len());
+        let mut x = signed_units(self.stream, self.d_input.len());
+        if self.ties {
+            x.iter_mut().for_each(|x| *x = (2.0 * *x).floor());
+        }
         let weight = signed_units(self.stream + 1, self.d_weight.len());
         let bias = signed_units(self.stream + 2, self.d_bias.len());
         let dy = signed_units(self.stream + 3, self.output.len());
@@ -330,8 +328,8 @@ fn single_layers_of_every_set_of_kernels_are_those_of_pytorch() {
     comparison.finish();
 }
 
-/// The training images from the folder that MNIST_DATA names, verified to be MNIST's.
-fn real_images() -> Split {
+/// Training images number `range` from the folder that MNIST_DATA names, verified to be MNIST's.
+fn real_images(range: Range<usize>) -> Split {
     let Some(folder) = std::env::var_os("MNIST_DATA") else {
         panic!("set MNIST_DATA to the folder with the four IDX files of MNIST");
     };
@@ -340,7 +338,11 @@ fn real_images() -> Split {
         .and_then(|files| files.read())
         .unwrap_or_else(|error| panic!("MNIST_DATA: {error}"));
     assert_eq!(dataset.kind(), DatasetKind::Mnist, "of {folder:?}");
-    dataset.train
+    let pixels = range.start * PIXELS..range.end * PIXELS;
+    Split::new(
+        dataset.train.images()[pixels].to_vec(),
+        dataset.train.labels()[range].to_vec(),
+    )
 }
 
 #[test]
@@ -349,30 +351,23 @@ fn ten_steps_on_real_images_are_those_of_pytorch() {
     let section = &goldens()["mnist"];
     let golden = &section["f64"];
     let sizes = batch_sizes(section);
-    let mut split = real_images();
-    split.truncate(sizes.iter().sum());
+    let first = section["first_image"].as_u64().expect("an index") as usize;
+    let split = real_images(first..first + sizes.iter().sum::<usize>());
     let start = formula_parameters();
-    let (golden_losses, golden_correct) = (numbers(&golden["losses"]), numbers(&golden["correct"]));
     let mut comparison = Comparison::default();
     for stage in &STAGES {
         let trained = train(stage, &start, &split, &sizes);
-        let (losses, parted_losses) = trained.losses.split_at(COMMON_LOSSES);
-        let (expected, parted_expected) = golden_losses.split_at(COMMON_LOSSES);
-        for (part, found, expected, tolerance) in [
-            ("losses", losses, expected, LOSS),
-            ("parted losses", parted_losses, parted_expected, PARTED_LOSS),
-            ("correct", &trained.correct, &golden_correct, 0.0),
+        for (part, found, tolerance) in [
+            ("losses", &trained.losses, LOSS),
+            ("correct", &trained.correct, 0.0),
         ] {
-            comparison.slices(&format!("{stage:?} {part}"), found, expected, tolerance);
+            let what = format!("{stage:?} {part}");
+            comparison.slices(&what, found, &numbers(&golden[part]), tolerance);
         }
         for (spec, found) in trained.gradients.iter() {
-            let tolerance = match spec.name.as_str() {
-                "conv1.weight" => PARTED_CONV_GRADIENT_NORM,
-                _ => GRADIENT_NORM,
-            };
             let what = format!("{stage:?} norm of {} gradient", spec.name);
             let expected = numbers(&golden["first_gradient_norms"][&spec.name]);
-            comparison.slices(&what, &norm(widen(found)), &expected, tolerance);
+            comparison.slices(&what, &norm(widen(found)), &expected, GRADIENT_NORM);
         }
     }
     comparison.finish();

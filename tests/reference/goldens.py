@@ -4,6 +4,11 @@
 
 DATA_DIR holds MNIST. Everything runs on one thread with deterministic kernels, once in f32 (the goldens) and once
 in f64 (how far f32 itself is from the truth, which is what the tests' tolerances are measured against).
+
+Relu and max pooling choose, and a choice closer than rounding parts two right programs. From image MNIST_FIRST on that
+does not show: over the ten batches no hidden unit comes closer to 0 than 3.4e-5, and in the pooling windows of the
+first batch, whose gradients are recorded, no two best elements are closer than 2.0e-6. (From image 0 on it is 1.5e-7
+and 9.6e-9.)
 """
 
 import argparse
@@ -24,11 +29,12 @@ from network import BATCH, LEARNING_RATE, TENSORS
 
 FORMULA_BATCHES = [BATCH] * 9 + [37]
 MNIST_BATCHES = [BATCH] * 10
+MNIST_FIRST = 5760
 SAMPLES = 24
 LAYER_STREAM = 200
-LAYER_BATCH = 3
+LAYER_BATCH = 5
 
-# name, layer, [input, weight, bias] shapes without the batch, geometry
+# name, layer, [input, weight, bias] shapes without the batch, geometry, True for an input full of ties
 LAYER_CASES = [
     ("k5 s1 p2, one channel", "conv2d", [(1, 7, 6), (2, 1, 5, 5), (2,)], {"stride": 1, "padding": 2}),
     ("k3 s2 p0", "conv2d", [(3, 9, 7), (4, 3, 3, 3), (4,)], {"stride": 2, "padding": 0}),
@@ -37,6 +43,8 @@ LAYER_CASES = [
     ("k2 s2, even sides", "max_pool2d", [(2, 4, 6)], {"kernel_size": 2, "stride": 2}),
     ("k2 s2, odd sides round down", "max_pool2d", [(2, 5, 7)], {"kernel_size": 2, "stride": 2}),
     ("k3 s2, overlapping", "max_pool2d", [(2, 7, 9)], {"kernel_size": 3, "stride": 2}),
+    ("k2 s2, ties", "max_pool2d", [(2, 6, 6)], {"kernel_size": 2, "stride": 2}, True),
+    ("k3 s2, overlapping, ties", "max_pool2d", [(2, 7, 7)], {"kernel_size": 3, "stride": 2}, True),
     ("7 to 4", "linear", [(7,), (4, 7), (4,)], {}),
 ]
 
@@ -169,10 +177,10 @@ def formula_section():
 
 
 def mnist_section(directory):
-    """Ten steps on the first 640 training images of MNIST, in file order, from the formula's parameters."""
+    """Ten steps on 640 training images of MNIST from MNIST_FIRST on, in file order, from the formula's parameters."""
     images, labels = idx.load(directory, "train")
-    count = sum(MNIST_BATCHES)
-    data = images[:count], labels[:count]
+    window = slice(MNIST_FIRST, MNIST_FIRST + sum(MNIST_BATCHES))
+    data = images[window], labels[window]
     runs = {name: train(*data, MNIST_BATCHES, getattr(torch, name)) for name in ("float32", "float64")}
     single, double = runs["float32"], runs["float64"]
 
@@ -184,6 +192,7 @@ def mnist_section(directory):
         }
 
     return {
+        "first_image": MNIST_FIRST,
         "batches": MNIST_BATCHES,
         "learning_rate": LEARNING_RATE,
         "f32": brief(single),
@@ -192,16 +201,17 @@ def mnist_section(directory):
     }
 
 
-def layer_case(stream, name, layer, shapes, geometry):
+def layer_case(stream, name, layer, shapes, geometry, ties=False):
     """One layer in f64: its output and all its gradients, where operands and output gradient are formula values.
 
-    Input, weight, bias and output gradient take the streams `stream` + 0, 1, 2 and 3.
+    Input, weight, bias and output gradient take the streams `stream` + 0, 1, 2 and 3. With `ties` the input is
+    floored to -2, -1, 0 and 1.
     """
     shapes = [(LAYER_BATCH, *shapes[0]), *shapes[1:]]
-    operands = [
-        torch.from_numpy(formula.signed_units(stream + k, shape)).double().requires_grad_()
-        for k, shape in enumerate(shapes)
-    ]
+    values = [formula.signed_units(stream + k, shape) for k, shape in enumerate(shapes)]
+    if ties:
+        values[0] = np.floor(2 * values[0])
+    operands = [torch.from_numpy(value).double().requires_grad_() for value in values]
     output = getattr(F, layer)(*operands, **geometry)
     d_output = torch.from_numpy(formula.signed_units(stream + 3, output.shape)).double()
     gradients = torch.autograd.grad(output, operands, d_output)
@@ -211,6 +221,7 @@ def layer_case(stream, name, layer, shapes, geometry):
         "layer": layer,
         "stream": stream,
         **geometry,
+        "ties": ties,
         **{f"{operand}_shape": list(shape) for operand, shape in zip(operand_names, shapes)},
         "output_shape": list(output.shape),
         "output": numbers(output.detach().flatten(), 9),
