@@ -115,12 +115,12 @@ fn resume(place: &Workplace) -> &'static str {
 #[test]
 fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
     // Epochs of 30 slow steps, and no save between them.
-    let slow = "--json --stage naive --max-samples 30 --batch-size 1 --epochs 3 \
-                --checkpoint-every 3";
+    let slow = "--json --stage naive --max-samples 30 --batch-size 1 --epochs 2 \
+                --checkpoint-every 2 --no-eval";
     let undisturbed = Workplace::new().run(slow).succeeds();
     for (signal, code) in [(INT, 130), (TERM, 143)] {
         let place = Workplace::new();
-        let mut run = Running::start(place.command(&format!("{slow} --no-eval")));
+        let mut run = Running::start(place.command(slow));
         run.wait_for("epoch");
         thread::sleep(Duration::from_millis(150));
         run.signal(signal);
@@ -134,12 +134,12 @@ fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
         );
         assert_eq!(stderr, place_and_remedy);
 
-        let resumed = place.run("--resume --epochs 3 --json").succeeds();
+        let resumed = place.run("--resume --epochs 2 --json --no-eval").succeeds();
         let going_on = format!("going on in epoch {epoch} after {batch} batches\n");
         assert_eq!(resumed.stderr, going_on);
         assert_eq!(resumed.weights(), undisturbed.weights());
         let (part, whole) = (resumed.last("done"), undisturbed.last("done"));
-        for key in ["steps", "test_correct", "epochs"] {
+        for key in ["steps", "epochs"] {
             assert_eq!(part[key], whole[key], "{key}");
         }
         assert_eq!(place.names(), ["ckpt.bin"]);
@@ -227,18 +227,16 @@ fn eval_stops_at_the_first_signal() {
         .succeeds();
     // That many images take many seconds.
     save(&synthetic::generate(1, 1, 5000), &place.path("many"));
-    for (signal, code) in [(INT, 130), (TERM, 143)] {
-        let while_testing = Running::start(place.bare("eval --stage naive --data many"));
-        thread::sleep(Duration::from_millis(500));
-        let mut while_drawing = Running::start(place.bare("eval --stage naive --offline"));
-        while_drawing.wait_for_notice("SYNTHETIC");
-        for mut run in [while_testing, while_drawing] {
-            run.signal(signal);
-            let mut stdout = String::new();
-            run.stdout.read_to_string(&mut stdout).unwrap();
-            assert_eq!(stdout, "");
-            assert_eq!(run.end().0, Some(code));
-        }
+    let while_testing = Running::start(place.bare("eval --stage naive --data many"));
+    thread::sleep(Duration::from_millis(500));
+    let mut while_drawing = Running::start(place.bare("eval --stage naive --offline"));
+    while_drawing.wait_for_notice("SYNTHETIC");
+    for (mut run, signal, code) in [(while_testing, INT, 130), (while_drawing, TERM, 143)] {
+        run.signal(signal);
+        let mut stdout = String::new();
+        run.stdout.read_to_string(&mut stdout).unwrap();
+        assert_eq!(stdout, "");
+        assert_eq!(run.end().0, Some(code));
     }
 }
 
@@ -263,7 +261,7 @@ fn checkpoints_are_written_every_n_epochs_and_at_the_end() {
 /// Saving takes most of the time of this run, so most kills come while a file is being replaced.
 #[test]
 fn a_run_killed_at_any_moment_loses_no_checkpoint_and_ends_with_the_same_bits() {
-    let run = "--json --max-samples 32 --batch-size 16 --no-eval --epochs 40";
+    let run = "--json --max-samples 32 --batch-size 16 --no-eval --epochs 30";
     let undisturbed = Workplace::new();
     let started = Instant::now();
     let expected = undisturbed.run(run).succeeds();
