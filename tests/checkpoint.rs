@@ -498,4 +498,15 @@ proptest! {
             prop_assert_eq!(model, original);
         }
     }
+
+    #[test]
+    fn every_finite_number_of_the_metadata_comes_back_exactly(lr in 1e-30..1e30, loss in 0.0..1e9) {
+        let mut written = good(&network());
+        written.metadata.recipe.lr = lr;
+        written.metadata.position.loss = loss;
+        let Model::Checkpoint(read) = checkpoint::parse(&written.to_bytes(), &network()).unwrap() else {
+            panic!("read as weights alone");
+        };
+        prop_assert_eq!(read.metadata, written.metadata);
+    }
 }
