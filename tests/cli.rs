@@ -210,6 +210,21 @@ fn a_reader_that_goes_away_does_not_stop_training() {
 }
 
 #[test]
+fn an_error_that_nobody_reads_still_has_its_exit_code() {
+    let place = Workplace::new();
+    for (arguments, code) in [("eval --model missing", 1), ("--max-samples 9", 2)] {
+        let mut command = place.command(arguments);
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stderr.take());
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments}");
+    }
+}
+
+#[test]
 fn files_get_no_terminal_codes_and_quiet_means_results_alone() {
     let place = Workplace::new();
     let train = "--epochs 1 --max-samples 192";
