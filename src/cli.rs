@@ -69,12 +69,7 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Model")]
     pub resume: bool,
     /// The file to write, and to go on from with --resume
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "ckpt.bin",
-        help_heading = "Model"
-    )]
+    #[arg(long, value_name = "FILE", default_value = "ckpt.bin", help_heading = "Model")]
     pub model: PathBuf,
     /// Write the model every N epochs, and at the end
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
@@ -129,12 +124,7 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "N", default_value_t = recipe().seed)]
     pub seed: u64,
     /// Initial weights: pytorch, seed, xavier or he
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "pytorch",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "NAME", default_value = "pytorch", hide_possible_values = true)]
     pub init: Init,
     /// Train on the first N images only
     #[arg(long, value_name = "N", value_parser = positive)]

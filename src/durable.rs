@@ -99,9 +99,7 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
     let folder = folder_of(to);
     // Only Unix opens folders.
     #[cfg(unix)]
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(Error::io("flush", folder))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("flush", folder))?;
     Ok(())
 }
 
@@ -153,11 +151,7 @@ mod tests {
             keep_as_previous(&path).unwrap();
             assert_eq!(fs::read(previous(&path)).unwrap(), b"two");
         }
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            2,
-            "nothing temporary is left"
-        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing temporary is left");
     }
 
     #[test]

@@ -85,20 +85,13 @@ impl Error {
     /// A `path` whose content is wrong for `reason`; made for `map_err`.
     pub fn invalid<R: fmt::Display>(path: &Path) -> impl FnOnce(R) -> Self {
         let path = path.to_path_buf();
-        move |reason| Self::InvalidFile {
-            path,
-            reason: reason.to_string(),
-        }
+        move |reason| Self::InvalidFile { path, reason: reason.to_string() }
     }
 
     /// An I/O failure on `path` while trying to `action`; made for `map_err`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io {
-            path,
-            action,
-            source,
-        }
+        move |source| Self::Io { path, action, source }
     }
 }
 

@@ -44,6 +44,7 @@
 pub mod cli;
 pub mod commands;
 pub mod data;
+pub mod digest;
 pub mod durable;
 pub mod engine;
 pub mod error;

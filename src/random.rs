@@ -6,7 +6,8 @@
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
-use sha2::{Digest, Sha256};
+
+use crate::digest::Sha256Digest;
 
 /// One stream of random numbers.
 pub struct Stream(Xoshiro256PlusPlus);
@@ -15,11 +16,8 @@ impl Stream {
     /// The stream of `purpose` number `index` under `seed`. Two different triples give unrelated
     /// streams, because the generator's state is the SHA-256 of the triple.
     pub fn new(seed: u64, purpose: &str, index: u64) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(seed.to_le_bytes());
-        hash.update(index.to_le_bytes());
-        hash.update(purpose.as_bytes());
-        Self(Xoshiro256PlusPlus::from_seed(hash.finalize().into()))
+        let key = [&seed.to_le_bytes(), &index.to_le_bytes(), purpose.as_bytes()];
+        Self(Xoshiro256PlusPlus::from_seed(Sha256Digest::of(key).bytes()))
     }
 
     /// Uniform in [0, 1), a multiple of 2⁻²⁴.

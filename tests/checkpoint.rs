@@ -122,11 +122,7 @@ fn refuses_what_is_no_checkpoint_at_all() {
     assert_refused([
         case("nothing", "", &["empty file"]),
         case("five bytes", "abcde", &["need 8 bytes", "have 5"]),
-        case(
-            "random bytes",
-            random,
-            &["header length", "not a checkpoint"],
-        ),
+        case("random bytes", random, &["header length", "not a checkpoint"]),
         case(
             "a header length of 2^63",
             length(1 << 63, b"{}"),
@@ -153,28 +149,12 @@ fn refuses_what_is_no_checkpoint_at_all() {
             &["Git LFS pointer", "git lfs pull"],
         ),
         case("HTML", "<!DOCTYPE html>", &["looks like HTML"]),
-        case(
-            "HTML after a blank line",
-            "\r\n <html>",
-            &["looks like HTML"],
-        ),
+        case("HTML after a blank line", "\r\n <html>", &["looks like HTML"]),
         case("no JSON", length(4, b"nono"), &["header at byte 8"]),
         case("a JSON array", length(2, b"[]"), &["header at byte 8"]),
-        case(
-            "JSON nested deeply",
-            length(100_000, &[b'['; 100_000]),
-            &["header at byte 8"],
-        ),
-        case(
-            "a header that is no UTF-8",
-            length(8, b"{\"\xff\":{}}"),
-            &["header at byte 8"],
-        ),
-        case(
-            "a header without tensors",
-            length(2, b"{}"),
-            &["conv1.weight is missing"],
-        ),
+        case("JSON nested deeply", length(100_000, &[b'['; 100_000]), &["header at byte 8"]),
+        case("a header that is no UTF-8", length(8, b"{\"\xff\":{}}"), &["header at byte 8"]),
+        case("a header without tensors", length(2, b"{}"), &["conv1.weight is missing"]),
     ]);
 }
 
@@ -270,17 +250,8 @@ fn refuses_offsets_that_do_not_tile_the_data() {
 #[test]
 fn refuses_values_that_are_not_finite() {
     let mut cases = Vec::new();
-    for (value, shown) in [
-        (f32::NAN, "NaN"),
-        (f32::INFINITY, "inf"),
-        (-f32::INFINITY, "-inf"),
-    ] {
-        for name in [
-            "conv1.bias",
-            "fc1.weight",
-            "adam.m.fc1.weight",
-            "adam.v.conv1.weight",
-        ] {
+    for (value, shown) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (-f32::INFINITY, "-inf")] {
+        for name in ["conv1.bias", "fc1.weight", "adam.m.fc1.weight", "adam.v.conv1.weight"] {
             let words = [&format!("tensor {name} holds {shown} at index 1")[..]];
             let spoil =
                 |file: &mut Crafted| file.values(name)[4..8].copy_from_slice(&value.to_le_bytes());
@@ -310,21 +281,13 @@ fn refuses_metadata_that_it_cannot_go_on_from() {
             replace("linear(3)", "linear(4)"),
             &["another network", "linear(4)", "expected", "linear(3)"],
         ),
-        spoilt(
-            "no JSON",
-            |file| file.replace_metadata("{"),
-            &["damaged checkpoint metadata"],
-        ),
+        spoilt("no JSON", |file| file.replace_metadata("{"), &["damaged checkpoint metadata"]),
         spoilt(
             "no version",
             replace("format_version", "version"),
             &["damaged checkpoint metadata", "format_version"],
         ),
-        spoilt(
-            "no seed",
-            replace("\"seed\":77,", ""),
-            &["damaged checkpoint metadata", "seed"],
-        ),
+        spoilt("no seed", replace("\"seed\":77,", ""), &["damaged checkpoint metadata", "seed"]),
         spoilt(
             "a negative seed",
             replace("\"seed\":77", "\"seed\":-77"),
@@ -335,21 +298,9 @@ fn refuses_metadata_that_it_cannot_go_on_from() {
             replace("\"seed\":77", "\"seed\":77,\"momentum\":0.9"),
             &["damaged checkpoint metadata", "momentum"],
         ),
-        spoilt(
-            "batches of 0",
-            replace("\"batch_size\":64", "\"batch_size\":0"),
-            impossible,
-        ),
-        spoilt(
-            "T_max 0",
-            replace("\"t_max\":20", "\"t_max\":0"),
-            impossible,
-        ),
-        spoilt(
-            "0 images",
-            replace("\"max_samples\":null", "\"max_samples\":0"),
-            impossible,
-        ),
+        spoilt("batches of 0", replace("\"batch_size\":64", "\"batch_size\":0"), impossible),
+        spoilt("T_max 0", replace("\"t_max\":20", "\"t_max\":0"), impossible),
+        spoilt("0 images", replace("\"max_samples\":null", "\"max_samples\":0"), impossible),
         spoilt(
             "more batches than can be counted",
             replace("\"batch\":45", "\"batch\":1844674407370955161"),
@@ -442,10 +393,9 @@ fn refuses_a_file_that_is_too_large_before_reading_it() {
 fn a_folder_is_not_read_and_a_missing_file_is_called_so() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing");
-    for (path, reason) in [
-        (folder.path(), "is a directory"),
-        (&missing, "no such file or directory"),
-    ] {
+    for (path, reason) in
+        [(folder.path(), "is a directory"), (&missing, "no such file or directory")]
+    {
         let error = checkpoint::read(path, &network()).unwrap_err();
         assert_eq!(error.exit_code(), 1);
         let expected = format!("{}: cannot open: {reason}", path.display());

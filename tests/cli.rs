@@ -32,10 +32,7 @@ fn a_model_is_trained_evaluated_resumed_and_evaluated() {
     let tested = place.run("eval --json").succeeds().last("eval");
     assert_eq!(tested["correct"], trained["test_correct"]);
     assert_eq!(tested["weights_sha256"], trained["weights_sha256"]);
-    assert!(
-        tested["correct"].as_u64().unwrap() > 60,
-        "learned nothing: {tested}"
-    );
+    assert!(tested["correct"].as_u64().unwrap() > 60, "learned nothing: {tested}");
 
     let second = place.run("--resume --epochs 6 --json").succeeds();
     let resumed = second.last("done");
@@ -51,10 +48,7 @@ fn json_has_the_promised_keys_on_stdout_and_nothing_else() {
     let place = Workplace::new();
     let run = place.run("--epochs 2 --json --threads 2").succeeds();
     let events = run.events();
-    let kinds: Vec<_> = events
-        .iter()
-        .map(|event| event["event"].as_str().unwrap())
-        .collect();
+    let kinds: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["start", "epoch", "epoch", "done"]);
     assert_has(
         &events[0],
@@ -94,20 +88,12 @@ fn json_has_the_promised_keys_on_stdout_and_nothing_else() {
     );
     let rows = eval["confusion"].as_array().unwrap();
     let counts = rows.iter().flat_map(|row| row.as_array().unwrap());
-    let diagonal = (0..10)
-        .map(|class| rows[class][class].as_u64().unwrap())
-        .sum::<u64>();
-    assert_eq!(
-        counts.map(|count| count.as_u64().unwrap()).sum::<u64>(),
-        TEST_IMAGES as u64
-    );
+    let diagonal = (0..10).map(|class| rows[class][class].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(counts.map(|count| count.as_u64().unwrap()).sum::<u64>(), TEST_IMAGES as u64);
     assert_eq!(eval["correct"], diagonal);
 
     for (verb, keys) in [
-        (
-            "summary",
-            "schema architecture batch_size layers parameters",
-        ),
+        ("summary", "schema architecture batch_size layers parameters"),
         ("stages", "schema machine stages"),
         ("data", "schema directory files"),
     ] {
@@ -124,10 +110,7 @@ fn three_epochs_are_one_epoch_and_two_more() {
     parts.run(&format!("{SHORT} --epochs 1")).succeeds();
     let resumed = parts.run("--resume --epochs 3 --json").succeeds();
     assert_eq!(resumed.weights(), expected.weights());
-    assert_eq!(
-        resumed.last("done")["steps"],
-        expected.last("done")["steps"]
-    );
+    assert_eq!(resumed.last("done")["steps"], expected.last("done")["steps"]);
     assert_eq!(parts.read("ckpt.bin"), whole.read("ckpt.bin"));
     for epoch in [1, 2] {
         let (part, whole) = (&resumed.events()[epoch], &expected.events()[epoch + 1]);
@@ -140,34 +123,23 @@ fn three_epochs_are_one_epoch_and_two_more() {
 #[test]
 fn any_number_of_threads_gives_the_same_weights() {
     let weights = [1, 2, 3, 7].map(|threads| {
-        let run = Workplace::new()
-            .run(&format!("{SHORT} --epochs 1 --threads {threads}"))
-            .succeeds();
+        let run =
+            Workplace::new().run(&format!("{SHORT} --epochs 1 --threads {threads}")).succeeds();
         assert_eq!(run.last("done")["threads"], threads);
         run.weights()
     });
-    assert!(
-        weights.iter().all(|other| *other == weights[0]),
-        "{weights:?}"
-    );
-    let other_seed = Workplace::new()
-        .run(&format!("{SHORT} --epochs 1 --seed 2"))
-        .succeeds();
+    assert!(weights.iter().all(|other| *other == weights[0]), "{weights:?}");
+    let other_seed = Workplace::new().run(&format!("{SHORT} --epochs 1 --seed 2")).succeeds();
     assert_ne!(other_seed.weights(), weights[0]);
 }
 
 #[test]
 fn a_finished_run_has_nothing_to_do() {
     let place = Workplace::new();
-    let weights = place
-        .run(&format!("{SHORT} --epochs 2"))
-        .succeeds()
-        .weights();
+    let weights = place.run(&format!("{SHORT} --epochs 2")).succeeds().weights();
     let saved = place.read("ckpt.bin");
     for epochs in [1, 2] {
-        let again = place
-            .run(&format!("{SHORT} --resume --epochs {epochs}"))
-            .succeeds();
+        let again = place.run(&format!("{SHORT} --resume --epochs {epochs}")).succeeds();
         assert!(again.stderr.contains("nothing to do"), "{again:#?}");
         assert_eq!(again.weights(), weights);
         assert_eq!(again.last("done")["epochs"], 2);
@@ -178,13 +150,9 @@ fn a_finished_run_has_nothing_to_do() {
 #[test]
 fn a_new_run_keeps_the_model_that_was_there() {
     let place = Workplace::new();
-    place
-        .run(&format!("{SHORT} --epochs 1 --model m"))
-        .succeeds();
+    place.run(&format!("{SHORT} --epochs 1 --model m")).succeeds();
     let first = place.read("m");
-    let second = place
-        .run(&format!("{SHORT} --epochs 2 --model m --seed 2"))
-        .succeeds();
+    let second = place.run(&format!("{SHORT} --epochs 2 --model m --seed 2")).succeeds();
     assert!(second.stderr.contains("now m.previous"), "{second:#?}");
     assert_eq!(place.names(), ["m", "m.previous"]);
     assert_eq!(place.read("m.previous"), first);
@@ -197,14 +165,10 @@ fn a_reader_that_goes_away_does_not_stop_training() {
     let mut command = place.command(&format!("{SHORT} --epochs 2"));
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut first)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
     assert!(first.contains("\"start\""), "{first}");
     assert!(child.wait().unwrap().success());
-    let expected = Workplace::new()
-        .run(&format!("{SHORT} --epochs 2"))
-        .succeeds();
+    let expected = Workplace::new().run(&format!("{SHORT} --epochs 2")).succeeds();
     let written = place.run("eval --json").succeeds();
     assert_eq!(written.weights(), expected.weights());
 }
@@ -214,11 +178,7 @@ fn an_error_that_nobody_reads_still_has_its_exit_code() {
     let place = Workplace::new();
     for (arguments, code) in [("eval --model missing", 1), ("--max-samples 9", 2)] {
         let mut command = place.command(arguments);
-        let mut child = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stderr.take());
         assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments}");
     }
@@ -228,20 +188,9 @@ fn an_error_that_nobody_reads_still_has_its_exit_code() {
 fn files_get_no_terminal_codes_and_quiet_means_results_alone() {
     let place = Workplace::new();
     let train = "--epochs 1 --max-samples 192";
-    for arguments in [
-        train,
-        "eval",
-        "--resume --epochs 1",
-        "summary",
-        "stages",
-        "--help",
-    ] {
+    for arguments in [train, "eval", "--resume --epochs 1", "summary", "stages", "--help"] {
         let on_digits = ["eval", train].contains(&arguments) || arguments.contains("--resume");
-        let mut command = if on_digits {
-            place.command(arguments)
-        } else {
-            place.bare(arguments)
-        };
+        let mut command = if on_digits { place.command(arguments) } else { place.bare(arguments) };
         command.env("TERM", "xterm-256color").env("CLICOLOR", "1");
         let run = Run::of(command).succeeds();
         for stream in [&run.stdout, &run.stderr] {
@@ -252,11 +201,7 @@ fn files_get_no_terminal_codes_and_quiet_means_results_alone() {
     }
     let quiet = place.run(&format!("{train} --quiet")).succeeds();
     assert_eq!(quiet.stderr, "");
-    for result in [
-        "data: ",
-        "epoch  0  loss",
-        "model ckpt.bin, weights SHA-256",
-    ] {
+    for result in ["data: ", "epoch  0  loss", "model ckpt.bin, weights SHA-256"] {
         assert!(quiet.stdout.contains(result), "{quiet:#?}");
     }
 }
@@ -264,32 +209,23 @@ fn files_get_no_terminal_codes_and_quiet_means_results_alone() {
 #[test]
 fn without_evaluation_there_are_no_test_results() {
     let place = Workplace::new();
-    let without = place
-        .run(&format!("{SHORT} --epochs 1 --no-eval"))
-        .succeeds();
+    let without = place.run(&format!("{SHORT} --epochs 1 --no-eval")).succeeds();
     for event in &without.events()[1..] {
         assert!(event.get("test_correct").is_none(), "{event}");
     }
     let with = place.run(&format!("{SHORT} --epochs 1")).succeeds();
     assert_eq!(with.weights(), without.weights());
-    let text = place
-        .run("--max-samples 192 --epochs 1 --no-eval")
-        .succeeds();
+    let text = place.run("--max-samples 192 --epochs 1 --no-eval").succeeds();
     assert!(!text.stdout.contains("test"), "{text:#?}");
 }
 
 #[test]
 fn max_samples_takes_the_first_images() {
     let place = Workplace::new();
-    let some = place
-        .run("--json --epochs 1 --max-samples 70 --no-eval")
-        .succeeds();
+    let some = place.run("--json --epochs 1 --max-samples 70 --no-eval").succeeds();
     assert_eq!(some.events()[0]["train_images"], 70);
     assert_eq!(some.last("done")["steps"], 2, "the last batch is smaller");
-    let more = format!(
-        "--json --epochs 1 --no-eval --max-samples {}",
-        10 * TRAIN_IMAGES
-    );
+    let more = format!("--json --epochs 1 --no-eval --max-samples {}", 10 * TRAIN_IMAGES);
     let more = place.run(&more).succeeds();
     assert_eq!(more.events()[0]["train_images"], TRAIN_IMAGES);
     let all = place.run("--json --epochs 1 --no-eval").succeeds();
@@ -304,29 +240,17 @@ fn without_data_it_trains_on_synthetic_digits_and_says_so_everywhere() {
     let text = Run::of(place.bare(arguments)).succeeds();
     assert!(text.stderr.contains("NOT MNIST"), "{text:#?}");
     assert!(text.stderr.contains("SYNTHETIC"), "{text:#?}");
-    assert!(
-        text.stdout
-            .starts_with("data: SYNTHETIC digits (not MNIST)"),
-        "{text:#?}"
-    );
+    assert!(text.stdout.starts_with("data: SYNTHETIC digits (not MNIST)"), "{text:#?}");
 
     let json = Run::of(place.bare(&format!("{arguments} --json --quiet"))).succeeds();
-    assert!(
-        json.stderr.contains("NOT MNIST"),
-        "quiet does not hide it: {json:#?}"
-    );
+    assert!(json.stderr.contains("NOT MNIST"), "quiet does not hide it: {json:#?}");
     assert_eq!(json.events()[0]["dataset"], "synthetic");
     assert_eq!(json.last("done")["dataset"], "synthetic");
 
     let other = place.run("eval --json").succeeds();
     assert_eq!(other.last("eval")["trained_on"], "synthetic");
     assert_eq!(other.last("eval")["dataset"], "custom");
-    assert!(
-        other
-            .stderr
-            .contains("trained on synthetic, tested on custom"),
-        "{other:#?}"
-    );
+    assert!(other.stderr.contains("trained on synthetic, tested on custom"), "{other:#?}");
 }
 
 #[test]
@@ -334,10 +258,7 @@ fn the_data_folder_can_come_from_the_environment() {
     let place = Workplace::new();
     let mut command = place.bare(&format!("{SHORT} --epochs 1 --offline"));
     command.env("MNIST_DATA", digits());
-    assert_eq!(
-        Run::of(command).succeeds().last("done")["dataset"],
-        "custom"
-    );
+    assert_eq!(Run::of(command).succeeds().last("done")["dataset"], "custom");
     let mut command = place.bare("--offline");
     command.env("MNIST_DATA", place.path("missing"));
     Run::of(command).fails(1, &["missing", "no such folder"]);

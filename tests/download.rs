@@ -9,11 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mnist_train::data::dataset::hex;
 use mnist_train::data::files::Part;
 use mnist_train::data::source::{Event, Outcome, Progress, Remote, Request, fetch, load};
+use mnist_train::digest::Sha256Digest;
 use mnist_train::error::{Error, Result};
-use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 mod small_set;
@@ -94,10 +93,7 @@ fn requested_name(stream: &TcpStream) -> String {
 
 fn respond(mut stream: TcpStream, answer: Answer) -> std::io::Result<()> {
     let mut head = |status: &str, header: &str| {
-        write!(
-            stream,
-            "HTTP/1.1 {status}\r\nConnection: close\r\n{header}\r\n\r\n"
-        )
+        write!(stream, "HTTP/1.1 {status}\r\nConnection: close\r\n{header}\r\n\r\n")
     };
     let length = |bytes: usize| format!("Content-Length: {bytes}");
     match answer {
@@ -128,18 +124,14 @@ fn respond(mut stream: TcpStream, answer: Answer) -> std::io::Result<()> {
 fn remote(set: &SmallSet, mirrors: &[&Mirror]) -> Remote {
     Remote {
         mirrors: mirrors.iter().map(|mirror| mirror.url.clone()).collect(),
-        sha256: Part::ALL.map(|part| hex(&Sha256::digest(set.raw(part)))),
+        sha256: Part::ALL.map(|part| Sha256Digest::of([set.raw(part)]).to_string()),
         connect_timeout: Duration::from_secs(5),
         stall_timeout: Duration::from_secs(5),
     }
 }
 
 fn request(folder: &Path, remote: Remote) -> Request {
-    Request {
-        directory: None,
-        default_directory: folder.to_path_buf(),
-        remote: Some(remote),
-    }
+    Request { directory: None, default_directory: folder.to_path_buf(), remote: Some(remote) }
 }
 
 /// Fetches the small set into a new folder from a mirror that gives this `answer`, which must
@@ -152,10 +144,7 @@ fn error_from(answer: Answer) -> Error {
     assert_eq!(names_in(folder.path()), [""; 0]);
     let message = error.to_string();
     assert!(!message.contains('\n'), "{message:?}");
-    assert!(
-        message.contains("train-images-idx3-ubyte.gz; 127.0.0.1: "),
-        "{message}"
-    );
+    assert!(message.contains("train-images-idx3-ubyte.gz; 127.0.0.1: "), "{message}");
     error
 }
 
@@ -246,11 +235,7 @@ fn never_mixes_two_sets_nor_overwrites_one() {
         let before = names_in(folder.path());
         let error = fetch(folder.path(), &other, &mut ()).unwrap_err();
         assert_says(&error, 1, says);
-        assert_says(
-            &error,
-            1,
-            "train-images-idx3-ubyte.gz: not the official MNIST",
-        );
+        assert_says(&error, 1, "train-images-idx3-ubyte.gz: not the official MNIST");
         assert_eq!(names_in(folder.path()), before);
     }
     let folder = tempfile::tempdir().unwrap();
@@ -263,10 +248,7 @@ fn never_mixes_two_sets_nor_overwrites_one() {
 #[test]
 fn goes_on_to_the_next_mirror_and_stays_there() {
     let set = SmallSet::new();
-    let (empty, good) = (
-        Mirror::always(Answer::Status("404 Not Found")),
-        Mirror::of(&set),
-    );
+    let (empty, good) = (Mirror::always(Answer::Status("404 Not Found")), Mirror::of(&set));
     let folder = tempfile::tempdir().unwrap();
     let mut diary = Diary::default();
     fetch(folder.path(), &remote(&set, &[&empty, &good]), &mut diary).unwrap();
@@ -283,11 +265,8 @@ fn goes_on_to_the_next_mirror_and_stays_there() {
             "ask 127.0.0.1 for train-images-idx3-ubyte",
         ]
     );
-    let verified = diary
-        .lines
-        .iter()
-        .position(|line| line == "got train-images-idx3-ubyte.gz")
-        .unwrap();
+    let verified =
+        diary.lines.iter().position(|line| line == "got train-images-idx3-ubyte.gz").unwrap();
     assert_eq!(diary.lines[verified - 1], progress);
 }
 
@@ -298,7 +277,7 @@ fn a_file_with_a_wrong_checksum_never_gets_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let error = fetch(folder.path(), &remote(&set, &[&swapped]), &mut ()).unwrap_err();
     assert_says(&error, 3, "SHA-256");
-    let expected = hex(&Sha256::digest(set.raw(Part::TrainImages)));
+    let expected = Sha256Digest::of([set.raw(Part::TrainImages)]).to_string();
     assert_says(&error, 3, &format!("expected {expected}"));
     assert_eq!(names_in(folder.path()), [""; 0]);
 
@@ -313,37 +292,12 @@ fn says_what_is_wrong_with_a_mirror() {
     let packed = SmallSet::new().gzip(Part::TrainImages);
     let (length, half) = (packed.len(), packed.len() / 2);
     for (name, answer, exit_code, says) in [
-        (
-            "not there",
-            Answer::Status("404 Not Found"),
-            1,
-            "HTTP status 404",
-        ),
-        (
-            "broken",
-            Answer::Status("503 Service Unavailable"),
-            1,
-            "HTTP status 503",
-        ),
-        (
-            "shorter than announced",
-            Answer::Short(packed[..half].to_vec()),
-            1,
-            "disconnected",
-        ),
-        (
-            "short",
-            Answer::File(packed[..length - 1].to_vec()),
-            1,
-            "truncated gzip",
-        ),
+        ("not there", Answer::Status("404 Not Found"), 1, "HTTP status 404"),
+        ("broken", Answer::Status("503 Service Unavailable"), 1, "HTTP status 503"),
+        ("shorter than announced", Answer::Short(packed[..half].to_vec()), 1, "disconnected"),
+        ("short", Answer::File(packed[..length - 1].to_vec()), 1, "truncated gzip"),
         ("empty", Answer::File(Vec::new()), 1, "empty file"),
-        (
-            "an error page",
-            Answer::File(b"<html>login</html>".to_vec()),
-            3,
-            "looks like HTML",
-        ),
+        ("an error page", Answer::File(b"<html>login</html>".to_vec()), 3, "looks like HTML"),
         ("huge", Answer::Huge, 1, "more than 67108864 bytes"),
         (
             "elsewhere, where nobody is",
@@ -372,11 +326,7 @@ fn a_mirror_that_stops_sending_is_left() {
     fetch(folder.path(), &remote, &mut diary).unwrap();
     assert!(start.elapsed() < Duration::from_secs(10));
     let failure = "train-images-idx3-ubyte not from 127.0.0.1: nothing came for 200ms";
-    assert!(
-        diary.lines.iter().any(|line| line == failure),
-        "{:?}",
-        diary.lines
-    );
+    assert!(diary.lines.iter().any(|line| line == failure), "{:?}", diary.lines);
 }
 
 #[test]

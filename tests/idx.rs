@@ -20,10 +20,7 @@ mod allocation;
 /// A file of `count` images whose pixels count upwards.
 fn images(count: usize, rows: usize, columns: usize) -> Vec<u8> {
     let pixels = (0..count * rows * columns).map(|i| i as u8);
-    images_header(count, rows, columns)
-        .into_iter()
-        .chain(pixels)
-        .collect()
+    images_header(count, rows, columns).into_iter().chain(pixels).collect()
 }
 
 /// A file of these labels.
@@ -59,10 +56,7 @@ fn save(name: &str, content: &[u8]) -> Saved {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, content).unwrap();
-    Saved {
-        _folder: folder,
-        path,
-    }
+    Saved { _folder: folder, path }
 }
 
 /// A file that must be refused.
@@ -74,11 +68,7 @@ struct Refused {
 }
 
 fn refused(name: &'static str, content: impl Into<Vec<u8>>, says: &'static str) -> Refused {
-    Refused {
-        name,
-        content: content.into(),
-        says,
-    }
+    Refused { name, content: content.into(), says }
 }
 
 /// Reads every case with `read` and reports all that were not refused as they should.
@@ -97,10 +87,7 @@ fn assert_refused<T>(cases: Vec<Refused>, read: impl Fn(&Path) -> Result<T>) {
                     || message.contains('\n')
                     || !message.contains(case.says)
                 {
-                    failures.push(format!(
-                        "{}: {message}\n  expected: {}",
-                        case.name, case.says
-                    ));
+                    failures.push(format!("{}: {message}\n  expected: {}", case.name, case.says));
                 }
             }
         }
@@ -120,25 +107,15 @@ fn refuses_what_is_not_a_file_of_images() {
     let packed = gzip(&good);
     let length = packed.len();
     let wide = |count: u32, rows: u32, columns: u32| {
-        [0x803, count, rows, columns, 0]
-            .map(u32::to_be_bytes)
-            .concat()
+        [0x803, count, rows, columns, 0].map(u32::to_be_bytes).concat()
     };
     assert_refused(
         vec![
             refused("empty", "", "empty file"),
             refused("one byte", [0], "need 16 header bytes, have 1"),
             refused("a magic number", &good[..4], "need 16 header bytes, have 4"),
-            refused(
-                "fifteen bytes",
-                &good[..15],
-                "need 16 header bytes, have 15",
-            ),
-            refused(
-                "packed short header",
-                gzip(&good[..15]),
-                "need 16 header bytes, have 15",
-            ),
+            refused("fifteen bytes", &good[..15], "need 16 header bytes, have 15"),
+            refused("packed short header", gzip(&good[..15]), "need 16 header bytes, have 15"),
             refused(
                 "wrong magic number",
                 *b"PNG\x89............",
@@ -165,11 +142,7 @@ fn refuses_what_is_not_a_file_of_images() {
                 with_byte(good.clone(), 2, 0x09),
                 "element type 0x09 (i8), expected 0x08 (u8)",
             ),
-            refused(
-                "short body",
-                &good[..100],
-                "expected 1568 bytes after the header, found 84",
-            ),
+            refused("short body", &good[..100], "expected 1568 bytes after the header, found 84"),
             refused(
                 "packed short body",
                 gzip(&good[..100]),
@@ -185,21 +158,9 @@ fn refuses_what_is_not_a_file_of_images() {
                 gzip(&[&good[..], b"xyz"].concat()),
                 "3 extra bytes after the last element",
             ),
-            refused(
-                "no images",
-                images(0, 28, 28),
-                "no images: the header says 0",
-            ),
-            refused(
-                "no rows",
-                wide(3, 0, 28),
-                "images without pixels: the header says 3×0×28",
-            ),
-            refused(
-                "no columns",
-                wide(3, 28, 0),
-                "images without pixels: the header says 3×28×0",
-            ),
+            refused("no images", images(0, 28, 28), "no images: the header says 0"),
+            refused("no rows", wide(3, 0, 28), "images without pixels: the header says 3×0×28"),
+            refused("no columns", wide(3, 28, 0), "images without pixels: the header says 3×28×0"),
             refused(
                 "a product that overflows",
                 wide(u32::MAX, u32::MAX, u32::MAX),
@@ -325,15 +286,9 @@ fn refuses_splits_that_do_not_fit_the_model_or_each_other() {
         error.to_string()
     };
     let wrong_size = read(&images(2, 32, 32), &labels(&[1, 2]));
-    assert!(
-        wrong_size.contains("images are 32×32, and the model needs 28×28"),
-        "{wrong_size}"
-    );
+    assert!(wrong_size.contains("images are 32×32, and the model needs 28×28"), "{wrong_size}");
     let wrong_count = read(&images(2, 28, 28), &labels(&[1, 2, 3]));
-    assert!(
-        wrong_count.contains("2 images") && wrong_count.contains("3 labels"),
-        "{wrong_count}"
-    );
+    assert!(wrong_count.contains("2 images") && wrong_count.contains("3 labels"), "{wrong_count}");
 }
 
 #[test]
@@ -361,13 +316,7 @@ mod on_unix {
     fn refuses_a_pipe_or_a_device_without_waiting_for_it() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
-        assert!(
-            Command::new("mkfifo")
-                .arg(&pipe)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         for path in [pipe, "/dev/zero".into()] {
             let (sender, receiver) = mpsc::channel();
             thread::spawn(move || sender.send(read_images(&path)));
@@ -402,10 +351,7 @@ mod on_unix {
             let error = read_images(&path(name)).unwrap_err();
             assert_eq!(error.exit_code(), 1, "{error}");
             let message = error.to_string();
-            assert!(
-                message.contains(name) && message.contains(says),
-                "{message}"
-            );
+            assert!(message.contains(name) && message.contains(says), "{message}");
         }
     }
 
@@ -479,25 +425,14 @@ fn a_lying_header_costs_neither_memory_nor_time() {
         let elapsed = (0..5).map(|_| time()).min().expect("five times");
         let message = result.unwrap_err().to_string();
         assert!(message.contains(case.says), "{}: {message}", case.name);
-        assert!(
-            peak_bytes <= case.peak_bytes,
-            "{}: {peak_bytes} bytes",
-            case.name
-        );
-        assert!(
-            elapsed < Duration::from_millis(100),
-            "{}: {elapsed:?}",
-            case.name
-        );
+        assert!(peak_bytes <= case.peak_bytes, "{}: {peak_bytes} bytes", case.name);
+        assert!(elapsed < Duration::from_millis(100), "{}: {elapsed:?}", case.name);
     }
 }
 
 #[test]
 fn a_good_file_is_allocated_once() {
-    let pixels: Vec<u8> = noise(2_000 * PIXELS)
-        .iter()
-        .map(|byte| byte & 0x0f)
-        .collect();
+    let pixels: Vec<u8> = noise(2_000 * PIXELS).iter().map(|byte| byte & 0x0f).collect();
     let content = [images_header(2_000, SIDE, SIDE), pixels].concat();
     for stored in [content.clone(), gzip(&content)] {
         let file = save("good", &stored);
@@ -530,13 +465,8 @@ fn refuses_every_change_of_one_byte_of_the_header() {
 
 fn any_images() -> impl Strategy<Value = IdxImages> {
     (1..6_usize, 1..9_usize, 1..9_usize).prop_flat_map(|(count, rows, columns)| {
-        prop::collection::vec(any::<u8>(), count * rows * columns).prop_map(move |pixels| {
-            IdxImages {
-                rows,
-                columns,
-                pixels,
-            }
-        })
+        prop::collection::vec(any::<u8>(), count * rows * columns)
+            .prop_map(move |pixels| IdxImages { rows, columns, pixels })
     })
 }
 

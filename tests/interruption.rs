@@ -31,11 +31,7 @@ struct Running {
 
 impl Running {
     fn start(mut command: Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Self {
             stdout: BufReader::new(child.stdout.take().unwrap()),
             stderr: BufReader::new(child.stderr.take().unwrap()),
@@ -105,11 +101,7 @@ fn wait(stream: &mut Stream, limit: Duration) {
 
 /// The flag to go on with, if there is something to go on from.
 fn resume(place: &Workplace) -> &'static str {
-    if place.path("ckpt.bin").exists() {
-        "--resume"
-    } else {
-        ""
-    }
+    if place.path("ckpt.bin").exists() { "--resume" } else { "" }
 }
 
 #[test]
@@ -172,10 +164,7 @@ fn a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been() {
             other => panic!("{other:?}"),
         }
     }
-    assert!(
-        interruptions >= 2,
-        "ended after {interruptions} interruptions"
-    );
+    assert!(interruptions >= 2, "ended after {interruptions} interruptions");
     let evaluated = place.run("eval --json").succeeds();
     assert_eq!(evaluated.weights(), expected.weights());
     assert_eq!(place.read("ckpt.bin"), undisturbed.read("ckpt.bin"));
@@ -197,9 +186,7 @@ fn a_signal_before_the_first_batch_saves_nothing() {
 #[test]
 fn a_second_signal_stops_at_once() {
     let place = Workplace::new();
-    place
-        .run("--epochs 1 --max-samples 64 --no-eval")
-        .succeeds();
+    place.run("--epochs 1 --max-samples 64 --no-eval").succeeds();
     let saved = place.read("ckpt.bin");
     for (first, second, code) in [(INT, INT, 130), (INT, TERM, 143)] {
         // One step of several seconds.
@@ -222,9 +209,7 @@ fn a_second_signal_stops_at_once() {
 #[test]
 fn eval_stops_at_the_first_signal() {
     let place = Workplace::new();
-    place
-        .run("--epochs 1 --max-samples 64 --no-eval")
-        .succeeds();
+    place.run("--epochs 1 --max-samples 64 --no-eval").succeeds();
     // That many images take many seconds.
     save(&synthetic::generate(1, 1, 5000), &place.path("many"));
     let while_testing = Running::start(place.bare("eval --stage naive --data many"));
@@ -252,9 +237,7 @@ fn checkpoints_are_written_every_n_epochs_and_at_the_end() {
     assert!(saved >= 4 && saved.is_multiple_of(4), "{saved}");
 
     let end = saved + 5;
-    place
-        .run(&format!("{often} --resume --epochs {end}"))
-        .succeeds();
+    place.run(&format!("{often} --resume --epochs {end}")).succeeds();
     assert_eq!(position(&place).epoch, end);
 }
 
@@ -272,11 +255,7 @@ fn a_run_killed_at_any_moment_loses_no_checkpoint_and_ends_with_the_same_bits() 
     let mut kills = 0;
     for _ in 0..20 {
         let resume = resume(&place);
-        let before = if resume.is_empty() {
-            0
-        } else {
-            position(&place).epoch
-        };
+        let before = if resume.is_empty() { 0 } else { position(&place).epoch };
         let run = Running::start(place.command(&format!("{run} {resume}")));
         wait(&mut stream, limit);
         run.signal(KILL);
@@ -287,10 +266,7 @@ fn a_run_killed_at_any_moment_loses_no_checkpoint_and_ends_with_the_same_bits() 
             assert_eq!(resume, "", "the checkpoint is gone");
         }
     }
-    assert!(
-        kills >= 10,
-        "only {kills} runs were killed before they ended"
-    );
+    assert!(kills >= 10, "only {kills} runs were killed before they ended");
     let last = place.run(&format!("{run} {}", resume(&place))).succeeds();
     assert_eq!(last.weights(), expected.weights());
     assert_eq!(place.read("ckpt.bin"), undisturbed.read("ckpt.bin"));

@@ -26,9 +26,7 @@ fn slope(values: &[f64], index: usize, loss: &dyn Fn(&[f64]) -> f64) -> f64 {
 }
 
 fn slopes(values: &[f64], loss: &dyn Fn(&[f64]) -> f64) -> Vec<f64> {
-    (0..values.len())
-        .map(|index| slope(values, index, loss))
-        .collect()
+    (0..values.len()).map(|index| slope(values, index, loss)).collect()
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -72,9 +70,7 @@ fn convolutions_of_every_geometry_match_the_definition_and_its_slopes() {
             let [x64, weight64, bias64, dy64] =
                 [&x, &weight, &bias, &dy].map(|values| widen(values));
             let y_of = |x: &[f64], weight: &[f64], bias: &[f64]| {
-                batched(x, conv.input.len(), |x| {
-                    oracle::conv2d(&conv, x, weight, bias)
-                })
+                batched(x, conv.input.len(), |x| oracle::conv2d(&conv, x, weight, bias))
             };
             let expected_y = y_of(&x64, &weight64, &bias64);
             let expected_dw = slopes(&weight64, &|w| dot(&y_of(&x64, w, &bias64), &dy64));
@@ -93,11 +89,7 @@ fn convolutions_of_every_geometry_match_the_definition_and_its_slopes() {
 
                 let (mut dw, mut db) = (vec![f32::NAN; weight.len()], vec![f32::NAN; bias.len()]);
                 let mut dx = vec![f32::NAN; x.len()];
-                let gradients = Gradients {
-                    weight: &mut dw,
-                    bias: &mut db,
-                    input: Some(&mut dx),
-                };
+                let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
                 kernels.conv2d_backward(&conv, &x, &weight, &dy, gradients);
                 comparison.slices(&what("dw"), &dw, &expected_dw, TOLERANCE);
                 comparison.slices(&what("db"), &db, &expected_db, TOLERANCE);
@@ -105,11 +97,8 @@ fn convolutions_of_every_geometry_match_the_definition_and_its_slopes() {
                 comparison.slices(&what("dx"), &dx, &expected_dx, TOLERANCE);
 
                 let (mut dw_alone, mut db_alone) = (vec![f32::NAN; dw.len()], vec![0.0; db.len()]);
-                let gradients = Gradients {
-                    weight: &mut dw_alone,
-                    bias: &mut db_alone,
-                    input: None,
-                };
+                let gradients =
+                    Gradients { weight: &mut dw_alone, bias: &mut db_alone, input: None };
                 kernels.conv2d_backward(&conv, &x, &weight, &dy, gradients);
                 assert_eq!((dw_alone, db_alone), (dw, db), "{}", what("without dx"));
             }
@@ -122,10 +111,7 @@ fn convolutions_of_every_geometry_match_the_definition_and_its_slopes() {
 fn linear_layers_match_the_definition_and_its_slopes() {
     let mut comparison = Comparison::default();
     for (in_features, out_features) in [(1, 1), (7, 3), (65, 33), (130, 10)] {
-        let linear = Linear {
-            in_features,
-            out_features,
-        };
+        let linear = Linear { in_features, out_features };
         for batch in BATCHES {
             let seed = (in_features * 1000 + batch) as u64;
             let x = uniform(seed, batch * in_features);
@@ -153,11 +139,7 @@ fn linear_layers_match_the_definition_and_its_slopes() {
 
                 let (mut dw, mut db) = (vec![f32::NAN; weight.len()], vec![f32::NAN; bias.len()]);
                 let mut dx = vec![f32::NAN; x.len()];
-                let gradients = Gradients {
-                    weight: &mut dw,
-                    bias: &mut db,
-                    input: Some(&mut dx),
-                };
+                let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
                 kernels.linear_backward(&linear, &x, &weight, &dy, gradients);
                 let dw: Vec<f32> = sampled.iter().map(|&i| dw[i]).collect();
                 comparison.slices(&what("dw"), &dw, &expected_dw, TOLERANCE);
@@ -173,10 +155,7 @@ fn linear_layers_match_the_definition_and_its_slopes() {
 fn well_separated(seed: u64, count: usize) -> Vec<f32> {
     let mut ranks: Vec<u32> = (0..count as u32).collect();
     mnist_train::random::Stream::new(seed, "ranks", 0).shuffle(&mut ranks);
-    ranks
-        .iter()
-        .map(|&rank| (rank as f32 + 0.5) / count as f32 * 50.0 - 25.0)
-        .collect()
+    ranks.iter().map(|&rank| (rank as f32 + 0.5) / count as f32 * 50.0 - 25.0).collect()
 }
 
 #[test]
@@ -220,11 +199,7 @@ fn pools_of_every_geometry_match_the_definition_and_its_slopes() {
 
 #[test]
 fn the_first_of_equal_elements_gets_the_gradient_in_every_set_of_kernels() {
-    let pool = MaxPool2d {
-        input: Shape::new(2, 4, 4),
-        kernel: 2,
-        stride: 2,
-    };
+    let pool = MaxPool2d { input: Shape::new(2, 4, 4), kernel: 2, stride: 2 };
     let x = [0.0_f32; 3 * 32];
     for (name, mut kernels) in all_kernels() {
         let (mut y, mut argmax) = (vec![f32::NAN; 24], vec![255; 24]);
@@ -238,10 +213,7 @@ fn relu_lets_the_gradient_through_above_zero_only() {
     let mut comparison = Comparison::default();
     for count in [1, 7, 16_384, 16_385] {
         // Away from the kink at 0 by at least ten steps.
-        let x: Vec<f32> = uniform(5, count)
-            .iter()
-            .map(|x| x + 0.01_f32.copysign(*x))
-            .collect();
+        let x: Vec<f32> = uniform(5, count).iter().map(|x| x + 0.01_f32.copysign(*x)).collect();
         let dy = uniform(6, count);
         let sampled: Vec<usize> = (0..count).step_by(101).collect();
         let expected_y: Vec<f64> = x.iter().map(|&x| f64::from(x).max(0.0)).collect();

@@ -17,8 +17,9 @@ use std::path::Path;
 
 use common::{Comparison, SEE_GRADIENT, all_kernels, gradient, widen};
 use mnist_train::data::batches::Batch;
-use mnist_train::data::dataset::{DatasetKind, PIXELS, Split, hex};
+use mnist_train::data::dataset::{DatasetKind, PIXELS, Split};
 use mnist_train::data::files;
+use mnist_train::digest::Sha256Digest;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::geometry::{Conv2d, Linear, MaxPool2d, Shape};
 use mnist_train::model::parameters::{Parameters, TrainState};
@@ -30,7 +31,6 @@ use mnist_train::stages::kernels::LayerKernels;
 use mnist_train::stages::{STAGES, Stage};
 use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 // Tolerances, relative to the largest of the values compared together. "Seen" is the largest error
 // of any stage on x86-64 with AVX-512, nearly always that of naive, whose sums are the longest;
@@ -83,9 +83,7 @@ fn words(stream: u32, count: usize) -> impl Iterator<Item = u32> {
 
 /// 2u − 1, in [−1, 1) and exact.
 fn signed_units(stream: u32, count: usize) -> Vec<f32> {
-    words(stream, count)
-        .map(|word| 2.0 * ((word >> 8) as f32 / (1 << 24) as f32) - 1.0)
-        .collect()
+    words(stream, count).map(|word| 2.0 * ((word >> 8) as f32 / (1 << 24) as f32) - 1.0).collect()
 }
 
 /// The formula's parameters, verified to be those that PyTorch started from.
@@ -101,7 +99,7 @@ fn formula_parameters() -> Parameters {
         }
     }
     let golden = &goldens()["formula"]["inputs"]["weights_sha256"];
-    assert_eq!(hex(&parameters.sha256()), *golden);
+    assert_eq!(parameters.sha256().to_string(), *golden);
     parameters
 }
 
@@ -111,8 +109,8 @@ fn formula_split(count: usize) -> Split {
     let pixels: Vec<u8> = words(100, count * PIXELS).map(ink).collect();
     let labels: Vec<u8> = words(101, count).map(|word| (word % 10) as u8).collect();
     let golden = &goldens()["formula"]["inputs"];
-    assert_eq!(hex(&Sha256::digest(&pixels)), golden["pixels_sha256"]);
-    assert_eq!(hex(&Sha256::digest(&labels)), golden["labels_sha256"]);
+    assert_eq!(Sha256Digest::of([&pixels]).to_string(), golden["pixels_sha256"]);
+    assert_eq!(Sha256Digest::of([&labels]).to_string(), golden["labels_sha256"]);
     Split::new(pixels, labels)
 }
 
@@ -146,13 +144,7 @@ fn train(stage: &Stage, start: &Parameters, split: &Split, sizes: &[usize]) -> T
         ((loss / batch.len() as f64) as f32, correct as f32)
     };
     let (losses, correct) = batches.iter().map(&mut step).unzip();
-    Trained {
-        losses,
-        correct,
-        logits,
-        gradients,
-        after: engine.store(),
-    }
+    Trained { losses, correct, logits, gradients, after: engine.store() }
 }
 
 /// The L2 norm, summed in f64.
@@ -260,11 +252,7 @@ impl LayerCase {
         let dy = signed_units(self.stream + 3, self.output.len());
         let [mut y, mut dx, mut dw, mut db] =
             [&dy, &x, &weight, &bias].map(|like| vec![f32::NAN; like.len()]);
-        let gradients = Gradients {
-            weight: &mut dw,
-            bias: &mut db,
-            input: Some(&mut dx),
-        };
+        let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
         let image = |shape: &[usize]| Shape::new(shape[1], shape[2], shape[3]);
         match self.layer {
             LayerKind::Conv2d { stride, padding } => {
@@ -279,15 +267,9 @@ impl LayerCase {
                 kernels.conv2d_forward(&conv, &x, &weight, &bias, &mut y);
                 kernels.conv2d_backward(&conv, &x, &weight, &dy, gradients);
             }
-            LayerKind::MaxPool2d {
-                kernel_size,
-                stride,
-            } => {
-                let pool = MaxPool2d {
-                    input: image(&self.input_shape),
-                    kernel: kernel_size,
-                    stride,
-                };
+            LayerKind::MaxPool2d { kernel_size, stride } => {
+                let pool =
+                    MaxPool2d { input: image(&self.input_shape), kernel: kernel_size, stride };
                 assert_eq!(pool.output(), image(&self.output_shape), "{}", self.name);
                 let mut argmax = vec![255; dy.len()];
                 kernels.maxpool2d_forward(&pool, &x, &mut y, &mut argmax);
@@ -334,15 +316,11 @@ fn real_images(range: Range<usize>) -> Split {
         panic!("set MNIST_DATA to the folder with the four IDX files of MNIST");
     };
     let files = files::locate(Path::new(&folder));
-    let dataset = files
-        .and_then(|files| files.read())
-        .unwrap_or_else(|error| panic!("MNIST_DATA: {error}"));
+    let dataset =
+        files.and_then(|files| files.read()).unwrap_or_else(|error| panic!("MNIST_DATA: {error}"));
     assert_eq!(dataset.kind(), DatasetKind::Mnist, "of {folder:?}");
     let pixels = range.start * PIXELS..range.end * PIXELS;
-    Split::new(
-        dataset.train.images()[pixels].to_vec(),
-        dataset.train.labels()[range].to_vec(),
-    )
+    Split::new(dataset.train.images()[pixels].to_vec(), dataset.train.labels()[range].to_vec())
 }
 
 #[test]
@@ -357,10 +335,9 @@ fn ten_steps_on_real_images_are_those_of_pytorch() {
     let mut comparison = Comparison::default();
     for stage in &STAGES {
         let trained = train(stage, &start, &split, &sizes);
-        for (part, found, tolerance) in [
-            ("losses", &trained.losses, LOSS),
-            ("correct", &trained.correct, 0.0),
-        ] {
+        for (part, found, tolerance) in
+            [("losses", &trained.losses, LOSS), ("correct", &trained.correct, 0.0)]
+        {
             let what = format!("{stage:?} {part}");
             comparison.slices(&what, found, &numbers(&golden[part]), tolerance);
         }

@@ -13,19 +13,11 @@ fn last_event(folder: &Path, arguments: &str) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_mnist-train"))
         .args(arguments.split_whitespace())
         .arg("--data")
-        .arg(
-            Path::new(&data)
-                .canonicalize()
-                .expect("MNIST_DATA is a folder"),
-        )
+        .arg(Path::new(&data).canonicalize().expect("MNIST_DATA is a folder"))
         .current_dir(folder)
         .output()
         .expect("the program starts");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let stdout = String::from_utf8(output.stdout).expect("JSON is UTF-8");
     serde_json::from_str(stdout.lines().last().expect("a result")).expect("a line of JSON")
 }

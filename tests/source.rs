@@ -89,11 +89,8 @@ fn finds_the_files_under_each_of_their_names() {
     for (dotted, suffix) in [(false, ""), (false, ".gz"), (true, ""), (true, ".gz")] {
         let folder = tempfile::tempdir().unwrap();
         for part in Part::ALL {
-            let name = if dotted {
-                part.name().replace("-idx", ".idx")
-            } else {
-                part.name().to_string()
-            };
+            let name =
+                if dotted { part.name().replace("-idx", ".idx") } else { part.name().to_string() };
             fs::write(folder.path().join(name + suffix), set.raw(part)).unwrap();
         }
         let dataset = locate(folder.path()).unwrap().read().unwrap();
@@ -132,11 +129,8 @@ fn without_data_and_without_a_download_it_says_why() {
         let Outcome::NotAvailable { reason } = outcome else {
             panic!("loaded from nowhere");
         };
-        let why = if cfg!(feature = "download") {
-            "--offline"
-        } else {
-            "without its feature 'download'"
-        };
+        let why =
+            if cfg!(feature = "download") { "--offline" } else { "without its feature 'download'" };
         assert_says(&reason, 1, &[&default.display().to_string(), why]);
     }
 }
@@ -175,10 +169,8 @@ fn inspects_each_file_for_itself() {
     let [train_images, train_labels, test_images, test_labels] =
         inspect(folder.path()).unwrap().try_into().unwrap();
 
-    for (inspection, part) in [
-        (train_images, Part::TrainImages),
-        (train_labels, Part::TrainLabels),
-    ] {
+    for (inspection, part) in [(train_images, Part::TrainImages), (train_labels, Part::TrainLabels)]
+    {
         let facts = inspection.file.unwrap().unwrap();
         assert_eq!(inspection.part, part);
         assert_eq!(facts.path, folder.path().join(part.download_name()));
@@ -197,10 +189,7 @@ fn inspects_each_file_for_itself() {
 #[test]
 fn takes_mirrors_from_a_list() {
     let mirrors = |list| Remote::with_mirrors(list).map(|remote| remote.mirrors);
-    assert_eq!(
-        mirrors(" http://a/b,https://c/\n,").unwrap(),
-        ["http://a/b", "https://c/"]
-    );
+    assert_eq!(mirrors(" http://a/b,https://c/\n,").unwrap(), ["http://a/b", "https://c/"]);
     for empty in ["", " , "] {
         let public = mirrors(empty).unwrap();
         assert_eq!(public, Remote::default().mirrors);

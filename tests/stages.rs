@@ -42,13 +42,7 @@ fn whole_networks_have_the_gradient_that_the_oracle_has() {
         let parameters = Init::Pytorch.parameters(&architecture, 11);
         let split = noise_split(1, 5);
         let images: Vec<Vec<f64>> = (0..split.len())
-            .map(|n| {
-                split
-                    .image(n)
-                    .iter()
-                    .map(|&p| f64::from(p) / 255.0)
-                    .collect()
-            })
+            .map(|n| split.image(n).iter().map(|&p| f64::from(p) / 255.0).collect())
             .collect();
         let parameters64: Vec<Vec<f64>> = parameters.values().iter().map(|v| widen(v)).collect();
         let loss = |parameters: &[Vec<f64>]| {
@@ -117,15 +111,9 @@ fn every_stage_agrees_with_naive_at_every_batch_size() {
 /// Ten steps on shuffled batches, the last of them partial.
 fn ten_steps(stage: &Stage, threads: usize, split: &Split) -> (Vec<f64>, TrainState) {
     let architecture = Architecture::mnist_cnn();
-    let recipe = Recipe {
-        batch_size: 13,
-        ..Recipe::default()
-    };
+    let recipe = Recipe { batch_size: 13, ..Recipe::default() };
     let mut engine = stage.build(&architecture, Adam::from(&recipe), threads);
-    engine.load(&TrainState::new(
-        &architecture,
-        recipe.init.parameters(&architecture, 3),
-    ));
+    engine.load(&TrainState::new(&architecture, recipe.init.parameters(&architecture, 3)));
     let order = epoch_order(split.len(), 3, 0);
     let losses = order
         .chunks(recipe.batch_size)
@@ -143,18 +131,11 @@ fn ten_losses_of_every_stage_are_those_of_naive() {
         let (losses, _) = ten_steps(stage, 2, &split);
         for (step, (found, expected)) in losses.iter().zip(&expected).enumerate() {
             // Sums of 13 losses near 2.3; rounding grows with every step of Adam.
-            assert!(
-                (found - expected).abs() < 2e-3,
-                "{stage:?} step {step}: {found} {expected}"
-            );
+            assert!((found - expected).abs() < 2e-3, "{stage:?} step {step}: {found} {expected}");
         }
     }
     let (strided, strided_state) = ten_steps(stage("strided"), 1, &split);
-    assert_eq!(
-        (strided, strided_state),
-        (expected, state),
-        "strided keeps the order of every sum"
-    );
+    assert_eq!((strided, strided_state), (expected, state), "strided keeps the order of every sum");
 }
 
 #[test]
@@ -166,10 +147,7 @@ fn any_number_of_threads_gives_the_same_bits() {
             let (other_losses, other_state) = ten_steps(stage, threads, &split);
             assert_eq!(losses, other_losses, "{stage:?} on {threads} threads");
             assert_eq!(state.parameters.sha256(), other_state.parameters.sha256());
-            assert!(
-                state == other_state,
-                "moments of {stage:?} on {threads} threads"
-            );
+            assert!(state == other_state, "moments of {stage:?} on {threads} threads");
         }
     }
 }

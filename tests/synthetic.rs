@@ -83,9 +83,8 @@ fn ink_and_blanks_have_the_shares_they_have_in_mnist() {
     let split = sample();
     let blank_pixels = split.images().iter().filter(|&&pixel| pixel == 0).count();
     let ink: usize = split.images().iter().map(|&pixel| usize::from(pixel)).sum();
-    let blank_windows: usize = (0..split.len())
-        .map(|index| count_blank_windows(split.image(index)))
-        .sum();
+    let blank_windows: usize =
+        (0..split.len()).map(|index| count_blank_windows(split.image(index))).sum();
 
     let pixels = split.len() * PIXELS;
     let windows = split.len() * WINDOWS * WINDOWS;
@@ -107,7 +106,5 @@ fn count_blank_windows(image: &[u8]) -> usize {
     let is_blank = |row: usize, column: usize| {
         seen(row).all(|y| seen(column).all(|x| image[y * SIDE + x] == 0))
     };
-    (0..WINDOWS * WINDOWS)
-        .filter(|window| is_blank(window / WINDOWS, window % WINDOWS))
-        .count()
+    (0..WINDOWS * WINDOWS).filter(|window| is_blank(window / WINDOWS, window % WINDOWS)).count()
 }

@@ -8,7 +8,7 @@ use super::output::Output;
 use super::progress::{DownloadProgress, spinner};
 use super::signals::Signals;
 use crate::cli::{DataAction, DataArgs, DataCommand};
-use crate::data::dataset::{Dataset, SIDE, Split, hex};
+use crate::data::dataset::{Dataset, SIDE, Split};
 use crate::data::files::{self, Inspection, Part};
 use crate::data::source::{self, Outcome, Remote, Request};
 use crate::data::{idx, synthetic};
@@ -113,10 +113,7 @@ fn labels_file(split: &Split) -> Vec<u8> {
 }
 
 fn list(directory: &Path, output: Output) -> Result<()> {
-    let files = files::inspect(directory)?
-        .into_iter()
-        .map(data_file)
-        .collect();
+    let files = files::inspect(directory)?.into_iter().map(data_file).collect();
     output.event(&Event::Data(report::Data {
         schema: SCHEMA_VERSION,
         directory: directory.to_string_lossy().into_owned(),
@@ -137,17 +134,15 @@ fn data_file(Inspection { part, file }: Inspection) -> DataFile {
     };
     match file {
         None => bare,
-        Some(Err(problem)) => DataFile {
-            status: "invalid",
-            problem: Some(problem.to_string()),
-            ..bare
-        },
+        Some(Err(problem)) => {
+            DataFile { status: "invalid", problem: Some(problem.to_string()), ..bare }
+        }
         Some(Ok(facts)) => DataFile {
             status: facts.kind.name(),
             path: Some(printable(&facts.path)),
             count: Some(facts.content.count),
             bytes: Some(facts.stored_bytes),
-            sha256: Some(hex(&facts.content.sha256)),
+            sha256: Some(facts.content.sha256.to_string()),
             ..bare
         },
     }

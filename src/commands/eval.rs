@@ -4,7 +4,7 @@ use super::data;
 use super::output::Output;
 use super::signals::Signals;
 use crate::cli::EvalArgs;
-use crate::data::dataset::{SIDE, hex};
+use crate::data::dataset::SIDE;
 use crate::error::{escaped, printable};
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{self, Model};
@@ -31,15 +31,9 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         Model::Checkpoint(checkpoint) => Some(checkpoint.metadata.dataset.name.clone()),
         Model::Weights(_) => None,
     };
-    if let Some(name) = trained_on
-        .as_deref()
-        .filter(|name| *name != dataset.kind().name())
-    {
+    if let Some(name) = trained_on.as_deref().filter(|name| *name != dataset.kind().name()) {
         let name = escaped(name);
-        output.warn(&format!(
-            "note: trained on {name}, tested on {}",
-            dataset.kind().name()
-        ));
+        output.warn(&format!("note: trained on {name}, tested on {}", dataset.kind().name()));
     }
 
     let stage = args.compute.stage.unwrap_or_else(Stage::fastest_exact);
@@ -65,12 +59,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
             .map(|class| share(confusion[class][class], confusion[class].iter().sum()))
             .collect(),
         precision: classes
-            .map(|class| {
-                share(
-                    confusion[class][class],
-                    confusion.iter().map(|r| r[class]).sum(),
-                )
-            })
+            .map(|class| share(confusion[class][class], confusion.iter().map(|r| r[class]).sum()))
             .collect(),
         mistakes: worst
             .iter()
@@ -87,7 +76,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         dataset_description: dataset.kind().to_string(),
         trained_on,
         model: printable(&args.model),
-        weights_sha256: hex(&model.parameters().sha256()),
+        weights_sha256: model.parameters().sha256().to_string(),
         stage: stage.name.into(),
         threads: engine.threads(),
     }));
@@ -95,17 +84,11 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         let drawn = mistake.iter().map(|mistake| {
             let title = format!("{} taken for {}", mistake.label, mistake.predicted);
             let image = picture::lines(dataset.test.image(mistake.index), SIDE);
-            [format!("{title:SIDE$}")]
-                .into_iter()
-                .chain(image)
-                .collect::<Vec<_>>()
+            [format!("{title:SIDE$}")].into_iter().chain(image).collect::<Vec<_>>()
         });
         let drawn: Vec<_> = drawn.collect();
         let side_by_side = |line: usize| -> String {
-            drawn
-                .iter()
-                .map(|lines| format!("  {}", lines[line]))
-                .collect()
+            drawn.iter().map(|lines| format!("  {}", lines[line])).collect()
         };
         output.picture(&(0..drawn[0].len()).map(side_by_side).collect::<Vec<_>>());
     }

@@ -15,19 +15,12 @@ pub struct Output {
 impl Output {
     /// As the flags say.
     pub fn new(args: OutputArgs, quiet: bool) -> Self {
-        Self {
-            json: args.json,
-            quiet,
-        }
+        Self { json: args.json, quiet }
     }
 
     /// Prints a result.
     pub fn event(&self, event: &Event) {
-        let lines = if self.json {
-            json::line(event)
-        } else {
-            text::lines(event)
-        };
+        let lines = if self.json { json::line(event) } else { text::lines(event) };
         // A reader that has gone away (`| head -1`) does not stop training.
         _ = writeln!(io::stdout(), "{lines}");
     }

@@ -36,16 +36,8 @@ pub struct TrainingProgress {
 impl TrainingProgress {
     /// For a run that ends after `epochs`.
     pub fn new(output: Output, signals: Signals, epochs: usize) -> Self {
-        let bar = bar(
-            output,
-            "{prefix} {bar:24} {pos}/{len} {msg} {per_sec:>9} left {eta}",
-        );
-        Self {
-            output,
-            signals,
-            epochs,
-            bar,
-        }
+        let bar = bar(output, "{prefix} {bar:24} {pos}/{len} {msg} {per_sec:>9} left {eta}");
+        Self { output, signals, epochs, bar }
     }
 
     /// Takes the bar off the screen.
@@ -59,18 +51,10 @@ impl Observer for TrainingProgress {
         if self.bar.is_hidden() {
             return;
         }
-        let Progress {
-            epoch,
-            batch,
-            batches,
-            loss,
-            accuracy,
-            images,
-        } = *progress;
+        let Progress { epoch, batch, batches, loss, accuracy, images } = *progress;
         if self.bar.position() == 0 || self.bar.position() > batch as u64 {
             self.bar.reset();
-            self.bar
-                .set_prefix(format!("epoch {epoch} of {}", self.epochs));
+            self.bar.set_prefix(format!("epoch {epoch} of {}", self.epochs));
             self.bar.set_length(batches as u64);
         }
         // The bar counts batches; its speed is shown in images, which people compare.
@@ -84,13 +68,7 @@ impl Observer for TrainingProgress {
     }
 
     fn epoch(&mut self, report: &EpochReport) {
-        let EpochReport {
-            progress,
-            lr,
-            duration,
-            images,
-            evaluation,
-        } = report;
+        let EpochReport { progress, lr, duration, images, evaluation } = report;
         let event = Event::Epoch(report::Epoch {
             epoch: progress.epoch,
             loss: progress.loss,
@@ -124,15 +102,8 @@ pub struct DownloadProgress {
 impl DownloadProgress {
     /// Shows nothing until a download begins.
     pub fn new(output: Output, signals: Signals) -> Self {
-        let bar = bar(
-            output,
-            "{prefix} {bar:24} {bytes}/{total_bytes} {bytes_per_sec}",
-        );
-        Self {
-            output,
-            signals,
-            bar,
-        }
+        let bar = bar(output, "{prefix} {bar:24} {bytes}/{total_bytes} {bytes_per_sec}");
+        Self { output, signals, bar }
     }
 
     /// Takes the bar off the screen.

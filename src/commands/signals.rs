@@ -42,10 +42,7 @@ impl Signals {
         self.again.store(true, Ordering::SeqCst);
         match self.received() {
             None => Ok(()),
-            Some(signal) => Err(Error::Interrupted {
-                signal,
-                message: "interrupted".into(),
-            }),
+            Some(signal) => Err(Error::Interrupted { signal, message: "interrupted".into() }),
         }
     }
 

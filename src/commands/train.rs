@@ -11,7 +11,7 @@ use super::output::Output;
 use super::progress::TrainingProgress;
 use super::signals::Signals;
 use crate::cli::TrainArgs;
-use crate::data::dataset::{Dataset, hex};
+use crate::data::dataset::Dataset;
 use crate::durable;
 use crate::error::{Error, Result, escaped, printable};
 use crate::model::architecture::Architecture;
@@ -33,11 +33,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
 
     durable::check_writable(&args.model)?;
     let flags = Recipe::from(&args.recipe);
-    let saved = if args.resume {
-        Some(saved(args, &architecture)?)
-    } else {
-        None
-    };
+    let saved = if args.resume { Some(saved(args, &architecture)?) } else { None };
     let recipe = match &saved {
         Some(Checkpoint { metadata, .. }) => {
             resumed_recipe(&flags, &metadata.recipe, args, matches)?
@@ -67,10 +63,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         Some(Checkpoint { state, metadata }) => (state, metadata.position),
         None => {
             let parameters = recipe.init.parameters(&architecture, recipe.seed);
-            (
-                TrainState::new(&architecture, parameters),
-                Position::default(),
-            )
+            (TrainState::new(&architecture, parameters), Position::default())
         }
     };
     engine.load(&state);
@@ -95,9 +88,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     }));
     if position.epoch >= args.epochs {
         let (path, done) = (printable(&args.model), position.epoch);
-        output.note(&format!(
-            "nothing to do: {path} has been trained for {done} epochs"
-        ));
+        output.note(&format!("nothing to do: {path} has been trained for {done} epochs"));
     } else if position != Position::default() {
         let Position { epoch, batch, .. } = position;
         output.note(&format!("going on in epoch {epoch} after {batch} batches"));
@@ -113,7 +104,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
             recipe,
             dataset: DatasetIdentity {
                 name: dataset_name.clone(),
-                sha256: hex(dataset.sha256()),
+                sha256: dataset.sha256().to_string(),
             },
             stage: stage.name.into(),
             position,
@@ -130,11 +121,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     };
     let outcome = trainer.run(&mut progress);
     progress.finish();
-    let Outcome {
-        training,
-        evaluation,
-        last,
-    } = outcome?;
+    let Outcome { training, evaluation, last } = outcome?;
 
     let state = engine.store();
     output.event(&Event::Done(report::Done {
@@ -143,7 +130,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         eval_seconds: evaluation.as_secs_f64(),
         test_correct: last.as_ref().map(|evaluation| evaluation.correct),
         test_total: last.as_ref().map(|evaluation| evaluation.total),
-        weights_sha256: hex(&state.parameters.sha256()),
+        weights_sha256: state.parameters.sha256().to_string(),
         model: printable(&args.model),
         stage: stage.name.into(),
         threads: engine.threads(),
@@ -216,7 +203,7 @@ fn shown(value: &Value) -> String {
 
 fn check_same_data(args: &TrainArgs, saved: &Checkpoint, dataset: &Dataset) -> Result<()> {
     let DatasetIdentity { name, sha256 } = &saved.metadata.dataset;
-    let found = hex(dataset.sha256());
+    let found = dataset.sha256().to_string();
     if *sha256 == found {
         return Ok(());
     }
@@ -235,11 +222,7 @@ fn check_same_data(args: &TrainArgs, saved: &Checkpoint, dataset: &Dataset) -> R
 fn stage(args: &TrainArgs, saved: Option<&Checkpoint>, output: Output) -> &'static Stage {
     let saved = saved.map(|checkpoint| checkpoint.metadata.stage.as_str());
     let known = saved.and_then(Stage::find);
-    let stage = args
-        .compute
-        .stage
-        .or(known)
-        .unwrap_or_else(Stage::fastest_exact);
+    let stage = args.compute.stage.or(known).unwrap_or_else(Stage::fastest_exact);
     if let Some(name) = saved.filter(|name| *name != stage.name) {
         let name = escaped(name);
         output.note(&format!(

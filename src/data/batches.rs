@@ -26,17 +26,13 @@ impl<'a> Batch<'a> {
     /// The pixels of each image, 784 bytes at a time.
     pub fn images(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let split = self.split;
-        self.indices
-            .iter()
-            .map(move |&index| split.image(index as usize))
+        self.indices.iter().map(move |&index| split.image(index as usize))
     }
 
     /// The label of each image.
     pub fn labels(&self) -> impl ExactSizeIterator<Item = u8> + Clone + use<'a> {
         let labels = self.split.labels();
-        self.indices
-            .iter()
-            .map(move |&index| labels[index as usize])
+        self.indices.iter().map(move |&index| labels[index as usize])
     }
 }
 

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::idx::{self, IdxImages};
+use crate::digest::Sha256Digest;
 use crate::error::{Error, Result, printable};
 
 /// Rows and columns of an image.
@@ -14,9 +13,6 @@ pub const SIDE: usize = 28;
 pub const PIXELS: usize = SIDE * SIDE;
 /// The largest number of classes.
 pub const CLASSES: usize = 10;
-
-/// A SHA-256.
-pub type Sha256Digest = [u8; 32];
 
 /// Images and their labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,16 +62,9 @@ impl Split {
 
     /// The SHA-256 of the images and of the labels as uncompressed IDX files.
     fn digests(&self) -> [Sha256Digest; 2] {
-        let digest = |header: &[u8], body: &[u8]| {
-            Sha256::new()
-                .chain_update(header)
-                .chain_update(body)
-                .finalize()
-                .into()
-        };
         [
-            digest(&idx::images_header(self.len(), SIDE, SIDE), &self.images),
-            digest(&idx::labels_header(self.len()), &self.labels),
+            Sha256Digest::of([&idx::images_header(self.len(), SIDE, SIDE), &self.images]),
+            Sha256Digest::of([&idx::labels_header(self.len()), &self.labels]),
         ]
     }
 }
@@ -93,8 +82,8 @@ pub enum DatasetKind {
 
 impl DatasetKind {
     /// Whose part number `part`, in the order of [`OFFICIAL_SHA256`], has this checksum.
-    pub fn of_part(part: usize, sha256: &Sha256Digest) -> Self {
-        match hex(sha256) {
+    pub fn of_part(part: usize, sha256: Sha256Digest) -> Self {
+        match sha256.to_string() {
             found if found == OFFICIAL_SHA256[part] => Self::Mnist,
             found if found == SYNTHETIC_SHA256[part] => Self::Synthetic,
             _ => Self::Custom,
@@ -137,18 +126,11 @@ impl Dataset {
     pub fn new(train: Split, test: Split) -> Self {
         let (train_digests, test_digests) = rayon::join(|| train.digests(), || test.digests());
         let digests = [train_digests, test_digests].concat();
-        let sha256 = Sha256::digest(digests.as_flattened()).into();
-        let kinds: Vec<_> = (0..4)
-            .map(|part| DatasetKind::of_part(part, &digests[part]))
-            .collect();
+        let sha256 = Sha256Digest::of(digests.iter().map(|digest| digest.bytes()));
+        let kinds: Vec<_> = (0..4).map(|part| DatasetKind::of_part(part, digests[part])).collect();
         let same = kinds.iter().all(|kind| *kind == kinds[0]);
         let kind = if same { kinds[0] } else { DatasetKind::Custom };
-        Self {
-            train,
-            test,
-            kind,
-            sha256,
-        }
+        Self { train, test, kind, sha256 }
     }
 
     /// Which set this is.
@@ -158,8 +140,8 @@ impl Dataset {
 
     /// The SHA-256 over the SHA-256s of the four uncompressed IDX files, in the order training
     /// images, training labels, test images, test labels.
-    pub fn sha256(&self) -> &Sha256Digest {
-        &self.sha256
+    pub fn sha256(&self) -> Sha256Digest {
+        self.sha256
     }
 }
 
@@ -185,11 +167,7 @@ pub const SYNTHETIC_SHA256: [&str; 4] = [
 /// # Errors
 /// When either file is not valid, the images are not 28×28, or the counts differ.
 pub fn read_split(images_path: &Path, labels_path: &Path) -> Result<Split> {
-    let IdxImages {
-        rows,
-        columns,
-        pixels,
-    } = idx::read_images(images_path)?;
+    let IdxImages { rows, columns, pixels } = idx::read_images(images_path)?;
     if (rows, columns) != (SIDE, SIDE) {
         return Err(Error::InvalidData(format!(
             "{}: images are {rows}×{columns}, and the model needs {SIDE}×{SIDE}: scale them first",
@@ -207,9 +185,4 @@ pub fn read_split(images_path: &Path, labels_path: &Path) -> Result<Split> {
         )));
     }
     Ok(Split::new(pixels, labels))
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

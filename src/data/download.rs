@@ -19,7 +19,6 @@ use std::time::Duration;
 use ureq::http::Uri;
 use ureq::{Agent, Timeout};
 
-use super::dataset::hex;
 use super::files::Part;
 use super::idx::IdxError;
 use super::source::{Event, Progress, Remote};
@@ -129,11 +128,7 @@ fn download_part(
         "cannot download {}{reasons}; check the network, or name other mirrors in MNIST_MIRRORS",
         part.download_name(),
     );
-    Err(if any_wrong {
-        Error::InvalidData(message)
-    } else {
-        Error::Unavailable(message)
-    })
+    Err(if any_wrong { Error::InvalidData(message) } else { Error::Unavailable(message) })
 }
 
 /// Fills `partial` with what is at `url` and verifies it.
@@ -199,9 +194,7 @@ fn receive(
     sender: &SyncSender<Message>,
 ) -> std::result::Result<(), ureq::Error> {
     let body = agent.get(url).call()?.into_body();
-    let head = Message::Head {
-        length: body.content_length(),
-    };
+    let head = Message::Head { length: body.content_length() };
     let mut listened_to = sender.send(head).is_ok();
     let mut reader = body.into_with_config().limit(MAX_BYTES).reader();
     while listened_to {
@@ -284,10 +277,7 @@ impl PartialFile {
                 printable(&partial),
             ))),
             // Some network file systems have no locks; then the verification must be enough.
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self {
-                path: partial,
-                file,
-            }),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { path: partial, file }),
         }
     }
 
@@ -300,9 +290,7 @@ impl PartialFile {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file
-            .write_all(bytes)
-            .map_err(Error::io("write", &self.path))
+        self.file.write_all(bytes).map_err(Error::io("write", &self.path))
     }
 
     /// Whether it is a valid file of the kind `part`, and the one that has the SHA-256 `expected`.
@@ -315,15 +303,14 @@ impl PartialFile {
         let unreadable = |error| Failure::Local(Error::io("read", &self.path)(error));
         self.file.rewind().map_err(unreadable)?;
         let content =
-            part.examine(BufReader::new(&self.file), length)
-                .map_err(|error| match error {
-                    IdxError::Read(error) => unreadable(error),
-                    IdxError::Empty | IdxError::GzipTruncated { .. } => {
-                        Failure::Undelivered(error.to_string())
-                    }
-                    _ => Failure::Wrong(error.to_string()),
-                })?;
-        let found = hex(&content.sha256);
+            part.examine(BufReader::new(&self.file), length).map_err(|error| match error {
+                IdxError::Read(error) => unreadable(error),
+                IdxError::Empty | IdxError::GzipTruncated { .. } => {
+                    Failure::Undelivered(error.to_string())
+                }
+                _ => Failure::Wrong(error.to_string()),
+            })?;
+        let found = content.sha256.to_string();
         if found != expected {
             return Err(Failure::Wrong(format!(
                 "SHA-256 of the uncompressed file is {found}, expected {expected}"
@@ -334,14 +321,10 @@ impl PartialFile {
 
     /// Gives the file its final name, when it is safely on the disk.
     fn publish(&self, path: &Path) -> Result<()> {
-        self.file
-            .sync_all()
-            .map_err(Error::io("write", &self.path))?;
+        self.file.sync_all().map_err(Error::io("write", &self.path))?;
         fs::rename(&self.path, path).map_err(Error::io("rename", &self.path))?;
         let folder = path.parent().expect("a file is in a folder");
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(Error::io("write", folder))
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))
     }
 }
 
@@ -365,10 +348,7 @@ mod tests {
 
     #[test]
     fn shows_the_host_without_the_password() {
-        assert_eq!(
-            host("https://me:secret@mirror.example:1/mnist"),
-            "mirror.example"
-        );
+        assert_eq!(host("https://me:secret@mirror.example:1/mnist"), "mirror.example");
         assert_eq!(host("\x1b[2J"), "\\u{1b}[2J");
     }
 }

@@ -4,12 +4,11 @@ use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-use sha2::{Digest, Sha256};
-
-use super::dataset::{self, CLASSES, Dataset, DatasetKind, Sha256Digest};
+use super::dataset::{self, CLASSES, Dataset, DatasetKind};
 use super::idx::{self, IdxError};
+use crate::digest::Sha256Digest;
 use crate::error::{Error, Result, printable};
+use rayon::prelude::*;
 
 /// One of the four files of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +25,8 @@ pub enum Part {
 
 impl Part {
     /// All four, in the order of [`OFFICIAL_SHA256`].
-    pub const ALL: [Self; 4] = [
-        Self::TrainImages,
-        Self::TrainLabels,
-        Self::TestImages,
-        Self::TestLabels,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::TrainImages, Self::TrainLabels, Self::TestImages, Self::TestLabels];
 
     /// The official name of the uncompressed file.
     pub fn name(self) -> &'static str {
@@ -53,12 +48,7 @@ impl Part {
     fn spellings(self) -> [String; 4] {
         let dashed = self.name();
         let dotted = dashed.replace("-idx", ".idx");
-        [
-            dashed.to_string(),
-            format!("{dashed}.gz"),
-            dotted.clone(),
-            format!("{dotted}.gz"),
-        ]
+        [dashed.to_string(), format!("{dashed}.gz"), dotted.clone(), format!("{dotted}.gz")]
     }
 
     /// Reads `content`, which is `length` bytes long as it is stored, to the end.
@@ -82,11 +72,7 @@ impl Part {
                 (labels.len(), idx::labels_header(labels.len()), labels)
             }
         };
-        let sha256 = Sha256::new().chain_update(header).chain_update(body);
-        Ok(Content {
-            count,
-            sha256: sha256.finalize().into(),
-        })
+        Ok(Content { count, sha256: Sha256Digest::of([header, body]) })
     }
 
     /// The same for the file at `path`.
@@ -169,7 +155,7 @@ pub fn inspect(directory: &Path) -> Result<Vec<Inspection>> {
         let content = part.examine_file(&path)?;
         Ok(FileFacts {
             stored_bytes: fs::metadata(&path).map_err(Error::io("open", &path))?.len(),
-            kind: DatasetKind::of_part(part as usize, &content.sha256),
+            kind: DatasetKind::of_part(part as usize, content.sha256),
             content,
             path,
         })
@@ -178,10 +164,7 @@ pub fn inspect(directory: &Path) -> Result<Vec<Inspection>> {
     Ok(Part::ALL
         .into_par_iter()
         .zip(found.paths)
-        .map(|(part, path)| Inspection {
-            part,
-            file: path.map(|path| facts(part, path)),
-        })
+        .map(|(part, path)| Inspection { part, file: path.map(|path| facts(part, path)) })
         .collect())
 }
 
@@ -195,10 +178,7 @@ pub(super) struct Found<'a> {
 impl<'a> Found<'a> {
     /// Looks for the files; a folder that does not exist has none.
     pub(super) fn in_folder(directory: &'a Path) -> Result<Self> {
-        let mut found = Self {
-            directory,
-            paths: [const { None }; 4],
-        };
+        let mut found = Self { directory, paths: [const { None }; 4] };
         match fs::metadata(directory) {
             Ok(metadata) if !metadata.is_dir() => {
                 return Err(Error::Unavailable(format!(
@@ -248,9 +228,7 @@ impl<'a> Found<'a> {
     /// When a file is missing.
     pub(super) fn into_files(self) -> Result<Files> {
         match self.paths {
-            [Some(a), Some(b), Some(c), Some(d)] => Ok(Files {
-                paths: [a, b, c, d],
-            }),
+            [Some(a), Some(b), Some(c), Some(d)] => Ok(Files { paths: [a, b, c, d] }),
             _ => Err(self.incomplete(
                 "run 'mnist-train data fetch' to download MNIST, or name its folder with --data",
             )),
@@ -261,11 +239,7 @@ impl<'a> Found<'a> {
     pub(super) fn incomplete(&self, remedy: &str) -> Error {
         let folder = printable(self.directory);
         let names: Vec<_> = self.missing().into_iter().map(Part::name).collect();
-        let no_folder = if self.directory.exists() {
-            ""
-        } else {
-            "no such folder, "
-        };
+        let no_folder = if self.directory.exists() { "" } else { "no such folder, " };
         Error::Unavailable(format!(
             "{folder}: {no_folder}missing {} (also looked for with .gz, and with .idx for -idx); \
              {remedy}",

@@ -47,9 +47,7 @@ pub fn read_images(path: &Path) -> Result<IdxImages> {
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a file.
 pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
-    read(path, |content, length| {
-        parse_labels(content, length, classes)
-    })
+    read(path, |content, length| parse_labels(content, length, classes))
 }
 
 /// Opens the file at `path` for `parse`, which is told how many bytes are stored in it.
@@ -88,11 +86,7 @@ pub fn parse_images(
 ) -> std::result::Result<IdxImages, IdxError> {
     let ([count, rows, columns], pixels) = parse(content, length, IMAGES_MAGIC)?;
     debug_assert_eq!(pixels.len(), count * rows * columns);
-    Ok(IdxImages {
-        rows,
-        columns,
-        pixels,
-    })
+    Ok(IdxImages { rows, columns, pixels })
 }
 
 /// Parses labels from `content`, which is `length` bytes long as it is stored.
@@ -105,15 +99,8 @@ pub fn parse_labels(
     classes: usize,
 ) -> std::result::Result<Vec<u8>, IdxError> {
     let ([_], labels) = parse(content, length, LABELS_MAGIC)?;
-    match labels
-        .iter()
-        .position(|&label| usize::from(label) >= classes)
-    {
-        Some(index) => Err(IdxError::Label {
-            index,
-            label: labels[index],
-            classes,
-        }),
+    match labels.iter().position(|&label| usize::from(label) >= classes) {
+        Some(index) => Err(IdxError::Label { index, label: labels[index], classes }),
         None => Ok(labels),
     }
 }
@@ -130,11 +117,7 @@ pub fn labels_header(count: usize) -> Vec<u8> {
 
 fn header(magic: u32, dimensions: &[usize]) -> Vec<u8> {
     let word = |&n: &usize| u32::try_from(n).expect("a dimension fits an IDX header");
-    [magic]
-        .into_iter()
-        .chain(dimensions.iter().map(word))
-        .flat_map(u32::to_be_bytes)
-        .collect()
+    [magic].into_iter().chain(dimensions.iter().map(word)).flat_map(u32::to_be_bytes).collect()
 }
 
 const IMAGES_MAGIC: u32 = 0x0000_0803;
@@ -188,10 +171,7 @@ fn parse_unpacked<const RANK: usize>(
         check_magic(u32::from_be_bytes(*bytes), magic)?;
     }
     if header.len() < needed {
-        return Err(IdxError::Header {
-            needed,
-            found: header.len(),
-        });
+        return Err(IdxError::Header { needed, found: header.len() });
     }
     let words: Vec<u32> = header
         .chunks_exact(4)
@@ -201,30 +181,19 @@ fn parse_unpacked<const RANK: usize>(
     if words.contains(&0) {
         return Err(IdxError::NoElements { dimensions: words });
     }
-    let promised = words
-        .iter()
-        .try_fold(1_u64, |product, &n| product.checked_mul(u64::from(n)));
+    let promised = words.iter().try_fold(1_u64, |product, &n| product.checked_mul(u64::from(n)));
     let room = capacity.saturating_sub(needed as u64);
     let elements = match promised {
         Some(elements) if elements <= room => elements,
         Some(expected) if !content.gzip => {
-            return Err(IdxError::Truncated {
-                expected,
-                found: room,
-            });
+            return Err(IdxError::Truncated { expected, found: room });
         }
         _ => {
-            return Err(IdxError::TooLarge {
-                dimensions: words,
-                present: length,
-            });
+            return Err(IdxError::TooLarge { dimensions: words, present: length });
         }
     };
     if !content.gzip && elements < room {
-        return Err(IdxError::Trailing {
-            extra: room - elements,
-            or_more: false,
-        });
+        return Err(IdxError::Trailing { extra: room - elements, or_more: false });
     }
 
     // Room for what the file will probably hold; a file that packs better gets more as it is read.
@@ -234,20 +203,14 @@ fn parse_unpacked<const RANK: usize>(
         .map_err(|_| IdxError::Read(io::ErrorKind::OutOfMemory.into()))?;
     content.read_up_to(elements as usize, &mut body)?;
     if (body.len() as u64) < elements {
-        return Err(IdxError::Truncated {
-            expected: elements,
-            found: body.len() as u64,
-        });
+        return Err(IdxError::Truncated { expected: elements, found: body.len() as u64 });
     }
     // Reading on to the end is also what verifies gzip's checksum.
     let mut extra = Vec::new();
     content.read_up_to(TRAILING_LIMIT, &mut extra)?;
     if !extra.is_empty() {
         let or_more = extra.len() == TRAILING_LIMIT;
-        return Err(IdxError::Trailing {
-            extra: extra.len() as u64,
-            or_more,
-        });
+        return Err(IdxError::Trailing { extra: extra.len() as u64, or_more });
     }
     let dimensions = std::array::from_fn(|i| words[i] as usize);
     Ok((dimensions, body))
@@ -264,9 +227,7 @@ fn check_magic(found: u32, expected: u32) -> std::result::Result<(), IdxError> {
     } else if [IMAGES_MAGIC, LABELS_MAGIC].contains(&found) {
         Err(IdxError::Swapped { expected, found })
     } else if found & 0xffff_00ff == expected & 0xffff_00ff {
-        Err(IdxError::ElementType {
-            found: (found >> 8) as u8,
-        })
+        Err(IdxError::ElementType { found: (found >> 8) as u8 })
     } else {
         Err(IdxError::Magic { expected, found })
     }
@@ -282,11 +243,7 @@ struct Unpacked<R> {
 
 impl<R: Read> Unpacked<R> {
     fn new(inner: R, gzip: bool) -> Self {
-        Self {
-            inner,
-            gzip,
-            position: 0,
-        }
+        Self { inner, gzip, position: 0 }
     }
 
     /// Appends up to `count` bytes to `bytes`; fewer only at the end of the content.
@@ -302,9 +259,7 @@ impl<R: Read> Unpacked<R> {
             Ok(_) => Ok(()),
             Err(error) if !self.gzip => Err(IdxError::Read(error)),
             Err(error) => Err(match error.kind() {
-                io::ErrorKind::UnexpectedEof => IdxError::GzipTruncated {
-                    unpacked: self.position,
-                },
+                io::ErrorKind::UnexpectedEof => IdxError::GzipTruncated { unpacked: self.position },
                 io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => IdxError::Gzip(error),
                 _ => IdxError::Read(error),
             }),

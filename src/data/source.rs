@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::dataset::{Dataset, OFFICIAL_SHA256, hex};
+use super::dataset::{Dataset, OFFICIAL_SHA256};
 #[cfg(feature = "download")]
 use super::download::download;
 use super::files::{Files, Found, Part, locate};
@@ -174,17 +174,9 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     if found.is_complete() {
         return read(found.into_files()?);
     }
-    let Some(remote) = request
-        .remote
-        .as_ref()
-        .filter(|_| cfg!(feature = "download"))
-    else {
+    let Some(remote) = request.remote.as_ref().filter(|_| cfg!(feature = "download")) else {
         let reason = found.incomplete(NO_DOWNLOAD);
-        return if found.is_empty() {
-            Ok(Outcome::NotAvailable { reason })
-        } else {
-            Err(reason)
-        };
+        return if found.is_empty() { Ok(Outcome::NotAvailable { reason }) } else { Err(reason) };
     };
     check_official(&found, remote)?;
     match download(directory, &found.missing(), remote, progress) {
@@ -214,7 +206,7 @@ fn check_official(found: &Found, remote: &Remote) -> Result<()> {
             continue;
         };
         let reason = match part.examine_file(path) {
-            Ok(content) if hex(&content.sha256) == remote.sha256[part as usize] => continue,
+            Ok(content) if content.sha256.to_string() == remote.sha256[part as usize] => continue,
             Ok(_) => format!("{}: not the official MNIST", printable(path)),
             Err(error) => error.to_string(),
         };

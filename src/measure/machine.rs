@@ -18,11 +18,7 @@ pub struct Machine {
 impl Machine {
     /// This machine.
     pub fn detect() -> Self {
-        Self {
-            architecture: std::env::consts::ARCH,
-            features: features(),
-            threads: threads(),
-        }
+        Self { architecture: std::env::consts::ARCH, features: features(), threads: threads() }
     }
 }
 

@@ -46,10 +46,7 @@ impl Layer {
     pub fn parameters(&self) -> [usize; 2] {
         match self {
             Self::Conv2d(conv) => [conv.out_channels * conv.taps(), conv.out_channels],
-            Self::Linear(linear) => [
-                linear.in_features * linear.out_features,
-                linear.out_features,
-            ],
+            Self::Linear(linear) => [linear.in_features * linear.out_features, linear.out_features],
             Self::Relu(_) | Self::MaxPool2d(_) | Self::Flatten(_) => [0, 0],
         }
     }
@@ -67,13 +64,7 @@ impl Layer {
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Conv2d(Conv2d {
-                out_channels,
-                kernel,
-                stride,
-                padding,
-                ..
-            }) => {
+            Self::Conv2d(Conv2d { out_channels, kernel, stride, padding, .. }) => {
                 write!(
                     f,
                     "conv2d({out_channels}, {kernel}x{kernel}, stride {stride}, padding {padding})"
@@ -146,10 +137,7 @@ impl Architecture {
     /// A network without layers for images of shape `input`.
     pub fn new(input: Shape) -> Self {
         assert!(!input.is_empty(), "an image has pixels");
-        Self {
-            input,
-            layers: Vec::new(),
-        }
+        Self { input, layers: Vec::new() }
     }
 
     /// The network that this program exists for: 805,066 parameters.
@@ -167,13 +155,7 @@ impl Architecture {
     /// Adds a convolution.
     pub fn conv2d(self, out_channels: usize, kernel: usize, stride: usize, padding: usize) -> Self {
         let input = self.output();
-        self.then(Layer::Conv2d(Conv2d {
-            input,
-            out_channels,
-            kernel,
-            stride,
-            padding,
-        }))
+        self.then(Layer::Conv2d(Conv2d { input, out_channels, kernel, stride, padding }))
     }
 
     /// Adds a relu.
@@ -185,11 +167,7 @@ impl Architecture {
     /// Adds max pooling.
     pub fn max_pool2d(self, kernel: usize, stride: usize) -> Self {
         let input = self.output();
-        self.then(Layer::MaxPool2d(MaxPool2d {
-            input,
-            kernel,
-            stride,
-        }))
+        self.then(Layer::MaxPool2d(MaxPool2d { input, kernel, stride }))
     }
 
     /// Adds a flattening.
@@ -204,15 +182,8 @@ impl Architecture {
     /// When its input has not been flattened.
     pub fn linear(self, out_features: usize) -> Self {
         let input = self.output();
-        assert_eq!(
-            input.plane(),
-            1,
-            "linear needs a vector: flatten {input} first"
-        );
-        self.then(Layer::Linear(Linear {
-            in_features: input.channels,
-            out_features,
-        }))
+        assert_eq!(input.plane(), 1, "linear needs a vector: flatten {input} first");
+        self.then(Layer::Linear(Linear { in_features: input.channels, out_features }))
     }
 
     fn then(mut self, layer: Layer) -> Self {
@@ -269,30 +240,17 @@ impl Architecture {
                     let fan_out = conv.out_channels * conv.kernel * conv.kernel;
                     (conv.weight_shape().to_vec(), conv.taps(), fan_out)
                 }
-                Layer::Linear(Linear {
-                    in_features,
-                    out_features,
-                }) => (
-                    vec![*out_features, *in_features],
-                    *in_features,
-                    *out_features,
-                ),
+                Layer::Linear(Linear { in_features, out_features }) => {
+                    (vec![*out_features, *in_features], *in_features, *out_features)
+                }
                 Layer::Relu(_) | Layer::MaxPool2d(_) | Layer::Flatten(_) => return Vec::new(),
             };
             let bias_shape = vec![shape[0]];
-            let tensor = |part, shape| TensorSpec {
-                name: format!("{name}.{part}"),
-                shape,
-                fan_in,
-                fan_out,
-            };
+            let tensor =
+                |part, shape| TensorSpec { name: format!("{name}.{part}"), shape, fan_in, fan_out };
             vec![tensor("weight", shape), tensor("bias", bias_shape)]
         };
-        self.layers
-            .iter()
-            .zip(self.layer_names())
-            .flat_map(tensors)
-            .collect()
+        self.layers.iter().zip(self.layer_names()).flat_map(tensors).collect()
     }
 
     /// Number of weights and biases.
@@ -312,20 +270,11 @@ impl Architecture {
         let parameters: usize = layer.parameters().into_iter().sum();
         let products = 2 * images * layer.multiply_adds();
         // x and the parameters in, y out.
-        let forward = Work {
-            flops: products,
-            bytes: F32 * (input + parameters + output),
-        };
+        let forward = Work { flops: products, bytes: F32 * (input + parameters + output) };
         // dy and x in, dW and db out; with dX: the weights in, dX out.
-        let mut backward = Work {
-            flops: products,
-            bytes: F32 * (output + input + parameters),
-        };
+        let mut backward = Work { flops: products, bytes: F32 * (output + input + parameters) };
         if index > 0 {
-            backward += Work {
-                flops: products,
-                bytes: F32 * (parameters + input),
-            };
+            backward += Work { flops: products, bytes: F32 * (parameters + input) };
         }
         [forward, backward]
     }
@@ -334,9 +283,7 @@ impl Architecture {
 impl fmt::Display for Architecture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.input)?;
-        self.layers
-            .iter()
-            .try_for_each(|layer| write!(f, " > {layer}"))
+        self.layers.iter().try_for_each(|layer| write!(f, " > {layer}"))
     }
 }
 
@@ -349,24 +296,13 @@ mod tests {
         let network = Architecture::mnist_cnn();
         assert_eq!(network.parameter_count(), 805_066);
         let names: Vec<String> = network.tensors().into_iter().map(|t| t.name).collect();
-        let expected = [
-            "conv1.weight",
-            "conv1.bias",
-            "fc1.weight",
-            "fc1.bias",
-            "fc2.weight",
-            "fc2.bias",
-        ];
+        let expected =
+            ["conv1.weight", "conv1.bias", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"];
         assert_eq!(names, expected);
-        assert_eq!(
-            network.tensors().iter().map(TensorSpec::len).sum::<usize>(),
-            805_066
-        );
+        assert_eq!(network.tensors().iter().map(TensorSpec::len).sum::<usize>(), 805_066);
 
         let work = |direction: usize| -> usize {
-            (0..network.layers().len())
-                .map(|i| network.work(i, 1)[direction].flops)
-                .sum()
+            (0..network.layers().len()).map(|i| network.work(i, 1)[direction].flops).sum()
         };
         // 627,200 + 802,816 + 1,280 multiply-adds forward; backward twice that, without the
         // gradient of the image.

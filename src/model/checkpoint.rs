@@ -16,21 +16,23 @@
 //! allocated, names and shapes with the network's, metadata and data with their checksum, every
 //! value with being finite.
 
+mod error;
+mod header;
+
 use std::collections::HashMap;
-use std::fmt;
 use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 
+pub use self::error::CheckpointError;
 use super::architecture::Architecture;
 use super::parameters::{Parameters, TrainState, little_endian};
 use super::recipe::Recipe;
+use crate::digest::Sha256Digest;
 use crate::durable;
-use crate::error::{Error, Result, escaped};
+use crate::error::{Error, Result};
 
 /// The version of the format that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -131,44 +133,30 @@ impl Checkpoint {
 
     /// The content of the file; the same state gives the same bytes.
     pub fn to_bytes(&mut self) -> Vec<u8> {
-        let TrainState {
-            parameters,
-            first_moment,
-            second_moment,
-            steps,
-        } = &self.state;
-        let mut tensors: Vec<(String, &[usize], Vec<u8>)> = [
-            ("", parameters),
-            ("adam.m.", first_moment),
-            ("adam.v.", second_moment),
-        ]
-        .into_iter()
-        .flat_map(|(prefix, set)| {
-            set.iter().map(move |(spec, values)| {
-                let name = format!("{prefix}{}", spec.name);
-                (name, spec.shape.as_slice(), little_endian(values))
-            })
-        })
-        .collect();
+        let TrainState { parameters, first_moment, second_moment, steps } = &self.state;
+        let mut tensors: Vec<(String, &[usize], Vec<u8>)> =
+            [("", parameters), ("adam.m.", first_moment), ("adam.v.", second_moment)]
+                .into_iter()
+                .flat_map(|(prefix, set)| {
+                    set.iter().map(move |(spec, values)| {
+                        let name = format!("{prefix}{}", spec.name);
+                        (name, spec.shape.as_slice(), little_endian(values))
+                    })
+                })
+                .collect();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         self.metadata.steps = *steps;
         self.metadata.content_sha256.clear();
         let unsealed = self.metadata.to_json();
-        self.metadata.content_sha256 =
-            content_sha256(&unsealed, tensors.iter().map(|tensor| &tensor.2[..]));
+        let content = [unsealed.as_bytes()].into_iter().chain(tensors.iter().map(|t| &t.2[..]));
+        self.metadata.content_sha256 = Sha256Digest::of(content).to_string();
         let metadata = self.metadata.to_json();
         let views = tensors.iter().map(|(name, shape, bytes)| {
             let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
-            (
-                name,
-                view.expect("the shape has as many elements as there are values"),
-            )
+            (name, view.expect("the shape has as many elements as there are values"))
         });
-        safetensors::serialize(
-            views,
-            Some(HashMap::from([(METADATA_KEY.into(), metadata)])),
-        )
-        .expect("valid views")
+        safetensors::serialize(views, Some(HashMap::from([(METADATA_KEY.into(), metadata)])))
+            .expect("valid views")
     }
 }
 
@@ -179,9 +167,7 @@ impl Checkpoint {
 pub fn read(path: &Path, architecture: &Architecture) -> Result<Model> {
     let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
     if metadata.is_dir() {
-        return Err(Error::io("open", path)(
-            std::io::ErrorKind::IsADirectory.into(),
-        ));
+        return Err(Error::io("open", path)(std::io::ErrorKind::IsADirectory.into()));
     }
     if !metadata.is_file() {
         return Err(Error::invalid(path)("not a regular file"));
@@ -202,171 +188,6 @@ fn size_limit(architecture: &Architecture) -> u64 {
     8 + HEADER_LIMIT + 3 * 4 * architecture.parameter_count() as u64
 }
 
-/// What is wrong with the content of a checkpoint.
-#[derive(Debug)]
-#[allow(missing_docs)] // The messages below say what each one is.
-pub enum CheckpointError {
-    Empty,
-    Pickle,
-    Html,
-    LfsPointer,
-    TooLarge {
-        found: u64,
-        limit: u64,
-    },
-    NoHeader {
-        found: usize,
-    },
-    HeaderLength {
-        found: u64,
-    },
-    HeaderTruncated {
-        needed: u64,
-        found: u64,
-    },
-    DataLength {
-        needed: u64,
-        found: u64,
-    },
-    Header(String),
-    DuplicateName(String),
-    Metadata(String),
-    NewerVersion {
-        found: u32,
-    },
-    Architecture {
-        found: String,
-        expected: String,
-    },
-    MissingTensor(String),
-    ExtraTensor(String),
-    Shape {
-        name: String,
-        found: Vec<usize>,
-        expected: Vec<usize>,
-    },
-    Type {
-        name: String,
-        found: String,
-    },
-    Checksum,
-    NotFinite {
-        name: String,
-        index: usize,
-        value: f32,
-    },
-}
-
-impl fmt::Display for CheckpointError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => write!(f, "empty file: train a model first"),
-            Self::Pickle => write!(
-                f,
-                "PyTorch pickle is not read, because it can run code; export safetensors: \
-                 safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
-            ),
-            Self::Html => write!(f, "looks like HTML, not a model: fetch it again"),
-            Self::LfsPointer => {
-                write!(
-                    f,
-                    "is a Git LFS pointer, not the file itself: run 'git lfs pull'"
-                )
-            }
-            Self::TooLarge { found, limit } => write!(
-                f,
-                "{found} bytes, and a checkpoint of this network has at most {limit}: not a \
-                 checkpoint of this network"
-            ),
-            Self::NoHeader { found } => {
-                write!(
-                    f,
-                    "need 8 bytes of header length, have {found}: not a checkpoint"
-                )
-            }
-            Self::HeaderLength { found } => write!(
-                f,
-                "header length {found} at byte 0, at most {HEADER_LIMIT} expected: not a checkpoint"
-            ),
-            Self::HeaderTruncated { needed, found } => write!(
-                f,
-                "truncated checkpoint: the header needs {needed} bytes, and the file has {found}"
-            ),
-            Self::DataLength { needed, found } if found < needed => write!(
-                f,
-                "truncated checkpoint: the tensors need {needed} bytes, and the file has {found}"
-            ),
-            Self::DataLength { needed, found } => write!(
-                f,
-                "damaged checkpoint: the tensors need {needed} bytes, and the file has {found}"
-            ),
-            Self::Header(problem) => {
-                write!(
-                    f,
-                    "damaged checkpoint header at byte 8: {}",
-                    escaped(problem)
-                )
-            }
-            Self::DuplicateName(name) => {
-                write!(
-                    f,
-                    "damaged checkpoint: tensor {} appears twice",
-                    escaped(name)
-                )
-            }
-            Self::Metadata(problem) => {
-                write!(f, "damaged checkpoint metadata: {}", escaped(problem))
-            }
-            Self::NewerVersion { found } => write!(
-                f,
-                "format version {found}, and this program reads up to {FORMAT_VERSION}: written by \
-                 a newer version, update mnist-train"
-            ),
-            Self::Architecture { found, expected } => write!(
-                f,
-                "holds another network: {}; expected {expected}",
-                escaped(found)
-            ),
-            Self::MissingTensor(name) => write!(f, "tensor {name} is missing"),
-            Self::ExtraTensor(name) => {
-                write!(
-                    f,
-                    "tensor {} does not belong to this network",
-                    escaped(name)
-                )
-            }
-            Self::Shape {
-                name,
-                found,
-                expected,
-            } => {
-                write!(
-                    f,
-                    "tensor {name} has shape {found:?}, expected {expected:?}"
-                )
-            }
-            Self::Type { name, found } => {
-                write!(
-                    f,
-                    "tensor {name} has type {found}, expected F32: export it as f32"
-                )
-            }
-            Self::Checksum => {
-                write!(
-                    f,
-                    "checksum mismatch: the content was changed after it was written"
-                )
-            }
-            Self::NotFinite { name, index, value } => {
-                write!(
-                    f,
-                    "tensor {name} holds {value} at index {index}: the model is unusable"
-                )
-            }
-        }
-    }
-}
-
 type ParseResult<T> = std::result::Result<T, CheckpointError>;
 
 /// Parses the content of a file as a model for `architecture`.
@@ -374,57 +195,39 @@ type ParseResult<T> = std::result::Result<T, CheckpointError>;
 /// # Errors
 /// The first thing that is wrong.
 pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
-    check_header(bytes)?;
+    header::check(bytes)?;
     let damaged = |error: SafeTensorError| CheckpointError::Header(error.to_string());
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let (_, file_metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-    let own = file_metadata
-        .metadata()
-        .as_ref()
-        .and_then(|entries| entries.get(METADATA_KEY));
-    let metadata = own
-        .map(|json| parse_metadata(json, architecture))
-        .transpose()?;
+    let own = file_metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
+    let metadata = own.map(|json| parse_metadata(json, architecture)).transpose()?;
 
-    let prefixes: &[&str] = if metadata.is_some() {
-        &["", "adam.m.", "adam.v."]
-    } else {
-        &[""]
-    };
+    let prefixes: &[&str] = if metadata.is_some() { &["", "adam.m.", "adam.v."] } else { &[""] };
     let specs = architecture.tensors();
     let belongs = |name: &str| {
         prefixes.iter().any(|prefix| {
-            name.strip_prefix(prefix)
-                .is_some_and(|rest| specs.iter().any(|s| s.name == rest))
+            name.strip_prefix(prefix).is_some_and(|rest| specs.iter().any(|s| s.name == rest))
         })
     };
     if let Some(extra) = file.names().into_iter().find(|name| !belongs(name)) {
         return Err(CheckpointError::ExtraTensor(extra.to_string()));
     }
-    let mut sets = prefixes
-        .iter()
-        .map(|prefix| read_set(&file, prefix, architecture));
+    let mut sets = prefixes.iter().map(|prefix| read_set(&file, prefix, architecture));
     let parameters = sets.next().expect("weights are always read")?;
     let moments = sets.collect::<ParseResult<Vec<_>>>()?;
     match (own.zip(metadata), <[Parameters; 2]>::try_from(moments)) {
         (Some((json, metadata)), Ok([first_moment, second_moment])) => {
             let mut names = file.names();
             names.sort_unstable();
-            let data = names
-                .iter()
-                .map(|name| file.tensor(name).expect("a name of it").data());
+            let data = names.iter().map(|name| file.tensor(name).expect("a name of it").data());
             // The text and not what was read from it, so that nothing in it can change unnoticed.
             let unsealed = json.replacen(&metadata.content_sha256, "", 1);
-            if content_sha256(&unsealed, data) != metadata.content_sha256 {
+            let content = [unsealed.as_bytes()].into_iter().chain(data);
+            if Sha256Digest::of(content).to_string() != metadata.content_sha256 {
                 return Err(CheckpointError::Checksum);
             }
             let steps = metadata.steps;
-            let state = TrainState {
-                parameters,
-                first_moment,
-                second_moment,
-                steps,
-            };
+            let state = TrainState { parameters, first_moment, second_moment, steps };
             check_finite("", &state.parameters)?;
             check_finite("adam.m.", &state.first_moment)?;
             check_finite("adam.v.", &state.second_moment)?;
@@ -437,92 +240,6 @@ pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
     }
 }
 
-/// Recognises what is no safetensors file at all, and checks what the safetensors library does not:
-/// lengths before they are believed or added up, names that appear twice.
-fn check_header(bytes: &[u8]) -> ParseResult<()> {
-    if bytes.is_empty() {
-        return Err(CheckpointError::Empty);
-    }
-    // A header's length can begin with the same bytes, but then its JSON begins at byte 8.
-    if bytes.get(8) != Some(&b'{') {
-        if bytes.starts_with(b"PK\x03\x04") || (bytes[0] == 0x80 && bytes.get(1) < Some(&6)) {
-            return Err(CheckpointError::Pickle);
-        }
-        if bytes.starts_with(b"version https://git-lfs") {
-            return Err(CheckpointError::LfsPointer);
-        }
-        if bytes.trim_ascii_start().starts_with(b"<") {
-            return Err(CheckpointError::Html);
-        }
-    }
-    let Some((length, rest)) = bytes.split_first_chunk() else {
-        return Err(CheckpointError::NoHeader { found: bytes.len() });
-    };
-    let length = u64::from_le_bytes(*length);
-    if length > HEADER_LIMIT {
-        return Err(CheckpointError::HeaderLength { found: length });
-    }
-    let Some((json, data)) = rest.split_at_checked(length as usize) else {
-        let (needed, found) = (length, rest.len() as u64);
-        return Err(CheckpointError::HeaderTruncated { needed, found });
-    };
-    let Entries(entries) =
-        serde_json::from_slice(json).map_err(|error| CheckpointError::Header(error.to_string()))?;
-    let mut names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(CheckpointError::DuplicateName(twice[0].into()));
-    }
-    let ends = entries.iter().filter_map(|(_, end)| *end);
-    let (needed, found) = (ends.max().unwrap_or(0), data.len() as u64);
-    if needed != found {
-        return Err(CheckpointError::DataLength { needed, found });
-    }
-    Ok(())
-}
-
-/// The names of a JSON object in the order of the file, with repetitions, each with where its
-/// tensor ends.
-struct Entries(Vec<(String, Option<u64>)>);
-
-impl<'de> Deserialize<'de> for Entries {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Entry {
-            Tensor { data_offsets: (u64, u64) },
-            Other(IgnoredAny),
-        }
-
-        struct EntriesVisitor;
-
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object of tensors")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Entries, A::Error> {
-                let mut entries = Vec::new();
-                while let Some((name, entry)) = map.next_entry()? {
-                    let end = match entry {
-                        Entry::Tensor { data_offsets } => Some(data_offsets.1),
-                        Entry::Other(_) => None,
-                    };
-                    entries.push((name, end));
-                }
-                Ok(Entries(entries))
-            }
-        }
-
-        deserializer.deserialize_map(EntriesVisitor)
-    }
-}
-
 fn parse_metadata(json: &str, architecture: &Architecture) -> ParseResult<Metadata> {
     #[derive(Deserialize)]
     struct Version {
@@ -530,19 +247,14 @@ fn parse_metadata(json: &str, architecture: &Architecture) -> ParseResult<Metada
     }
     let invalid = |error: serde_json::Error| CheckpointError::Metadata(error.to_string());
     // First the version alone: a newer one may hold anything else.
-    let Version {
-        format_version: found,
-    } = serde_json::from_str(json).map_err(invalid)?;
+    let Version { format_version: found } = serde_json::from_str(json).map_err(invalid)?;
     if found > FORMAT_VERSION {
         return Err(CheckpointError::NewerVersion { found });
     }
     let metadata: Metadata = serde_json::from_str(json).map_err(invalid)?;
     let expected = architecture.to_string();
     if metadata.architecture != expected {
-        return Err(CheckpointError::Architecture {
-            found: metadata.architecture,
-            expected,
-        });
+        return Err(CheckpointError::Architecture { found: metadata.architecture, expected });
     }
     check_counts(&metadata)?;
     Ok(metadata)
@@ -551,12 +263,7 @@ fn parse_metadata(json: &str, architecture: &Architecture) -> ParseResult<Metada
 /// Refuses counts under which training would divide by zero or overflow. No run writes such a file,
 /// but someone can.
 fn check_counts(metadata: &Metadata) -> ParseResult<()> {
-    let Metadata {
-        recipe,
-        position,
-        steps,
-        ..
-    } = metadata;
+    let Metadata { recipe, position, steps, .. } = metadata;
     let images = position.batch.checked_mul(recipe.batch_size);
     let possible = recipe.batch_size > 0
         && recipe.t_max > 0
@@ -583,18 +290,11 @@ fn read_set(
             return Err(CheckpointError::MissingTensor(name));
         };
         if tensor.dtype() != Dtype::F32 {
-            return Err(CheckpointError::Type {
-                name,
-                found: tensor.dtype().to_string(),
-            });
+            return Err(CheckpointError::Type { name, found: tensor.dtype().to_string() });
         }
         if tensor.shape() != spec.shape {
             let (found, expected) = (tensor.shape().to_vec(), spec.shape.clone());
-            return Err(CheckpointError::Shape {
-                name,
-                found,
-                expected,
-            });
+            return Err(CheckpointError::Shape { name, found, expected });
         }
         let (words, _) = tensor.data().as_chunks();
         for (value, word) in values.iter_mut().zip(words) {
@@ -612,14 +312,4 @@ fn check_finite(prefix: &str, set: &Parameters) -> ParseResult<()> {
         }
         None => Ok(()),
     }
-}
-
-fn content_sha256<'a>(metadata: &str, tensors: impl Iterator<Item = &'a [u8]>) -> String {
-    let hash = Sha256::new().chain_update(metadata);
-    tensors
-        .fold(hash, |hash, data| hash.chain_update(data))
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

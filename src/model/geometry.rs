@@ -20,11 +20,7 @@ pub struct Shape {
 impl Shape {
     /// (C, H, W).
     pub const fn new(channels: usize, height: usize, width: usize) -> Self {
-        Self {
-            channels,
-            height,
-            width,
-        }
+        Self { channels, height, width }
     }
 
     /// A vector of `count` features.
@@ -52,22 +48,14 @@ impl Shape {
     /// # Panics
     /// When `values` is not a whole number of images.
     pub fn images_in(self, values: usize) -> usize {
-        assert_eq!(
-            values % self.len(),
-            0,
-            "{values} values are not whole images of {self}"
-        );
+        assert_eq!(values % self.len(), 0, "{values} values are not whole images of {self}");
         values / self.len()
     }
 }
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            channels,
-            height,
-            width,
-        } = self;
+        let Self { channels, height, width } = self;
         if (*height, *width) == (1, 1) {
             write!(f, "{channels}")
         } else {
@@ -96,17 +84,10 @@ impl Conv2d {
     pub fn output(&self) -> Shape {
         let side = |input: usize| {
             let padded = input + 2 * self.padding;
-            assert!(
-                padded >= self.kernel,
-                "the kernel is larger than its padded input"
-            );
+            assert!(padded >= self.kernel, "the kernel is larger than its padded input");
             (padded - self.kernel) / self.stride + 1
         };
-        Shape::new(
-            self.out_channels,
-            side(self.input.height),
-            side(self.input.width),
-        )
+        Shape::new(self.out_channels, side(self.input.height), side(self.input.width))
     }
 
     /// Weights that one output sees: C·K·K, also the fan-in.
@@ -116,30 +97,21 @@ impl Conv2d {
 
     /// [O, C, K, K].
     pub fn weight_shape(&self) -> [usize; 4] {
-        [
-            self.out_channels,
-            self.input.channels,
-            self.kernel,
-            self.kernel,
-        ]
+        [self.out_channels, self.input.channels, self.kernel, self.kernel]
     }
 
     /// Where kernel position `tap` of window `window` lies along a side of `length` elements:
     /// `None` in the padding.
     #[inline]
     pub fn position(&self, window: usize, tap: usize, length: usize) -> Option<usize> {
-        (window * self.stride + tap)
-            .checked_sub(self.padding)
-            .filter(|&at| at < length)
+        (window * self.stride + tap).checked_sub(self.padding).filter(|&at| at < length)
     }
 
     /// The kernel positions of window `window` along a side of `length` elements that lie inside.
     pub fn taps_inside(&self, window: usize, length: usize) -> std::ops::Range<usize> {
         let start = window * self.stride;
         let first = self.padding.saturating_sub(start).min(self.kernel);
-        let end = (length + self.padding)
-            .saturating_sub(start)
-            .min(self.kernel);
+        let end = (length + self.padding).saturating_sub(start).min(self.kernel);
         first..end.max(first)
     }
 
@@ -152,10 +124,7 @@ impl Conv2d {
         outputs: usize,
     ) -> std::ops::Range<usize> {
         let first = self.padding.saturating_sub(tap).div_ceil(self.stride);
-        let end = (length + self.padding)
-            .saturating_sub(tap)
-            .div_ceil(self.stride)
-            .min(outputs);
+        let end = (length + self.padding).saturating_sub(tap).div_ceil(self.stride).min(outputs);
         first.min(end)..end
     }
 }
@@ -175,17 +144,10 @@ impl MaxPool2d {
     /// (C, ⌊(H − K)/stride⌋ + 1, likewise for W): what does not fill a window is left out.
     pub fn output(&self) -> Shape {
         let side = |input: usize| {
-            assert!(
-                input >= self.kernel,
-                "the pooling window is larger than its input"
-            );
+            assert!(input >= self.kernel, "the pooling window is larger than its input");
             (input - self.kernel) / self.stride + 1
         };
-        let Shape {
-            channels,
-            height,
-            width,
-        } = self.input;
+        let Shape { channels, height, width } = self.input;
         Shape::new(channels, side(height), side(width))
     }
 }
@@ -204,13 +166,7 @@ mod tests {
     use super::*;
 
     fn conv(side: usize, kernel: usize, stride: usize, padding: usize) -> Conv2d {
-        Conv2d {
-            input: Shape::new(2, side, side),
-            out_channels: 3,
-            kernel,
-            stride,
-            padding,
-        }
+        Conv2d { input: Shape::new(2, side, side), out_channels: 3, kernel, stride, padding }
     }
 
     #[test]
@@ -219,43 +175,27 @@ mod tests {
         assert_eq!(conv(28, 3, 1, 0).output(), Shape::new(3, 26, 26));
         assert_eq!(conv(28, 5, 2, 0).output(), Shape::new(3, 12, 12));
         let pool = |side, kernel, stride| {
-            MaxPool2d {
-                input: Shape::new(1, side, side),
-                kernel,
-                stride,
-            }
-            .output()
-            .height
+            MaxPool2d { input: Shape::new(1, side, side), kernel, stride }.output().height
         };
-        assert_eq!(
-            (pool(4, 2, 2), pool(6, 2, 2), pool(8, 3, 2), pool(7, 2, 2)),
-            (2, 3, 3, 3)
-        );
+        assert_eq!((pool(4, 2, 2), pool(6, 2, 2), pool(8, 3, 2), pool(7, 2, 2)), (2, 3, 3, 3));
     }
 
     #[test]
     fn taps_and_windows_inside_are_those_whose_position_is_inside() {
-        for (side, kernel, stride, padding) in [
-            (28, 5, 1, 2),
-            (9, 3, 2, 0),
-            (8, 5, 2, 2),
-            (5, 1, 1, 0),
-            (7, 3, 3, 1),
-            (3, 5, 1, 4),
-        ] {
+        for (side, kernel, stride, padding) in
+            [(28, 5, 1, 2), (9, 3, 2, 0), (8, 5, 2, 2), (5, 1, 1, 0), (7, 3, 3, 1), (3, 5, 1, 4)]
+        {
             let conv = conv(side, kernel, stride, padding);
             let outputs = conv.output().height;
             for window in 0..outputs {
-                let inside: Vec<usize> = (0..kernel)
-                    .filter(|&t| conv.position(window, t, side).is_some())
-                    .collect();
+                let inside: Vec<usize> =
+                    (0..kernel).filter(|&t| conv.position(window, t, side).is_some()).collect();
                 let range: Vec<usize> = conv.taps_inside(window, side).collect();
                 assert_eq!(inside, range, "{conv:?} window {window}");
             }
             for tap in 0..kernel {
-                let inside: Vec<usize> = (0..outputs)
-                    .filter(|&w| conv.position(w, tap, side).is_some())
-                    .collect();
+                let inside: Vec<usize> =
+                    (0..outputs).filter(|&w| conv.position(w, tap, side).is_some()).collect();
                 let range: Vec<usize> = conv.windows_inside(tap, side, outputs).collect();
                 assert_eq!(inside, range, "{conv:?} tap {tap}");
             }

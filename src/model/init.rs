@@ -59,32 +59,16 @@ mod tests {
     fn bounds_are_those_of_the_papers_and_of_the_source() {
         let network = Architecture::mnist_cnn();
         let bounds = |init: Init| -> Vec<f32> {
-            network
-                .tensors()
-                .iter()
-                .map(|spec| init.bound(spec))
-                .collect()
+            network.tensors().iter().map(|spec| init.bound(spec)).collect()
         };
         let close = |found: &[f32], expected: &[f32]| {
-            found
-                .iter()
-                .zip(expected)
-                .all(|(f, e)| (f - e).abs() < 5e-6)
+            found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 5e-6)
         };
         let pytorch = [0.2, 0.2, 0.012_627, 0.012_627, 0.088_388, 0.088_388];
         assert!(close(&bounds(Init::Pytorch), &pytorch));
-        assert!(close(
-            &bounds(Init::Seed),
-            &[0.049_237, 0.0, 0.017_678, 0.0, 0.120_386, 0.0]
-        ));
-        assert!(close(
-            &bounds(Init::Xavier),
-            &[0.085_280, 0.0, 0.030_619, 0.0, 0.208_514, 0.0]
-        ));
-        assert!(close(
-            &bounds(Init::He),
-            &[0.489_898, 0.0, 0.030_929, 0.0, 0.216_506, 0.0]
-        ));
+        assert!(close(&bounds(Init::Seed), &[0.049_237, 0.0, 0.017_678, 0.0, 0.120_386, 0.0]));
+        assert!(close(&bounds(Init::Xavier), &[0.085_280, 0.0, 0.030_619, 0.0, 0.208_514, 0.0]));
+        assert!(close(&bounds(Init::He), &[0.489_898, 0.0, 0.030_929, 0.0, 0.216_506, 0.0]));
     }
 
     #[test]
@@ -96,10 +80,7 @@ mod tests {
         let square = fc1.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / fc1.len() as f64;
         assert!(fc1.iter().all(|&v| f64::from(v).abs() <= bound + 1e-9));
         assert!(mean.abs() < bound / 300.0, "{mean}");
-        assert!(
-            (square / (bound * bound / 3.0) - 1.0).abs() < 0.01,
-            "{square}"
-        );
+        assert!((square / (bound * bound / 3.0) - 1.0).abs() < 0.01, "{square}");
     }
 
     #[test]

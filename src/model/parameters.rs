@@ -1,8 +1,7 @@
 //! The canonical form of what training changes: PyTorch's names, shapes and order.
 
-use sha2::{Digest, Sha256};
-
 use super::architecture::{Architecture, TensorSpec};
+use crate::digest::Sha256Digest;
 
 /// A value for each element of each tensor of a network: the weights, or one of Adam's moments.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,21 +62,14 @@ impl Parameters {
 
     /// The SHA-256 over the little-endian bytes of all values in canonical order: two models are
     /// the same bit for bit when these agree.
-    pub fn sha256(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        for values in &self.values {
-            hash.update(little_endian(values));
-        }
-        hash.finalize().into()
+    pub fn sha256(&self) -> Sha256Digest {
+        Sha256Digest::of(self.values.iter().map(|values| little_endian(values)))
     }
 }
 
 /// The bytes of `values` as a file holds them.
 pub fn little_endian(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// Everything that a training step reads and writes, in canonical form.
@@ -97,11 +89,6 @@ impl TrainState {
     /// A fresh optimizer for `parameters`.
     pub fn new(architecture: &Architecture, parameters: Parameters) -> Self {
         let zeros = Parameters::zeros(architecture);
-        Self {
-            parameters,
-            first_moment: zeros.clone(),
-            second_moment: zeros,
-            steps: 0,
-        }
+        Self { parameters, first_moment: zeros.clone(), second_moment: zeros, steps: 0 }
     }
 }

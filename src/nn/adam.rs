@@ -35,19 +35,8 @@ pub struct Adam {
 
 impl From<&Recipe> for Adam {
     fn from(recipe: &Recipe) -> Self {
-        let Recipe {
-            beta1,
-            beta2,
-            eps,
-            l2,
-            ..
-        } = *recipe;
-        Self {
-            beta1,
-            beta2,
-            eps,
-            l2,
-        }
+        let Recipe { beta1, beta2, eps, l2, .. } = *recipe;
+        Self { beta1, beta2, eps, l2 }
     }
 }
 
@@ -112,18 +101,10 @@ fn cut(value: f32) -> f32 {
 mod tests {
     use super::*;
 
-    const ADAM: Adam = Adam {
-        beta1: 0.9,
-        beta2: 0.999,
-        eps: 1e-8,
-        l2: 0.0,
-    };
+    const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, l2: 0.0 };
 
     fn close(found: f32, expected: f32) {
-        assert!(
-            (found - expected).abs() <= 1e-6 * expected.abs().max(1e-6),
-            "{found} {expected}"
-        );
+        assert!((found - expected).abs() <= 1e-6 * expected.abs().max(1e-6), "{found} {expected}");
     }
 
     #[test]
@@ -142,12 +123,7 @@ mod tests {
 
     #[test]
     fn l2_pulls_weights_and_leaves_biases() {
-        let step = Adam {
-            l2: 0.1,
-            beta1: 0.0,
-            ..ADAM
-        }
-        .step(1, 1e-3);
+        let step = Adam { l2: 0.1, beta1: 0.0, ..ADAM }.step(1, 1e-3);
         let (mut m, mut v) = ([0.0], [0.0]);
         step.update(&[0.0], &mut [2.0], &mut m, &mut v);
         close(m[0], 0.2);

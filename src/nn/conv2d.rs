@@ -30,19 +30,12 @@ use crate::model::geometry::{Conv2d, Shape};
 /// # Shapes
 /// x (N, C, H, W) · weight (O, C, K, K) · bias (O) → y (N, O, H', W').
 pub fn forward(conv: &Conv2d, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
-    let Shape {
-        channels,
-        height,
-        width,
-    } = conv.input;
+    let Shape { channels, height, width } = conv.input;
     let output = conv.output();
     let weight = Strided::new(weight, conv.weight_shape());
     let samples = conv.input.images_in(x.len());
     assert_eq!(y.len(), samples * output.len());
-    for (x, y) in x
-        .chunks_exact(conv.input.len())
-        .zip(y.chunks_exact_mut(output.len()))
-    {
+    for (x, y) in x.chunks_exact(conv.input.len()).zip(y.chunks_exact_mut(output.len())) {
         let x = Strided::new(x, [channels, height, width]);
         let mut y = Strided::new(y, [output.channels, output.height, output.width]);
         for (o, &bias) in bias.iter().enumerate() {
@@ -70,20 +63,12 @@ pub fn forward(conv: &Conv2d, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [
 /// # Shapes
 /// x (N, C, H, W) · weight (O, C, K, K) · dy (N, O, H', W') → dW like weight, db (O), dX like x.
 pub fn backward(conv: &Conv2d, x: &[f32], weight: &[f32], dy: &[f32], gradients: Gradients<'_>) {
-    let Shape {
-        channels,
-        height,
-        width,
-    } = conv.input;
+    let Shape { channels, height, width } = conv.input;
     let output = conv.output();
     let samples = conv.input.images_in(x.len());
     assert_eq!(dy.len(), samples * output.len());
     let weight = Strided::new(weight, conv.weight_shape());
-    let Gradients {
-        weight: dw,
-        bias: db,
-        input: mut dx,
-    } = gradients.cleared();
+    let Gradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
     let mut dw = Strided::new(dw, conv.weight_shape());
     for sample in 0..samples {
         let x = Strided::new(
@@ -130,13 +115,7 @@ mod tests {
     use super::*;
 
     fn conv(side: usize, kernel: usize, stride: usize) -> Conv2d {
-        Conv2d {
-            input: Shape::new(1, side, side),
-            out_channels: 1,
-            kernel,
-            stride,
-            padding: 0,
-        }
+        Conv2d { input: Shape::new(1, side, side), out_channels: 1, kernel, stride, padding: 0 }
     }
 
     fn counting(count: usize) -> Vec<f32> {
@@ -152,49 +131,26 @@ mod tests {
     #[test]
     fn a_sobel_kernel_on_a_ramp_gives_its_slope_everywhere() {
         let sobel = [1., 0., -1., 2., 0., -2., 1., 0., -1.];
-        assert_eq!(
-            forward_of(&conv(4, 3, 1), &counting(16), &sobel, 0.0),
-            [-8.0; 4]
-        );
+        assert_eq!(forward_of(&conv(4, 3, 1), &counting(16), &sobel, 0.0), [-8.0; 4]);
     }
 
     #[test]
     fn gradients_of_the_sobel_case_overwrite_what_was_there() {
         let sobel = [1., 0., -1., 2., 0., -2., 1., 0., -1.];
         let (mut dw, mut db, mut dx) = ([f32::NAN; 9], [f32::NAN], [f32::NAN; 16]);
-        let gradients = Gradients {
-            weight: &mut dw,
-            bias: &mut db,
-            input: Some(&mut dx),
-        };
-        backward(
-            &conv(4, 3, 1),
-            &counting(16),
-            &sobel,
-            &[1., 0., 0., 1.],
-            gradients,
-        );
+        let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
+        backward(&conv(4, 3, 1), &counting(16), &sobel, &[1., 0., 0., 1.], gradients);
         assert_eq!(db, [2.0]);
         assert_eq!(dw, [7., 9., 11., 15., 17., 19., 23., 25., 27.]);
-        assert_eq!(
-            dx,
-            [
-                1., 0., -1., 0., 2., 1., -2., -1., 1., 2., -1., -2., 0., 1., 0., -1.
-            ]
-        );
+        assert_eq!(dx, [1., 0., -1., 0., 2., 1., -2., -1., 1., 2., -1., -2., 0., 1., 0., -1.]);
     }
 
     #[test]
     fn a_kernel_of_ones_sums_its_window_and_the_bias() {
-        assert_eq!(
-            forward_of(&conv(3, 3, 1), &[1.0; 9], &[1.0; 9], 5.0),
-            [14.0]
-        );
+        assert_eq!(forward_of(&conv(3, 3, 1), &[1.0; 9], &[1.0; 9], 5.0), [14.0]);
         assert_eq!(
             forward_of(&conv(5, 2, 1), &counting(25), &[1.0; 4], 0.0),
-            [
-                16., 20., 24., 28., 36., 40., 44., 48., 56., 60., 64., 68., 76., 80., 84., 88.
-            ]
+            [16., 20., 24., 28., 36., 40., 44., 48., 56., 60., 64., 68., 76., 80., 84., 88.]
         );
         assert_eq!(
             forward_of(&conv(6, 2, 2), &counting(36), &[1.0; 4], 0.0),
@@ -205,18 +161,8 @@ mod tests {
     #[test]
     fn gradients_of_a_kernel_of_ones_count_the_windows() {
         let (mut dw, mut db, mut dx) = ([0.0; 4], [0.0], [0.0; 9]);
-        let gradients = Gradients {
-            weight: &mut dw,
-            bias: &mut db,
-            input: Some(&mut dx),
-        };
-        backward(
-            &conv(3, 2, 1),
-            &counting(9),
-            &[1.0; 4],
-            &[1.0; 4],
-            gradients,
-        );
+        let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
+        backward(&conv(3, 2, 1), &counting(9), &[1.0; 4], &[1.0; 4], gradients);
         assert_eq!(dw, [12., 16., 24., 28.]);
         assert_eq!(db, [4.0]);
         assert_eq!(dx, [1., 2., 1., 2., 4., 2., 1., 2., 1.]);
@@ -229,27 +175,13 @@ mod tests {
         let dy: Vec<f32> = counting(12);
         for n in 0..3 {
             let (mut dw, mut db) = ([0.0; 4], [0.0]);
-            let gradients = Gradients {
-                weight: &mut dw,
-                bias: &mut db,
-                input: None,
-            };
-            backward(
-                &conv(3, 2, 1),
-                &x[n * 9..][..9],
-                &[1.0; 4],
-                &dy[n * 4..][..4],
-                gradients,
-            );
+            let gradients = Gradients { weight: &mut dw, bias: &mut db, input: None };
+            backward(&conv(3, 2, 1), &x[n * 9..][..9], &[1.0; 4], &dy[n * 4..][..4], gradients);
             sums.0.iter_mut().zip(dw).for_each(|(sum, dw)| *sum += dw);
             sums.1[0] += db[0];
         }
         let (mut dw, mut db) = ([0.0; 4], [0.0]);
-        let gradients = Gradients {
-            weight: &mut dw,
-            bias: &mut db,
-            input: None,
-        };
+        let gradients = Gradients { weight: &mut dw, bias: &mut db, input: None };
         backward(&conv(3, 2, 1), &x, &[1.0; 4], &dy, gradients);
         assert_eq!((dw, db), sums);
     }

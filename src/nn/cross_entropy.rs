@@ -57,9 +57,7 @@ pub fn backward(
     assert_eq!(logits.len(), dlogits.len());
     let images = labels.len();
     let classes = logits.len() / images;
-    let rows = logits
-        .chunks_exact(classes)
-        .zip(dlogits.chunks_exact_mut(classes));
+    let rows = logits.chunks_exact(classes).zip(dlogits.chunks_exact_mut(classes));
     for ((z, dz), label) in rows.zip(labels.clone()) {
         let log_sum_exp = log_sum_exp(z);
         for (c, (dz, &z)) in dz.iter_mut().zip(z).enumerate() {
@@ -99,11 +97,7 @@ mod tests {
     fn equal_logits_cost_the_logarithm_of_their_number() {
         let sum = evaluate(&[1.5; 10], [3].into_iter());
         assert!((sum.loss - 10_f64.ln()).abs() < 1e-6, "{sum:?}");
-        assert_eq!(
-            evaluate(&[1.5; 10], [0].into_iter()).correct,
-            1,
-            "the first among equals"
-        );
+        assert_eq!(evaluate(&[1.5; 10], [0].into_iter()).correct, 1, "the first among equals");
     }
 
     #[test]
@@ -135,11 +129,7 @@ mod tests {
             let slope = (mean_at(1e-2) - mean_at(-1e-2)) / 2e-2;
             let error = (slope - f64::from(dlogits[index])).abs();
             // The f32 loss is rounded to about 1e-7, and h²/6 times the third derivative is 1e-5.
-            assert!(
-                error < 3e-5,
-                "logit {index}: {slope} and {}",
-                dlogits[index]
-            );
+            assert!(error < 3e-5, "logit {index}: {slope} and {}", dlogits[index]);
         }
     }
 }

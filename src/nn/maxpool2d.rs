@@ -18,25 +18,15 @@ use crate::model::geometry::{MaxPool2d, Shape};
 /// # Shapes
 /// x (N, C, H, W) → y (N, C, H', W'), argmax like y: m·K + k.
 pub fn forward(pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
-    let Shape {
-        channels,
-        height,
-        width,
-    } = pool.input;
+    let Shape { channels, height, width } = pool.input;
     let output = pool.output();
     let samples = pool.input.images_in(x.len());
-    assert_eq!(
-        (y.len(), argmax.len()),
-        (samples * output.len(), samples * output.len())
-    );
+    assert_eq!((y.len(), argmax.len()), (samples * output.len(), samples * output.len()));
     assert!(pool.kernel <= 16, "a window index fits a byte");
     for (sample, x) in x.chunks_exact(pool.input.len()).enumerate() {
         let x = Strided::new(x, [channels, height, width]);
         let outputs = sample * output.len()..(sample + 1) * output.len();
-        let mut y = Strided::new(
-            &mut y[outputs.clone()],
-            [channels, output.height, output.width],
-        );
+        let mut y = Strided::new(&mut y[outputs.clone()], [channels, output.height, output.width]);
         let mut argmax = argmax[outputs].iter_mut();
         for c in 0..channels {
             for i in 0..output.height {
@@ -61,25 +51,15 @@ pub fn forward(pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
 /// # Shapes
 /// argmax and dy (N, C, H', W') → dX (N, C, H, W).
 pub fn backward(pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
-    let Shape {
-        channels,
-        height,
-        width,
-    } = pool.input;
+    let Shape { channels, height, width } = pool.input;
     let output = pool.output();
     let samples = pool.input.images_in(dx.len());
-    assert_eq!(
-        (dy.len(), argmax.len()),
-        (samples * output.len(), samples * output.len())
-    );
+    assert_eq!((dy.len(), argmax.len()), (samples * output.len(), samples * output.len()));
     dx.fill(0.0);
     for (sample, dx) in dx.chunks_exact_mut(pool.input.len()).enumerate() {
         let mut dx = Strided::new(dx, [channels, height, width]);
         let outputs = sample * output.len()..(sample + 1) * output.len();
-        let dy = Strided::new(
-            &dy[outputs.clone()],
-            [channels, output.height, output.width],
-        );
+        let dy = Strided::new(&dy[outputs.clone()], [channels, output.height, output.width]);
         let mut argmax = argmax[outputs].iter();
         for c in 0..channels {
             for i in 0..output.height {
@@ -99,11 +79,7 @@ mod tests {
 
     use super::*;
 
-    const POOL: MaxPool2d = MaxPool2d {
-        input: Shape::new(1, 4, 4),
-        kernel: 2,
-        stride: 2,
-    };
+    const POOL: MaxPool2d = MaxPool2d { input: Shape::new(1, 4, 4), kernel: 2, stride: 2 };
 
     fn forward_of(pool: &MaxPool2d, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
         let outputs = pool.output().len() * pool.input.images_in(x.len());
@@ -114,9 +90,7 @@ mod tests {
 
     #[test]
     fn the_largest_of_each_window_is_kept_with_its_place() {
-        let x = [
-            1., 3., 2., 4., 5., 6., 1., 2., 7., 2., 3., 1., 4., 8., 5., 6.,
-        ];
+        let x = [1., 3., 2., 4., 5., 6., 1., 2., 7., 2., 3., 1., 4., 8., 5., 6.];
         let (y, argmax) = forward_of(&POOL, &x);
         assert_eq!(y, [6., 4., 8., 6.]);
         assert_eq!(argmax, [3, 1, 3, 3]);
@@ -132,19 +106,12 @@ mod tests {
 
     #[test]
     fn the_gradient_goes_to_the_centre_when_the_centre_is_largest() {
-        let x = [
-            1., 2., 3., 4., 5., 9., 8., 7., 0., 6., 5., 4., 3., 2., 1., 0.,
-        ];
+        let x = [1., 2., 3., 4., 5., 9., 8., 7., 0., 6., 5., 4., 3., 2., 1., 0.];
         let (y, argmax) = forward_of(&POOL, &x);
         assert_eq!(y, [9., 8., 6., 5.]);
         let mut dx = [f32::NAN; 16];
         backward(&POOL, &argmax, &[1.; 4], &mut dx);
-        assert_eq!(
-            dx,
-            [
-                0., 0., 0., 0., 0., 1., 1., 0., 0., 1., 1., 0., 0., 0., 0., 0.
-            ]
-        );
+        assert_eq!(dx, [0., 0., 0., 0., 0., 1., 1., 0., 0., 1., 1., 0., 0., 0., 0., 0.]);
     }
 
     #[test]
@@ -156,11 +123,7 @@ mod tests {
 
     #[test]
     fn overlapping_windows_add_their_gradients() {
-        let pool = MaxPool2d {
-            input: Shape::new(1, 5, 5),
-            kernel: 3,
-            stride: 2,
-        };
+        let pool = MaxPool2d { input: Shape::new(1, 5, 5), kernel: 3, stride: 2 };
         let mut x = [0.0; 25];
         x[12] = 1.0;
         let (_, argmax) = forward_of(&pool, &x);

@@ -23,25 +23,14 @@ where
         for axis in (0..R - 1).rev() {
             strides[axis] = strides[axis + 1] * shape[axis + 1];
         }
-        Self {
-            data,
-            shape,
-            strides,
-        }
+        Self { data, shape, strides }
     }
 
     #[inline]
     fn offset(&self, index: [usize; R]) -> usize {
         let strides = std::hint::black_box(&self.strides);
-        debug_assert!(
-            index.iter().zip(&self.shape).all(|(i, n)| i < n),
-            "{index:?}"
-        );
-        index
-            .iter()
-            .zip(strides)
-            .map(|(i, stride)| i * stride)
-            .sum()
+        debug_assert!(index.iter().zip(&self.shape).all(|(i, n)| i < n), "{index:?}");
+        index.iter().zip(strides).map(|(i, stride)| i * stride).sum()
     }
 
     /// The element at `index`.

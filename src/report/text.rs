@@ -20,14 +20,7 @@ pub fn lines(event: &Event) -> String {
 }
 
 fn start(start: &Start) -> String {
-    let Start {
-        dataset_description,
-        train_images,
-        test_images,
-        stage,
-        threads,
-        ..
-    } = start;
+    let Start { dataset_description, train_images, test_images, stage, threads, .. } = start;
     let threads = counted(*threads, "thread");
     format!(
         "data: {dataset_description}, {} + {} images | stage: {stage}, {threads}",
@@ -61,23 +54,11 @@ fn done(done: &Done) -> String {
         done.train_seconds, done.load_seconds, done.eval_seconds,
     );
     if let (Some(correct), Some(total)) = (done.test_correct, done.test_total) {
-        let synthetic = if done.dataset == "synthetic" {
-            " SYNTHETIC"
-        } else {
-            ""
-        };
+        let synthetic = if done.dataset == "synthetic" { " SYNTHETIC" } else { "" };
         let (correct, total) = (grouped(correct), grouped(total));
-        _ = writeln!(
-            text,
-            "{correct} of {total}{synthetic} test images classified correctly"
-        );
+        _ = writeln!(text, "{correct} of {total}{synthetic} test images classified correctly");
     }
-    _ = write!(
-        text,
-        "model {}, weights SHA-256 {}",
-        escaped(&done.model),
-        done.weights_sha256
-    );
+    _ = write!(text, "model {}, weights SHA-256 {}", escaped(&done.model), done.weights_sha256);
     text
 }
 
@@ -112,11 +93,7 @@ fn eval(eval: &Eval) -> String {
         _ = write!(text, "\n{label:4}");
         for &count in row {
             // Zeros are left out so that mistakes stand out.
-            _ = if count == 0 {
-                write!(text, "     .")
-            } else {
-                write!(text, "{count:6}")
-            };
+            _ = if count == 0 { write!(text, "     .") } else { write!(text, "{count:6}") };
         }
         let (recall, precision) = (percent(eval.recall[label]), percent(eval.precision[label]));
         _ = write!(text, "  {recall:>7}  {precision:>9}");
@@ -157,16 +134,9 @@ fn summary(summary: &Summary) -> String {
     let work = |flops: usize, bytes: usize| format!("{:>8}{:>8}", mega(flops), mega(bytes));
     let mut totals = [0; 4];
     for layer in &summary.layers {
-        let counts = [
-            layer.forward_flops,
-            layer.forward_bytes,
-            layer.backward_flops,
-            layer.backward_bytes,
-        ];
-        totals
-            .iter_mut()
-            .zip(counts)
-            .for_each(|(total, count)| *total += count);
+        let counts =
+            [layer.forward_flops, layer.forward_bytes, layer.backward_flops, layer.backward_bytes];
+        totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
         let [forward_flops, forward_bytes, backward_flops, backward_bytes] = counts;
         _ = writeln!(
             text,
@@ -195,10 +165,8 @@ fn summary(summary: &Summary) -> String {
 }
 
 fn stages(stages: &Stages) -> String {
-    let mut text = format!(
-        "{:<11}{:<11}{:<11}{:<9}idea",
-        "stage", "engine", "precision", "threads"
-    );
+    let mut text =
+        format!("{:<11}{:<11}{:<11}{:<9}idea", "stage", "engine", "precision", "threads");
     for stage in &stages.stages {
         _ = write!(
             text,
@@ -211,20 +179,13 @@ fn stages(stages: &Stages) -> String {
             if stage.default { " (default)" } else { "" },
         );
     }
-    let Machine {
-        architecture,
-        features,
-        threads,
-    } = &stages.machine;
+    let Machine { architecture, features, threads } = &stages.machine;
     _ = write!(
         text,
         "\n\nthis machine: {}, {architecture}{}; no stage needs more than the baseline, so all \
          run here",
         counted(*threads, "thread"),
-        features
-            .iter()
-            .map(|feature| format!(" {feature}"))
-            .collect::<String>(),
+        features.iter().map(|feature| format!(" {feature}")).collect::<String>(),
     );
     text
 }
@@ -235,11 +196,7 @@ fn data(data: &Data) -> String {
         _ = write!(text, "\n  {:<24}  ", file.name);
         _ = match file.status {
             "missing" => write!(text, "missing"),
-            "invalid" => write!(
-                text,
-                "INVALID: {}",
-                file.problem.as_deref().unwrap_or_default()
-            ),
+            "invalid" => write!(text, "INVALID: {}", file.problem.as_deref().unwrap_or_default()),
             status => write!(
                 text,
                 "{} elements, {} bytes, {}",
@@ -258,11 +215,7 @@ fn data(data: &Data) -> String {
 
 /// `count` with its noun: `1 thread`, `2 threads`.
 pub fn counted(count: usize, noun: &str) -> String {
-    format!(
-        "{} {noun}{}",
-        grouped(count),
-        if count == 1 { "" } else { "s" }
-    )
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// `count` with a comma between groups of three digits.

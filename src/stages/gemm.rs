@@ -75,20 +75,13 @@ impl Gemm {
             .thread_name(|index| format!("gemm {index}"))
             .build()
             .expect("the operating system starts the threads");
-        Self {
-            pool,
-            chunks: Vec::new(),
-            partial_sums: Vec::new(),
-        }
+        Self { pool, chunks: Vec::new(), partial_sums: Vec::new() }
     }
 
     fn conv_chunks(&mut self, conv: &Conv2d, images: usize) -> (&ThreadPool, &mut [ConvChunk]) {
-        self.chunks
-            .resize_with(images.div_ceil(CHUNK_IMAGES), ConvChunk::default);
+        self.chunks.resize_with(images.div_ceil(CHUNK_IMAGES), ConvChunk::default);
         for chunk in &mut self.chunks {
-            chunk
-                .columns
-                .resize(conv.taps() * conv.output().plane(), 0.0);
+            chunk.columns.resize(conv.taps() * conv.output().plane(), 0.0);
         }
         (&self.pool, &mut self.chunks)
     }
@@ -154,19 +147,12 @@ impl LayerKernels for Gemm {
         let (output, taps) = (conv.output(), conv.taps());
         let images = conv.input.images_in(x.len());
         assert_eq!(dy.len(), images * output.len());
-        let Gradients {
-            weight: dw,
-            bias: db,
-            input: dx,
-        } = gradients;
+        let Gradients { weight: dw, bias: db, input: dx } = gradients;
         let weight = matrix(weight, conv.out_channels, taps);
         let (pool, chunks) = self.conv_chunks(conv, images);
         // Chunks of dx where it is wanted, and as many `None`s where it is not.
         let dx_chunks: Vec<Option<&mut [f32]>> = match dx {
-            Some(dx) => dx
-                .chunks_mut(CHUNK_IMAGES * conv.input.len())
-                .map(Some)
-                .collect(),
+            Some(dx) => dx.chunks_mut(CHUNK_IMAGES * conv.input.len()).map(Some).collect(),
             None => (0..chunks.len()).map(|_| None).collect(),
         };
         let work = x
@@ -182,9 +168,7 @@ impl LayerKernels for Gemm {
                 db.clear();
                 db.resize(conv.out_channels, 0.0);
                 let mut dw = matrix_mut(dw, conv.out_channels, taps);
-                let images = x
-                    .chunks_exact(conv.input.len())
-                    .zip(dy.chunks_exact(output.len()));
+                let images = x.chunks_exact(conv.input.len()).zip(dy.chunks_exact(output.len()));
                 for (image, (x, dy)) in images.enumerate() {
                     for (db, dy) in db.iter_mut().zip(dy.chunks_exact(output.plane())) {
                         *db += dy.iter().sum::<f32>();
@@ -211,21 +195,14 @@ impl LayerKernels for Gemm {
         dw.fill(0.0);
         db.fill(0.0);
         for chunk in chunks {
-            dw.iter_mut()
-                .zip(&chunk.dw)
-                .for_each(|(sum, dw)| *sum += dw);
-            db.iter_mut()
-                .zip(&chunk.db)
-                .for_each(|(sum, db)| *sum += db);
+            dw.iter_mut().zip(&chunk.dw).for_each(|(sum, dw)| *sum += dw);
+            db.iter_mut().zip(&chunk.db).for_each(|(sum, db)| *sum += db);
         }
     }
 
     fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
-        let work = x
-            .par_chunks(CHUNK_PARAMETERS)
-            .zip(y.par_chunks_mut(CHUNK_PARAMETERS));
-        self.pool
-            .install(|| work.for_each(|(x, y)| Strided.relu_forward(x, y)));
+        let work = x.par_chunks(CHUNK_PARAMETERS).zip(y.par_chunks_mut(CHUNK_PARAMETERS));
+        self.pool.install(|| work.for_each(|(x, y)| Strided.relu_forward(x, y)));
     }
 
     fn relu_backward(&mut self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
@@ -233,8 +210,7 @@ impl LayerKernels for Gemm {
             .par_chunks(CHUNK_PARAMETERS)
             .zip(dy.par_chunks(CHUNK_PARAMETERS))
             .zip(dx.par_chunks_mut(CHUNK_PARAMETERS));
-        self.pool
-            .install(|| work.for_each(|((y, dy), dx)| Strided.relu_backward(y, dy, dx)));
+        self.pool.install(|| work.for_each(|((y, dy), dx)| Strided.relu_backward(y, dy, dx)));
     }
 
     fn maxpool2d_forward(&mut self, pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
@@ -267,10 +243,7 @@ impl LayerKernels for Gemm {
         bias: &[f32],
         y: &mut [f32],
     ) {
-        let Linear {
-            in_features,
-            out_features,
-        } = *linear;
+        let Linear { in_features, out_features } = *linear;
         let samples = x.len() / in_features;
         let x = matrix(x, samples, in_features);
         let weight = matrix(weight, out_features, in_features);
@@ -304,16 +277,9 @@ impl LayerKernels for Gemm {
         dy: &[f32],
         gradients: Gradients<'_>,
     ) {
-        let Linear {
-            in_features,
-            out_features,
-        } = *linear;
+        let Linear { in_features, out_features } = *linear;
         let samples = x.len() / in_features;
-        let Gradients {
-            weight: dw,
-            bias: db,
-            input: dx,
-        } = gradients;
+        let Gradients { weight: dw, bias: db, input: dx } = gradients;
         sum_rows(dy, db);
         let x = matrix(x, samples, in_features);
         let dy = matrix(dy, samples, out_features);
@@ -341,8 +307,7 @@ impl LayerKernels for Gemm {
             .zip(w.par_chunks_mut(CHUNK_PARAMETERS))
             .zip(m.par_chunks_mut(CHUNK_PARAMETERS))
             .zip(v.par_chunks_mut(CHUNK_PARAMETERS));
-        self.pool
-            .install(|| work.for_each(|(((g, w), m), v)| step.update(g, w, m, v)));
+        self.pool.install(|| work.for_each(|(((g, w), m), v)| step.update(g, w, m, v)));
     }
 
     fn threads(&self) -> usize {

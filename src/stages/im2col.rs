@@ -71,11 +71,7 @@ pub fn fold(conv: &Conv2d, columns: &[f32], x: &mut [f32]) {
     for (row, columns) in columns.chunks_exact(output.plane()).enumerate() {
         for_each_run(conv, row, |outputs, at, length| {
             let columns = &columns[outputs..outputs + length];
-            x[at..]
-                .iter_mut()
-                .step_by(conv.stride)
-                .zip(columns)
-                .for_each(|(x, c)| *x += c);
+            x[at..].iter_mut().step_by(conv.stride).zip(columns).for_each(|(x, c)| *x += c);
         });
     }
 }
@@ -83,13 +79,7 @@ pub fn fold(conv: &Conv2d, columns: &[f32], x: &mut [f32]) {
 /// Calls `run(outputs, at, length)` for every row of outputs of which kernel position `row` (of
 /// C·K·K) sees pixels: outputs `outputs..outputs + length` see x at `at`, `at + stride`, ….
 fn for_each_run(conv: &Conv2d, row: usize, mut run: impl FnMut(usize, usize, usize)) {
-    let Conv2d {
-        input,
-        kernel,
-        stride,
-        padding,
-        ..
-    } = *conv;
+    let Conv2d { input, kernel, stride, padding, .. } = *conv;
     let output = conv.output();
     let (c, m, k) = (row / (kernel * kernel), row / kernel % kernel, row % kernel);
     let columns = conv.windows_inside(k, input.width, output.width);
@@ -126,19 +116,12 @@ impl LayerKernels for Im2col {
         assert_eq!(y.len(), samples * output.len());
         let weight = Matrix::new(weight, conv.out_channels, conv.taps());
         self.columns.resize(conv.taps() * output.plane(), 0.0);
-        for (x, y) in x
-            .chunks_exact(conv.input.len())
-            .zip(y.chunks_exact_mut(output.len()))
-        {
+        for (x, y) in x.chunks_exact(conv.input.len()).zip(y.chunks_exact_mut(output.len())) {
             unfold(conv, x, &mut self.columns);
             for (y, &bias) in y.chunks_exact_mut(output.plane()).zip(bias) {
                 y.fill(bias);
             }
-            add_product(
-                weight,
-                Matrix::new(&self.columns, conv.taps(), output.plane()),
-                y,
-            );
+            add_product(weight, Matrix::new(&self.columns, conv.taps(), output.plane()), y);
         }
     }
 
@@ -153,16 +136,10 @@ impl LayerKernels for Im2col {
         let output = conv.output();
         let samples = conv.input.images_in(x.len());
         assert_eq!(dy.len(), samples * output.len());
-        let Gradients {
-            weight: dw,
-            bias: db,
-            input: mut dx,
-        } = gradients.cleared();
+        let Gradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
         let weight = Matrix::new(weight, conv.out_channels, conv.taps());
         self.columns.resize(conv.taps() * output.plane(), 0.0);
-        let samples = x
-            .chunks_exact(conv.input.len())
-            .zip(dy.chunks_exact(output.len()));
+        let samples = x.chunks_exact(conv.input.len()).zip(dy.chunks_exact(output.len()));
         for (sample, (x, dy)) in samples.enumerate() {
             for (db, dy) in db.iter_mut().zip(dy.chunks_exact(output.plane())) {
                 *db += dy.iter().sum::<f32>();
@@ -174,11 +151,7 @@ impl LayerKernels for Im2col {
             if let Some(dx) = dx.as_deref_mut() {
                 self.columns.fill(0.0);
                 add_product(weight.transposed(), dy, &mut self.columns);
-                fold(
-                    conv,
-                    &self.columns,
-                    &mut dx[sample * conv.input.len()..][..conv.input.len()],
-                );
+                fold(conv, &self.columns, &mut dx[sample * conv.input.len()..][..conv.input.len()]);
             }
         }
     }
@@ -207,10 +180,7 @@ impl LayerKernels for Im2col {
         bias: &[f32],
         y: &mut [f32],
     ) {
-        let Linear {
-            in_features,
-            out_features,
-        } = *linear;
+        let Linear { in_features, out_features } = *linear;
         let samples = x.len() / in_features;
         for y in y.chunks_exact_mut(out_features) {
             y.copy_from_slice(bias);
@@ -227,16 +197,9 @@ impl LayerKernels for Im2col {
         dy: &[f32],
         gradients: Gradients<'_>,
     ) {
-        let Linear {
-            in_features,
-            out_features,
-        } = *linear;
+        let Linear { in_features, out_features } = *linear;
         let samples = x.len() / in_features;
-        let Gradients {
-            weight: dw,
-            bias: db,
-            input: dx,
-        } = gradients;
+        let Gradients { weight: dw, bias: db, input: dx } = gradients;
         sum_rows(dy, db);
         let dy = Matrix::new(dy, samples, out_features);
         dw.fill(0.0);
@@ -264,10 +227,7 @@ mod tests {
         };
         let mut columns = [f32::NAN; 36];
         unfold(&conv, &[1., 2., 3., 4.], &mut columns);
-        let digits: String = columns
-            .iter()
-            .map(|&value| (b'0' + value as u8) as char)
-            .collect();
+        let digits: String = columns.iter().map(|&value| (b'0' + value as u8) as char).collect();
         assert_eq!(digits, "000100120020010312342040030034004000");
     }
 

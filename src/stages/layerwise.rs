@@ -78,17 +78,10 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
         self.images.clear();
         for image in batch.images() {
             assert_eq!(image.len(), self.input.len());
-            self.images
-                .extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
+            self.images.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
         }
         let mut x = &self.images;
-        for LayerState {
-            layer,
-            pair,
-            output: y,
-            argmax,
-        } in &mut self.layers
-        {
+        for LayerState { layer, pair, output: y, argmax } in &mut self.layers {
             y.resize(images * layer.output().len(), 0.0);
             let parameters = pair.map(|pair| self.state.parameters.pair(pair));
             match (&*layer, parameters) {
@@ -111,23 +104,10 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
 
     /// Turns ∂L/∂logits in `delta` into the gradients of all parameters.
     fn backward(&mut self) {
-        let Self {
-            kernels,
-            delta,
-            next_delta,
-            gradients,
-            ..
-        } = self;
+        let Self { kernels, delta, next_delta, gradients, .. } = self;
         for index in (0..self.layers.len()).rev() {
-            let LayerState {
-                layer,
-                pair,
-                output,
-                argmax,
-            } = &self.layers[index];
-            let x = index
-                .checked_sub(1)
-                .map_or(&self.images, |i| &self.layers[i].output);
+            let LayerState { layer, pair, output, argmax } = &self.layers[index];
+            let x = index.checked_sub(1).map_or(&self.images, |i| &self.layers[i].output);
             let (dy, dx) = (&delta[..output.len()], &mut next_delta[..x.len()]);
             match (layer, pair) {
                 (Layer::Relu(_), _) => kernels.relu_backward(output, dy, dx),
@@ -138,11 +118,7 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
                     let (weight, _) = self.state.parameters.pair(*pair);
                     let (dw, db) = gradients.pair_mut(*pair);
                     let dx = (index > 0).then_some(dx);
-                    let gradients = Gradients {
-                        weight: dw,
-                        bias: db,
-                        input: dx,
-                    };
+                    let gradients = Gradients { weight: dw, bias: db, input: dx };
                     match layer {
                         Layer::Conv2d(conv) => {
                             kernels.conv2d_backward(conv, x, weight, dy, gradients);
@@ -160,20 +136,14 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
     }
 
     fn update(&mut self, lr: f64) {
-        let TrainState {
-            parameters,
-            first_moment,
-            second_moment,
-            steps,
-        } = &mut self.state;
+        let TrainState { parameters, first_moment, second_moment, steps } = &mut self.state;
         *steps += 1;
         let weights = self.adam.step(*steps, lr);
         let biases = weights.without_l2();
         let tensors = self.gradients.iter().zip(parameters.values_mut());
         let moments = first_moment.values_mut().zip(second_moment.values_mut());
         for (((spec, g), w), (m, v)) in tensors.zip(moments) {
-            self.kernels
-                .adam(if spec.is_bias() { &biases } else { &weights }, g, w, m, v);
+            self.kernels.adam(if spec.is_bias() { &biases } else { &weights }, g, w, m, v);
         }
     }
 

@@ -54,10 +54,7 @@ impl Stage {
 
     /// The fastest stage that computes in f32.
     pub fn fastest_exact() -> &'static Self {
-        STAGES
-            .iter()
-            .rfind(|stage| stage.precision == "f32")
-            .expect("naive is one")
+        STAGES.iter().rfind(|stage| stage.precision == "f32").expect("naive is one")
     }
 }
 
@@ -99,11 +96,7 @@ pub static STAGES: [Stage; 4] = [
         predecessor: Some("strided"),
         multithreaded: false,
         build: |architecture, adam, _| {
-            Box::new(LayerwiseEngine::new(
-                architecture,
-                adam,
-                im2col::Im2col::default(),
-            ))
+            Box::new(LayerwiseEngine::new(architecture, adam, im2col::Im2col::default()))
         },
     },
     Stage {
@@ -114,11 +107,7 @@ pub static STAGES: [Stage; 4] = [
         predecessor: Some("im2col"),
         multithreaded: true,
         build: |architecture, adam, threads| {
-            Box::new(LayerwiseEngine::new(
-                architecture,
-                adam,
-                gemm::Gemm::new(threads),
-            ))
+            Box::new(LayerwiseEngine::new(architecture, adam, gemm::Gemm::new(threads)))
         },
     },
 ];
@@ -131,20 +120,11 @@ mod tests {
     fn every_stage_follows_its_predecessor_under_a_name_of_its_own() {
         for (index, stage) in STAGES.iter().enumerate() {
             let earlier = &STAGES[..index];
-            assert!(
-                earlier.iter().all(|other| other.name != stage.name),
-                "{stage:?}"
-            );
+            assert!(earlier.iter().all(|other| other.name != stage.name), "{stage:?}");
             if let Some(predecessor) = stage.predecessor {
-                assert!(
-                    earlier.iter().any(|other| other.name == predecessor),
-                    "{stage:?}"
-                );
+                assert!(earlier.iter().any(|other| other.name == predecessor), "{stage:?}");
             }
-            assert_eq!(
-                Stage::find(stage.name).map(|found| found.name),
-                Some(stage.name)
-            );
+            assert_eq!(Stage::find(stage.name).map(|found| found.name), Some(stage.name));
         }
     }
 }

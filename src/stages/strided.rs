@@ -47,39 +47,19 @@ impl Window {
     fn new(conv: &Conv2d, i: usize, j: usize) -> Self {
         let kernel_columns = conv.taps_inside(j, conv.input.width);
         if kernel_columns.is_empty() {
-            return Self {
-                kernel_rows: 0..0,
-                kernel_columns,
-                start: 0,
-            };
+            return Self { kernel_rows: 0..0, kernel_columns, start: 0 };
         }
         let kernel_rows = conv.taps_inside(i, conv.input.height);
         let column = j * conv.stride + kernel_columns.start - conv.padding;
-        Self {
-            kernel_rows,
-            kernel_columns,
-            start: i * conv.stride * conv.input.width + column,
-        }
+        Self { kernel_rows, kernel_columns, start: i * conv.stride * conv.input.width + column }
     }
 
     /// For each input channel and kernel row: the run in x (C, H, W) and in the kernel (C, K, K).
     fn runs(&self, conv: &Conv2d) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + use<> {
-        let Conv2d {
-            input,
-            kernel,
-            padding,
-            ..
-        } = *conv;
-        let Self {
-            ref kernel_rows,
-            ref kernel_columns,
-            start,
-        } = *self;
-        let (rows, first, length) = (
-            kernel_rows.clone(),
-            kernel_columns.start,
-            kernel_columns.len(),
-        );
+        let Conv2d { input, kernel, padding, .. } = *conv;
+        let Self { ref kernel_rows, ref kernel_columns, start } = *self;
+        let (rows, first, length) =
+            (kernel_rows.clone(), kernel_columns.start, kernel_columns.len());
         (0..input.channels).flat_map(move |c| {
             rows.clone().map(move |m| {
                 let x = c * input.plane() + start + m * input.width - padding * input.width;
@@ -102,10 +82,7 @@ impl LayerKernels for Strided {
         let output = conv.output();
         let samples = conv.input.images_in(x.len());
         assert_eq!(y.len(), samples * output.len());
-        for (x, y) in x
-            .chunks_exact(conv.input.len())
-            .zip(y.chunks_exact_mut(output.len()))
-        {
+        for (x, y) in x.chunks_exact(conv.input.len()).zip(y.chunks_exact_mut(output.len())) {
             let kernels = weight.chunks_exact(conv.taps()).zip(bias);
             for ((weight, &bias), y) in kernels.zip(y.chunks_exact_mut(output.plane())) {
                 for (i, y) in y.chunks_exact_mut(output.width).enumerate() {
@@ -134,21 +111,13 @@ impl LayerKernels for Strided {
         let output = conv.output();
         let samples = conv.input.images_in(x.len());
         assert_eq!(dy.len(), samples * output.len());
-        let Gradients {
-            weight: dw,
-            bias: db,
-            input: mut dx,
-        } = gradients.cleared();
-        let samples = x
-            .chunks_exact(conv.input.len())
-            .zip(dy.chunks_exact(output.len()));
+        let Gradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
+        let samples = x.chunks_exact(conv.input.len()).zip(dy.chunks_exact(output.len()));
         for (sample, (x, dy)) in samples.enumerate() {
             let mut dx = dx
                 .as_deref_mut()
                 .map(|dx| &mut dx[sample * conv.input.len()..][..conv.input.len()]);
-            let kernels = weight
-                .chunks_exact(conv.taps())
-                .zip(dw.chunks_exact_mut(conv.taps()));
+            let kernels = weight.chunks_exact(conv.taps()).zip(dw.chunks_exact_mut(conv.taps()));
             let channels = dy.chunks_exact(output.plane()).zip(db.iter_mut());
             for ((weight, dw), (dy, db)) in kernels.zip(channels) {
                 for (window, &dy) in dy.iter().enumerate() {
@@ -178,16 +147,10 @@ impl LayerKernels for Strided {
     }
 
     fn maxpool2d_forward(&mut self, pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
-        let MaxPool2d {
-            input,
-            kernel,
-            stride,
-        } = *pool;
+        let MaxPool2d { input, kernel, stride } = *pool;
         let output = pool.output();
         assert_eq!(x.len() / input.plane() * output.plane(), y.len());
-        let rows = y
-            .chunks_exact_mut(output.width)
-            .zip(argmax.chunks_exact_mut(output.width));
+        let rows = y.chunks_exact_mut(output.width).zip(argmax.chunks_exact_mut(output.width));
         // One row of outputs after the other, through all channels of all images.
         for (row, (y, argmax)) in rows.enumerate() {
             let (plane, i) = (row / output.height, row % output.height);
@@ -208,11 +171,7 @@ impl LayerKernels for Strided {
     }
 
     fn maxpool2d_backward(&mut self, pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
-        let MaxPool2d {
-            input,
-            kernel,
-            stride,
-        } = *pool;
+        let MaxPool2d { input, kernel, stride } = *pool;
         let output = pool.output();
         assert_eq!(dx.len() / input.plane() * output.plane(), dy.len());
         dx.fill(0.0);
@@ -221,13 +180,9 @@ impl LayerKernels for Strided {
             .map(|place| place / kernel * input.width + place % kernel)
             .collect();
         let planes = dx.chunks_exact_mut(input.plane());
-        let pooled = argmax
-            .chunks_exact(output.plane())
-            .zip(dy.chunks_exact(output.plane()));
+        let pooled = argmax.chunks_exact(output.plane()).zip(dy.chunks_exact(output.plane()));
         for (dx, (argmax, dy)) in planes.zip(pooled) {
-            let rows = argmax
-                .chunks_exact(output.width)
-                .zip(dy.chunks_exact(output.width));
+            let rows = argmax.chunks_exact(output.width).zip(dy.chunks_exact(output.width));
             for (i, (argmax, dy)) in rows.enumerate() {
                 let dx = &mut dx[i * stride * input.width..];
                 for (j, (&place, &dy)) in argmax.iter().zip(dy).enumerate() {
@@ -245,15 +200,9 @@ impl LayerKernels for Strided {
         bias: &[f32],
         y: &mut [f32],
     ) {
-        let Linear {
-            in_features,
-            out_features,
-        } = *linear;
+        let Linear { in_features, out_features } = *linear;
         assert_eq!(x.len() / in_features, y.len() / out_features);
-        for (x, y) in x
-            .chunks_exact(in_features)
-            .zip(y.chunks_exact_mut(out_features))
-        {
+        for (x, y) in x.chunks_exact(in_features).zip(y.chunks_exact_mut(out_features)) {
             let rows = weight.chunks_exact(in_features).zip(bias);
             for ((weight, &bias), y) in rows.zip(y) {
                 *y = x.iter().zip(weight).fold(bias, |sum, (&x, &w)| sum + x * w);
@@ -269,26 +218,13 @@ impl LayerKernels for Strided {
         dy: &[f32],
         gradients: Gradients<'_>,
     ) {
-        let Linear {
-            in_features,
-            out_features,
-        } = *linear;
+        let Linear { in_features, out_features } = *linear;
         assert_eq!(x.len() / in_features, dy.len() / out_features);
-        let Gradients {
-            weight: dw,
-            bias: db,
-            input: mut dx,
-        } = gradients.cleared();
-        let samples = x
-            .chunks_exact(in_features)
-            .zip(dy.chunks_exact(out_features));
+        let Gradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
+        let samples = x.chunks_exact(in_features).zip(dy.chunks_exact(out_features));
         for (sample, (x, dy)) in samples.enumerate() {
-            let mut dx = dx
-                .as_deref_mut()
-                .map(|dx| &mut dx[sample * in_features..][..in_features]);
-            let rows = weight
-                .chunks_exact(in_features)
-                .zip(dw.chunks_exact_mut(in_features));
+            let mut dx = dx.as_deref_mut().map(|dx| &mut dx[sample * in_features..][..in_features]);
+            let rows = weight.chunks_exact(in_features).zip(dw.chunks_exact_mut(in_features));
             for ((weight, dw), (&dy, db)) in rows.zip(dy.iter().zip(db.iter_mut())) {
                 *db += dy;
                 for (dw, &x) in dw.iter_mut().zip(x) {

@@ -59,12 +59,7 @@ impl Evaluation {
                 confusion[label][predicted] += 1;
                 if predicted != label {
                     let index = index as usize;
-                    mistakes.push(Mistake {
-                        index,
-                        label,
-                        predicted,
-                        probability,
-                    });
+                    mistakes.push(Mistake { index, label, predicted, probability });
                 }
             }
         }

@@ -25,11 +25,7 @@ pub struct CosineAnnealing {
 
 impl From<&Recipe> for CosineAnnealing {
     fn from(recipe: &Recipe) -> Self {
-        Self {
-            initial_lr: recipe.lr,
-            min_lr: recipe.min_lr,
-            t_max: recipe.t_max,
-        }
+        Self { initial_lr: recipe.lr, min_lr: recipe.min_lr, t_max: recipe.t_max }
     }
 }
 
@@ -49,9 +45,8 @@ mod tests {
     fn the_default_recipe_descends_as_the_source_program_does() {
         let schedule = CosineAnnealing::from(&Recipe::default());
         // 1e-5 + ½·(1e-3 − 1e-5)·(1 + cos(π·e/20)), in units of 1e-3.
-        let expected = [
-            1.0, 0.9939, 0.9758, 0.9460, 0.9055, 0.8550, 0.7960, 0.7297, 0.6580, 0.5824,
-        ];
+        let expected =
+            [1.0, 0.9939, 0.9758, 0.9460, 0.9055, 0.8550, 0.7960, 0.7297, 0.6580, 0.5824];
         for (epoch, expected) in expected.into_iter().enumerate() {
             let found = schedule.lr(epoch) * 1e3;
             assert!((found - expected).abs() < 6e-5, "epoch {epoch}: {found}");

@@ -113,10 +113,7 @@ impl Trainer<'_> {
             }
             observer.epoch(&report);
             last = report.evaluation;
-            self.metadata.position = Position {
-                epoch: epoch + 1,
-                ..Position::default()
-            };
+            self.metadata.position = Position { epoch: epoch + 1, ..Position::default() };
             let complete = epoch + 1 == self.epochs;
             if complete || (epoch + 1).is_multiple_of(self.checkpoints.every) {
                 self.save(observer)?;
@@ -132,11 +129,7 @@ impl Trainer<'_> {
             evaluating += evaluation.duration;
             last = Some(evaluation);
         }
-        Ok(Outcome {
-            training,
-            evaluation: evaluating,
-            last,
-        })
+        Ok(Outcome { training, evaluation: evaluating, last })
     }
 
     /// Trains what is left of `epoch`.
@@ -165,13 +158,7 @@ impl Trainer<'_> {
         }
         let progress = progress(&self.metadata.position, order.len(), recipe.batch_size);
         let images = order.len() - (first * recipe.batch_size).min(order.len());
-        Ok(EpochReport {
-            progress,
-            lr,
-            duration: started.elapsed(),
-            images,
-            evaluation: None,
-        })
+        Ok(EpochReport { progress, lr, duration: started.elapsed(), images, evaluation: None })
     }
 
     /// Saves the state between two steps, unless nothing has been done that is not saved.
@@ -180,10 +167,7 @@ impl Trainer<'_> {
         let place = format!("interrupted in epoch {epoch} after {batch} of {batches} batches");
         let path = printable(&self.checkpoints.path);
         if self.engine.store().steps == 0 {
-            return Error::Interrupted {
-                signal,
-                message: format!("{place}; nothing to save yet"),
-            };
+            return Error::Interrupted { signal, message: format!("{place}; nothing to save yet") };
         }
         match self.save(observer) {
             Ok(()) => {
@@ -202,13 +186,7 @@ impl Trainer<'_> {
         } else {
             "no checkpoint was written".into()
         };
-        Error::Diverged {
-            epoch,
-            step,
-            lr,
-            loss,
-            kept,
-        }
+        Error::Diverged { epoch, step, lr, loss, kept }
     }
 
     fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
@@ -228,21 +206,13 @@ impl Trainer<'_> {
             let lr = CosineAnnealing::from(recipe).lr(epoch);
             return Err(self.diverged(epoch, step, lr, f64::NAN));
         }
-        let Checkpoints {
-            path,
-            keep_previous,
-            ..
-        } = &mut self.checkpoints;
+        let Checkpoints { path, keep_previous, .. } = &mut self.checkpoints;
         if *keep_previous && path.exists() {
             durable::keep_as_previous(path)?;
             observer.kept_previous(&durable::previous(path));
         }
         *keep_previous = false;
-        Checkpoint {
-            state,
-            metadata: self.metadata.clone(),
-        }
-        .write(path)
+        Checkpoint { state, metadata: self.metadata.clone() }.write(path)
     }
 }
 

@@ -14,17 +14,12 @@ fn a_run_is_not_resumed_as_another_one() {
     let saved = place.read("ckpt.bin");
     let refused = [
         ("--lr 0.01", &["--lr is 0.01 and was 0.001"][..]),
-        (
-            "--batch-size 32 --seed 5",
-            &["--batch-size is 32 and was 64", "--seed is 5 and was 1"],
-        ),
+        ("--batch-size 32 --seed 5", &["--batch-size is 32 and was 64", "--seed is 5 and was 1"]),
         ("--max-samples 100", &["--max-samples is 100 and was 192"]),
         ("--init he", &["--init is he and was pytorch"]),
     ];
     for (flags, words) in refused {
-        let run = place
-            .run(&format!("--resume --epochs 2 {flags}"))
-            .fails(2, words);
+        let run = place.run(&format!("--resume --epochs 2 {flags}")).fails(2, words);
         assert_eq!(run.stdout, "");
     }
     let other = place.path("other");
@@ -33,9 +28,7 @@ fn a_run_is_not_resumed_as_another_one() {
     command.arg("--data").arg(&other);
     Run::of(command).fails(3, &["ckpt.bin was trained on other data: custom (SHA-256 "]);
     assert_eq!(place.read("ckpt.bin"), saved);
-    place
-        .run("--resume --epochs 2 --lr 0.001 --batch-size 64")
-        .succeeds();
+    place.run("--resume --epochs 2 --lr 0.001 --batch-size 64").succeeds();
 }
 
 #[test]
@@ -43,47 +36,31 @@ fn all_images_are_another_run_than_the_first_of_them() {
     let place = Workplace::new();
     place.run("--epochs 1 --no-eval").succeeds();
     let words = ["--max-samples is 100 and was not given"];
-    place
-        .run("--resume --epochs 2 --max-samples 100")
-        .fails(2, &words);
+    place.run("--resume --epochs 2 --max-samples 100").fails(2, &words);
 }
 
 #[test]
 fn resuming_needs_a_whole_checkpoint() {
     let place = Workplace::new();
-    place
-        .run("--resume")
-        .fails(1, &["ckpt.bin: no such file to resume"]);
+    place.run("--resume").fails(1, &["ckpt.bin: no such file to resume"]);
     assert_eq!(place.names(), [""; 0]);
 
     place.run(&format!("{SHORT} --epochs 1")).succeeds();
     let tensors = safetensors::SafeTensors::deserialize;
     let bytes = place.read("ckpt.bin");
     let checkpoint = tensors(&bytes).unwrap();
-    let weights = checkpoint
-        .iter()
-        .filter(|(name, _)| !name.starts_with("adam."));
+    let weights = checkpoint.iter().filter(|(name, _)| !name.starts_with("adam."));
     let weights = safetensors::serialize(weights, None).unwrap();
     fs::write(place.path("weights.safetensors"), &weights).unwrap();
-    let words = [
-        "weights.safetensors: holds weights alone",
-        "--resume needs the whole checkpoint",
-    ];
-    place
-        .run("--resume --model weights.safetensors")
-        .fails(3, &words);
+    let words = ["weights.safetensors: holds weights alone", "--resume needs the whole checkpoint"];
+    place.run("--resume --model weights.safetensors").fails(3, &words);
     assert_eq!(place.read("weights.safetensors"), weights);
 
-    let of_weights = place
-        .run("eval --json --model weights.safetensors")
-        .succeeds();
+    let of_weights = place.run("eval --json --model weights.safetensors").succeeds();
     let of_checkpoint = place.run("eval --json").succeeds();
     assert_eq!(of_weights.weights(), of_checkpoint.weights());
     for key in ["correct", "loss", "confusion"] {
-        assert_eq!(
-            of_weights.last("eval")[key],
-            of_checkpoint.last("eval")[key]
-        );
+        assert_eq!(of_weights.last("eval")[key], of_checkpoint.last("eval")[key]);
     }
     assert!(of_weights.last("eval").get("trained_on").is_none());
 }
@@ -120,9 +97,7 @@ fn refuses_flags_that_make_no_sense() {
     }
     for batch_size in [TRAIN_IMAGES + 1, usize::MAX] {
         let problem = format!("--batch-size {batch_size} is more than the {TRAIN_IMAGES}");
-        place
-            .run(&format!("--batch-size {batch_size}"))
-            .fails(2, &[&problem]);
+        place.run(&format!("--batch-size {batch_size}")).fails(2, &[&problem]);
     }
     let words = ["--batch-size 64 is more than the 63"];
     place.run("--max-samples 63").fails(2, &words);
@@ -140,9 +115,7 @@ fn a_model_that_cannot_be_written_is_found_before_training() {
         ("/dev/null", &["/dev/null is not a regular file"]),
         ("/proc/m", &["/proc/m"]),
     ] {
-        let run = place
-            .run(&format!("--json --model {model}"))
-            .fails(1, words);
+        let run = place.run(&format!("--json --model {model}")).fails(1, words);
         assert_eq!(run.stdout, "", "found after training had begun");
     }
     assert_eq!(place.names(), ["folder"]);
@@ -172,12 +145,7 @@ fn a_save_that_fails_leaves_the_old_model_and_nothing_temporary() {
 fn a_run_that_diverges_says_where_and_keeps_the_last_good_model() {
     let place = Workplace::new();
     let diverging = format!("{SHORT} --lr 1e30");
-    let nothing = [
-        "epoch 0, step 1",
-        "learning rate 1e30",
-        "no checkpoint was written",
-        "--lr",
-    ];
+    let nothing = ["epoch 0, step 1", "learning rate 1e30", "no checkpoint was written", "--lr"];
     place.run(&diverging).fails(4, &nothing);
     assert_eq!(place.names(), [""; 0]);
 
@@ -203,11 +171,7 @@ fn weights_that_overflow_in_the_last_step_are_not_saved() {
     let place = Workplace::new();
     // One step an epoch: no later loss shows what it has done.
     let overflowing = "--json --max-samples 64 --epochs 1 --lr 3e38";
-    let words = [
-        "diverged",
-        "epoch 0, step 0, at learning rate 3e38",
-        "no checkpoint was written",
-    ];
+    let words = ["diverged", "epoch 0, step 0, at learning rate 3e38", "no checkpoint was written"];
     let run = place.run(overflowing).fails(4, &words);
     assert_eq!(run.last("epoch")["epoch"], 0);
     assert_eq!(place.names(), [""; 0]);
@@ -216,16 +180,10 @@ fn weights_that_overflow_in_the_last_step_are_not_saved() {
 #[test]
 fn eval_refuses_what_is_no_model() {
     let place = Workplace::new();
-    place
-        .run("eval")
-        .fails(1, &["ckpt.bin: cannot open: no such file"]);
+    place.run("eval").fails(1, &["ckpt.bin: cannot open: no such file"]);
     fs::write(place.path("ckpt.bin"), "garbage and more garbage").unwrap();
-    let run = place
-        .run("eval --json")
-        .fails(3, &["ckpt.bin: ", "not a checkpoint"]);
+    let run = place.run("eval --json").fails(3, &["ckpt.bin: ", "not a checkpoint"]);
     assert_eq!(run.stdout, "");
-    place
-        .run("--resume")
-        .fails(3, &["ckpt.bin: ", "not a checkpoint"]);
+    place.run("--resume").fails(3, &["ckpt.bin: ", "not a checkpoint"]);
     assert_eq!(place.read("ckpt.bin"), b"garbage and more garbage");
 }

@@ -36,15 +36,12 @@ impl Comparison {
     /// only as accurate as its largest.
     pub fn slices(&mut self, what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
         assert_eq!(found.len(), expected.len(), "{what}");
-        let scale = expected
-            .iter()
-            .fold(0.0_f64, |largest, value| largest.max(value.abs()));
+        let scale = expected.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
         for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
             self.checked += 1;
             let error = (f64::from(found) - expected).abs();
             if error > tolerance * scale.max(1e-6) || error.is_nan() {
-                self.failures
-                    .push(format!("{what}[{index}]: {found} for {expected}"));
+                self.failures.push(format!("{what}[{index}]: {found} for {expected}"));
             }
         }
     }
@@ -82,13 +79,7 @@ pub fn widen(values: &[f32]) -> Vec<f64> {
 pub fn noise_split(seed: u64, images: usize) -> Split {
     let mut stream = Stream::new(seed, "noise", 0);
     let pixels = (0..images * PIXELS)
-        .map(|_| {
-            if stream.below(4) == 0 {
-                stream.below(256) as u8
-            } else {
-                0
-            }
-        })
+        .map(|_| if stream.below(4) == 0 { stream.below(256) as u8 } else { 0 })
         .collect();
     let labels = (0..images).map(|_| stream.below(10) as u8).collect();
     Split::new(pixels, labels)
@@ -109,9 +100,4 @@ pub fn gradient(
 }
 
 /// The settings under which [`gradient`] works.
-pub const SEE_GRADIENT: Adam = Adam {
-    beta1: 0.0,
-    beta2: 0.999,
-    eps: 1e-8,
-    l2: 0.0,
-};
+pub const SEE_GRADIENT: Adam = Adam { beta1: 0.0, beta2: 0.999, eps: 1e-8, l2: 0.0 };

@@ -27,11 +27,8 @@ pub fn conv2d(conv: &Conv2d, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64
                 );
                 let mut sum = bias[o];
                 for tap in 0..conv.taps() {
-                    let (c, m, n) = (
-                        tap as isize / (k * k),
-                        tap as isize / k % k,
-                        tap as isize % k,
-                    );
+                    let (c, m, n) =
+                        (tap as isize / (k * k), tap as isize / k % k, tap as isize % k);
                     sum += weight[o * conv.taps() + tap] * pixel(c as usize, top + m, left + n);
                 }
                 y.push(sum);

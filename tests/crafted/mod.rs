@@ -1,5 +1,6 @@
 //! Good files of a small network, and a file taken apart to be put together wrongly.
 
+use mnist_train::digest::Sha256Digest;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::checkpoint::{
     Checkpoint, DatasetIdentity, FORMAT_VERSION, Metadata, Position,
@@ -9,7 +10,6 @@ use mnist_train::model::init::Init;
 use mnist_train::model::parameters::TrainState;
 use mnist_train::model::recipe::Recipe;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 /// Small, with a convolution and a linear layer.
 pub fn network() -> Architecture {
@@ -34,21 +34,10 @@ pub fn checkpoint(architecture: &Architecture) -> Checkpoint {
         metadata: Metadata {
             format_version: FORMAT_VERSION,
             architecture: architecture.to_string(),
-            recipe: Recipe {
-                seed: 77,
-                ..Recipe::default()
-            },
-            dataset: DatasetIdentity {
-                name: "custom".into(),
-                sha256: "5e".repeat(32),
-            },
+            recipe: Recipe { seed: 77, ..Recipe::default() },
+            dataset: DatasetIdentity { name: "custom".into(), sha256: "5e".repeat(32) },
             stage: "naive".into(),
-            position: Position {
-                epoch: 3,
-                batch: 45,
-                loss: 678.912_345_678_901_2,
-                correct: 2345,
-            },
+            position: Position { epoch: 3, batch: 45, loss: 678.912_345_678_901_2, correct: 2345 },
             steps: 0,
             content_sha256: String::new(),
         },
@@ -97,11 +86,7 @@ impl From<&Vec<u8>> for Crafted {
         let metadata = header.remove("__metadata__").map(|value| value.to_string());
         let mut tensors: Vec<_> = header.into_iter().map(tensor).collect();
         tensors.sort_by_key(|tensor| tensor.offsets);
-        Self {
-            metadata,
-            tensors,
-            data: data.to_vec(),
-        }
+        Self { metadata, tensors, data: data.to_vec() }
     }
 }
 
@@ -121,12 +106,7 @@ impl Crafted {
         let metadata = self.metadata.iter();
         let metadata = metadata.map(|json| format!("\"__metadata__\":{json}"));
         let tensors = self.tensors.iter().map(|tensor| {
-            let Tensor {
-                name,
-                dtype,
-                shape,
-                offsets,
-            } = tensor;
+            let Tensor { name, dtype, shape, offsets } = tensor;
             let name = Value::from(name.as_str());
             format!(
                 "{name}:{{\"dtype\":\"{dtype}\",\"shape\":{shape:?},\"data_offsets\":{offsets:?}}}"
@@ -211,14 +191,15 @@ impl Crafted {
         else {
             return;
         };
-        let mut hash = Sha256::new().chain_update(json.replacen(&found, "", 1));
         let mut tensors: Vec<_> = self.tensors.iter().collect();
         tensors.sort_by_key(|tensor| &tensor.name);
-        for tensor in tensors {
+        let data = tensors.into_iter().map(|tensor| {
             let [start, end] = tensor.offsets.map(|offset| offset as usize);
-            hash.update(self.data.get(start..end).unwrap_or_default());
-        }
-        let sealed: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+            self.data.get(start..end).unwrap_or_default()
+        });
+        let unsealed = json.replacen(&found, "", 1);
+        let content = [unsealed.as_bytes()].into_iter().chain(data);
+        let sealed = Sha256Digest::of(content).to_string();
         self.replace_metadata(&json.replacen(&found, &sealed, 1));
     }
 }
@@ -245,12 +226,7 @@ pub fn wrapping_lengths() -> Vec<u8> {
         });
         start += length;
     }
-    Crafted {
-        metadata: None,
-        tensors,
-        data: Vec::new(),
-    }
-    .bytes()
+    Crafted { metadata: None, tensors, data: Vec::new() }.bytes()
 }
 
 /// The header's JSON and the data.

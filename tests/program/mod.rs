@@ -65,9 +65,7 @@ pub struct Workplace {
 
 impl Workplace {
     pub fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -123,10 +121,7 @@ pub struct Run {
 impl Run {
     /// Runs `command` to its end.
     pub fn of(command: Command) -> Self {
-        let output = assert_cmd::Command::from_std(command)
-            .timeout(LIMIT)
-            .output()
-            .unwrap();
+        let output = assert_cmd::Command::from_std(command).timeout(LIMIT).output().unwrap();
         Self {
             code: output.status.code().expect("ended by itself, in time"),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -161,13 +156,8 @@ impl Run {
     #[track_caller]
     fn error_lines(&self, code: i32, words: &[&str]) -> usize {
         assert_eq!(self.code, code, "{self:#?}");
-        let mut lines = self
-            .stderr
-            .lines()
-            .skip_while(|l| !l.starts_with("error: "));
-        let error = lines
-            .next()
-            .unwrap_or_else(|| panic!("no error: {self:#?}"));
+        let mut lines = self.stderr.lines().skip_while(|l| !l.starts_with("error: "));
+        let error = lines.next().unwrap_or_else(|| panic!("no error: {self:#?}"));
         for word in words {
             assert!(error.contains(word), "'{word}' is not in: {error}");
         }

@@ -22,9 +22,7 @@ impl SmallSet {
             [images_header(count, SIDE, SIDE), pixels].concat()
         };
         let labels = |labels: &[u8]| [&labels_header(labels.len()), labels].concat();
-        Self {
-            files: [images(3), labels(&[5, 0, 4]), images(2), labels(&[7, 2])],
-        }
+        Self { files: [images(3), labels(&[5, 0, 4]), images(2), labels(&[7, 2])] }
     }
 
     /// The uncompressed file.
@@ -51,9 +49,8 @@ pub fn names_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
     };
-    let mut names: Vec<_> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }

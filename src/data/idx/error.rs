@@ -13,48 +13,18 @@ pub enum IdxError {
     Empty,
     Html,
     LfsPointer,
-    Header {
-        needed: usize,
-        found: usize,
-    },
-    LittleEndian {
-        found: u32,
-    },
-    Swapped {
-        expected: u32,
-        found: u32,
-    },
-    ElementType {
-        found: u8,
-    },
-    Magic {
-        expected: u32,
-        found: u32,
-    },
-    NoElements {
-        dimensions: Vec<u32>,
-    },
-    TooLarge {
-        dimensions: Vec<u32>,
-        present: u64,
-    },
-    Truncated {
-        expected: u64,
-        found: u64,
-    },
-    Trailing {
-        extra: u64,
-        or_more: bool,
-    },
-    GzipTruncated {
-        unpacked: u64,
-    },
+    Header { needed: usize, found: usize },
+    LittleEndian { found: u32 },
+    Swapped { expected: u32, found: u32 },
+    ElementType { found: u8 },
+    Magic { expected: u32, found: u32 },
+    NoElements { dimensions: Vec<u32> },
+    TooLarge { dimensions: Vec<u32>, present: u64 },
+    Truncated { expected: u64, found: u64 },
+    Trailing { extra: u64, or_more: bool },
+    GzipTruncated { unpacked: u64 },
     Gzip(io::Error),
-    Label {
-        index: usize,
-        label: u8,
-        classes: usize,
-    },
+    Label { index: usize, label: u8, classes: usize },
 }
 
 impl fmt::Display for IdxError {
@@ -67,16 +37,10 @@ impl fmt::Display for IdxError {
                 "looks like HTML, probably an error page saved by a download: fetch it again"
             ),
             Self::LfsPointer => {
-                write!(
-                    f,
-                    "is a Git LFS pointer, not the file itself: run 'git lfs pull'"
-                )
+                write!(f, "is a Git LFS pointer, not the file itself: run 'git lfs pull'")
             }
             Self::Header { needed, found } => {
-                write!(
-                    f,
-                    "need {needed} header bytes, have {found}: the file is cut off"
-                )
+                write!(f, "need {needed} header bytes, have {found}: the file is cut off")
             }
             Self::LittleEndian { found } => write!(
                 f,
@@ -85,11 +49,7 @@ impl fmt::Display for IdxError {
             ),
             Self::Swapped { expected, found } => {
                 let name = |magic| {
-                    if magic == IMAGES_MAGIC {
-                        "images"
-                    } else {
-                        "labels"
-                    }
+                    if magic == IMAGES_MAGIC { "images" } else { "labels" }
                 };
                 write!(
                     f,
@@ -121,16 +81,9 @@ impl fmt::Display for IdxError {
             Self::NoElements { dimensions } => match dimensions[..] {
                 [0] => write!(f, "no labels: the header says 0"),
                 [0, ..] => write!(f, "no images: the header says 0"),
-                _ => write!(
-                    f,
-                    "images without pixels: the header says {}",
-                    product(dimensions)
-                ),
+                _ => write!(f, "images without pixels: the header says {}", product(dimensions)),
             },
-            Self::TooLarge {
-                dimensions,
-                present,
-            } => write!(
+            Self::TooLarge { dimensions, present } => write!(
                 f,
                 "the header promises {} bytes, and the file's {present} bytes cannot hold them: \
                  the file is cut off or its header is damaged",
@@ -148,17 +101,10 @@ impl fmt::Display for IdxError {
                 if *or_more { " or more" } else { "" },
             ),
             Self::GzipTruncated { unpacked } => {
-                write!(
-                    f,
-                    "truncated gzip, after {unpacked} unpacked bytes: fetch it again"
-                )
+                write!(f, "truncated gzip, after {unpacked} unpacked bytes: fetch it again")
             }
             Self::Gzip(source) => write!(f, "damaged gzip ({source}): fetch it again"),
-            Self::Label {
-                index,
-                label,
-                classes,
-            } => write!(
+            Self::Label { index, label, classes } => write!(
                 f,
                 "label {label} at index {index}, and the model has {classes} classes (0 to {})",
                 classes - 1,
@@ -168,9 +114,5 @@ impl fmt::Display for IdxError {
 }
 
 fn product(dimensions: &[u32]) -> String {
-    dimensions
-        .iter()
-        .map(u32::to_string)
-        .collect::<Vec<_>>()
-        .join("×")
+    dimensions.iter().map(u32::to_string).collect::<Vec<_>>().join("×")
 }

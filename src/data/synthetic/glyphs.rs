@@ -100,10 +100,7 @@ pub fn parse_all() -> [Vec<Glyph>; CLASSES] {
 }
 
 fn parse(&(weight, strokes): &Writing) -> Glyph {
-    Glyph {
-        weight,
-        strokes: strokes.split(';').map(parse_stroke).collect(),
-    }
+    Glyph { weight, strokes: strokes.split(';').map(parse_stroke).collect() }
 }
 
 fn parse_stroke(stroke: &str) -> Vec<Point> {

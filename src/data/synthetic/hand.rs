@@ -41,15 +41,9 @@ impl Hand {
         let cosine = 1.0 / (1.0 + tangent * tangent).sqrt();
         let sine = cosine * tangent;
         // [cosine, −sine; sine, cosine] · [width, −slant; 0, 1]
-        let map = [
-            [cosine * width, -cosine * slant - sine],
-            [sine * width, -sine * slant + cosine],
-        ];
-        Self {
-            sloppiness,
-            warp,
-            map,
-        }
+        let map =
+            [[cosine * width, -cosine * slant - sine], [sine * width, -sine * slant + cosine]];
+        Self { sloppiness, warp, map }
     }
 
     /// Writes `glyph`: one line of touches for each stroke.
@@ -98,11 +92,8 @@ fn flatten(controls: &[Touch]) -> Vec<Touch> {
     let mut line = vec![start];
     for index in 1..last {
         let control = controls[index];
-        let end = if index + 1 == last {
-            controls[last]
-        } else {
-            mix(control, controls[index + 1], 0.5)
-        };
+        let end =
+            if index + 1 == last { controls[last] } else { mix(control, controls[index + 1], 0.5) };
         for piece in 1..=PIECES {
             let t = piece as f32 / PIECES as f32;
             line.push(mix(mix(start, control, t), mix(control, end, t), t));

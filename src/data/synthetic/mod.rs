@@ -56,15 +56,13 @@ pub fn generate(seed: u64, train_count: usize, test_count: usize) -> Dataset {
 fn generate_split(glyphs: &[Vec<Glyph>; CLASSES], seed: u64, purpose: &str, count: usize) -> Split {
     let mut images = vec![0; count * PIXELS];
     let mut labels = vec![0; count];
-    images
-        .par_chunks_exact_mut(PIXELS)
-        .zip(&mut labels)
-        .enumerate()
-        .for_each(|(index, (image, label))| {
+    images.par_chunks_exact_mut(PIXELS).zip(&mut labels).enumerate().for_each(
+        |(index, (image, label))| {
             let mut random = Stream::new(seed, purpose, index as u64);
             *label = random.below(CLASSES as u32) as u8;
             draw(&glyphs[usize::from(*label)], &mut random, image);
-        });
+        },
+    );
     Split::new(images, labels)
 }
 

@@ -21,10 +21,7 @@ pub struct Pen {
 impl Pen {
     /// A pen unlike any other.
     pub fn new(random: &mut Stream) -> Self {
-        Self {
-            radius: (1.22 + 0.32 * bell(random)).max(0.75),
-            blur: 0.72 + 0.1 * bell(random),
-        }
+        Self { radius: (1.22 + 0.32 * bell(random)).max(0.75), blur: 0.72 + 0.1 * bell(random) }
     }
 
     /// Draws `lines` as large as the box allows.
@@ -71,16 +68,9 @@ fn fit(lines: &[Vec<Touch>], size: f32) -> Vec<Vec<Touch>> {
     let scale = size / width.max(height);
     let half = 0.5 * BOX_SIDE as f32;
     let fit_touch = |&[x, y, pressure]: &Touch| {
-        [
-            (x - x_middle) * scale + half,
-            (y - y_middle) * scale + half,
-            pressure,
-        ]
+        [(x - x_middle) * scale + half, (y - y_middle) * scale + half, pressure]
     };
-    lines
-        .iter()
-        .map(|line| line.iter().map(fit_touch).collect())
-        .collect()
+    lines.iter().map(|line| line.iter().map(fit_touch).collect()).collect()
 }
 
 /// The brightness of a pixel `depth` deep in ink: a smooth step, because in MNIST black and white
@@ -117,9 +107,7 @@ pub fn place(digit: &Boxed, image: &mut [u8]) {
     }
     let [top, left] = moments.map(|moment| {
         let centre_of_mass = (moment + mass / 2) / mass;
-        (SIDE / 2)
-            .saturating_sub(centre_of_mass)
-            .min(SIDE - BOX_SIDE)
+        (SIDE / 2).saturating_sub(centre_of_mass).min(SIDE - BOX_SIDE)
     });
     for (row, pixels) in digit.iter().enumerate() {
         image[(top + row) * SIDE + left..][..BOX_SIDE].copy_from_slice(pixels);

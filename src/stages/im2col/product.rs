@@ -16,13 +16,7 @@ impl<'a> Matrix<'a> {
     /// `data` row by row.
     pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns);
-        Self {
-            data,
-            rows,
-            columns,
-            row_stride: columns,
-            column_stride: 1,
-        }
+        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
     /// The same elements with rows and columns exchanged.
@@ -93,9 +87,7 @@ fn add_row_product(a: &[f32], b: &[f32], c: &mut [f32]) {
 }
 
 fn blocks(length: usize, block: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..length)
-        .step_by(block)
-        .map(move |start| start..(start + block).min(length))
+    (0..length).step_by(block).map(move |start| start..(start + block).min(length))
 }
 
 #[cfg(test)]
@@ -110,9 +102,7 @@ mod tests {
             .into_iter()
             .flat_map(|rows| sizes.into_iter().map(move |depth| (rows, depth)))
             .flat_map(|(rows, depth)| {
-                columns
-                    .into_iter()
-                    .map(move |columns| (rows, depth, columns))
+                columns.into_iter().map(move |columns| (rows, depth, columns))
             })
         {
             // Small whole numbers: every sum is exact, whatever its order.
@@ -121,18 +111,12 @@ mod tests {
             };
             let (a, b) = (values(rows * depth, 13), values(depth * columns, 11));
             let mut c = vec![1.0; rows * columns];
-            add_product(
-                Matrix::new(&a, rows, depth),
-                Matrix::new(&b, depth, columns),
-                &mut c,
-            );
+            add_product(Matrix::new(&a, rows, depth), Matrix::new(&b, depth, columns), &mut c);
             let mut transposed = vec![1.0; rows * columns];
-            let a_turned: Vec<f32> = (0..rows * depth)
-                .map(|n| a[n % rows * depth + n / rows])
-                .collect();
-            let b_turned: Vec<f32> = (0..depth * columns)
-                .map(|n| b[n % depth * columns + n / depth])
-                .collect();
+            let a_turned: Vec<f32> =
+                (0..rows * depth).map(|n| a[n % rows * depth + n / rows]).collect();
+            let b_turned: Vec<f32> =
+                (0..depth * columns).map(|n| b[n % depth * columns + n / depth]).collect();
             add_product(
                 Matrix::new(&a_turned, depth, rows).transposed(),
                 Matrix::new(&b_turned, columns, depth).transposed(),
@@ -141,14 +125,8 @@ mod tests {
             assert_eq!(c, transposed, "{rows}×{depth}×{columns}");
             for (place, &found) in c.iter().enumerate().step_by(17) {
                 let (i, j) = (place / columns, place % columns);
-                let expected: f32 = (0..depth)
-                    .map(|k| a[i * depth + k] * b[k * columns + j])
-                    .sum();
-                assert_eq!(
-                    found,
-                    expected + 1.0,
-                    "{rows}×{depth}×{columns} at ({i}, {j})"
-                );
+                let expected: f32 = (0..depth).map(|k| a[i * depth + k] * b[k * columns + j]).sum();
+                assert_eq!(found, expected + 1.0, "{rows}×{depth}×{columns} at ({i}, {j})");
             }
         }
     }

@@ -1,0 +1,106 @@
+//! Everything that can be wrong with a checkpoint, and how it is said.
+
+use std::fmt;
+
+use super::{FORMAT_VERSION, HEADER_LIMIT};
+use crate::error::escaped;
+
+/// What is wrong with the content of a checkpoint.
+#[derive(Debug)]
+#[allow(missing_docs)] // The messages below say what each one is.
+pub enum CheckpointError {
+    Empty,
+    Pickle,
+    Html,
+    LfsPointer,
+    TooLarge { found: u64, limit: u64 },
+    NoHeader { found: usize },
+    HeaderLength { found: u64 },
+    HeaderTruncated { needed: u64, found: u64 },
+    DataLength { needed: u64, found: u64 },
+    Header(String),
+    DuplicateName(String),
+    Metadata(String),
+    NewerVersion { found: u32 },
+    Architecture { found: String, expected: String },
+    MissingTensor(String),
+    ExtraTensor(String),
+    Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
+    Type { name: String, found: String },
+    Checksum,
+    NotFinite { name: String, index: usize, value: f32 },
+}
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(f, "empty file: train a model first"),
+            Self::Pickle => write!(
+                f,
+                "PyTorch pickle is not read, because it can run code; export safetensors: \
+                 safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
+            ),
+            Self::Html => write!(f, "looks like HTML, not a model: fetch it again"),
+            Self::LfsPointer => {
+                write!(f, "is a Git LFS pointer, not the file itself: run 'git lfs pull'")
+            }
+            Self::TooLarge { found, limit } => write!(
+                f,
+                "{found} bytes, and a checkpoint of this network has at most {limit}: not a \
+                 checkpoint of this network"
+            ),
+            Self::NoHeader { found } => {
+                write!(f, "need 8 bytes of header length, have {found}: not a checkpoint")
+            }
+            Self::HeaderLength { found } => write!(
+                f,
+                "header length {found} at byte 0, at most {HEADER_LIMIT} expected: not a checkpoint"
+            ),
+            Self::HeaderTruncated { needed, found } => write!(
+                f,
+                "truncated checkpoint: the header needs {needed} bytes, and the file has {found}"
+            ),
+            Self::DataLength { needed, found } if found < needed => write!(
+                f,
+                "truncated checkpoint: the tensors need {needed} bytes, and the file has {found}"
+            ),
+            Self::DataLength { needed, found } => write!(
+                f,
+                "damaged checkpoint: the tensors need {needed} bytes, and the file has {found}"
+            ),
+            Self::Header(problem) => {
+                write!(f, "damaged checkpoint header at byte 8: {}", escaped(problem))
+            }
+            Self::DuplicateName(name) => {
+                write!(f, "damaged checkpoint: tensor {} appears twice", escaped(name))
+            }
+            Self::Metadata(problem) => {
+                write!(f, "damaged checkpoint metadata: {}", escaped(problem))
+            }
+            Self::NewerVersion { found } => write!(
+                f,
+                "format version {found}, and this program reads up to {FORMAT_VERSION}: written by \
+                 a newer version, update mnist-train"
+            ),
+            Self::Architecture { found, expected } => {
+                write!(f, "holds another network: {}; expected {expected}", escaped(found))
+            }
+            Self::MissingTensor(name) => write!(f, "tensor {name} is missing"),
+            Self::ExtraTensor(name) => {
+                write!(f, "tensor {} does not belong to this network", escaped(name))
+            }
+            Self::Shape { name, found, expected } => {
+                write!(f, "tensor {name} has shape {found:?}, expected {expected:?}")
+            }
+            Self::Type { name, found } => {
+                write!(f, "tensor {name} has type {found}, expected F32: export it as f32")
+            }
+            Self::Checksum => {
+                write!(f, "checksum mismatch: the content was changed after it was written")
+            }
+            Self::NotFinite { name, index, value } => {
+                write!(f, "tensor {name} holds {value} at index {index}: the model is unusable")
+            }
+        }
+    }
+}
