@@ -241,6 +241,17 @@ pub enum DataAction {
     },
 }
 
+/// What `error` says of the command line, without the usage that follows it.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let paragraphs = text.trim_start_matches("error: ").split("\n\n").map(str::trim);
+    let said: Vec<String> = paragraphs
+        .filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more"))
+        .map(|part| part.lines().map(str::trim).collect::<Vec<_>>().join(" "))
+        .collect();
+    format!("{}; see --help", said.join("; "))
+}
+
 /// More threads than this are a mistake, or would be slower.
 const MOST_THREADS: usize = 1024;
 

@@ -4,23 +4,33 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use mnist_train::cli::Cli;
+use mnist_train::cli::{self, Cli};
 use mnist_train::commands;
 use mnist_train::error::{Error, escaped};
 
 fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli, matches))
+    });
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        // The help and the version come this way too.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => return failed(&cli::one_line(&error), 2),
+    };
     match commands::run(&cli, &matches) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // An error of our own says everything itself; others come with their causes.
-            let (message, code) = match error.downcast_ref::<Error>() {
-                Some(own) => (own.to_string(), own.exit_code()),
-                None => (format!("{error:#}"), 1),
-            };
-            _ = writeln!(io::stderr(), "error: {}", escaped(&message));
-            ExitCode::from(code)
-        }
+        // An error of our own says everything itself; others come with their causes.
+        Err(error) => match error.downcast_ref::<Error>() {
+            Some(own) => failed(&own.to_string(), own.exit_code()),
+            None => failed(&format!("{error:#}"), 1),
+        },
     }
+}
+
+fn failed(message: &str, code: u8) -> ExitCode {
+    // Not `eprintln`, which panics when nobody reads.
+    _ = writeln!(io::stderr(), "error: {}", escaped(message));
+    ExitCode::from(code)
 }

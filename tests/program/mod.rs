@@ -136,35 +136,28 @@ impl Run {
         self
     }
 
-    /// Ends with `code` and exactly one line of error, which contains `words`.
+    /// Ends with `code` and exactly one line of error, the last, which contains `words`.
     #[track_caller]
     pub fn fails(self, code: i32, words: &[&str]) -> Self {
-        let lines = self.error_lines(code, words);
-        assert_eq!(lines, 1, "{self:#?}");
-        self
-    }
-
-    /// Refuses its flags in the usual form: a line of error, and where to find help.
-    #[track_caller]
-    pub fn rejects_flags(self, words: &[&str]) -> Self {
-        self.error_lines(2, words);
-        assert_eq!(self.stdout, "");
-        self
-    }
-
-    /// The lines from the one that begins with `error:`.
-    #[track_caller]
-    fn error_lines(&self, code: i32, words: &[&str]) -> usize {
         assert_eq!(self.code, code, "{self:#?}");
-        let mut lines = self.stderr.lines().skip_while(|l| !l.starts_with("error: "));
-        let error = lines.next().unwrap_or_else(|| panic!("no error: {self:#?}"));
+        let errors = self.stderr.lines().filter(|line| line.starts_with("error: ")).count();
+        let error = self.stderr.lines().last().unwrap_or_default();
+        assert!(errors == 1 && error.starts_with("error: "), "{self:#?}");
         for word in words {
             assert!(error.contains(word), "'{word}' is not in: {error}");
         }
         for trace in ["panicked", "RUST_BACKTRACE", "error: error"] {
             assert!(!self.stderr.contains(trace), "{self:#?}");
         }
-        1 + lines.count()
+        self
+    }
+
+    /// Ends with one line about the command line, before anything is done.
+    #[track_caller]
+    pub fn rejects_flags(self, words: &[&str]) -> Self {
+        assert_eq!(self.stdout, "");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:#?}");
+        self.fails(2, words)
     }
 
     /// The lines of stdout, each of which must be a JSON object with an `event`.
