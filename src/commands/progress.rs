@@ -31,13 +31,15 @@ pub struct TrainingProgress {
     signals: Signals,
     epochs: usize,
     bar: ProgressBar,
+    /// Images of the epoch that were done when the bar appeared.
+    images_before: usize,
 }
 
 impl TrainingProgress {
     /// For a run that ends after `epochs`.
     pub fn new(output: Output, signals: Signals, epochs: usize) -> Self {
-        let bar = bar(output, "{prefix} {bar:24} {pos}/{len} {msg} {per_sec:>9} left {eta}");
-        Self { output, signals, epochs, bar }
+        let bar = bar(output, "{prefix} {bar:24} {pos}/{len} {msg} {eta} left");
+        Self { output, signals, epochs, bar, images_before: 0 }
     }
 
     /// Takes the bar off the screen.
@@ -54,12 +56,13 @@ impl Observer for TrainingProgress {
         let Progress { epoch, batch, batches, loss, accuracy, images } = *progress;
         if self.bar.position() == 0 || self.bar.position() > batch as u64 {
             self.bar.reset();
+            self.images_before = images;
             self.bar.set_prefix(format!("epoch {epoch} of {}", self.epochs));
             self.bar.set_length(batches as u64);
         }
-        // The bar counts batches; its speed is shown in images, which people compare.
         self.bar.set_position(batch as u64);
-        let speed = images as f64 / self.bar.elapsed().as_secs_f64();
+        // Of what this process has done: a resumed epoch begins in the middle.
+        let speed = (images - self.images_before) as f64 / self.bar.elapsed().as_secs_f64();
         self.bar.set_message(format!(
             "loss {loss:.4} acc {:.2} % {} images/s",
             100.0 * accuracy,
