@@ -1,6 +1,7 @@
 //! Every flag once: its name, default and help.
 
-use std::path::PathBuf;
+use std::env;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, Args, Parser, Subcommand};
 
@@ -123,7 +124,7 @@ pub struct RecipeArgs {
     /// What initial weights and the order of images are drawn from
     #[arg(long, value_name = "N", default_value_t = recipe().seed)]
     pub seed: u64,
-    /// Initial weights: pytorch, seed, xavier or he
+    /// Initial weights: pytorch, xavier, he, or seed (the scheme of the C program nn_c)
     #[arg(long, value_name = "NAME", default_value = "pytorch", hide_possible_values = true)]
     pub init: Init,
     /// Train on the first N images only
@@ -174,12 +175,25 @@ pub struct EvalArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// Folder with the four IDX files [default: data, downloaded if empty]
-    #[arg(long, value_name = "DIR", env = "MNIST_DATA", hide_env_values = true)]
-    pub data: Option<PathBuf>,
+    /// Folder with the four IDX files [env: MNIST_DATA] [default: data, downloaded if empty]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Never download
     #[arg(long)]
     pub offline: bool,
+}
+
+impl DataArgs {
+    /// The folder that somebody named, if anybody did.
+    pub fn directory(&self) -> Option<PathBuf> {
+        named_directory(self.data.as_deref())
+    }
+}
+
+/// The folder from the flag, else from `MNIST_DATA`; a variable that is set to nothing names none.
+fn named_directory(flag: Option<&Path>) -> Option<PathBuf> {
+    let variable = || env::var_os("MNIST_DATA").filter(|value| !value.is_empty());
+    flag.map(Path::to_path_buf).or_else(|| variable().map(PathBuf::from))
 }
 
 /// What computes.
@@ -212,16 +226,32 @@ pub struct OutputArgs {
 
 /// The data folder.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct DataCommand {
     /// What to do instead of listing what is there.
     #[command(subcommand)]
     pub action: Option<DataAction>,
-    /// The folder to look at [default: data]
-    #[arg(long, value_name = "DIR", env = "MNIST_DATA", hide_env_values = true)]
-    pub data: Option<PathBuf>,
+    /// Which folder.
+    #[command(flatten)]
+    pub folder: FolderArgs,
     /// What is printed.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// A folder to look at or to fill.
+#[derive(Debug, Args)]
+pub struct FolderArgs {
+    /// The folder [env: MNIST_DATA] [default: data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl FolderArgs {
+    /// The folder, `default` if nobody named one.
+    pub fn directory(&self, default: &str) -> PathBuf {
+        named_directory(self.data.as_deref()).unwrap_or_else(|| default.into())
+    }
 }
 
 /// What to do about data.
@@ -229,15 +259,21 @@ pub struct DataCommand {
 pub enum DataAction {
     /// Download MNIST; mirrors can be named in MNIST_MIRRORS
     Fetch {
-        /// The folder to download into
-        #[arg(long, value_name = "DIR", default_value = "data")]
-        data: PathBuf,
+        /// Which folder to download into.
+        #[command(flatten)]
+        folder: FolderArgs,
+        /// What is printed.
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// Write the built-in synthetic digits as four IDX files
     Synthetic {
         /// The folder to write into
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// What is printed.
+        #[command(flatten)]
+        output: OutputArgs,
     },
 }
 
@@ -272,19 +308,19 @@ fn thread_count(text: &str) -> Result<usize, String> {
 
 fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
     match text.parse() {
-        // The arithmetic is in f32: what overflows there is not a finite number either.
-        Ok(number) if fits(number) && (number as f32).is_finite() => Ok(number),
+        // The arithmetic is in f32: what overflows or vanishes there does not fit either.
+        Ok(number) if fits(number) && fits(f64::from(number as f32)) => Ok(number),
         Ok(_) => Err(format!("must be {wanted}")),
         Err(_) => Err("is not a number".into()),
     }
 }
 
 fn above_zero(text: &str) -> Result<f64, String> {
-    number(text, "a finite number above 0", |number| number > 0.0)
+    number(text, "a finite number above 0", |number| number > 0.0 && number.is_finite())
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
-    number(text, "a finite number, 0 or more", |number| number >= 0.0)
+    number(text, "a finite number, 0 or more", |number| number >= 0.0 && number.is_finite())
 }
 
 fn decay(text: &str) -> Result<f64, String> {

@@ -28,27 +28,27 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     written
 }
 
-/// Lets the file at `path` also be found under the name of [`previous`], instead of the one that
-/// was there. At no moment is there no file under `path`.
+/// Lets the file at `path` also be found under another name beside it, `NAME.previous` or, where
+/// that is taken, `NAME.previous.2` and so on, and returns that name. No earlier one is given up.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn keep_as_previous(path: &Path) -> Result<()> {
+pub fn keep_as_previous(path: &Path) -> Result<PathBuf> {
     let target = resolved(path)?;
-    let temporary = beside(&target, ".previous.tmp");
-    // A second name costs nothing; where the file system has none, a copy does the same.
-    let linked = remove(&temporary)
-        .and_then(|()| fs::hard_link(&target, &temporary))
-        .or_else(|_| fs::read(&target).and_then(|bytes| write_and_flush(&temporary, &bytes)));
-    linked.map_err(Error::io("write", &temporary))?;
-    rename(&temporary, &previous(&target))?;
-    // Where both names were the same file already, POSIX's rename does nothing.
-    remove(&temporary).map_err(Error::io("remove", &temporary))
-}
-
-/// Where [`keep_as_previous`] keeps the file at `path`.
-pub fn previous(path: &Path) -> PathBuf {
-    beside(path, ".previous")
+    let numbered = (2..).map(|number: u32| format!(".previous.{number}"));
+    for suffix in [".previous".to_string()].into_iter().chain(numbered) {
+        let previous = beside(&target, &suffix);
+        if previous.exists() {
+            continue;
+        }
+        // A second name costs nothing; where the file system has none, a copy does the same.
+        fs::hard_link(&target, &previous)
+            .or_else(|_| fs::read(&target).and_then(|bytes| write_and_flush(&previous, &bytes)))
+            .map_err(Error::io("write", &previous))?;
+        flush_folder(&previous)?;
+        return Ok(previous);
+    }
+    unreachable!("there is always another number")
 }
 
 /// Finds out, before hours of work depend on it, whether [`replace`] could write `path`, and removes
@@ -82,9 +82,7 @@ pub fn check_writable(path: &Path) -> Result<()> {
     let temporary = beside(&target, ".tmp");
     write_and_flush(&temporary, b"")
         .and_then(|()| fs::remove_file(&temporary))
-        .map_err(Error::io("write", &temporary))?;
-    let temporary = beside(&target, ".previous.tmp");
-    remove(&temporary).map_err(Error::io("remove", &temporary))
+        .map_err(Error::io("write", &temporary))
 }
 
 fn write_and_flush(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -94,16 +92,23 @@ fn write_and_flush(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Renames a flushed file and flushes the folder, so that the new name survives a power failure.
-fn rename(from: &Path, to: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(Error::io("replace", to))?;
-    let folder = folder_of(to);
-    // Only Unix opens folders.
+    flush_folder(to)
+}
+
+/// Flushes the folder of `path`: on Unix, where folders can be opened.
+fn flush_folder(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
     #[cfg(unix)]
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("flush", folder))?;
     Ok(())
 }
 
-/// `path` behind any symbolic link, so that the file is replaced and not the link to it.
+/// `path` behind any symbolic link to a file that exists, so that the file is replaced and not the link to it.
 fn resolved(path: &Path) -> Result<PathBuf> {
     if path.is_symlink() && path.exists() {
         fs::canonicalize(path).map_err(Error::io("open", path))
@@ -125,14 +130,6 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Removes a file that need not be there.
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,17 +138,19 @@ mod tests {
     fn a_file_is_replaced_and_the_old_one_kept_on_request() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
-        replace(&path, b"one").unwrap();
-        keep_as_previous(&path).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"one");
-        replace(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read(previous(&path)).unwrap(), b"one");
-        for _ in 0..2 {
-            keep_as_previous(&path).unwrap();
-            assert_eq!(fs::read(previous(&path)).unwrap(), b"two");
+        let kept = [b"one", b"two", b"six"].map(|content| {
+            replace(&path, content).unwrap();
+            let kept = keep_as_previous(&path).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), content);
+            kept
+        });
+        replace(&path, b"new").unwrap();
+        let names = ["model.previous", "model.previous.2", "model.previous.3"];
+        assert_eq!(kept, names.map(|name| folder.path().join(name)));
+        for (kept, content) in kept.iter().zip([b"one", b"two", b"six"]) {
+            assert_eq!(fs::read(kept).unwrap(), content);
         }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing temporary is left");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "nothing temporary is left");
     }
 
     #[test]
@@ -181,9 +180,7 @@ mod tests {
     fn the_check_removes_what_a_killed_process_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
-        for left in ["model.tmp", "model.previous.tmp"] {
-            fs::write(folder.path().join(left), b"half a mod").unwrap();
-        }
+        fs::write(folder.path().join("model.tmp"), b"half a mod").unwrap();
         check_writable(&path).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }

@@ -39,20 +39,20 @@ pub enum Error {
     /// Files are valid each for itself and do not belong together.
     #[error("{0}")]
     InvalidData(String),
-    /// The loss is no longer a finite number.
+    /// The loss or a weight is no longer a finite number.
     #[error(
-        "training diverged: loss {loss} in epoch {epoch}, step {step}, at learning rate {lr:e}; \
+        "training diverged: {what} in epoch {epoch}, step {step}, at learning rate {lr:e}; \
          {kept}; try a lower --lr"
     )]
     Diverged {
+        /// What is not finite.
+        what: String,
         /// Epoch, counted from 0.
         epoch: usize,
         /// Step within the epoch, counted from 0.
         step: usize,
         /// The learning rate of that step.
         lr: f64,
-        /// The loss that was found.
-        loss: f64,
         /// What became of the checkpoint.
         kept: String,
     },

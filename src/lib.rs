@@ -26,7 +26,7 @@
 //!
 //! 1. [`model::architecture`]: the layers, their shapes and the work in them.
 //! 2. [`nn`]: the mathematics, one piece a file, with the derivation of each backward pass.
-//! 3. [`engine`]: one complete way to execute a step, behind four methods.
+//! 3. [`engine`]: one complete way to execute a step, behind one trait.
 //! 4. [`stages`]: the ladder. Start at [`stages::naive`] and compare each chapter with the next;
 //!    [`stages::layerwise`] is the engine under all four.
 //! 5. [`training::trainer`]: the loop, and nothing but the loop.

@@ -10,6 +10,7 @@ mod common;
 use common::{Comparison, all_kernels, oracle, uniform, widen};
 use mnist_train::model::geometry::{Conv2d, Linear, MaxPool2d, Shape};
 use mnist_train::nn::Gradients;
+use mnist_train::stages::STAGES;
 
 /// Three images and more: a gradient that keeps only one image's share must not pass. 13 makes
 /// several chunks, the last of them partial.
@@ -58,6 +59,7 @@ fn convolutions_of_every_geometry_match_the_definition_and_its_slopes() {
         conv(3, 4, 4, 2, 4, 1, 0),
         conv(1, 3, 3, 2, 3, 1, 3),
         conv(2, 10, 9, 2, 3, 3, 2),
+        conv(1, 9, 8, 2, 2, 3, 0),
     ];
     let mut comparison = Comparison::default();
     for (case, conv) in geometries.into_iter().enumerate() {
@@ -110,7 +112,9 @@ fn convolutions_of_every_geometry_match_the_definition_and_its_slopes() {
 #[test]
 fn linear_layers_match_the_definition_and_its_slopes() {
     let mut comparison = Comparison::default();
-    for (in_features, out_features) in [(1, 1), (7, 3), (65, 33), (130, 10)] {
+    // The last four lie around and between the chunks of 784 inputs that gemm hands out.
+    let sizes = [(1, 1), (7, 3), (65, 33), (130, 10), (783, 3), (784, 3), (785, 3), (1600, 2)];
+    for (in_features, out_features) in sizes {
         let linear = Linear { in_features, out_features };
         for batch in BATCHES {
             let seed = (in_features * 1000 + batch) as u64;
@@ -124,13 +128,16 @@ fn linear_layers_match_the_definition_and_its_slopes() {
                 batched(x, in_features, |x| oracle::linear(&linear, x, weight, bias))
             };
             let expected_y = y_of(&x64, &weight64, &bias64);
-            let sampled: Vec<usize> = (0..weight.len()).step_by(11).collect();
-            let expected_dw: Vec<f64> = sampled
-                .iter()
-                .map(|&i| slope(&weight64, i, &|w| dot(&y_of(&x64, w, &bias64), &dy64)))
-                .collect();
+            // Some of the elements: each slope is a whole forward pass.
+            let some = |count: usize| (0..count).step_by(count.div_ceil(50)).collect::<Vec<_>>();
+            let (some_dw, some_dx) = (some(weight.len()), some(x.len()));
+            let dw_slope =
+                |&i: &usize| slope(&weight64, i, &|w| dot(&y_of(&x64, w, &bias64), &dy64));
+            let dx_slope =
+                |&i: &usize| slope(&x64, i, &|x| dot(&y_of(x, &weight64, &bias64), &dy64));
+            let expected_dw: Vec<f64> = some_dw.iter().map(dw_slope).collect();
+            let expected_dx: Vec<f64> = some_dx.iter().map(dx_slope).collect();
             let expected_db = slopes(&bias64, &|b| dot(&y_of(&x64, &weight64, b), &dy64));
-            let expected_dx = slopes(&x64, &|x| dot(&y_of(x, &weight64, &bias64), &dy64));
             for (name, mut kernels) in all_kernels() {
                 let what = |part: &str| format!("{name} {linear:?} batch {batch}: {part}");
                 let mut y = vec![f32::NAN; dy.len()];
@@ -141,7 +148,8 @@ fn linear_layers_match_the_definition_and_its_slopes() {
                 let mut dx = vec![f32::NAN; x.len()];
                 let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
                 kernels.linear_backward(&linear, &x, &weight, &dy, gradients);
-                let dw: Vec<f32> = sampled.iter().map(|&i| dw[i]).collect();
+                let dw: Vec<f32> = some_dw.iter().map(|&i| dw[i]).collect();
+                let dx: Vec<f32> = some_dx.iter().map(|&i| dx[i]).collect();
                 comparison.slices(&what("dw"), &dw, &expected_dw, TOLERANCE);
                 comparison.slices(&what("db"), &db, &expected_db, TOLERANCE);
                 comparison.slices(&what("dx"), &dx, &expected_dx, TOLERANCE);
@@ -232,4 +240,14 @@ fn relu_lets_the_gradient_through_above_zero_only() {
         }
     }
     comparison.finish();
+}
+
+#[test]
+fn every_layerwise_stage_has_its_kernels_here() {
+    let layerwise =
+        STAGES.iter().filter(|stage| stage.engine == "layerwise").map(|stage| stage.name);
+    let mut here: Vec<&str> =
+        all_kernels().iter().map(|(name, _)| name.split(' ').next().unwrap()).collect();
+    here.dedup();
+    assert_eq!(here, layerwise.collect::<Vec<_>>());
 }

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::output::Output;
 use super::progress::{DownloadProgress, spinner};
@@ -24,32 +24,38 @@ const MIRRORS_VARIABLE: &str = "MNIST_MIRRORS";
 
 /// Lists, downloads or generates data.
 pub fn run(args: &DataCommand) -> anyhow::Result<()> {
-    let output = Output::new(args.output, false);
+    let output = Output::new(
+        match &args.action {
+            Some(DataAction::Fetch { output, .. } | DataAction::Synthetic { output, .. }) => {
+                *output
+            }
+            None => args.output,
+        },
+        false,
+    );
     match &args.action {
-        None => {
-            let default = PathBuf::from(DEFAULT_DIRECTORY);
-            list(args.data.as_ref().unwrap_or(&default), output)?;
-        }
-        Some(DataAction::Fetch { data }) => {
-            let mut progress = DownloadProgress::new(output, Signals::install()?);
-            let fetched = source::fetch(data, &remote()?, &mut progress);
+        None => list(&args.folder.directory(DEFAULT_DIRECTORY), &output)?,
+        Some(DataAction::Fetch { folder, .. }) => {
+            let directory = folder.directory(DEFAULT_DIRECTORY);
+            let mut progress = DownloadProgress::new(&output, Signals::install()?);
+            let fetched = source::fetch(&directory, &remote()?, &mut progress);
             progress.finish();
             fetched?;
-            list(data, output)?;
+            list(&directory, &output)?;
         }
-        Some(DataAction::Synthetic { out }) => {
-            let dataset = generate(output);
-            write(&dataset, out)?;
-            list(out, output)?;
+        Some(DataAction::Synthetic { out, .. }) => {
+            check_empty(out)?;
+            write(&generate(&output), out)?;
+            list(out, &output)?;
         }
     }
-    Ok(())
+    Ok(output.finish()?)
 }
 
 /// Finds the data that training or evaluation is to use.
-pub fn load(args: &DataArgs, output: Output, signals: &Signals) -> Result<Dataset> {
+pub fn load(args: &DataArgs, output: &Output, signals: &Signals) -> Result<Dataset> {
     let request = Request {
-        directory: args.data.clone(),
+        directory: args.directory(),
         default_directory: DEFAULT_DIRECTORY.into(),
         remote: if args.offline { None } else { Some(remote()?) },
     };
@@ -76,7 +82,7 @@ fn synthetic_notice(reason: &Error) -> String {
     )
 }
 
-fn generate(output: Output) -> Dataset {
+fn generate(output: &Output) -> Dataset {
     let spinner = spinner(output, "drawing synthetic digits");
     let dataset = synthetic::default_dataset();
     spinner.finish_and_clear();
@@ -87,6 +93,19 @@ fn remote() -> Result<Remote> {
     match env::var(MIRRORS_VARIABLE) {
         Ok(list) => Remote::with_mirrors(&list),
         Err(_) => Ok(Remote::default()),
+    }
+}
+
+/// Refuses to write a dataset where there is one already, under whatever names.
+fn check_empty(directory: &Path) -> Result<()> {
+    let found = files::inspect(directory)?.into_iter().find(|inspection| inspection.file.is_some());
+    match found {
+        None => Ok(()),
+        Some(Inspection { part, .. }) => Err(Error::Unavailable(format!(
+            "{}: holds {} already, and nothing is overwritten: name another folder",
+            printable(directory),
+            part.name(),
+        ))),
     }
 }
 
@@ -112,7 +131,7 @@ fn labels_file(split: &Split) -> Vec<u8> {
     [&idx::labels_header(split.len()), split.labels()].concat()
 }
 
-fn list(directory: &Path, output: Output) -> Result<()> {
+fn list(directory: &Path, output: &Output) -> Result<()> {
     let files = files::inspect(directory)?.into_iter().map(data_file).collect();
     output.event(&Event::Data(report::Data {
         schema: SCHEMA_VERSION,
@@ -139,7 +158,7 @@ fn data_file(Inspection { part, file }: Inspection) -> DataFile {
         }
         Some(Ok(facts)) => DataFile {
             status: facts.kind.name(),
-            path: Some(printable(&facts.path)),
+            path: Some(facts.path.to_string_lossy().into_owned()),
             count: Some(facts.content.count),
             bytes: Some(facts.stored_bytes),
             sha256: Some(facts.content.sha256.to_string()),

@@ -5,7 +5,7 @@ use super::output::Output;
 use super::signals::Signals;
 use crate::cli::EvalArgs;
 use crate::data::dataset::SIDE;
-use crate::error::{escaped, printable};
+use crate::error::escaped;
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{self, Model};
 use crate::model::parameters::TrainState;
@@ -25,7 +25,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     // The model first: it is small, and the data may have to be downloaded.
     let model = checkpoint::read(&args.model, &architecture)?;
     let signals = Signals::install()?;
-    let dataset = data::load(&args.data, output, &signals)?;
+    let dataset = data::load(&args.data, &output, &signals)?;
     signals.stop_at_once()?;
     let trained_on = match &model {
         Model::Checkpoint(checkpoint) => Some(checkpoint.metadata.dataset.name.clone()),
@@ -40,7 +40,8 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let adam = Adam::from(&Recipe::default());
     let mut engine = stage.build(&architecture, adam, args.compute.threads());
     engine.load(&TrainState::new(&architecture, model.parameters().clone()));
-    let evaluation = Evaluation::of(engine.as_mut(), &dataset.test);
+    let evaluation = Evaluation::of(engine.as_mut(), &dataset.test, &|| false)
+        .expect("nothing stops it but the end of the process");
 
     let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
     let confusion = &evaluation.confusion;
@@ -75,7 +76,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         dataset: dataset.kind().name().into(),
         dataset_description: dataset.kind().to_string(),
         trained_on,
-        model: printable(&args.model),
+        model: args.model.to_string_lossy().into_owned(),
         weights_sha256: model.parameters().sha256().to_string(),
         stage: stage.name.into(),
         threads: engine.threads(),
@@ -92,5 +93,5 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         };
         output.picture(&(0..drawn[0].len()).map(side_by_side).collect::<Vec<_>>());
     }
-    Ok(())
+    Ok(output.finish()?)
 }

@@ -1,34 +1,60 @@
-//! stdout for results, stderr for narration; neither can end a run by being closed.
+//! stdout for results, stderr for narration; neither can end a run before its model is saved.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use crate::cli::OutputArgs;
+use crate::error::{Error, Result};
 use crate::report::{Event, json, text};
 
 /// Where results and narration go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Output {
     json: bool,
     quiet: bool,
+    /// The first result that could not be printed.
+    failure: RefCell<Option<io::Error>>,
 }
 
 impl Output {
     /// As the flags say.
     pub fn new(args: OutputArgs, quiet: bool) -> Self {
-        Self { json: args.json, quiet }
+        Self { json: args.json, quiet, failure: RefCell::default() }
     }
 
     /// Prints a result.
     pub fn event(&self, event: &Event) {
         let lines = if self.json { json::line(event) } else { text::lines(event) };
-        // A reader that has gone away (`| head -1`) does not stop training.
-        _ = writeln!(io::stdout(), "{lines}");
+        self.print(&lines);
     }
 
     /// Prints lines that go with the last result, for people at a terminal only.
     pub fn picture(&self, lines: &[String]) {
         if !self.json && io::stdout().is_terminal() {
-            _ = writeln!(io::stdout(), "{}", lines.join("\n"));
+            self.print(&lines.join("\n"));
+        }
+    }
+
+    fn print(&self, lines: &str) {
+        let mut stdout = io::stdout().lock();
+        match writeln!(stdout, "{lines}").and_then(|()| stdout.flush()) {
+            // A reader that has gone away (`| head -1`) has read all it wanted.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.failure.borrow_mut().get_or_insert(error);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the program's output.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a result could not be printed.
+    pub fn finish(self) -> Result<()> {
+        match self.failure.into_inner() {
+            None => Ok(()),
+            Some(error) => Err(Error::io("print the results", Path::new("stdout"))(error)),
         }
     }
 

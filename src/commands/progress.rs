@@ -15,7 +15,7 @@ use crate::training::trainer::{EpochReport, Observer, Progress};
 /// How often a bar is redrawn, times a second.
 const DRAWS_PER_SECOND: u8 = 10;
 
-fn bar(output: Output, template: &str) -> ProgressBar {
+fn bar(output: &Output, template: &str) -> ProgressBar {
     let target = if output.shows_progress() {
         ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND)
     } else {
@@ -26,20 +26,21 @@ fn bar(output: Output, template: &str) -> ProgressBar {
 }
 
 /// Shows how training goes and prints each epoch's result.
-pub struct TrainingProgress {
-    output: Output,
+pub struct TrainingProgress<'a> {
+    output: &'a Output,
     signals: Signals,
     epochs: usize,
     bar: ProgressBar,
-    /// Images of the epoch that were done when the bar appeared.
+    epoch_shown: Option<usize>,
+    /// Images of that epoch that were done when the bar appeared.
     images_before: usize,
 }
 
-impl TrainingProgress {
+impl<'a> TrainingProgress<'a> {
     /// For a run that ends after `epochs`.
-    pub fn new(output: Output, signals: Signals, epochs: usize) -> Self {
+    pub fn new(output: &'a Output, signals: Signals, epochs: usize) -> Self {
         let bar = bar(output, "{prefix} {bar:24} {pos}/{len} {msg} {eta} left");
-        Self { output, signals, epochs, bar, images_before: 0 }
+        Self { output, signals, epochs, bar, epoch_shown: None, images_before: 0 }
     }
 
     /// Takes the bar off the screen.
@@ -48,13 +49,14 @@ impl TrainingProgress {
     }
 }
 
-impl Observer for TrainingProgress {
+impl Observer for TrainingProgress<'_> {
     fn batch(&mut self, progress: &Progress) {
         if self.bar.is_hidden() {
             return;
         }
         let Progress { epoch, batch, batches, loss, accuracy, images } = *progress;
-        if self.bar.position() == 0 || self.bar.position() > batch as u64 {
+        if self.epoch_shown != Some(epoch) {
+            self.epoch_shown = Some(epoch);
             self.bar.reset();
             self.images_before = images;
             self.bar.set_prefix(format!("epoch {epoch} of {}", self.epochs));
@@ -96,15 +98,15 @@ impl Observer for TrainingProgress {
 }
 
 /// Shows how a download goes.
-pub struct DownloadProgress {
-    output: Output,
+pub struct DownloadProgress<'a> {
+    output: &'a Output,
     signals: Signals,
     bar: ProgressBar,
 }
 
-impl DownloadProgress {
+impl<'a> DownloadProgress<'a> {
     /// Shows nothing until a download begins.
-    pub fn new(output: Output, signals: Signals) -> Self {
+    pub fn new(output: &'a Output, signals: Signals) -> Self {
         let bar = bar(output, "{prefix} {bar:24} {bytes}/{total_bytes} {bytes_per_sec}");
         Self { output, signals, bar }
     }
@@ -115,7 +117,7 @@ impl DownloadProgress {
     }
 }
 
-impl source::Progress for DownloadProgress {
+impl source::Progress for DownloadProgress<'_> {
     fn event(&mut self, event: source::Event<'_>) {
         match event {
             source::Event::Requested { part, host } => {
@@ -147,7 +149,7 @@ impl source::Progress for DownloadProgress {
 }
 
 /// A bar that only says that something is going on.
-pub fn spinner(output: Output, message: &str) -> ProgressBar {
+pub fn spinner(output: &Output, message: &str) -> ProgressBar {
     let bar = bar(output, "{spinner} {msg}");
     bar.set_message(message.to_string());
     bar.enable_steady_tick(Duration::from_millis(100));

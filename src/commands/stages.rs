@@ -17,10 +17,11 @@ pub fn run(args: OutputArgs) -> anyhow::Result<()> {
         predecessor: stage.predecessor,
         default: stage.name == Stage::fastest_exact().name,
     };
-    Output::new(args, false).event(&Event::Stages(Stages {
+    let output = Output::new(args, false);
+    output.event(&Event::Stages(Stages {
         schema: SCHEMA_VERSION,
         machine: Machine::detect(),
         stages: STAGES.iter().map(row).collect(),
     }));
-    Ok(())
+    Ok(output.finish()?)
 }

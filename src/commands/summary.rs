@@ -27,12 +27,13 @@ pub fn run(args: OutputArgs) -> anyhow::Result<()> {
             }
         })
         .collect();
-    Output::new(args, false).event(&Event::Summary(Summary {
+    let output = Output::new(args, false);
+    output.event(&Event::Summary(Summary {
         schema: SCHEMA_VERSION,
         architecture: architecture.to_string(),
         batch_size,
         layers,
         parameters: architecture.parameter_count(),
     }));
-    Ok(())
+    Ok(output.finish()?)
 }

@@ -42,7 +42,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     };
 
     let loading = Instant::now();
-    let mut dataset = data::load(&args.data, output, &signals)?;
+    let mut dataset = data::load(&args.data, &output, &signals)?;
     let load_seconds = loading.elapsed().as_secs_f64();
     if let Some(saved) = &saved {
         check_same_data(args, saved, &dataset)?;
@@ -57,7 +57,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         return Err(Error::Usage(problem).into());
     }
 
-    let stage = stage(args, saved.as_ref(), output);
+    let stage = stage(args, saved.as_ref(), &output);
     let mut engine = stage.build(&architecture, Adam::from(&recipe), args.compute.threads());
     let (state, position) = match saved {
         Some(Checkpoint { state, metadata }) => (state, metadata.position),
@@ -94,7 +94,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         output.note(&format!("going on in epoch {epoch} after {batch} batches"));
     }
 
-    let mut progress = TrainingProgress::new(output, signals, args.epochs);
+    let mut progress = TrainingProgress::new(&output, signals, args.epochs);
     let trainer = Trainer {
         engine: engine.as_mut(),
         dataset: &dataset,
@@ -131,14 +131,14 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         test_correct: last.as_ref().map(|evaluation| evaluation.correct),
         test_total: last.as_ref().map(|evaluation| evaluation.total),
         weights_sha256: state.parameters.sha256().to_string(),
-        model: printable(&args.model),
+        model: args.model.to_string_lossy().into_owned(),
         stage: stage.name.into(),
         threads: engine.threads(),
         dataset: dataset_name,
         epochs: args.epochs.max(position.epoch),
         steps: state.steps,
     }));
-    Ok(())
+    Ok(output.finish()?)
 }
 
 /// The checkpoint to go on from.
@@ -219,7 +219,7 @@ fn check_same_data(args: &TrainArgs, saved: &Checkpoint, dataset: &Dataset) -> R
 
 /// The stage that was asked for, else the one that the model was trained with, so that resuming
 /// gives the bits of an uninterrupted run.
-fn stage(args: &TrainArgs, saved: Option<&Checkpoint>, output: Output) -> &'static Stage {
+fn stage(args: &TrainArgs, saved: Option<&Checkpoint>, output: &Output) -> &'static Stage {
     let saved = saved.map(|checkpoint| checkpoint.metadata.stage.as_str());
     let known = saved.and_then(Stage::find);
     let stage = args.compute.stage.or(known).unwrap_or_else(Stage::fastest_exact);

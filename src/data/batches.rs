@@ -60,4 +60,9 @@ mod tests {
             assert!(order.into_iter().eq(0..1000));
         }
     }
+
+    #[test]
+    fn the_order_of_an_epoch_never_changes_between_releases() {
+        assert_eq!(epoch_order(60_000, 1, 0)[..6], [26771, 51226, 36124, 58688, 19500, 40264]);
+    }
 }

@@ -22,6 +22,7 @@ use ureq::{Agent, Timeout};
 use super::files::Part;
 use super::idx::IdxError;
 use super::source::{Event, Progress, Remote};
+use crate::durable;
 use crate::error::{Error, Result, escaped, printable};
 
 /// No file is larger than this, in bytes: the largest of the four has 47 million unpacked, which
@@ -322,9 +323,7 @@ impl PartialFile {
     /// Gives the file its final name, when it is safely on the disk.
     fn publish(&self, path: &Path) -> Result<()> {
         self.file.sync_all().map_err(Error::io("write", &self.path))?;
-        fs::rename(&self.path, path).map_err(Error::io("rename", &self.path))?;
-        let folder = path.parent().expect("a file is in a folder");
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("write", folder))
+        durable::rename(&self.path, path)
     }
 }
 

@@ -229,9 +229,11 @@ impl<'a> Found<'a> {
     pub(super) fn into_files(self) -> Result<Files> {
         match self.paths {
             [Some(a), Some(b), Some(c), Some(d)] => Ok(Files { paths: [a, b, c, d] }),
-            _ => Err(self.incomplete(
-                "run 'mnist-train data fetch' to download MNIST, or name its folder with --data",
-            )),
+            _ => Err(self.incomplete(&format!(
+                "name the folder with --data, or download MNIST there: 'mnist-train data fetch \
+                 --data {}'",
+                printable(self.directory),
+            ))),
         }
     }
 

@@ -267,6 +267,11 @@ impl Architecture {
             return [Work::default(); 2];
         }
         let (input, output) = (images * layer.input().len(), images * layer.output().len());
+        if matches!(layer, Layer::MaxPool2d(_)) {
+            // x in, y and a byte of argmax out; dy and argmax in, dX out.
+            let work = Work { flops: 0, bytes: F32 * (input + output) + output };
+            return [work, work];
+        }
         let parameters: usize = layer.parameters().into_iter().sum();
         let products = 2 * images * layer.multiply_adds();
         // x and the parameters in, y out.

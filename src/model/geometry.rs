@@ -145,6 +145,7 @@ impl MaxPool2d {
     pub fn output(&self) -> Shape {
         let side = |input: usize| {
             assert!(input >= self.kernel, "the pooling window is larger than its input");
+            assert!(self.kernel <= 16, "a place in the window fits a byte");
             (input - self.kernel) / self.stride + 1
         };
         let Shape { channels, height, width } = self.input;

@@ -16,7 +16,8 @@ use crate::random::Stream;
 pub enum Init {
     /// U(±1/√fan_in), biases too: the default of PyTorch's Conv2d and Linear.
     Pytorch,
-    /// U(±√(2/(fan_in + fan_out))), biases 0: the source program's, which it calls Xavier.
+    /// U(±√(2/(fan_in + fan_out))), biases 0: that of the C program nn_c, which calls it Xavier
+    /// though it is √3 narrower.
     Seed,
     /// U(±√(6/(fan_in + fan_out))), biases 0 (Glorot & Bengio 2010, equation 16).
     Xavier,
@@ -89,5 +90,22 @@ mod tests {
         let hash = |seed| Init::He.parameters(&network, seed).sha256();
         assert_eq!(hash(1), hash(1));
         assert_ne!(hash(1), hash(2));
+    }
+
+    #[test]
+    fn initial_values_never_change_between_releases() {
+        let network = Architecture::mnist_cnn();
+        for (init, expected) in [
+            (Init::Pytorch, "2d49f2391fd0ec17"),
+            (Init::Seed, "0a350f576011394d"),
+            (Init::Xavier, "5bb9b4c5928bf645"),
+            (Init::He, "9a668839d84898a1"),
+        ] {
+            assert_eq!(
+                init.parameters(&network, 1).sha256().to_string()[..16],
+                *expected,
+                "{init:?}"
+            );
+        }
     }
 }

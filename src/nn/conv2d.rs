@@ -24,7 +24,7 @@
 //! still learns, only worse, which is why the tests here use batches of three and more.
 
 use super::Gradients;
-use super::strided::Strided;
+use super::tensor_view::TensorView;
 use crate::model::geometry::{Conv2d, Shape};
 
 /// # Shapes
@@ -32,12 +32,12 @@ use crate::model::geometry::{Conv2d, Shape};
 pub fn forward(conv: &Conv2d, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
     let Shape { channels, height, width } = conv.input;
     let output = conv.output();
-    let weight = Strided::new(weight, conv.weight_shape());
+    let weight = TensorView::new(weight, conv.weight_shape());
     let samples = conv.input.images_in(x.len());
     assert_eq!(y.len(), samples * output.len());
     for (x, y) in x.chunks_exact(conv.input.len()).zip(y.chunks_exact_mut(output.len())) {
-        let x = Strided::new(x, [channels, height, width]);
-        let mut y = Strided::new(y, [output.channels, output.height, output.width]);
+        let x = TensorView::new(x, [channels, height, width]);
+        let mut y = TensorView::new(y, [output.channels, output.height, output.width]);
         for (o, &bias) in bias.iter().enumerate() {
             for i in 0..output.height {
                 for j in 0..output.width {
@@ -67,21 +67,21 @@ pub fn backward(conv: &Conv2d, x: &[f32], weight: &[f32], dy: &[f32], gradients:
     let output = conv.output();
     let samples = conv.input.images_in(x.len());
     assert_eq!(dy.len(), samples * output.len());
-    let weight = Strided::new(weight, conv.weight_shape());
+    let weight = TensorView::new(weight, conv.weight_shape());
     let Gradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
-    let mut dw = Strided::new(dw, conv.weight_shape());
+    let mut dw = TensorView::new(dw, conv.weight_shape());
     for sample in 0..samples {
-        let x = Strided::new(
+        let x = TensorView::new(
             &x[sample * conv.input.len()..][..conv.input.len()],
             [channels, height, width],
         );
-        let dy = Strided::new(
+        let dy = TensorView::new(
             &dy[sample * output.len()..][..output.len()],
             [output.channels, output.height, output.width],
         );
         let mut dx = dx.as_deref_mut().map(|dx| {
             let dx = &mut dx[sample * conv.input.len()..][..conv.input.len()];
-            Strided::new(dx, [channels, height, width])
+            TensorView::new(dx, [channels, height, width])
         });
         for (o, db) in db.iter_mut().enumerate() {
             for i in 0..output.height {
@@ -166,6 +166,28 @@ mod tests {
         assert_eq!(dw, [12., 16., 24., 28.]);
         assert_eq!(db, [4.0]);
         assert_eq!(dx, [1., 2., 1., 2., 4., 2., 1., 2., 1.]);
+    }
+
+    #[test]
+    fn two_channels_with_padding_give_the_published_map() {
+        let conv = Conv2d {
+            input: Shape::new(2, 4, 4),
+            out_channels: 2,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+        };
+        let weight: Vec<f32> = (0..36).map(|i| 0.1 * ((i % 9) as f32 - 4.0)).collect();
+        let mut y = [f32::NAN; 32];
+        forward(&conv, &counting(32), &weight, &[0.5, -0.5], &mut y);
+        let first = [
+            21.5, 26.5, 28.3, 13.9, 18.5, 16.1, 16.1, 1.1, 20.9, 16.1, 16.1, -1.3, -12.5, -31.1,
+            -32.9, -31.3,
+        ];
+        for (place, expected) in first.into_iter().enumerate() {
+            assert!((y[place] - expected).abs() < 1e-4, "{place}: {y:?}");
+            assert!((y[16 + place] - (expected - 1.0)).abs() < 1e-4, "{place}: {y:?}");
+        }
     }
 
     #[test]

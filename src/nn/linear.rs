@@ -13,17 +13,17 @@
 //! ```
 
 use super::Gradients;
-use super::strided::Strided;
+use super::tensor_view::TensorView;
 use crate::model::geometry::Linear;
 
 /// # Shapes
 /// x (N, F) · weight (O, F) · bias (O) → y (N, O).
 pub fn forward(linear: &Linear, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
     let Linear { in_features, out_features } = *linear;
-    let weight = Strided::new(weight, [out_features, in_features]);
+    let weight = TensorView::new(weight, [out_features, in_features]);
     assert_eq!(x.len() / in_features, y.len() / out_features);
     for (x, y) in x.chunks_exact(in_features).zip(y.chunks_exact_mut(out_features)) {
-        let x = Strided::new(x, [in_features]);
+        let x = TensorView::new(x, [in_features]);
         for (o, y) in y.iter_mut().enumerate() {
             let mut sum = bias[o];
             for f in 0..in_features {
@@ -38,16 +38,16 @@ pub fn forward(linear: &Linear, x: &[f32], weight: &[f32], bias: &[f32], y: &mut
 /// x (N, F) · weight (O, F) · dy (N, O) → dW like weight, db (O), dX like x.
 pub fn backward(linear: &Linear, x: &[f32], weight: &[f32], dy: &[f32], gradients: Gradients<'_>) {
     let Linear { in_features, out_features } = *linear;
-    let weight = Strided::new(weight, [out_features, in_features]);
+    let weight = TensorView::new(weight, [out_features, in_features]);
     let Gradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
     assert_eq!(x.len() / in_features, dy.len() / out_features);
-    let mut dw = Strided::new(dw, [out_features, in_features]);
+    let mut dw = TensorView::new(dw, [out_features, in_features]);
     let samples = x.chunks_exact(in_features).zip(dy.chunks_exact(out_features));
     for (n, (x, dy)) in samples.enumerate() {
-        let x = Strided::new(x, [in_features]);
+        let x = TensorView::new(x, [in_features]);
         let mut dx = dx
             .as_deref_mut()
-            .map(|dx| Strided::new(&mut dx[n * in_features..][..in_features], [in_features]));
+            .map(|dx| TensorView::new(&mut dx[n * in_features..][..in_features], [in_features]));
         for (o, &dy) in dy.iter().enumerate() {
             db[o] += dy;
             for f in 0..in_features {

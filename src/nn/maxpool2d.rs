@@ -12,7 +12,7 @@
 //! The maximum is the only element that a small change of can be seen in y, so dy goes there whole.
 //! Windows that overlap add up.
 
-use super::strided::Strided;
+use super::tensor_view::TensorView;
 use crate::model::geometry::{MaxPool2d, Shape};
 
 /// # Shapes
@@ -22,11 +22,11 @@ pub fn forward(pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     let output = pool.output();
     let samples = pool.input.images_in(x.len());
     assert_eq!((y.len(), argmax.len()), (samples * output.len(), samples * output.len()));
-    assert!(pool.kernel <= 16, "a window index fits a byte");
     for (sample, x) in x.chunks_exact(pool.input.len()).enumerate() {
-        let x = Strided::new(x, [channels, height, width]);
+        let x = TensorView::new(x, [channels, height, width]);
         let outputs = sample * output.len()..(sample + 1) * output.len();
-        let mut y = Strided::new(&mut y[outputs.clone()], [channels, output.height, output.width]);
+        let mut y =
+            TensorView::new(&mut y[outputs.clone()], [channels, output.height, output.width]);
         let mut argmax = argmax[outputs].iter_mut();
         for c in 0..channels {
             for i in 0..output.height {
@@ -57,9 +57,9 @@ pub fn backward(pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
     assert_eq!((dy.len(), argmax.len()), (samples * output.len(), samples * output.len()));
     dx.fill(0.0);
     for (sample, dx) in dx.chunks_exact_mut(pool.input.len()).enumerate() {
-        let mut dx = Strided::new(dx, [channels, height, width]);
+        let mut dx = TensorView::new(dx, [channels, height, width]);
         let outputs = sample * output.len()..(sample + 1) * output.len();
-        let dy = Strided::new(&dy[outputs.clone()], [channels, output.height, output.width]);
+        let dy = TensorView::new(&dy[outputs.clone()], [channels, output.height, output.width]);
         let mut argmax = argmax[outputs].iter();
         for c in 0..channels {
             for i in 0..output.height {

@@ -14,7 +14,7 @@ pub mod cross_entropy;
 pub mod linear;
 pub mod maxpool2d;
 pub mod relu;
-mod strided;
+mod tensor_view;
 
 /// Where the backward pass of a layer with parameters leaves its results.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Results for people: aligned columns that also read well in a log file.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use super::{Data, Done, Epoch, Eval, Event, Stages, Start, Summary};
 use crate::error::escaped;
@@ -193,7 +194,9 @@ fn stages(stages: &Stages) -> String {
 fn data(data: &Data) -> String {
     let mut text = format!("{}:", escaped(&data.directory));
     for file in &data.files {
-        _ = write!(text, "\n  {:<24}  ", file.name);
+        let found = file.path.as_deref().map(Path::new).and_then(Path::file_name);
+        let name = found.map_or(file.name.into(), |name| escaped(&name.to_string_lossy()));
+        _ = write!(text, "\n  {name:<27}  ");
         _ = match file.status {
             "missing" => write!(text, "missing"),
             "invalid" => write!(text, "INVALID: {}", file.problem.as_deref().unwrap_or_default()),

@@ -10,7 +10,7 @@
 //! picks AVX-512 or AVX2 at run time; and cut every layer into chunks that cores take from rayon:
 //!
 //! ```text
-//! conv forward    chunks of images: unfold all of a chunk, then one product an image
+//! conv forward    chunks of images: unfold each into columns, one product an image
 //! conv backward   chunks of images, each with a dw and db of its own;
 //!                 then add the chunks' gradients in the order of the chunks
 //! linear          chunks of input features: each has its own part of W, dW and dX to itself;
@@ -20,7 +20,7 @@
 //! The chunks have fixed sizes. They do not depend on the number of threads, and no sum depends on
 //! which thread takes which chunk, so one thread and seven give the same bits.
 //!
-//! **What it costs.** A dependency, and scratch memory for a chunk's columns on each thread.
+//! **What it costs.** A dependency, and columns, dw and db for each chunk of images.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter gemm.
 
@@ -201,11 +201,13 @@ impl LayerKernels for Gemm {
     }
 
     fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
+        assert_eq!(x.len(), y.len());
         let work = x.par_chunks(CHUNK_PARAMETERS).zip(y.par_chunks_mut(CHUNK_PARAMETERS));
         self.pool.install(|| work.for_each(|(x, y)| Strided.relu_forward(x, y)));
     }
 
     fn relu_backward(&mut self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+        assert_eq!((y.len(), dy.len()), (dx.len(), dx.len()));
         let work = y
             .par_chunks(CHUNK_PARAMETERS)
             .zip(dy.par_chunks(CHUNK_PARAMETERS))
@@ -215,6 +217,8 @@ impl LayerKernels for Gemm {
 
     fn maxpool2d_forward(&mut self, pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
         let (input, output) = (pool.input.len(), pool.output().len());
+        let outputs = pool.input.images_in(x.len()) * output;
+        assert_eq!((y.len(), argmax.len()), (outputs, outputs));
         let work = x
             .par_chunks(CHUNK_IMAGES * input)
             .zip(y.par_chunks_mut(CHUNK_IMAGES * output))
@@ -226,6 +230,8 @@ impl LayerKernels for Gemm {
 
     fn maxpool2d_backward(&mut self, pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
         let (input, output) = (pool.input.len(), pool.output().len());
+        let outputs = pool.input.images_in(dx.len()) * output;
+        assert_eq!((dy.len(), argmax.len()), (outputs, outputs));
         let work = argmax
             .par_chunks(CHUNK_IMAGES * output)
             .zip(dy.par_chunks(CHUNK_IMAGES * output))
@@ -302,6 +308,7 @@ impl LayerKernels for Gemm {
     }
 
     fn adam(&mut self, step: &AdamStep, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+        assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
         let work = g
             .par_chunks(CHUNK_PARAMETERS)
             .zip(w.par_chunks_mut(CHUNK_PARAMETERS))

@@ -3,7 +3,7 @@
 //! **Starting point.** [strided](super::strided).
 //!
 //! **Observation.** What is left in the convolution are runs of five products, too short for the
-//! machine's vectors, each with a slice to cut first. In linear1 the forward pass is one long sum
+//! machine's vectors, each with a slice to cut first. In fc1 the forward pass is one long sum
 //! whose every addition waits for the one before.
 //!
 //! **Idea.** Copy the window of every output into a column of a matrix, so that one long product

@@ -2,7 +2,7 @@
 //! file, and the table of them.
 //!
 //! Read the chapters in the order of [`STAGES`]. Each opens with the same headings: where it
-//! starts, what the profile of the stage before showed, the idea, what it costs, and where its
+//! starts, where the stage before loses its time, the idea, what it costs, and where its
 //! measurements are. What a stage does not change is one line of delegation to the one before.
 
 pub mod gemm;

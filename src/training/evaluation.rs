@@ -41,14 +41,17 @@ pub struct Mistake {
 }
 
 impl Evaluation {
-    /// Evaluates the parameters that `engine` holds on all of `split`.
-    pub fn of(engine: &mut dyn Engine, split: &Split) -> Self {
+    /// Evaluates the parameters that `engine` holds on all of `split`; `None` once `stop` says so.
+    pub fn of(engine: &mut dyn Engine, split: &Split, stop: &dyn Fn() -> bool) -> Option<Self> {
         let started = Instant::now();
         let indices: Vec<u32> = (0..split.len() as u32).collect();
         let mut sum = LossSum::default();
         let mut confusion = [[0; CLASSES]; CLASSES];
         let mut mistakes = Vec::new();
         for indices in indices.chunks(BATCH) {
+            if stop() {
+                return None;
+            }
             let batch = Batch::new(split, indices);
             let logits = engine.predict(&batch);
             sum += cross_entropy::evaluate(logits, batch.labels());
@@ -64,13 +67,13 @@ impl Evaluation {
             }
         }
         mistakes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-        Self {
+        Some(Self {
             correct: sum.correct,
             total: split.len(),
             loss: sum.loss / split.len() as f64,
             confusion,
             mistakes,
             duration: started.elapsed(),
-        }
+        })
     }
 }

@@ -106,50 +106,57 @@ impl Trainer<'_> {
         for epoch in self.metadata.position.epoch..self.epochs {
             let mut report = self.epoch(epoch, observer)?;
             training += report.duration;
-            if self.evaluate {
-                let evaluation = Evaluation::of(self.engine, &self.dataset.test);
-                evaluating += evaluation.duration;
-                report.evaluation = Some(evaluation);
-            }
+            self.metadata.position = Position { epoch: epoch + 1, ..Position::default() };
+            report.evaluation = self.evaluation(observer);
             observer.epoch(&report);
             last = report.evaluation;
-            self.metadata.position = Position { epoch: epoch + 1, ..Position::default() };
-            let complete = epoch + 1 == self.epochs;
-            if complete || (epoch + 1).is_multiple_of(self.checkpoints.every) {
+            evaluating += last.as_ref().map_or(Duration::ZERO, |evaluation| evaluation.duration);
+            if let Some(signal) = observer.stop() {
+                return Err(self.interrupted(signal, observer));
+            }
+            let done = epoch + 1;
+            if done == self.epochs || done.is_multiple_of(self.checkpoints.every) {
                 self.save(observer)?;
             }
-            if complete && let Some(signal) = observer.stop() {
-                let path = printable(&self.checkpoints.path);
-                let message = format!("interrupted after the last epoch; {path} is complete");
+        }
+        if last.is_none() {
+            // Nothing was left to train.
+            last = self.evaluation(observer);
+            if let Some(signal) = observer.stop() {
+                let message = "interrupted; there was nothing to save".into();
                 return Err(Error::Interrupted { signal, message });
             }
-        }
-        if self.evaluate && last.is_none() {
-            let evaluation = Evaluation::of(self.engine, &self.dataset.test);
-            evaluating += evaluation.duration;
-            last = Some(evaluation);
+            evaluating += last.as_ref().map_or(Duration::ZERO, |evaluation| evaluation.duration);
         }
         Ok(Outcome { training, evaluation: evaluating, last })
     }
 
+    /// Of the test images, if that is wanted and no signal has come.
+    fn evaluation(&mut self, observer: &dyn Observer) -> Option<Evaluation> {
+        let stop = || !self.evaluate || observer.stop().is_some();
+        Evaluation::of(self.engine, &self.dataset.test, &stop)
+    }
+
     /// Trains what is left of `epoch`.
     fn epoch(&mut self, epoch: usize, observer: &mut dyn Observer) -> Result<EpochReport> {
-        let started = Instant::now();
         let recipe = self.metadata.recipe.clone();
         let lr = CosineAnnealing::from(&recipe).lr(epoch);
         let train = &self.dataset.train;
         let order = epoch_order(train.len(), recipe.seed, epoch);
-        let batches = order.len().div_ceil(recipe.batch_size);
         let first = self.metadata.position.batch;
+        let mut duration = Duration::ZERO;
         for indices in order.chunks(recipe.batch_size).skip(first) {
             if let Some(signal) = observer.stop() {
-                return Err(self.interrupted(signal, batches, observer));
+                return Err(self.interrupted(signal, observer));
             }
+            let started = Instant::now();
             let sum = self.engine.step(&Batch::new(train, indices), lr);
+            duration += started.elapsed();
             let position = &mut self.metadata.position;
             if !sum.loss.is_finite() {
-                let (step, loss) = (position.batch, sum.loss / indices.len() as f64);
-                return Err(self.diverged(epoch, step, lr, loss));
+                let what = format!("loss {}", sum.loss / indices.len() as f64);
+                let step = position.batch;
+                return Err(self.diverged(what, epoch, step, lr));
             }
             position.batch += 1;
             position.loss += sum.loss;
@@ -158,12 +165,13 @@ impl Trainer<'_> {
         }
         let progress = progress(&self.metadata.position, order.len(), recipe.batch_size);
         let images = order.len() - (first * recipe.batch_size).min(order.len());
-        Ok(EpochReport { progress, lr, duration: started.elapsed(), images, evaluation: None })
+        Ok(EpochReport { progress, lr, duration, images, evaluation: None })
     }
 
-    /// Saves the state between two steps, unless nothing has been done that is not saved.
-    fn interrupted(&mut self, signal: i32, batches: usize, observer: &mut dyn Observer) -> Error {
+    /// Saves the state between two steps, unless no step has been taken.
+    fn interrupted(&mut self, signal: i32, observer: &mut dyn Observer) -> Error {
         let Position { epoch, batch, .. } = self.metadata.position;
+        let batches = self.batches();
         let place = format!("interrupted in epoch {epoch} after {batch} of {batches} batches");
         let path = printable(&self.checkpoints.path);
         if self.engine.store().steps == 0 {
@@ -178,7 +186,12 @@ impl Trainer<'_> {
         }
     }
 
-    fn diverged(&self, epoch: usize, step: usize, lr: f64, loss: f64) -> Error {
+    /// Steps of an epoch.
+    fn batches(&self) -> usize {
+        self.dataset.train.len().div_ceil(self.metadata.recipe.batch_size)
+    }
+
+    fn diverged(&self, what: String, epoch: usize, step: usize, lr: f64) -> Error {
         let path = &self.checkpoints.path;
         let ours = !self.checkpoints.keep_previous && path.exists();
         let kept = if ours {
@@ -186,7 +199,7 @@ impl Trainer<'_> {
         } else {
             "no checkpoint was written".into()
         };
-        Error::Diverged { epoch, step, lr, loss, kept }
+        Error::Diverged { what, epoch, step, lr, kept }
     }
 
     fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
@@ -197,19 +210,17 @@ impl Trainer<'_> {
         if !finite {
             // The last step overflowed, and no later loss has shown it yet.
             let Position { epoch, batch, .. } = self.metadata.position;
-            let recipe = &self.metadata.recipe;
-            let batches = self.dataset.train.len().div_ceil(recipe.batch_size);
             let (epoch, step) = match batch.checked_sub(1) {
                 Some(step) => (epoch, step),
-                None => (epoch - 1, batches - 1),
+                None => (epoch - 1, self.batches() - 1),
             };
-            let lr = CosineAnnealing::from(recipe).lr(epoch);
-            return Err(self.diverged(epoch, step, lr, f64::NAN));
+            let lr = CosineAnnealing::from(&self.metadata.recipe).lr(epoch);
+            return Err(self.diverged("weights that are not finite".into(), epoch, step, lr));
         }
         let Checkpoints { path, keep_previous, .. } = &mut self.checkpoints;
         if *keep_previous && path.exists() {
-            durable::keep_as_previous(path)?;
-            observer.kept_previous(&durable::previous(path));
+            let previous = durable::keep_as_previous(path)?;
+            observer.kept_previous(&previous);
         }
         *keep_previous = false;
         Checkpoint { state, metadata: self.metadata.clone() }.write(path)

@@ -5,13 +5,13 @@
 /// Every access computes its offset, Σ indexᵢ·strideᵢ, anew, as a beginner's tensor type does. The
 /// strides stand behind a reference that the optimiser is not shown through, because it would hoist
 /// them out of the loops and hide the very cost that the first chapter is about.
-pub struct Strided<T, const R: usize> {
+pub struct TensorView<T, const R: usize> {
     data: T,
     shape: [usize; R],
     strides: [usize; R],
 }
 
-impl<T, const R: usize> Strided<T, R>
+impl<T, const R: usize> TensorView<T, R>
 where
     T: AsRef<[f32]>,
 {
@@ -40,7 +40,7 @@ where
     }
 }
 
-impl<T, const R: usize> Strided<T, R>
+impl<T, const R: usize> TensorView<T, R>
 where
     T: AsRef<[f32]> + AsMut<[f32]>,
 {
