@@ -5,7 +5,7 @@
 //! to the disk, rename it over the old one, flush the folder.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,34 @@ use crate::error::{Error, Result, printable};
 /// # Errors
 /// [`Error::Io`]; what stood under `path` before still does, and the temporary file is gone.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_after(path, bytes, |_| Ok(()))
+}
+
+/// The same, and what stood under `path` before is kept beside it under the name that is returned:
+/// `NAME.previous` or, where that is taken, `NAME.previous.2` and so on.
+///
+/// # Errors
+/// [`Error::Io`]; nothing has changed its name then.
+pub fn replace_and_keep(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>> {
+    let mut kept = None;
+    replace_after(path, bytes, |target| {
+        kept = if target.exists() { Some(keep(target)?) } else { None };
+        Ok(())
+    })?;
+    Ok(kept)
+}
+
+/// Does `before_rename`, with the path behind any link, when the new content is safely on the disk.
+fn replace_after(
+    path: &Path,
+    bytes: &[u8],
+    before_rename: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
     let target = resolved(path)?;
     let temporary = beside(&target, ".tmp");
     let written = write_and_flush(&temporary, bytes)
         .map_err(Error::io("write", &temporary))
+        .and_then(|()| before_rename(&target))
         .and_then(|()| rename(&temporary, &target));
     if written.is_err() {
         // The failure that is reported is the one that came first.
@@ -28,35 +52,61 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     written
 }
 
-/// Lets the file at `path` also be found under another name beside it, `NAME.previous` or, where
-/// that is taken, `NAME.previous.2` and so on, and returns that name. No earlier one is given up.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn keep_as_previous(path: &Path) -> Result<PathBuf> {
-    let target = resolved(path)?;
+/// Gives the file `target` a second name that is free.
+fn keep(target: &Path) -> Result<PathBuf> {
     let numbered = (2..).map(|number: u32| format!(".previous.{number}"));
-    for suffix in [".previous".to_string()].into_iter().chain(numbered) {
-        let previous = beside(&target, &suffix);
-        if previous.exists() {
-            continue;
-        }
-        // A second name costs nothing; where the file system has none, a copy does the same.
-        fs::hard_link(&target, &previous)
-            .or_else(|_| fs::read(&target).and_then(|bytes| write_and_flush(&previous, &bytes)))
-            .map_err(Error::io("write", &previous))?;
-        flush_folder(&previous)?;
-        return Ok(previous);
-    }
-    unreachable!("there is always another number")
+    let mut suffixes = [".previous".to_string()].into_iter().chain(numbered);
+    let mut names = suffixes.by_ref().map(|suffix| beside(target, &suffix));
+    let previous = names.find(|name| name.symlink_metadata().is_err()).expect("numbers do not end");
+    // A second name costs nothing; where the file system has none, a copy does the same.
+    fs::hard_link(target, &previous)
+        .or_else(|_| fs::read(target).and_then(|bytes| write_and_flush(&previous, &bytes)))
+        .map_err(Error::io("write", &previous))?;
+    Ok(previous)
 }
 
-/// Finds out, before hours of work depend on it, whether [`replace`] could write `path`, and removes
-/// what a killed process has left beside it.
+/// Holds a file for one process: as long as this lives, no other gets it. A crash leaves nothing
+/// locked, at most an empty file `NAME.lock`.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Locks the file at `path`, which need not exist.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when another process holds it, [`Error::Io`] when its folder is
+    /// missing or cannot be written.
+    fn acquire(path: &Path) -> Result<Self> {
+        let lock = beside(&resolved(path)?, ".lock");
+        let file = File::create(&lock).map_err(Error::io("write", &lock))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file, path: lock }),
+            Err(TryLockError::WouldBlock) => Err(Error::Unavailable(format!(
+                "{}: another run is writing it: wait for that, or name another --model",
+                printable(path)
+            ))),
+            Err(TryLockError::Error(error)) => Err(Error::io("lock", &lock)(error)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Before it is unlocked: nobody else can be holding this file.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Finds out, before hours of work depend on it, whether [`replace`] could write `path`, keeps other
+/// processes from doing so, and removes what a killed one has left beside it.
 ///
 /// # Errors
-/// When `path` is a folder, a device or a pipe, or its folder is missing or cannot be written.
-pub fn check_writable(path: &Path) -> Result<()> {
+/// When another process holds `path`, when it is a folder, a device or a pipe, or when its folder is missing or
+/// cannot be written.
+pub fn lock_for_writing(path: &Path) -> Result<Lock> {
     let target = resolved(path)?;
     if target.is_dir() {
         return Err(Error::Unavailable(format!(
@@ -79,10 +129,12 @@ pub fn check_writable(path: &Path) -> Result<()> {
             printable(folder)
         )));
     }
+    let lock = Lock::acquire(path)?;
     let temporary = beside(&target, ".tmp");
     write_and_flush(&temporary, b"")
         .and_then(|()| fs::remove_file(&temporary))
-        .map_err(Error::io("write", &temporary))
+        .map_err(Error::io("write", &temporary))?;
+    Ok(lock)
 }
 
 fn write_and_flush(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -139,18 +191,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         let kept = [b"one", b"two", b"six"].map(|content| {
-            replace(&path, content).unwrap();
-            let kept = keep_as_previous(&path).unwrap();
+            let kept = replace_and_keep(&path, content).unwrap();
             assert_eq!(fs::read(&path).unwrap(), content);
             kept
         });
-        replace(&path, b"new").unwrap();
-        let names = ["model.previous", "model.previous.2", "model.previous.3"];
-        assert_eq!(kept, names.map(|name| folder.path().join(name)));
-        for (kept, content) in kept.iter().zip([b"one", b"two", b"six"]) {
-            assert_eq!(fs::read(kept).unwrap(), content);
-        }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "nothing temporary is left");
+        let names = ["model.previous", "model.previous.2"].map(|name| folder.path().join(name));
+        assert_eq!(kept, [None, Some(names[0].clone()), Some(names[1].clone())]);
+        assert_eq!(names.map(|name| fs::read(name).unwrap()), [b"one", b"two"]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing temporary is left");
     }
 
     #[test]
@@ -163,17 +211,30 @@ mod tests {
         replace(&path, b"new").unwrap_err();
         assert!(path.join("inside").exists());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        check_writable(&path).unwrap_err();
-        check_writable(&folder.path().join("missing").join("model")).unwrap_err();
-        check_writable(&folder.path().join("new")).unwrap();
+        lock_for_writing(&path).unwrap_err();
+        lock_for_writing(&folder.path().join("missing").join("model")).unwrap_err();
+        lock_for_writing(&folder.path().join("new")).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[cfg(unix)]
     #[test]
     fn a_device_is_not_replaced() {
-        let error = check_writable(Path::new("/dev/null")).unwrap_err();
+        let error = lock_for_writing(Path::new("/dev/null")).unwrap_err();
         assert!(error.to_string().contains("not a regular file"), "{error}");
+    }
+
+    #[test]
+    fn a_file_is_held_by_one_at_a_time_and_free_again_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let held = Lock::acquire(&path).unwrap();
+        let refused = Lock::acquire(&path).unwrap_err();
+        assert!(refused.to_string().contains("another run is writing it"), "{refused}");
+        assert_eq!(refused.exit_code(), 1);
+        drop(held);
+        drop(Lock::acquire(&path).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -181,7 +242,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         fs::write(folder.path().join("model.tmp"), b"half a mod").unwrap();
-        check_writable(&path).unwrap();
+        lock_for_writing(&path).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 

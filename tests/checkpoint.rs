@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use mnist_train::durable;
 use mnist_train::error::Error;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::checkpoint::{self, Model};
@@ -71,7 +72,7 @@ fn everything_comes_back_bit_for_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.bin");
         let mut written = good(&architecture);
-        written.write(&path).unwrap();
+        durable::replace(&path, &written.to_bytes()).unwrap();
         let Model::Checkpoint(read) = checkpoint::read(&path, &architecture).unwrap() else {
             panic!("read as weights alone");
         };

@@ -75,7 +75,7 @@ fn synthetic_notice(reason: &Error) -> String {
     let rule = "=".repeat(78);
     format!(
         "{rule}\n\
-         NOT MNIST: training data is the built-in SYNTHETIC digits.\n\
+         NOT MNIST: this run uses the built-in SYNTHETIC digits.\n\
          {reason}\n\
          For MNIST: 'mnist-train data fetch', or name its folder with --data DIR.\n\
          {rule}"

@@ -31,7 +31,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     let signals = Signals::install()?;
     let architecture = Architecture::mnist_cnn();
 
-    durable::check_writable(&args.model)?;
+    let _lock = durable::lock_for_writing(&args.model)?;
     let flags = Recipe::from(&args.recipe);
     let saved = if args.resume { Some(saved(args, &architecture)?) } else { None };
     let recipe = match &saved {

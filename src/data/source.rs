@@ -182,7 +182,9 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     match download(directory, &found.missing(), remote, progress) {
         Ok(()) => read(locate(directory)?),
         Err(interrupted @ Error::Interrupted { .. }) => Err(interrupted),
-        Err(reason) => Ok(Outcome::NotAvailable { reason }),
+        Err(reason) if found.is_empty() => Ok(Outcome::NotAvailable { reason }),
+        // Whoever put some of the files there wants them to be used.
+        Err(reason) => Err(reason),
     }
 }
 

@@ -31,7 +31,6 @@ use super::architecture::Architecture;
 use super::parameters::{Parameters, TrainState, little_endian};
 use super::recipe::Recipe;
 use crate::digest::Sha256Digest;
-use crate::durable;
 use crate::error::{Error, Result};
 
 /// The version of the format that this program writes, and the newest that it reads.
@@ -123,14 +122,6 @@ impl Model {
 }
 
 impl Checkpoint {
-    /// Writes the file at `path`, whole or not at all.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; what stood there before still does.
-    pub fn write(&mut self, path: &Path) -> Result<()> {
-        durable::replace(path, &self.to_bytes())
-    }
-
     /// The content of the file; the same state gives the same bytes.
     pub fn to_bytes(&mut self) -> Vec<u8> {
         let TrainState { parameters, first_moment, second_moment, steps } = &self.state;

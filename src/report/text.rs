@@ -83,7 +83,7 @@ fn eval(eval: &Eval) -> String {
     );
     let classes = eval.confusion.len();
     for class in 0..classes {
-        _ = write!(text, "{class:6}");
+        _ = write!(text, "{class:5}");
     }
     text.push_str("   recall  precision");
     let percent = |share: Option<f64>| match share {
@@ -94,7 +94,7 @@ fn eval(eval: &Eval) -> String {
         _ = write!(text, "\n{label:4}");
         for &count in row {
             // Zeros are left out so that mistakes stand out.
-            _ = if count == 0 { write!(text, "     .") } else { write!(text, "{count:6}") };
+            _ = if count == 0 { write!(text, "    .") } else { write!(text, "{count:5}") };
         }
         let (recall, precision) = (percent(eval.recall[label]), percent(eval.precision[label]));
         _ = write!(text, "  {recall:>7}  {precision:>9}");

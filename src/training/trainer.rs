@@ -217,13 +217,16 @@ impl Trainer<'_> {
             let lr = CosineAnnealing::from(&self.metadata.recipe).lr(epoch);
             return Err(self.diverged("weights that are not finite".into(), epoch, step, lr));
         }
+        let bytes = Checkpoint { state, metadata: self.metadata.clone() }.to_bytes();
         let Checkpoints { path, keep_previous, .. } = &mut self.checkpoints;
-        if *keep_previous && path.exists() {
-            let previous = durable::keep_as_previous(path)?;
-            observer.kept_previous(&previous);
+        if *keep_previous {
+            if let Some(previous) = durable::replace_and_keep(path, &bytes)? {
+                observer.kept_previous(&previous);
+            }
+            *keep_previous = false;
+            return Ok(());
         }
-        *keep_previous = false;
-        Checkpoint { state, metadata: self.metadata.clone() }.write(path)
+        durable::replace(path, &bytes)
     }
 }
 
