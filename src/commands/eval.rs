@@ -5,7 +5,7 @@ use super::output::Output;
 use super::signals::Signals;
 use crate::cli::EvalArgs;
 use crate::data::dataset::SIDE;
-use crate::error::escaped;
+use crate::error::{Error, escaped};
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{self, Model};
 use crate::model::parameters::TrainState;
@@ -43,6 +43,10 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let evaluation = Evaluation::of(engine.as_mut(), &dataset.test, &|| false)
         .expect("nothing stops it but the end of the process");
 
+    if !evaluation.loss.is_finite() {
+        let problem = format!("its loss is {}: the weights are too large to use", evaluation.loss);
+        return Err(Error::invalid(&args.model)(problem).into());
+    }
     let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
     let confusion = &evaluation.confusion;
     let classes = 0..confusion.len();

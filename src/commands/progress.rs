@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Output;
 use super::signals::Signals;
@@ -39,7 +39,7 @@ pub struct TrainingProgress<'a> {
 impl<'a> TrainingProgress<'a> {
     /// For a run that ends after `epochs`.
     pub fn new(output: &'a Output, signals: Signals, epochs: usize) -> Self {
-        let bar = bar(output, "{prefix} {bar:24} {pos}/{len} {msg} {eta} left");
+        let bar = bar(output, "{prefix} {wide_bar} {pos}/{len} {msg}");
         Self { output, signals, epochs, bar, epoch_shown: None, images_before: 0 }
     }
 
@@ -65,11 +65,15 @@ impl Observer for TrainingProgress<'_> {
         self.bar.set_position(batch as u64);
         // Of what this process has done: a resumed epoch begins in the middle.
         let speed = (images - self.images_before) as f64 / self.bar.elapsed().as_secs_f64();
-        self.bar.set_message(format!(
-            "loss {loss:.4} acc {:.2} % {} images/s",
-            100.0 * accuracy,
-            text::grouped(speed as usize)
-        ));
+        let left = HumanDuration(self.bar.eta());
+        self.bar.set_message(match batch {
+            last if last == batches => "testing".into(),
+            _ => format!(
+                "loss {loss:.4} acc {:.2} % {} images/s {left:#} left",
+                100.0 * accuracy,
+                text::grouped(speed as usize),
+            ),
+        });
     }
 
     fn epoch(&mut self, report: &EpochReport) {

@@ -48,6 +48,12 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         check_same_data(args, saved, &dataset)?;
     }
     if let Some(count) = recipe.max_samples {
+        let images = dataset.train.len();
+        if count > images {
+            let problem =
+                format!("--max-samples {count} is more than the {images} training images");
+            return Err(Error::Usage(problem).into());
+        }
         dataset.train.truncate(count);
     }
     if recipe.batch_size > dataset.train.len() {

@@ -3,6 +3,9 @@
 use std::fs;
 
 use mnist_train::data::synthetic;
+use mnist_train::durable;
+use mnist_train::model::architecture::Architecture;
+use mnist_train::model::checkpoint::{self, Model};
 
 use super::SHORT;
 use super::program::{Run, TEST_IMAGES, TRAIN_IMAGES, Workplace, save};
@@ -99,6 +102,8 @@ fn refuses_flags_that_make_no_sense() {
         let problem = format!("--batch-size {batch_size} is more than the {TRAIN_IMAGES}");
         place.run(&format!("--batch-size {batch_size}")).fails(2, &[&problem]);
     }
+    let problem = format!("--max-samples {} is more than the {TRAIN_IMAGES}", TRAIN_IMAGES + 1);
+    place.run(&format!("--max-samples {}", TRAIN_IMAGES + 1)).fails(2, &[&problem]);
     let words = ["--batch-size 64 is more than the 63"];
     place.run("--max-samples 63").fails(2, &words);
     assert_eq!(place.names(), [""; 0]);
@@ -186,4 +191,18 @@ fn eval_refuses_what_is_no_model() {
     assert_eq!(run.stdout, "");
     place.run("--resume").fails(3, &["ckpt.bin: ", "not a checkpoint"]);
     assert_eq!(place.read("ckpt.bin"), b"garbage and more garbage");
+}
+
+#[test]
+fn a_model_whose_outputs_overflow_is_unusable_and_not_merely_wrong() {
+    let place = Workplace::new();
+    place.run("--epochs 1 --max-samples 64 --no-eval").succeeds();
+    let architecture = Architecture::mnist_cnn();
+    let path = place.path("ckpt.bin");
+    let Model::Checkpoint(mut model) = checkpoint::read(&path, &architecture).unwrap() else {
+        panic!("a checkpoint");
+    };
+    model.state.parameters.values_mut().for_each(|values| values.fill(3e38));
+    durable::replace(&path, &model.to_bytes()).unwrap();
+    place.run("eval").fails(3, &["ckpt.bin", "loss is", "too large"]);
 }
