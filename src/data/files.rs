@@ -24,7 +24,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// All four, in the order of [`OFFICIAL_SHA256`].
+    /// All four, in the order of [`dataset::OFFICIAL_SHA256`].
     pub const ALL: [Self; 4] =
         [Self::TrainImages, Self::TrainLabels, Self::TestImages, Self::TestLabels];
 
