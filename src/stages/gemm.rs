@@ -2,9 +2,9 @@
 //!
 //! **Starting point.** [im2col](super::im2col).
 //!
-//! **Observation.** Nearly all the time is in the matrix product now, and the product of the
-//! previous chapter leaves registers and the wider half of the machine's vectors unused. One core
-//! works, the others wait.
+//! **Observation.** The matrix product and its copies are by far the largest part now, and the
+//! product of the previous chapter leaves registers and the wider half of the machine's vectors
+//! unused. One core works, the others wait.
 //!
 //! **Idea.** Hand the products to `ndarray`, whose `matrixmultiply` packs, tiles for registers and
 //! picks AVX-512 or AVX2 at run time; and cut every layer into chunks that cores take from rayon:
