@@ -55,14 +55,25 @@ fn replace_after(
 /// Gives the file `target` a second name that is free.
 fn keep(target: &Path) -> Result<PathBuf> {
     let numbered = (2..).map(|number: u32| format!(".previous.{number}"));
-    let mut suffixes = [".previous".to_string()].into_iter().chain(numbered);
-    let mut names = suffixes.by_ref().map(|suffix| beside(target, &suffix));
-    let previous = names.find(|name| name.symlink_metadata().is_err()).expect("numbers do not end");
+    let previous = [".previous".to_string()]
+        .into_iter()
+        .chain(numbered)
+        .map(|suffix| beside(target, &suffix))
+        .find(|name| name.symlink_metadata().is_err())
+        .expect("numbers do not end");
     // A second name costs nothing; where the file system has none, a copy does the same.
     fs::hard_link(target, &previous)
-        .or_else(|_| fs::read(target).and_then(|bytes| write_and_flush(&previous, &bytes)))
+        .or_else(|_| copy_to_new(target, &previous))
         .map_err(Error::io("write", &previous))?;
     Ok(previous)
+}
+
+/// Copies a file under a name that must be free.
+fn copy_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    let bytes = fs::read(from)?;
+    let mut file = File::create_new(to)?;
+    file.write_all(&bytes)?;
+    file.sync_all()
 }
 
 /// Holds a file for one process: as long as this lives, no other gets it. A crash leaves nothing
@@ -81,16 +92,39 @@ impl Lock {
     /// missing or cannot be written.
     fn acquire(path: &Path) -> Result<Self> {
         let lock = beside(&resolved(path)?, ".lock");
-        let file = File::create(&lock).map_err(Error::io("write", &lock))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file, path: lock }),
-            Err(TryLockError::WouldBlock) => Err(Error::Unavailable(format!(
-                "{}: another run is writing it: wait for that, or name another --model",
-                printable(path)
-            ))),
-            Err(TryLockError::Error(error)) => Err(Error::io("lock", &lock)(error)),
+        loop {
+            let file = File::create(&lock).map_err(Error::io("write", &lock))?;
+            match file.try_lock() {
+                // Its last holder may have removed it after it was opened here.
+                Ok(()) if !is_at(&file, &lock) => {}
+                Ok(()) => return Ok(Self { _file: file, path: lock }),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::Unavailable(format!(
+                        "{}: another run is writing it: wait for that, or name another --model",
+                        printable(path)
+                    )));
+                }
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", &lock)(error)),
+            }
         }
     }
+}
+
+/// Whether `path` still leads to `file`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(file), Ok(path)) => identity(file) == identity(path),
+        _ => false,
+    }
+}
+
+/// Elsewhere a file that is open cannot be removed.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 impl Drop for Lock {
@@ -104,8 +138,8 @@ impl Drop for Lock {
 /// processes from doing so, and removes what a killed one has left beside it.
 ///
 /// # Errors
-/// When another process holds `path`, when it is a folder, a device or a pipe, or when its folder is missing or
-/// cannot be written.
+/// When another process holds `path`, when it is a folder, a device or a pipe, or when its folder is
+/// missing or cannot be written.
 pub fn lock_for_writing(path: &Path) -> Result<Lock> {
     let target = resolved(path)?;
     if target.is_dir() {
@@ -160,7 +194,8 @@ fn flush_folder(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `path` behind any symbolic link to a file that exists, so that the file is replaced and not the link to it.
+/// `path` behind any symbolic link to a file that exists, so that the file is replaced and not the
+/// link to it.
 fn resolved(path: &Path) -> Result<PathBuf> {
     if path.is_symlink() && path.exists() {
         fs::canonicalize(path).map_err(Error::io("open", path))

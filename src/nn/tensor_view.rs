@@ -4,7 +4,7 @@
 ///
 /// Every access computes its offset, Σ indexᵢ·strideᵢ, anew, as a beginner's tensor type does. The
 /// strides stand behind a reference that the optimiser is not shown through, because it would hoist
-/// them out of the loops and hide the very cost that the first chapter is about.
+/// part of the work out of the loops and hide the very cost that the first chapter is about.
 pub struct TensorView<T, const R: usize> {
     data: T,
     shape: [usize; R],

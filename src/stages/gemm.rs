@@ -25,7 +25,6 @@
 //! **Measured.** OPTIMIZATIONS.md, chapter gemm.
 
 use ndarray::linalg::general_mat_mul;
-
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::ThreadPool;
 use rayon::prelude::*;

@@ -119,7 +119,7 @@ impl Trainer<'_> {
                 self.save(observer)?;
             }
         }
-        if last.is_none() {
+        if self.evaluate && last.is_none() {
             // Nothing was left to train.
             last = self.evaluation(observer);
             if let Some(signal) = observer.stop() {
