@@ -8,7 +8,8 @@ use clap::{Arg, Args, Parser, Subcommand};
 use crate::measure::machine;
 use crate::model::init::Init;
 use crate::model::recipe::Recipe;
-use crate::stages::{STAGES, Stage};
+use crate::simd::Isa;
+use crate::stages::{Compute, STAGES, Stage};
 
 /// Train the MNIST CNN on the CPU
 #[derive(Debug, Parser)]
@@ -206,12 +207,16 @@ pub struct ComputeArgs {
     /// How a step is executed, see 'mnist-train stages' [default: the fastest exact one]
     #[arg(long, value_name = "NAME", value_parser = stage)]
     pub stage: Option<&'static Stage>,
+    /// Vector instructions: portable, avx2 or avx512 [default: the widest that the CPU has]
+    #[arg(long, value_name = "NAME", value_parser = isa)]
+    isa: Option<Isa>,
 }
 
 impl ComputeArgs {
-    /// The threads to use.
-    pub fn threads(&self) -> usize {
-        self.threads.unwrap_or_else(machine::threads)
+    /// What a stage may compute with.
+    pub fn compute(&self) -> Compute {
+        let threads = self.threads.unwrap_or_else(machine::threads);
+        Compute { threads, isa: self.isa.unwrap_or_else(Isa::detect) }
     }
 }
 
@@ -332,6 +337,16 @@ fn stage(name: &str) -> Result<&'static Stage, String> {
         let names: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
         format!("there are {}", names.join(", "))
     })
+}
+
+fn isa(name: &str) -> Result<Isa, String> {
+    let available: Vec<_> = Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect();
+    let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
+    match Isa::find(name) {
+        Some(isa) if isa.is_available() => Ok(isa),
+        Some(_) => Err(format!("this CPU does not have it; it has {}", names.join(", "))),
+        None => Err(format!("this CPU has {}", names.join(", "))),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The seam between training and the ways to execute it.
 
 use crate::data::batches::Batch;
+use crate::measure::phases::Phases;
 use crate::model::parameters::TrainState;
 use crate::nn::cross_entropy::LossSum;
 
@@ -28,4 +29,11 @@ pub trait Engine {
 
     /// Threads that a step uses.
     fn threads(&self) -> usize;
+
+    /// Begins to measure the phases of the steps that follow, or stops; off at first. Measuring
+    /// costs a few percent.
+    fn measure_phases(&mut self, on: bool);
+
+    /// The cost of the phases of the steps measured since the last call.
+    fn take_phases(&mut self) -> Phases;
 }

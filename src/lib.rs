@@ -53,5 +53,6 @@ pub mod model;
 pub mod nn;
 pub mod random;
 pub mod report;
+pub mod simd;
 pub mod stages;
 pub mod training;

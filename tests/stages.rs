@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Comparison, SEE_GRADIENT, gradient, noise_split, oracle, widen};
+use common::{Comparison, SEE_GRADIENT, compute, gradient, noise_split, oracle, widen};
 use mnist_train::data::batches::{Batch, epoch_order};
 use mnist_train::data::dataset::Split;
 use mnist_train::model::architecture::Architecture;
@@ -64,7 +64,7 @@ fn whole_networks_have_the_gradient_that_the_oracle_has() {
         let indices = indices(split.len());
         let batch = Batch::new(&split, &indices);
         for stage in &STAGES {
-            let mut engine = stage.build(&architecture, SEE_GRADIENT, 2);
+            let mut engine = stage.build(&architecture, SEE_GRADIENT, compute(2));
             let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
             for (tensor, spec) in found.specs().iter().enumerate() {
                 let of_tensor = sampled.iter().filter(|sample| sample.0 == tensor);
@@ -89,11 +89,11 @@ fn every_stage_agrees_with_naive_at_every_batch_size() {
     for size in [1, 5, 63, 64, 65] {
         let indices = indices(size);
         let batch = Batch::new(&split, &indices);
-        let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, 1);
+        let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, compute(1));
         let expected = gradient(naive.as_mut(), &architecture, &parameters, &batch);
         let expected_logits = widen(naive.predict(&batch));
         for stage in &STAGES[1..] {
-            let mut engine = stage.build(&architecture, SEE_GRADIENT, 2);
+            let mut engine = stage.build(&architecture, SEE_GRADIENT, compute(2));
             let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
             for ((spec, found), expected) in found.iter().zip(expected.values()) {
                 let what = format!("{stage:?} batch {size} {}", spec.name);
@@ -112,7 +112,7 @@ fn every_stage_agrees_with_naive_at_every_batch_size() {
 fn ten_steps(stage: &Stage, threads: usize, split: &Split) -> (Vec<f64>, TrainState) {
     let architecture = Architecture::mnist_cnn();
     let recipe = Recipe { batch_size: 13, ..Recipe::default() };
-    let mut engine = stage.build(&architecture, Adam::from(&recipe), threads);
+    let mut engine = stage.build(&architecture, Adam::from(&recipe), compute(threads));
     engine.load(&TrainState::new(&architecture, recipe.init.parameters(&architecture, 3)));
     let order = epoch_order(split.len(), 3, 0);
     let losses = order
@@ -158,7 +158,7 @@ fn a_state_comes_back_from_every_engine_as_it_went_in() {
     let split = noise_split(8, 20);
     let (_, state) = ten_steps(stage("gemm"), 2, &split);
     for stage in &STAGES {
-        let mut engine = stage.build(&architecture, SEE_GRADIENT, 2);
+        let mut engine = stage.build(&architecture, SEE_GRADIENT, compute(2));
         engine.load(&state);
         assert!(engine.store() == state, "{stage:?}");
     }

@@ -38,7 +38,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
 
     let stage = args.compute.stage.unwrap_or_else(Stage::fastest_exact);
     let adam = Adam::from(&Recipe::default());
-    let mut engine = stage.build(&architecture, adam, args.compute.threads());
+    let mut engine = stage.build(&architecture, adam, args.compute.compute());
     engine.load(&TrainState::new(&architecture, model.parameters().clone()));
     let evaluation = Evaluation::of(engine.as_mut(), &dataset.test, &|| false)
         .expect("nothing stops it but the end of the process");

@@ -64,7 +64,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     }
 
     let stage = stage(args, saved.as_ref(), &output);
-    let mut engine = stage.build(&architecture, Adam::from(&recipe), args.compute.threads());
+    let mut engine = stage.build(&architecture, Adam::from(&recipe), args.compute.compute());
     let (state, position) = match saved {
         Some(Checkpoint { state, metadata }) => (state, metadata.position),
         None => {

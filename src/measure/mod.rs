@@ -1,3 +1,4 @@
 //! What the program finds out about the machine and about itself.
 
 pub mod machine;
+pub mod phases;

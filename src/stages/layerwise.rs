@@ -6,6 +6,7 @@
 use super::kernels::LayerKernels;
 use crate::data::batches::Batch;
 use crate::engine::Engine;
+use crate::measure::phases::{Phase, PhaseClock, Phases};
 use crate::model::architecture::{Architecture, Layer};
 use crate::model::geometry::Shape;
 use crate::model::parameters::{Parameters, TrainState};
@@ -29,6 +30,8 @@ pub struct LayerwiseEngine<K> {
     /// as long as the widest activations.
     delta: Vec<f32>,
     next_delta: Vec<f32>,
+    clock: PhaseClock,
+    measuring: bool,
 }
 
 /// A layer and what its forward pass leaves for its backward pass.
@@ -40,23 +43,37 @@ struct LayerState {
     output: Vec<f32>,
     /// (N, output shape), for max pooling.
     argmax: Vec<u8>,
+    /// Of the step, forward and backward.
+    phases: [Phase; 2],
+    /// Of the products for one image, forward and backward.
+    flops: [usize; 2],
 }
 
 impl<K: LayerKernels> LayerwiseEngine<K> {
     /// An engine with all parameters zero, to be loaded.
     pub fn new(architecture: &Architecture, adam: Adam, kernels: K) -> Self {
         let mut pairs = 0..;
-        let layers = architecture
-            .layers()
-            .iter()
-            .filter(|layer| !matches!(layer, Layer::Flatten(_)))
-            .map(|&layer| LayerState {
+        let mut phases = [Phase::ConvForward, Phase::ConvBackward];
+        let layer_state = |(index, &layer): (usize, &Layer)| {
+            if matches!(layer, Layer::Linear(_)) {
+                phases = [Phase::LinearForward, Phase::LinearBackward];
+            }
+            LayerState {
                 layer,
                 pair: matches!(layer, Layer::Conv2d(_) | Layer::Linear(_))
                     .then(|| pairs.next().expect("endless")),
                 output: Vec::new(),
                 argmax: Vec::new(),
-            })
+                phases,
+                flops: architecture.work(index, 1).map(|work| work.flops),
+            }
+        };
+        let layers = architecture
+            .layers()
+            .iter()
+            .enumerate()
+            .filter(|(_, layer)| !matches!(layer, Layer::Flatten(_)))
+            .map(layer_state)
             .collect();
         let parameters = Parameters::zeros(architecture);
         Self {
@@ -69,6 +86,8 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
             images: Vec::new(),
             delta: Vec::new(),
             next_delta: Vec::new(),
+            clock: PhaseClock::default(),
+            measuring: false,
         }
     }
 
@@ -80,8 +99,9 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
             assert_eq!(image.len(), self.input.len());
             self.images.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
         }
+        self.clock.lap(Phase::Data, 0);
         let mut x = &self.images;
-        for LayerState { layer, pair, output: y, argmax } in &mut self.layers {
+        for LayerState { layer, pair, output: y, argmax, phases, flops } in &mut self.layers {
             y.resize(images * layer.output().len(), 0.0);
             let parameters = pair.map(|pair| self.state.parameters.pair(pair));
             match (&*layer, parameters) {
@@ -98,15 +118,16 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
                 (Layer::Relu(_), _) => self.kernels.relu_forward(x, y),
                 _ => unreachable!("{layer} without parameters"),
             }
+            self.clock.lap(phases[0], images * flops[0]);
             x = y;
         }
     }
 
     /// Turns ∂L/∂logits in `delta` into the gradients of all parameters.
-    fn backward(&mut self) {
-        let Self { kernels, delta, next_delta, gradients, .. } = self;
+    fn backward(&mut self, images: usize) {
+        let Self { kernels, delta, next_delta, gradients, clock, .. } = self;
         for index in (0..self.layers.len()).rev() {
-            let LayerState { layer, pair, output, argmax } = &self.layers[index];
+            let LayerState { layer, pair, output, argmax, phases, flops } = &self.layers[index];
             let x = index.checked_sub(1).map_or(&self.images, |i| &self.layers[i].output);
             let (dy, dx) = (&delta[..output.len()], &mut next_delta[..x.len()]);
             match (layer, pair) {
@@ -131,6 +152,7 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
                 }
                 _ => unreachable!("{layer} without parameters"),
             }
+            clock.lap(phases[1], images * flops[1]);
             std::mem::swap(delta, next_delta);
         }
     }
@@ -163,6 +185,7 @@ impl<K: LayerKernels> Engine for LayerwiseEngine<K> {
     }
 
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
+        self.clock.start(self.measuring);
         self.forward(batch);
         let logits = &self.layers.last().expect("a network has layers").output;
         let widest = self.layers.iter().map(|layer| layer.output.len()).max();
@@ -174,17 +197,28 @@ impl<K: LayerKernels> Engine for LayerwiseEngine<K> {
         }
         let dlogits = &mut self.delta[..logits.len()];
         let sum = cross_entropy::backward(logits, batch.labels(), dlogits);
-        self.backward();
+        self.clock.lap(Phase::Loss, 0);
+        self.backward(batch.len());
         self.update(lr);
+        self.clock.lap(Phase::Optimizer, 0);
         sum
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> &[f32] {
+        self.clock.start(false);
         self.forward(batch);
         self.logits()
     }
 
     fn threads(&self) -> usize {
         self.kernels.threads()
+    }
+
+    fn measure_phases(&mut self, on: bool) {
+        self.measuring = on;
+    }
+
+    fn take_phases(&mut self) -> Phases {
+        self.clock.take()
     }
 }

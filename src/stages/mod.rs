@@ -17,6 +17,7 @@ use std::fmt;
 use crate::engine::Engine;
 use crate::model::architecture::Architecture;
 use crate::nn::adam::Adam;
+use crate::simd::Isa;
 use layerwise::LayerwiseEngine;
 
 /// One named way to train: a row of the table that everything else iterates.
@@ -33,18 +34,29 @@ pub struct Stage {
     pub predecessor: Option<&'static str>,
     /// Whether a step is shared over several threads.
     pub multithreaded: bool,
-    build: fn(&Architecture, Adam, usize) -> Box<dyn Engine>,
+    /// Whether the stage has kernels for each [`Isa`], to choose from.
+    pub vectorized: bool,
+    build: fn(&Architecture, Adam, Compute) -> Box<dyn Engine>,
+}
+
+/// What a stage may compute with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compute {
+    /// Threads at most.
+    pub threads: usize,
+    /// Vector instructions, for stages that are [`vectorized`](Stage::vectorized).
+    pub isa: Isa,
 }
 
 impl Stage {
-    /// An engine of this stage for `architecture` on up to `threads` threads.
+    /// An engine of this stage for `architecture`.
     pub fn build(
         &self,
         architecture: &Architecture,
         adam: Adam,
-        threads: usize,
+        compute: Compute,
     ) -> Box<dyn Engine> {
-        (self.build)(architecture, adam, threads)
+        (self.build)(architecture, adam, compute)
     }
 
     /// The stage called `name`.
@@ -73,6 +85,7 @@ pub static STAGES: [Stage; 4] = [
         precision: "f32",
         predecessor: None,
         multithreaded: false,
+        vectorized: false,
         build: |architecture, adam, _| {
             Box::new(LayerwiseEngine::new(architecture, adam, naive::Naive))
         },
@@ -84,6 +97,7 @@ pub static STAGES: [Stage; 4] = [
         precision: "f32",
         predecessor: Some("naive"),
         multithreaded: false,
+        vectorized: false,
         build: |architecture, adam, _| {
             Box::new(LayerwiseEngine::new(architecture, adam, strided::Strided))
         },
@@ -95,6 +109,7 @@ pub static STAGES: [Stage; 4] = [
         precision: "f32",
         predecessor: Some("strided"),
         multithreaded: false,
+        vectorized: false,
         build: |architecture, adam, _| {
             Box::new(LayerwiseEngine::new(architecture, adam, im2col::Im2col::default()))
         },
@@ -106,7 +121,8 @@ pub static STAGES: [Stage; 4] = [
         precision: "f32",
         predecessor: Some("im2col"),
         multithreaded: true,
-        build: |architecture, adam, threads| {
+        vectorized: false,
+        build: |architecture, adam, Compute { threads, .. }| {
             Box::new(LayerwiseEngine::new(architecture, adam, gemm::Gemm::new(threads)))
         },
     },

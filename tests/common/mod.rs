@@ -12,6 +12,8 @@ use mnist_train::model::architecture::Architecture;
 use mnist_train::model::parameters::{Parameters, TrainState};
 use mnist_train::nn::adam::Adam;
 use mnist_train::random::Stream;
+use mnist_train::simd::Isa;
+use mnist_train::stages::Compute;
 use mnist_train::stages::gemm::Gemm;
 use mnist_train::stages::im2col::Im2col;
 use mnist_train::stages::kernels::LayerKernels;
@@ -97,6 +99,11 @@ pub fn gradient(
     engine.load(&TrainState::new(architecture, parameters.clone()));
     engine.step(batch, 1e-3);
     engine.store().first_moment
+}
+
+/// `threads` threads and the widest vectors of this machine.
+pub fn compute(threads: usize) -> Compute {
+    Compute { threads, isa: Isa::detect() }
 }
 
 /// The settings under which [`gradient`] works.
