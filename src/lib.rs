@@ -55,4 +55,5 @@ pub mod random;
 pub mod report;
 pub mod simd;
 pub mod stages;
+pub mod team;
 pub mod training;

@@ -60,16 +60,27 @@ impl Adam {
 /// The factors of one step, rounded to f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamStep {
-    blend1: f32,
-    beta2: f32,
-    blend2: f32,
-    step_size: f32,
-    root_correction: f32,
-    eps: f32,
-    l2: f32,
+    /// 1 − β₁.
+    pub blend1: f32,
+    /// β₂.
+    pub beta2: f32,
+    /// 1 − β₂.
+    pub blend2: f32,
+    /// α / (1 − β₁ᵗ).
+    pub step_size: f32,
+    /// √(1 − β₂ᵗ).
+    pub root_correction: f32,
+    /// ε.
+    pub eps: f32,
+    /// λ.
+    pub l2: f32,
 }
 
 impl AdamStep {
+    /// 2⁻¹⁰⁰, about 8e-31: what is smaller becomes 0. Small enough not to matter, and large enough
+    /// that λ times it is not denormal.
+    pub const SMALLEST: f32 = f32::from_bits(0x0d80_0000);
+
     /// The same step for biases, which have no L2.
     pub fn without_l2(self) -> Self {
         Self { l2: 0.0, ..self }
@@ -88,12 +99,9 @@ impl AdamStep {
     }
 }
 
-/// 2⁻¹⁰⁰, about 8e-31: small enough not to matter, and large enough that λ times it is not denormal.
-const TOO_SMALL: f32 = f32::from_bits(0x0d80_0000);
-
 /// `value`, or 0 if it is too small to matter.
 fn cut(value: f32) -> f32 {
-    if value.abs() < TOO_SMALL { 0.0 } else { value }
+    if value.abs() < AdamStep::SMALLEST { 0.0 } else { value }
 }
 
 #[cfg(test)]
@@ -133,7 +141,7 @@ mod tests {
 
     #[test]
     fn weights_without_a_gradient_shrink_to_nothing_without_becoming_denormal() {
-        assert_eq!(TOO_SMALL, 2_f32.powi(-100));
+        assert_eq!(AdamStep::SMALLEST, 2_f32.powi(-100));
         let adam = Adam { l2: 1e-4, ..ADAM };
         let (mut w, mut m, mut v) = ([1e-3, -1e-9, 1e-20], [0.0; 3], [0.0; 3]);
         for t in 1..100_000 {

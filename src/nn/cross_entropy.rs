@@ -47,16 +47,16 @@ pub fn evaluate(logits: &[f32], labels: impl ExactSizeIterator<Item = u8>) -> Lo
     sum
 }
 
-/// The loss of `logits` (N, classes) under `labels` (N), and the gradient of its mean, dz, in
-/// `dlogits`, shaped like the logits.
+/// The loss of `logits` (n, classes) under `labels` (n), and in `dlogits`, shaped like the logits,
+/// the gradient dz of the mean over `images`, of which these n are all or a part.
 pub fn backward(
     logits: &[f32],
     labels: impl ExactSizeIterator<Item = u8> + Clone,
+    images: usize,
     dlogits: &mut [f32],
 ) -> LossSum {
     assert_eq!(logits.len(), dlogits.len());
-    let images = labels.len();
-    let classes = logits.len() / images;
+    let classes = logits.len() / labels.len();
     let rows = logits.chunks_exact(classes).zip(dlogits.chunks_exact_mut(classes));
     for ((z, dz), label) in rows.zip(labels.clone()) {
         let log_sum_exp = log_sum_exp(z);
@@ -119,7 +119,7 @@ mod tests {
         let logits = [0.3, -1.2, 2.0, 0.1, 0.0, -0.4, 1.1, 0.9, -2.0];
         let labels = [2, 0, 1];
         let mut dlogits = [f32::NAN; 9];
-        backward(&logits, labels.into_iter(), &mut dlogits);
+        backward(&logits, labels.into_iter(), 3, &mut dlogits);
         for index in 0..logits.len() {
             let mean_at = |step: f32| {
                 let mut moved = logits;

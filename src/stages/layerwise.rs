@@ -196,7 +196,7 @@ impl<K: LayerKernels> Engine for LayerwiseEngine<K> {
             }
         }
         let dlogits = &mut self.delta[..logits.len()];
-        let sum = cross_entropy::backward(logits, batch.labels(), dlogits);
+        let sum = cross_entropy::backward(logits, batch.labels(), batch.len(), dlogits);
         self.clock.lap(Phase::Loss, 0);
         self.backward(batch.len());
         self.update(lr);

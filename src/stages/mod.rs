@@ -5,6 +5,7 @@
 //! starts, where the stage before loses its time, the idea, what it costs, and where its
 //! measurements are. What a stage does not change is one line of delegation to the one before.
 
+pub mod fused;
 pub mod gemm;
 pub mod im2col;
 pub mod kernels;
@@ -59,14 +60,27 @@ impl Stage {
         (self.build)(architecture, adam, compute)
     }
 
+    /// Vector instructions that this CPU can run the stage with.
+    pub fn isas(&self) -> Vec<Isa> {
+        let all = Isa::ALL.into_iter().filter(|isa| isa.is_available());
+        if self.vectorized { all.collect() } else { vec![Isa::detect()] }
+    }
+
+    /// What `architecture` lacks for this stage, if it lacks anything.
+    pub fn unmet(&self, architecture: &Architecture) -> Option<String> {
+        let fused = self.engine == "fused" && fused::Network::of(architecture).is_none();
+        fused.then(|| format!("stage {} runs {} alone", self.name, fused::Network::PATTERN))
+    }
+
     /// The stage called `name`.
     pub fn find(name: &str) -> Option<&'static Self> {
         STAGES.iter().find(|stage| stage.name == name)
     }
 
-    /// The fastest stage that computes in f32.
-    pub fn fastest_exact() -> &'static Self {
-        STAGES.iter().rfind(|stage| stage.precision == "f32").expect("naive is one")
+    /// The fastest stage that computes `architecture` in f32.
+    pub fn fastest_exact(architecture: &Architecture) -> &'static Self {
+        let fits = |stage: &&Self| stage.precision == "f32" && stage.unmet(architecture).is_none();
+        STAGES.iter().rfind(fits).expect("naive is one")
     }
 }
 
@@ -77,7 +91,7 @@ impl fmt::Debug for Stage {
 }
 
 /// All stages, each after the one it starts from, slowest first.
-pub static STAGES: [Stage; 4] = [
+pub static STAGES: [Stage; 7] = [
     Stage {
         name: "naive",
         idea: "the loops of the definition; every index recomputed through strides",
@@ -125,6 +139,38 @@ pub static STAGES: [Stage; 4] = [
         build: |architecture, adam, Compute { threads, .. }| {
             Box::new(LayerwiseEngine::new(architecture, adam, gemm::Gemm::new(threads)))
         },
+    },
+    Stage {
+        name: "fused",
+        idea: "cell by cell in registers: conv to pooling, and linear gradient to Adam, in one pass",
+        engine: "fused",
+        precision: "f32",
+        predecessor: Some("gemm"),
+        multithreaded: false,
+        vectorized: true,
+        build: |architecture, adam, compute| {
+            fused::build(architecture, adam, Compute { threads: 1, ..compute }, false)
+        },
+    },
+    Stage {
+        name: "parallel",
+        idea: "fused, the rows of cells shared over the cores",
+        engine: "fused",
+        precision: "f32",
+        predecessor: Some("fused"),
+        multithreaded: true,
+        vectorized: true,
+        build: |architecture, adam, compute| fused::build(architecture, adam, compute, false),
+    },
+    Stage {
+        name: "sparse",
+        idea: "parallel, leaving out what is multiplied by zero: blank cells, silent units",
+        engine: "fused",
+        precision: "f32",
+        predecessor: Some("parallel"),
+        multithreaded: true,
+        vectorized: true,
+        build: |architecture, adam, compute| fused::build(architecture, adam, compute, true),
     },
 ];
 

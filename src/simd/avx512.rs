@@ -1,0 +1,238 @@
+//! AVX-512: 16 floats a vector, 32 vector registers, masks in registers of their own.
+
+use std::arch::x86_64::*;
+
+use super::{Isa, Simd};
+
+/// The proof that the CPU has AVX-512 F, BW, DQ and VL.
+#[derive(Debug, Clone, Copy)]
+pub struct Avx512 {
+    _private: (),
+}
+
+impl Avx512 {
+    /// The proof, if the CPU has it.
+    pub fn detect() -> Option<Self> {
+        Isa::Avx512.is_available().then_some(Self { _private: () })
+    }
+}
+
+// SAFETY of every block below: a value of `Avx512` exists only where the CPU has the features that
+// the intrinsics need; what else a block relies on stands beside it.
+#[allow(clippy::needless_range_loop)] // See stages::fused::tile.
+impl Simd for Avx512 {
+    const ISA: Isa = Isa::Avx512;
+    const LANES: usize = 16;
+    const REGISTERS: usize = 32;
+    type Vector = __m512;
+    type Places = __m512i;
+    /// Which value each lane gets, and the lanes that get one.
+    type Expansion = ([i32; 16], u16);
+
+    #[inline(always)]
+    fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R {
+        #[target_feature(
+            enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt,lzcnt"
+        )]
+        fn inner<R>(kernel: impl FnOnce() -> R) -> R {
+            kernel()
+        }
+        // SAFETY: `self` proves the features; every CPU with AVX-512 has the smaller ones too.
+        unsafe { inner(kernel) }
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    fn load(self, values: &[f32]) -> __m512 {
+        assert!(values.len() >= Self::LANES);
+        // SAFETY: `self` proves the features; 16 floats are there.
+        unsafe { _mm512_loadu_ps(values.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(self, vector: __m512, to: &mut [f32]) {
+        assert!(to.len() >= Self::LANES);
+        // SAFETY: `self` proves the features; there is room for 16 floats.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), vector) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_sqrt_ps(a) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn greater(self, a: __m512, b: __m512) -> u16 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) }
+    }
+
+    #[inline(always)]
+    fn keep(self, lanes: u16, vector: __m512) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_maskz_mov_ps(lanes, vector) }
+    }
+
+    #[inline(always)]
+    fn cut(self, vector: __m512, smallest: __m512) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe {
+            let small = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(_mm512_abs_ps(vector), smallest);
+            _mm512_maskz_mov_ps(!small, vector)
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, vector: __m512) -> f32 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_reduce_add_ps(vector) }
+    }
+
+    #[inline(always)]
+    fn places(self, down: u16, right: u16) -> __m512i {
+        // SAFETY: `self` proves the features.
+        unsafe {
+            let rows = _mm512_maskz_mov_epi32(down, _mm512_set1_epi32(8));
+            _mm512_mask_add_epi32(rows, right, rows, _mm512_set1_epi32(1))
+        }
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[f32], places: __m512i) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_permutexvar_ps(places, self.load(table)) }
+    }
+
+    #[inline(always)]
+    fn expansion(self, lanes: u16) -> Self::Expansion {
+        let (mut sources, mut next) = ([0; 16], 0);
+        for (lane, source) in sources.iter_mut().enumerate() {
+            *source = next;
+            next += i32::from(lanes >> lane & 1);
+        }
+        (sources, lanes)
+    }
+
+    #[inline(always)]
+    fn expand(self, vector: __m512, (sources, lanes): &Self::Expansion) -> __m512 {
+        // A shuffle and not `vexpandps`: from memory, into which the compiler may turn it, that one
+        // takes some fifty cycles on AMD's CPUs.
+        // SAFETY: `self` proves the features; `sources` holds 16 numbers.
+        unsafe {
+            let sources = _mm512_loadu_si512(sources.as_ptr().cast());
+            _mm512_maskz_permutexvar_ps(*lanes, sources, vector)
+        }
+    }
+
+    #[inline(always)]
+    fn transpose(self, row: impl Fn(usize) -> __m512, mut column: impl FnMut(usize, __m512)) {
+        // Pairs of rows, then fours, within blocks of four lanes; then the blocks themselves.
+        // SAFETY: `self` proves the features.
+        unsafe {
+            let zero = _mm512_setzero_ps();
+            let (mut r, mut t, mut u) = ([zero; 16], [zero; 16], [zero; 16]);
+            for i in 0..16 {
+                r[i] = row(i);
+            }
+            for group in (0..16).step_by(4) {
+                let (a, b, c, d) = (r[group], r[group + 1], r[group + 2], r[group + 3]);
+                t[group] = _mm512_unpacklo_ps(a, b);
+                t[group + 1] = _mm512_unpacklo_ps(c, d);
+                t[group + 2] = _mm512_unpackhi_ps(a, b);
+                t[group + 3] = _mm512_unpackhi_ps(c, d);
+            }
+            // u[4g + l]: in block k, lane 4k + l of the rows of group g.
+            for pair in (0..16).step_by(2) {
+                let (a, b) = (_mm512_castps_pd(t[pair]), _mm512_castps_pd(t[pair + 1]));
+                u[pair] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                u[pair + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+            }
+            for block in 0..4 {
+                for lane in 0..4 {
+                    let (a, b, c, d) = (u[lane], u[4 + lane], u[8 + lane], u[12 + lane]);
+                    column(
+                        4 * block + lane,
+                        match block {
+                            0 => {
+                                let ab = _mm512_shuffle_f32x4::<0x88>(a, b);
+                                _mm512_shuffle_f32x4::<0x88>(ab, _mm512_shuffle_f32x4::<0x88>(c, d))
+                            }
+                            1 => {
+                                let ab = _mm512_shuffle_f32x4::<0xdd>(a, b);
+                                _mm512_shuffle_f32x4::<0x88>(ab, _mm512_shuffle_f32x4::<0xdd>(c, d))
+                            }
+                            2 => {
+                                let ab = _mm512_shuffle_f32x4::<0x88>(a, b);
+                                _mm512_shuffle_f32x4::<0xdd>(ab, _mm512_shuffle_f32x4::<0x88>(c, d))
+                            }
+                            _ => {
+                                let ab = _mm512_shuffle_f32x4::<0xdd>(a, b);
+                                _mm512_shuffle_f32x4::<0xdd>(ab, _mm512_shuffle_f32x4::<0xdd>(c, d))
+                            }
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]) {
+        // SAFETY: `self` proves the features; `bytes` holds 16 bytes.
+        let floats = unsafe {
+            _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast())))
+        };
+        self.store(self.mul(floats, self.splat(scale)), to);
+    }
+
+    #[inline(always)]
+    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
+        // SAFETY: `self` proves the features; `bytes` holds 32 bytes.
+        unsafe {
+            let bytes = _mm256_loadu_si256(bytes.as_ptr().cast());
+            _mm256_test_epi8_mask(bytes, bytes)
+        }
+    }
+}

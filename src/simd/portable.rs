@@ -1,0 +1,143 @@
+//! Plain arrays, which the compiler turns into whatever vectors the target always has (SSE2, NEON).
+
+use super::{Isa, Simd};
+
+/// Needs no proof.
+#[derive(Debug, Clone, Copy)]
+pub struct Portable;
+
+type Vector = [f32; 8];
+
+#[inline(always)]
+fn lanes(value: impl Fn(usize) -> f32) -> Vector {
+    std::array::from_fn(value)
+}
+
+impl Simd for Portable {
+    const ISA: Isa = Isa::Portable;
+    const LANES: usize = 8;
+    const REGISTERS: usize = 16;
+    type Vector = Vector;
+    type Places = [u8; 8];
+    type Expansion = u16;
+
+    #[inline(always)]
+    fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R {
+        kernel()
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Vector {
+        [value; 8]
+    }
+
+    #[inline(always)]
+    fn load(self, values: &[f32]) -> Vector {
+        values[..8].try_into().expect("eight")
+    }
+
+    #[inline(always)]
+    fn store(self, vector: Vector, to: &mut [f32]) {
+        to[..8].copy_from_slice(&vector);
+    }
+
+    #[inline(always)]
+    fn add(self, a: Vector, b: Vector) -> Vector {
+        lanes(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Vector, b: Vector) -> Vector {
+        lanes(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Vector, b: Vector) -> Vector {
+        lanes(|i| a[i] * b[i])
+    }
+
+    #[inline(always)]
+    fn div(self, a: Vector, b: Vector) -> Vector {
+        lanes(|i| a[i] / b[i])
+    }
+
+    #[inline(always)]
+    fn sqrt(self, a: Vector) -> Vector {
+        lanes(|i| a[i].sqrt())
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Vector, b: Vector, c: Vector) -> Vector {
+        // `f32::mul_add` is a call into a library where the target has no such instruction.
+        if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+            lanes(|i| a[i].mul_add(b[i], c[i]))
+        } else {
+            lanes(|i| a[i] * b[i] + c[i])
+        }
+    }
+
+    #[inline(always)]
+    fn max(self, a: Vector, b: Vector) -> Vector {
+        lanes(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+
+    #[inline(always)]
+    fn greater(self, a: Vector, b: Vector) -> u16 {
+        (0..8).map(|i| u16::from(a[i] > b[i]) << i).sum()
+    }
+
+    #[inline(always)]
+    fn keep(self, lanes_kept: u16, vector: Vector) -> Vector {
+        lanes(|i| if lanes_kept >> i & 1 == 1 { vector[i] } else { 0.0 })
+    }
+
+    #[inline(always)]
+    fn cut(self, vector: Vector, smallest: Vector) -> Vector {
+        lanes(|i| if vector[i].abs() < smallest[i] { 0.0 } else { vector[i] })
+    }
+
+    #[inline(always)]
+    fn sum(self, vector: Vector) -> f32 {
+        vector.iter().sum()
+    }
+
+    #[inline(always)]
+    fn places(self, down: u16, right: u16) -> [u8; 8] {
+        std::array::from_fn(|i| (down >> i & 1) as u8 * 8 + (right >> i & 1) as u8)
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: &[f32], places: [u8; 8]) -> Vector {
+        let table: &[f32; 16] = table[..16].try_into().expect("sixteen");
+        lanes(|i| table[usize::from(places[i] & 15)])
+    }
+
+    #[inline(always)]
+    fn expansion(self, lanes: u16) -> u16 {
+        lanes
+    }
+
+    #[inline(always)]
+    fn expand(self, vector: Vector, expansion: &u16) -> Vector {
+        let mut values = vector.into_iter();
+        let mut next = |i: usize| (expansion >> i & 1 == 1).then(|| values.next());
+        std::array::from_fn(|i| next(i).flatten().unwrap_or(0.0))
+    }
+
+    #[inline(always)]
+    fn transpose(self, row: impl Fn(usize) -> Vector, mut column: impl FnMut(usize, Vector)) {
+        let rows: [Vector; 8] = std::array::from_fn(row);
+        (0..8).for_each(|j| column(j, lanes(|i| rows[i][j])));
+    }
+
+    #[inline(always)]
+    fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]) {
+        let to = &mut to[..16];
+        to.iter_mut().zip(bytes).for_each(|(to, byte)| *to = f32::from(byte) * scale);
+    }
+
+    #[inline(always)]
+    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
+        bytes.iter().enumerate().map(|(i, &byte)| u32::from(byte != 0) << i).sum()
+    }
+}

@@ -1,0 +1,299 @@
+//! A row of cells: the unit in which cores share a step.
+
+use super::Tensors;
+use super::conv::{self, ConvPlan, ConvWeights, Marks};
+use super::floats::{self, Floats};
+use super::images::Images;
+use super::linear;
+use super::network::{ALIGNMENT, CELLS, Network};
+use super::update::{self, Active, AdamVectors, CellWeights};
+use crate::measure::phases::{Phase, PhaseClock};
+use crate::simd::Simd;
+
+/// Columns of the hidden units that are summed before the next: half of the partial sums and half of
+/// a cell's weights fit into the first-level cache together.
+const COLUMN_BLOCK: usize = 64;
+
+/// What all cell rows read.
+#[derive(Clone, Copy)]
+pub struct Shared<'a> {
+    pub network: &'a Network,
+    pub images: &'a Images,
+    pub plan: &'a ConvPlan,
+    pub conv: &'a ConvWeights,
+    /// Whether cells are computed for inked images only.
+    pub skip_zeros: bool,
+}
+
+/// What all cell rows read in the second half of a step.
+#[derive(Clone, Copy)]
+pub struct SharedBackward<'a, S: Simd> {
+    pub forward: Shared<'a>,
+    pub active: &'a Active<S>,
+    /// (N + 1, H padded), packed.
+    pub dz: &'a [f32],
+    pub adam: AdamVectors<S>,
+}
+
+/// The weights of one row of cells and what is computed from them.
+pub struct CellRow {
+    /// Which row.
+    y: usize,
+    /// (cells, C, H padded).
+    pub w: Floats,
+    /// Likewise.
+    pub m: Floats,
+    /// Likewise.
+    pub v: Floats,
+    /// For each cell the images that it is computed for, in rising order; N stands for what blank
+    /// images share.
+    rows: [Vec<u32>; CELLS],
+    /// (cells, N + 1, C).
+    activations: Floats,
+    /// (cells, N + 1, C / lanes).
+    marks: Vec<Marks>,
+    /// (N + 1, H padded): what this row of cells adds to every image's hidden units.
+    pub partial_sums: Floats,
+    /// (N, patch) of one cell, and a vector.
+    patches: Floats,
+    /// (N + 1, C) of one cell.
+    da: Floats,
+    /// (H padded, C) of one cell.
+    transposed: Floats,
+    /// (2, H padded) of one cell.
+    packed: Floats,
+    /// Of the convolution, by the cells of this row.
+    pub gradient: ConvWeights,
+    pub clock: PhaseClock,
+}
+
+impl CellRow {
+    /// All weights zero.
+    pub fn new(network: &Network, y: usize) -> Self {
+        let weights = CELLS * network.cell_weights();
+        Self {
+            y,
+            w: floats::zeros(weights),
+            m: floats::zeros(weights),
+            v: floats::zeros(weights),
+            rows: Default::default(),
+            activations: floats::zeros(0),
+            marks: Vec::new(),
+            partial_sums: floats::zeros(0),
+            patches: floats::zeros(0),
+            da: floats::zeros(0),
+            transposed: floats::zeros(network.cell_weights() + network.channels),
+            packed: floats::zeros(2 * network.hidden_padded()),
+            gradient: ConvWeights::new(network),
+            clock: PhaseClock::default(),
+        }
+    }
+
+    /// Makes room for `images`.
+    pub fn reserve<S: Simd>(&mut self, network: &Network, plan: &ConvPlan, images: usize) {
+        if self.partial_sums.len() >= (images + 1) * network.hidden_padded() {
+            return;
+        }
+        let rows = images + 1;
+        for list in &mut self.rows {
+            list.reserve_exact(rows);
+        }
+        self.activations.resize(CELLS * rows * network.channels, 0.0);
+        self.marks.resize(CELLS * rows * network.channels / S::LANES, Marks::default());
+        self.partial_sums.resize(rows * network.hidden_padded(), 0.0);
+        self.patches.resize(images * plan.patch_len() + ALIGNMENT, 0.0);
+        self.da.resize(rows * network.channels, 0.0);
+    }
+
+    /// The activations of all cells of the row, and its partial sums.
+    pub fn forward<S: Simd>(&mut self, simd: S, shared: &Shared<'_>) {
+        self.list_rows(shared);
+        self.clock.lap(Phase::Data, 0);
+        let inked: usize = self.inked_rows(shared).sum();
+        let Network { channels, .. } = *shared.network;
+        self.convolve(simd, shared);
+        self.clock.lap(Phase::ConvForward, 2 * 4 * inked * shared.network.taps() * channels);
+        let listed: usize = self.rows.iter().map(Vec::len).sum();
+        self.sum_linear(simd, shared);
+        self.clock.lap(Phase::LinearForward, 2 * listed * channels * shared.network.hidden);
+    }
+
+    /// Finds out for which images each cell is computed.
+    fn list_rows(&mut self, shared: &Shared<'_>) {
+        let count = shared.images.count();
+        for (x, rows) in self.rows.iter_mut().enumerate() {
+            rows.clear();
+            let images = 0..count;
+            if shared.skip_zeros {
+                rows.extend(
+                    images.filter(|&n| shared.images.is_inked(n, self.y, x)).map(|n| n as u32),
+                );
+                rows.push(count as u32);
+            } else {
+                rows.extend(images.map(|n| n as u32));
+            }
+        }
+    }
+
+    /// For each cell the number of images that are convolved.
+    fn inked_rows(&self, shared: &Shared<'_>) -> impl Iterator<Item = usize> {
+        let blank = usize::from(shared.skip_zeros);
+        self.rows.iter().map(move |rows| rows.len() - blank)
+    }
+
+    #[inline(never)]
+    fn convolve<S: Simd>(&mut self, simd: S, shared: &Shared<'_>) {
+        let Shared { network, images, plan, conv, skip_zeros } = *shared;
+        let vectors = network.channels / S::LANES;
+        let capacity = images.count() + 1;
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let cells = self
+                    .activations
+                    .chunks_mut(capacity * network.channels)
+                    .zip(self.marks.chunks_mut(capacity * vectors));
+                for ((x, rows), (activations, marks)) in self.rows.iter().enumerate().zip(cells) {
+                    let inked = rows.len() - usize::from(skip_zeros);
+                    let patches = &mut self.patches[..inked * plan.patch_len()];
+                    let each = patches.chunks_exact_mut(plan.patch_len());
+                    for (patch, &image) in each.zip(rows) {
+                        images.patch(simd, image as usize, self.y, x, patch);
+                    }
+                    let (activations, blank) = activations.split_at_mut(inked * network.channels);
+                    let marks = &mut marks[..inked * vectors];
+                    conv::forward(simd, plan, conv, patches, activations, marks);
+                    blank[..network.channels].copy_from_slice(&plan.blank);
+                }
+            },
+        );
+    }
+
+    #[inline(never)]
+    fn sum_linear<S: Simd>(&mut self, simd: S, shared: &Shared<'_>) {
+        let Shared { network, images, .. } = *shared;
+        let width = network.hidden_padded();
+        let capacity = images.count() + 1;
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                self.partial_sums.fill(0.0);
+                for first in (0..width).step_by(COLUMN_BLOCK) {
+                    let columns = first..(first + COLUMN_BLOCK).min(width);
+                    let cells = self
+                        .activations
+                        .chunks(capacity * network.channels)
+                        .zip(self.w.chunks_exact(network.cell_weights()));
+                    for (rows, (activations, weight)) in self.rows.iter().zip(cells) {
+                        let x = &activations[..rows.len() * network.channels];
+                        let columns = columns.clone();
+                        linear::forward(
+                            simd,
+                            x,
+                            rows,
+                            weight,
+                            width,
+                            columns,
+                            &mut self.partial_sums,
+                        );
+                    }
+                }
+            },
+        );
+    }
+
+    /// The row's share of the convolution's gradient, and the update of its weights.
+    pub fn backward<S: Simd>(&mut self, simd: S, shared: &SharedBackward<'_, S>) {
+        let Shared { network, skip_zeros, .. } = shared.forward;
+        self.gradient.clear();
+        for x in 0..CELLS {
+            let rows = self.rows[x].len();
+            let inked = rows - usize::from(skip_zeros);
+            let products = 2 * rows * network.channels * shared.active.count;
+            self.input_gradient(simd, shared, x);
+            self.clock.lap(Phase::LinearBackward, products);
+            self.convolve_backward(simd, shared, x);
+            self.clock.lap(Phase::ConvBackward, 2 * inked * network.taps() * network.channels);
+            self.update(simd, shared, x);
+            self.clock.lap(Phase::LinearUpdate, products);
+        }
+    }
+
+    #[inline(never)]
+    fn input_gradient<S: Simd>(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
+        let network = shared.forward.network;
+        let (width, channels) = (network.hidden_padded(), network.channels);
+        let weight = &self.w[x * network.cell_weights()..][..network.cell_weights()];
+        let Self { rows, transposed, da, .. } = self;
+        let rows = &rows[x];
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                linear::transpose(simd, weight, width, &shared.active.units, transposed);
+                linear::input_gradient(
+                    simd,
+                    shared.dz,
+                    width,
+                    shared.active.count,
+                    rows,
+                    transposed,
+                    &mut da[..rows.len() * channels],
+                );
+            },
+        );
+    }
+
+    #[inline(never)]
+    fn convolve_backward<S: Simd>(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
+        let Shared { network, images, plan, skip_zeros, .. } = shared.forward;
+        let vectors = network.channels / S::LANES;
+        let Self { rows, patches, marks, da, gradient, y, .. } = self;
+        let inked = rows[x].len() - usize::from(skip_zeros);
+        let marks = &marks[x * (images.count() + 1) * vectors..][..inked * vectors];
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let each = patches.chunks_exact_mut(plan.patch_len());
+                for (patch, &image) in each.zip(&rows[x][..inked]) {
+                    images.patch(simd, image as usize, *y, x, patch);
+                }
+                let (da, blank) = da.split_at(inked * network.channels);
+                conv::backward(simd, plan, patches, da, marks, gradient);
+                if skip_zeros {
+                    let terms = blank.iter().zip(plan.blank.iter());
+                    for (sum, (&da, &blank)) in gradient.bias.iter_mut().zip(terms) {
+                        *sum += if blank > 0.0 { da } else { 0.0 };
+                    }
+                }
+            },
+        );
+    }
+
+    #[inline(never)]
+    fn update<S: Simd>(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
+        let Shared { network, images, .. } = shared.forward;
+        let cell = x * network.cell_weights()..(x + 1) * network.cell_weights();
+        let Self { rows, activations, packed, w, m, v, .. } = self;
+        let rows = &rows[x];
+        let capacity = (images.count() + 1) * network.channels;
+        let activations = &activations[x * capacity..][..rows.len() * network.channels];
+        let weights =
+            CellWeights { w: &mut w[cell.clone()], m: &mut m[cell.clone()], v: &mut v[cell] };
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                update::update(
+                    simd,
+                    &shared.adam,
+                    shared.active,
+                    activations,
+                    rows,
+                    shared.dz,
+                    network.hidden_padded(),
+                    weights,
+                    packed,
+                );
+            },
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! What follows the first linear layer: its bias and relu, the second linear layer, the loss, and
+//! the way back to dz, the gradient of the hidden units before relu.
+//!
+//! ```text
+//! for each image n of a group
+//!     h = relu(b1 + Σ over cell rows of their partial sums)     in the order of the cell rows
+//!     logits = W2 · h + b2
+//!     dlogits = (softmax(logits) − target) / N
+//!     dz = W2ᵀ · dlogits where h > 0, else 0
+//!     dW2 += dlogits ⊗ h,  db2 += dlogits,  db1 += dz
+//! ```
+//!
+//! It is a hundredth of the arithmetic. Images are cut into groups of a fixed size for the cores to
+//! take; each group adds up its own gradients, and groups are added in their order.
+
+use super::Tensors;
+use super::floats::{self, Floats};
+use super::network::{ALIGNMENT, Network};
+use crate::nn::cross_entropy::{self, LossSum};
+use crate::simd::Simd;
+
+/// Images of a group.
+pub const GROUP_IMAGES: usize = 8;
+
+/// The parameters of the head, or a gradient of them, or a moment.
+#[derive(Debug, Clone)]
+pub struct HeadWeights {
+    /// (H padded): the bias of the first linear layer.
+    pub bias1: Floats,
+    /// (O, H padded).
+    pub weight2: Floats,
+    /// (O padded).
+    pub bias2: Floats,
+}
+
+impl HeadWeights {
+    /// All zero.
+    pub fn new(network: &Network) -> Self {
+        Self {
+            bias1: floats::zeros(network.hidden_padded()),
+            weight2: floats::zeros(network.classes * network.hidden_padded()),
+            bias2: floats::zeros(network.classes.next_multiple_of(ALIGNMENT)),
+        }
+    }
+}
+
+impl Tensors<3> for HeadWeights {
+    fn tensors(&self) -> [&[f32]; 3] {
+        [&self.bias1, &self.weight2, &self.bias2]
+    }
+
+    fn tensors_mut(&mut self) -> [&mut [f32]; 3] {
+        [&mut self.bias1, &mut self.weight2, &mut self.bias2]
+    }
+}
+
+/// A few images and what the head makes of them.
+#[derive(Debug)]
+pub struct Group {
+    /// O.
+    classes: usize,
+    labels: Vec<u8>,
+    /// (n, H padded), after relu.
+    pub hidden: Floats,
+    /// (n, O).
+    logits: Floats,
+    /// (n, O).
+    dlogits: Floats,
+    /// (n, H padded).
+    pub dz: Floats,
+    /// Of this group's images.
+    pub gradient: HeadWeights,
+    /// Of this group's images.
+    pub loss: LossSum,
+}
+
+impl Group {
+    /// A group without images.
+    pub fn new(network: &Network) -> Self {
+        let hidden = GROUP_IMAGES * network.hidden_padded();
+        let logits = GROUP_IMAGES * network.classes;
+        Self {
+            classes: network.classes,
+            labels: Vec::with_capacity(GROUP_IMAGES),
+            hidden: floats::zeros(hidden),
+            logits: floats::zeros(logits),
+            dlogits: floats::zeros(logits),
+            dz: floats::zeros(hidden),
+            gradient: HeadWeights::new(network),
+            loss: LossSum::default(),
+        }
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Takes the labels of its images.
+    pub fn take(&mut self, labels: impl Iterator<Item = u8>) {
+        self.labels.clear();
+        self.labels.extend(labels);
+    }
+
+    /// Sets the place of every hidden unit to 1 that is above 0 for any of its images.
+    pub fn mark_active(&self, units: &mut [u32]) {
+        for hidden in self.hidden.chunks_exact(units.len()).take(self.images()) {
+            units.iter_mut().zip(hidden).for_each(|(unit, &h)| *unit |= u32::from(h > 0.0));
+        }
+    }
+
+    /// The logits of its images, (n, O).
+    pub fn logits(&self) -> &[f32] {
+        &self.logits[..self.images() * self.classes]
+    }
+
+    /// The hidden units and the logits. `partial_sums` are (N + 1, H padded) for each cell row; the
+    /// images of the group begin at `first`; `common` (H padded) is what all images have in common.
+    #[inline(always)]
+    pub fn forward<'a, S: Simd>(
+        &mut self,
+        simd: S,
+        weights: &HeadWeights,
+        first: usize,
+        common: &[f32],
+        partial_sums: impl Iterator<Item = &'a [f32]> + Clone,
+    ) {
+        let (width, classes) = (weights.bias1.len(), self.classes);
+        let zero = simd.splat(0.0);
+        let images = self.hidden.chunks_exact_mut(width).zip(self.logits.chunks_exact_mut(classes));
+        for (n, (hidden, logits)) in images.enumerate().take(self.labels.len()) {
+            for at in (0..width).step_by(S::LANES) {
+                let place = (first + n) * width + at;
+                let z = partial_sums.clone().fold(simd.load(&common[at..]), |z, sums| {
+                    simd.add(z, simd.load(&sums[place..]))
+                });
+                simd.store(simd.max(zero, z), &mut hidden[at..]);
+            }
+            let rows = weights.weight2.chunks_exact(width).zip(weights.bias2.iter());
+            for (logit, (row, &bias)) in logits.iter_mut().zip(rows) {
+                let products = row.chunks_exact(S::LANES).zip(hidden.chunks_exact(S::LANES));
+                let sum = products
+                    .fold(zero, |sum, (w, h)| simd.mul_add(simd.load(w), simd.load(h), sum));
+                *logit = bias + simd.sum(sum);
+            }
+        }
+    }
+
+    /// The loss, and the gradients from the logits back to dz; `images` is N, those of the batch.
+    #[inline(always)]
+    pub fn backward<S: Simd>(&mut self, simd: S, weights: &HeadWeights, images: usize) {
+        let (width, classes) = (weights.bias1.len(), self.classes);
+        self.gradient.clear();
+        self.loss = LossSum::default();
+        if self.images() == 0 {
+            return;
+        }
+        let own = self.images() * classes;
+        let labels = self.labels.iter().copied();
+        self.loss =
+            cross_entropy::backward(&self.logits[..own], labels, images, &mut self.dlogits[..own]);
+        let zero = simd.splat(0.0);
+        let rows = self.hidden.chunks_exact(width).zip(self.dz.chunks_exact_mut(width));
+        for ((hidden, dz), dlogits) in rows.zip(self.dlogits[..own].chunks_exact(classes)) {
+            for at in (0..width).step_by(S::LANES) {
+                let h = simd.load(&hidden[at..]);
+                let mut dh = zero;
+                for (class, &dlogit) in dlogits.iter().enumerate() {
+                    let dlogit = simd.splat(dlogit);
+                    let place = class * width + at;
+                    dh = simd.mul_add(dlogit, simd.load(&weights.weight2[place..]), dh);
+                    let dw = &mut self.gradient.weight2[place..];
+                    simd.store(simd.mul_add(dlogit, h, simd.load(dw)), dw);
+                }
+                let d = simd.keep(simd.greater(h, zero), dh);
+                simd.store(d, &mut dz[at..]);
+                let db = &mut self.gradient.bias1[at..];
+                simd.store(simd.add(simd.load(db), d), db);
+            }
+            let db2 = self.gradient.bias2.iter_mut();
+            db2.zip(dlogits).for_each(|(sum, dlogit)| *sum += dlogit);
+        }
+    }
+}

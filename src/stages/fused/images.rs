@@ -1,0 +1,115 @@
+//! The images of a batch as the kernels read them: bytes with a border of zeros, so that no window
+//! needs a test for the edge.
+
+use super::network::{CELLS, Network};
+use crate::data::batches::Batch;
+use crate::data::dataset::SIDE;
+use crate::simd::Simd;
+
+/// Bytes of a row: the border, and so much behind it that eight bytes can be read at every cell.
+const ROW: usize = 40;
+/// Floats of a row of a patch.
+pub const PATCH_ROW: usize = 8;
+
+/// Where a row's cells have their bit.
+const EVEN_COLUMNS: u32 = (1 << SIDE) / 3;
+
+/// A batch of images with borders.
+#[derive(Debug)]
+pub struct Images {
+    kernel: usize,
+    count: usize,
+    /// (N, 28 + K − 1, [`ROW`]).
+    pixels: Vec<u8>,
+    /// (N, cells down): bit 2x is set where any pixel that cell x of the row sees is not 0.
+    inked: Vec<[u32; CELLS]>,
+    /// (cells down): how many pairs of an image and a cell see ink.
+    inked_cells: [usize; CELLS],
+}
+
+impl Images {
+    /// No images yet.
+    pub fn new(network: &Network) -> Self {
+        Self {
+            kernel: network.kernel,
+            count: 0,
+            pixels: Vec::new(),
+            inked: Vec::new(),
+            inked_cells: [0; CELLS],
+        }
+    }
+
+    /// Number of images, N.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Rows of an image with its border.
+    fn rows(&self) -> usize {
+        SIDE + self.kernel - 1
+    }
+
+    /// Takes the images of `batch`.
+    pub fn fill<S: Simd>(&mut self, simd: S, batch: &Batch<'_>) {
+        let (border, rows) = (self.kernel / 2, self.rows());
+        self.count = batch.len();
+        self.inked_cells = [0; CELLS];
+        if self.inked.len() < self.count {
+            self.pixels.resize(self.count * rows * ROW, 0);
+            self.inked.resize(self.count, [0; CELLS]);
+        }
+        let framed = self.pixels.chunks_exact_mut(rows * ROW).zip(&mut self.inked);
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                for (image, (framed, inked)) in batch.images().zip(framed) {
+                    let inner = framed.chunks_exact_mut(ROW).skip(border);
+                    for (row, framed) in image.chunks_exact(SIDE).zip(inner) {
+                        framed[border..border + SIDE].copy_from_slice(row);
+                    }
+                    ink(simd, framed, self.kernel + 1, inked);
+                    for (sum, inked) in self.inked_cells.iter_mut().zip(inked) {
+                        *sum += (*inked & EVEN_COLUMNS).count_ones() as usize;
+                    }
+                }
+            },
+        );
+    }
+
+    /// How many pairs of an image and a cell of row `y` see anything but background.
+    pub fn inked_cells(&self, y: usize) -> usize {
+        self.inked_cells[y]
+    }
+
+    /// Whether cell `x` of row `y` of image `image` sees anything but background.
+    pub fn is_inked(&self, image: usize, y: usize, x: usize) -> bool {
+        self.inked[image][y] >> (2 * x) & 1 == 1
+    }
+
+    /// The pixels in 0..=1 that cell (`y`, `x`) of image `image` sees: (K + 1) rows of
+    /// [`PATCH_ROW`], of which the first K + 1 count.
+    #[inline(always)]
+    pub fn patch<S: Simd>(&self, simd: S, image: usize, y: usize, x: usize, patch: &mut [f32]) {
+        let first = (image * self.rows() + 2 * y) * ROW + 2 * x;
+        let pixels = &self.pixels[first..][..self.kernel * ROW + PATCH_ROW];
+        for (pair, patch) in patch.chunks_exact_mut(2 * PATCH_ROW).enumerate() {
+            let mut bytes = [0; 2 * PATCH_ROW];
+            let (upper, lower) = bytes.split_at_mut(PATCH_ROW);
+            upper.copy_from_slice(&pixels[2 * pair * ROW..][..PATCH_ROW]);
+            lower.copy_from_slice(&pixels[(2 * pair + 1) * ROW..][..PATCH_ROW]);
+            simd.widen(bytes, 1.0 / 255.0, patch);
+        }
+    }
+}
+
+/// Finds the cells of one image that see ink, each through a window of `side`² pixels.
+#[inline(always)]
+fn ink<S: Simd>(simd: S, framed: &[u8], side: usize, inked: &mut [u32; CELLS]) {
+    for (y, inked) in inked.iter_mut().enumerate() {
+        let columns = framed[2 * y * ROW..].chunks(ROW).take(side).fold(0, |columns, row| {
+            columns | simd.nonzero(row[..32].first_chunk().expect("32 bytes"))
+        });
+        // Bit x of the result: any of the columns x..x + side.
+        *inked = (1..side).fold(columns, |seen, shift| seen | columns >> shift);
+    }
+}

@@ -1,0 +1,97 @@
+//! Between the canonical form and the layout of the kernels.
+//!
+//! ```text
+//! conv1.weight [C, 1, K, K]   (K², C)
+//! fc1.weight [H, C·14·14]     cell row, then (cells, C, H padded)
+//! fc2.weight [O, H]           (O, H padded)
+//! ```
+
+use super::cell_row::CellRow;
+use super::conv::ConvWeights;
+use super::head::HeadWeights;
+use super::network::{CELLS, Network};
+use crate::model::parameters::Parameters;
+
+/// The weights, or one of their moments, of a cell row.
+pub type Part<'a> = &'a dyn Fn(&mut CellRow) -> &mut [f32];
+
+/// Takes one canonical set.
+pub fn load(
+    network: &Network,
+    canonical: &Parameters,
+    conv: &mut ConvWeights,
+    cell_rows: &mut [CellRow],
+    part: Part<'_>,
+    head: &mut HeadWeights,
+) {
+    let [conv_weight, conv_bias, weight1, bias1, weight2, bias2] = canonical.values() else {
+        unreachable!("the pattern has six tensors");
+    };
+    for (tap, row) in conv.weight.chunks_exact_mut(network.channels).enumerate() {
+        for (value, weight) in row.iter_mut().zip(conv_weight.chunks_exact(network.taps())) {
+            *value = weight[tap];
+        }
+    }
+    conv.bias.copy_from_slice(conv_bias);
+    head.bias1[..network.hidden].copy_from_slice(bias1);
+    head.bias2[..network.classes].copy_from_slice(bias2);
+    let rows = head.weight2.chunks_exact_mut(network.hidden_padded());
+    for (row, canonical) in rows.zip(weight2.chunks_exact(network.hidden)) {
+        row[..network.hidden].copy_from_slice(canonical);
+    }
+    for (y, cell_row) in cell_rows.iter_mut().enumerate() {
+        let values = part(cell_row);
+        each_run(network, y, |place, start| {
+            for (x, &value) in weight1[start..start + CELLS].iter().enumerate() {
+                values[x * network.cell_weights() + place] = value;
+            }
+        });
+    }
+}
+
+/// Gives one canonical set.
+pub fn store(
+    network: &Network,
+    canonical: &mut Parameters,
+    conv: &ConvWeights,
+    cell_rows: &[CellRow],
+    part: &dyn Fn(&CellRow) -> &[f32],
+    head: &HeadWeights,
+) {
+    let mut tensors = canonical.values_mut();
+    let mut next = || tensors.next().expect("the pattern has six tensors");
+    for (channel, weight) in next().chunks_exact_mut(network.taps()).enumerate() {
+        for (value, row) in weight.iter_mut().zip(conv.weight.chunks_exact(network.channels)) {
+            *value = row[channel];
+        }
+    }
+    next().copy_from_slice(&conv.bias);
+    let weight1 = next();
+    for (y, cell_row) in cell_rows.iter().enumerate() {
+        let values = part(cell_row);
+        each_run(network, y, |place, start| {
+            for (x, value) in weight1[start..start + CELLS].iter_mut().enumerate() {
+                *value = values[x * network.cell_weights() + place];
+            }
+        });
+    }
+    next().copy_from_slice(&head.bias1[..network.hidden]);
+    let rows = head.weight2.chunks_exact(network.hidden_padded());
+    for (canonical, row) in next().chunks_exact_mut(network.hidden).zip(rows) {
+        canonical.copy_from_slice(&row[..network.hidden]);
+    }
+    next().copy_from_slice(&head.bias2[..network.classes]);
+}
+
+/// Calls `run` for every channel and hidden unit of cell row `y`, with the place of that weight
+/// within a cell, and with the canonical index of the weight of the row's first cell: those of the
+/// other cells follow it.
+fn each_run(network: &Network, y: usize, mut run: impl FnMut(usize, usize)) {
+    let Network { channels, hidden, .. } = *network;
+    for channel in 0..channels {
+        for unit in 0..hidden {
+            let start = ((unit * channels + channel) * CELLS + y) * CELLS;
+            run(channel * network.hidden_padded() + unit, start);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The first linear layer of one cell: its part of the forward sums, and the gradient of its inputs.
+
+use super::tile;
+use crate::simd::Simd;
+
+/// Calls `$tile::<S, R, $u>` for R = the number of rows at hand, 1 to 12.
+macro_rules! with_rows {
+    ($rows:expr, $tile:ident::<$s:ident, R, $u:literal>($($argument:expr),* $(,)?)) => {
+        match $rows {
+            1 => $tile::<$s, 1, $u>($($argument),*),
+            2 => $tile::<$s, 2, $u>($($argument),*),
+            3 => $tile::<$s, 3, $u>($($argument),*),
+            4 => $tile::<$s, 4, $u>($($argument),*),
+            5 => $tile::<$s, 5, $u>($($argument),*),
+            6 => $tile::<$s, 6, $u>($($argument),*),
+            7 => $tile::<$s, 7, $u>($($argument),*),
+            8 => $tile::<$s, 8, $u>($($argument),*),
+            9 => $tile::<$s, 9, $u>($($argument),*),
+            10 => $tile::<$s, 10, $u>($($argument),*),
+            11 => $tile::<$s, 11, $u>($($argument),*),
+            12 => $tile::<$s, 12, $u>($($argument),*),
+            rows => unreachable!("a tile of {rows} rows"),
+        }
+    };
+}
+
+/// Adds x · W to the sums of the images that `rows` names: sums\[rows\[r\]\] += x\[r\] · W, for the
+/// columns `first..first + width`.
+///
+/// # Shapes
+/// `x` (R, C); `rows` (R); `weight` (C, `stride`); `sums` (N, `stride`).
+#[inline(always)]
+pub fn forward<S: Simd>(
+    simd: S,
+    x: &[f32],
+    rows: &[u32],
+    weight: &[f32],
+    stride: usize,
+    columns: std::ops::Range<usize>,
+    sums: &mut [f32],
+) {
+    let channels = x.len() / rows.len();
+    let widest = if S::REGISTERS == 32 { 4 } else { 2 };
+    for (x, rows) in x.chunks(6 * channels).zip(rows.chunks(6)) {
+        let mut first = columns.start;
+        while first < columns.end {
+            let weight = &weight[first..];
+            let vectors = (columns.end - first) / S::LANES;
+            let out = Out { rows, stride, first };
+            first += S::LANES
+                * if vectors >= 4 && widest == 4 {
+                    with_rows!(rows.len(), forward_tile::<S, R, 4>(simd, x, weight, out, sums))
+                } else if vectors >= 2 {
+                    with_rows!(rows.len(), forward_tile::<S, R, 2>(simd, x, weight, out, sums))
+                } else {
+                    with_rows!(rows.len(), forward_tile::<S, R, 1>(simd, x, weight, out, sums))
+                };
+        }
+    }
+}
+
+/// Which sums a tile adds to.
+#[derive(Clone, Copy)]
+struct Out<'a> {
+    rows: &'a [u32],
+    stride: usize,
+    first: usize,
+}
+
+/// R rows and U vectors of columns; returns U.
+#[inline(always)]
+fn forward_tile<S: Simd, const R: usize, const U: usize>(
+    simd: S,
+    x: &[f32],
+    weight: &[f32],
+    out: Out<'_>,
+    sums: &mut [f32],
+) -> usize {
+    let channels = x.len() / R;
+    let (mut rows, mut starts, mut tile) = ([x; R], [0; R], tile::zeros::<S, R, U>(simd));
+    for r in 0..R {
+        rows[r] = &x[r * channels..][..channels];
+        starts[r] = out.rows[r] as usize * out.stride + out.first;
+        tile[r] = tile::vectors(simd, &sums[starts[r]..]);
+    }
+    let tile = tile::multiply_add(simd, tile, rows, weight, out.stride);
+    for r in 0..R {
+        tile::store(simd, tile[r], &mut sums[starts[r]..]);
+    }
+    U
+}
+
+/// The gradient of x: dx\[r\] = dz\[rows\[r\]\] · Wᵀ, of which the first `active` columns of dz and
+/// rows of Wᵀ are there.
+///
+/// # Shapes
+/// `dz` (N, `stride`); `rows` (R); `transposed` (`active`, C); `dx` (R, C).
+#[inline(always)]
+pub fn input_gradient<S: Simd>(
+    simd: S,
+    dz: &[f32],
+    stride: usize,
+    active: usize,
+    rows: &[u32],
+    transposed: &[f32],
+    dx: &mut [f32],
+) {
+    let channels = dx.len() / rows.len();
+    let tile_rows = if S::REGISTERS == 32 { 12 } else { 6 };
+    for (rows, dx) in rows.chunks(tile_rows).zip(dx.chunks_mut(tile_rows * channels)) {
+        let dz = DzRows { dz, stride, active, rows };
+        let mut first = 0;
+        while first < channels {
+            let (transposed, dx) = (&transposed[first..], &mut dx[first..]);
+            first += S::LANES
+                * if channels - first >= 2 * S::LANES {
+                    let tile_rows = rows.len();
+                    with_rows!(
+                        tile_rows,
+                        gradient_tile::<S, R, 2>(simd, dz, transposed, channels, dx)
+                    )
+                } else {
+                    let tile_rows = rows.len();
+                    with_rows!(
+                        tile_rows,
+                        gradient_tile::<S, R, 1>(simd, dz, transposed, channels, dx)
+                    )
+                };
+        }
+    }
+}
+
+/// Some rows of dz.
+#[derive(Clone, Copy)]
+struct DzRows<'a> {
+    dz: &'a [f32],
+    stride: usize,
+    active: usize,
+    rows: &'a [u32],
+}
+
+/// R rows and U vectors of channels; returns U.
+#[inline(always)]
+fn gradient_tile<S: Simd, const R: usize, const U: usize>(
+    simd: S,
+    from: DzRows<'_>,
+    transposed: &[f32],
+    channels: usize,
+    dx: &mut [f32],
+) -> usize {
+    let DzRows { dz, stride, active, rows } = from;
+    let mut x = [dz; R];
+    for r in 0..R {
+        x[r] = &dz[rows[r] as usize * stride..][..active];
+    }
+    let sums = tile::multiply_add(simd, tile::zeros::<S, R, U>(simd), x, transposed, channels);
+    for (r, dx) in dx.chunks_mut(channels).enumerate().take(R) {
+        tile::store(simd, sums[r], dx);
+    }
+    U
+}
+
+/// Wᵀ of the active columns, packed: (A, C) from `weight` (C, `stride`).
+#[inline(always)]
+pub fn transpose<S: Simd>(
+    simd: S,
+    weight: &[f32],
+    stride: usize,
+    active: &[u32],
+    transposed: &mut [f32],
+) {
+    let channels = weight.len() / stride;
+    for channel in (0..channels).step_by(S::LANES) {
+        let mut place = 0;
+        for first in (0..stride).step_by(S::LANES) {
+            let row = |r: usize| simd.load(&weight[(channel + r) * stride + first..]);
+            simd.transpose(
+                row,
+                #[inline(always)]
+                |column, vector| {
+                    // A column that is not active is overwritten by the next one.
+                    simd.store(vector, &mut transposed[place * channels + channel..]);
+                    place += active[first + column] as usize;
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! # fused
+//!
+//! (chapter text to come)
+
+mod cell_row;
+mod conv;
+mod floats;
+mod head;
+mod images;
+mod layout;
+mod linear;
+mod network;
+mod tile;
+mod update;
+
+use cell_row::{CellRow, Shared, SharedBackward};
+use conv::{ConvPlan, ConvWeights};
+use floats::Floats;
+use head::{GROUP_IMAGES, Group, HeadWeights};
+use images::Images;
+use network::CELLS;
+pub use network::Network;
+use update::{Active, AdamVectors};
+
+use crate::data::batches::Batch;
+use crate::engine::Engine;
+use crate::measure::phases::{Phase, PhaseClock, Phases};
+use crate::model::architecture::Architecture;
+use crate::model::parameters::{Parameters, TrainState};
+use crate::nn::adam::Adam;
+use crate::nn::cross_entropy::LossSum;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512};
+use crate::simd::{Isa, Portable, Simd};
+use crate::stages::Compute;
+use crate::team::{Order, Team};
+
+/// Executes a step cell by cell.
+pub struct FusedEngine<S: Simd> {
+    simd: S,
+    network: Network,
+    adam: Adam,
+    /// Whether products with what is known to be 0 are left out.
+    skip_zeros: bool,
+    steps: u64,
+    measuring: bool,
+    clock: PhaseClock,
+    team: Team,
+    images: Images,
+    plan: ConvPlan,
+    conv: Trained<ConvWeights>,
+    head: Trained<HeadWeights>,
+    cell_rows: Vec<CellRow>,
+    cell_row_order: Order,
+    groups: Vec<Group>,
+    group_order: Order,
+    active: Active<S>,
+    /// (N + 1, H padded), packed to the active units: dz of every image, then their sum.
+    dz: Floats,
+    /// (H padded): what the hidden units of all images have in common.
+    common: Floats,
+    /// (N, O).
+    logits: Vec<f32>,
+    /// Names and shapes of the canonical form.
+    canonical: Parameters,
+}
+
+/// A fused engine for the network and the instructions at hand.
+pub fn build(
+    architecture: &Architecture,
+    adam: Adam,
+    compute: Compute,
+    skip_zeros: bool,
+) -> Box<dyn Engine> {
+    fn with<S: Simd>(
+        simd: Option<S>,
+        architecture: &Architecture,
+        adam: Adam,
+        team: Team,
+        skip_zeros: bool,
+    ) -> Box<dyn Engine> {
+        let simd = simd.expect("the stage's requirements were checked");
+        let network = Network::of(architecture).expect("the stage's requirements were checked");
+        Box::new(FusedEngine::new(simd, architecture, network, adam, team, skip_zeros))
+    }
+    let team = Team::new(compute.threads).expect("the operating system starts the threads");
+    match compute.isa {
+        Isa::Portable => with(Some(Portable), architecture, adam, team, skip_zeros),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => with(Avx2::detect(), architecture, adam, team, skip_zeros),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => with(Avx512::detect(), architecture, adam, team, skip_zeros),
+        #[cfg(not(target_arch = "x86_64"))]
+        isa => unreachable!("{isa} is not available on this architecture"),
+    }
+}
+
+/// A layer's tensors in the layout of the kernels.
+trait Tensors<const T: usize> {
+    fn tensors(&self) -> [&[f32]; T];
+    fn tensors_mut(&mut self) -> [&mut [f32]; T];
+
+    /// Becomes zero.
+    fn clear(&mut self) {
+        self.tensors_mut().into_iter().for_each(|tensor| tensor.fill(0.0));
+    }
+
+    /// Adds `other`.
+    fn add(&mut self, other: &Self) {
+        for (sums, others) in self.tensors_mut().into_iter().zip(other.tensors()) {
+            sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
+        }
+    }
+}
+
+/// Tensors with their moments, and room for their gradient.
+struct Trained<T> {
+    w: T,
+    m: T,
+    v: T,
+    gradient: T,
+}
+
+impl<T> Trained<T> {
+    fn new(zeros: impl Fn() -> T) -> Self {
+        Self { w: zeros(), m: zeros(), v: zeros(), gradient: zeros() }
+    }
+
+    /// Adam on each tensor, by its gradient, with its factors.
+    #[inline(always)]
+    fn update<S: Simd, const N: usize>(&mut self, simd: S, adam: [&AdamVectors<S>; N])
+    where
+        T: Tensors<N>,
+    {
+        let Self { w, m, v, gradient } = self;
+        let moments = m.tensors_mut().into_iter().zip(v.tensors_mut());
+        let weights = w.tensors_mut().into_iter().zip(moments);
+        for ((adam, g), (w, (m, v))) in adam.into_iter().zip(gradient.tensors()).zip(weights) {
+            adam.update_all(simd, g, w, m, v);
+        }
+    }
+}
+
+impl<S: Simd> FusedEngine<S> {
+    /// An engine with all parameters zero, to be loaded. With `skip_zeros`, see
+    /// [`sparse`](super::sparse).
+    pub fn new(
+        simd: S,
+        architecture: &Architecture,
+        network: Network,
+        adam: Adam,
+        team: Team,
+        skip_zeros: bool,
+    ) -> Self {
+        Self {
+            simd,
+            network,
+            adam,
+            skip_zeros,
+            steps: 0,
+            measuring: false,
+            clock: PhaseClock::default(),
+            team,
+            images: Images::new(&network),
+            plan: ConvPlan::new(&network),
+            conv: Trained::new(|| ConvWeights::new(&network)),
+            head: Trained::new(|| HeadWeights::new(&network)),
+            cell_rows: (0..CELLS).map(|y| CellRow::new(&network, y)).collect(),
+            cell_row_order: Order::of(CELLS),
+            groups: Vec::new(),
+            group_order: Order::of(0),
+            active: Active::all(simd, network.hidden_padded()),
+            dz: floats::zeros(0),
+            common: floats::zeros(network.hidden_padded()),
+            logits: Vec::new(),
+            canonical: Parameters::zeros(architecture),
+        }
+    }
+
+    /// Makes room for `images`, which no later batch of at most as many needs to do again.
+    fn reserve(&mut self, images: usize) {
+        let groups = images.div_ceil(GROUP_IMAGES);
+        if self.groups.len() < groups {
+            self.groups.resize_with(groups, || Group::new(&self.network));
+            self.group_order = Order::of(groups);
+            self.dz.resize((images + 1) * self.network.hidden_padded(), 0.0);
+            self.logits.reserve(images * self.network.classes);
+        }
+        self.cell_rows
+            .iter_mut()
+            .for_each(|row| row.reserve::<S>(&self.network, &self.plan, images));
+    }
+
+    /// Everything up to the logits, which are left in the groups.
+    fn forward(&mut self, batch: &Batch<'_>) {
+        self.reserve(batch.len());
+        self.images.fill(self.simd, batch);
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let first = index * GROUP_IMAGES;
+            group.take(batch.labels().skip(first).take(GROUP_IMAGES));
+        }
+        if self.skip_zeros {
+            let images = &self.images;
+            self.cell_row_order.longest_first(|y| images.inked_cells(y));
+            for (blank, &bias) in self.plan.blank.iter_mut().zip(self.conv.w.bias.iter()) {
+                *blank = bias.max(0.0);
+            }
+        }
+        self.clock.lap(Phase::Data, 0);
+
+        let Self { simd, network, images, plan, conv, skip_zeros, measuring, .. } = self;
+        let shared = Shared { network, images, plan, conv: &conv.w, skip_zeros: *skip_zeros };
+        let (simd, measuring) = (*simd, *measuring);
+        self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
+            row.clock.start(measuring);
+            row.forward(simd, &shared);
+        });
+
+        self.clock.start(measuring);
+        self.sum_common();
+        let (cell_rows, head, common) = (&self.cell_rows, &self.head.w, &self.common);
+        self.team.for_each(&mut self.groups, &self.group_order, |index, group| {
+            let partial_sums = cell_rows.iter().map(|row| row.partial_sums.as_slice());
+            simd.vectorize(
+                #[inline(always)]
+                || group.forward(simd, head, index * GROUP_IMAGES, common, partial_sums),
+            );
+        });
+    }
+
+    /// The bias of the hidden units, and what blank cells add to it.
+    fn sum_common(&mut self) {
+        self.common.copy_from_slice(&self.head.w.bias1);
+        if self.skip_zeros {
+            let width = self.common.len();
+            for row in &self.cell_rows {
+                let blank = &row.partial_sums[self.images.count() * width..][..width];
+                self.common.iter_mut().zip(blank).for_each(|(sum, blank)| *sum += blank);
+            }
+        }
+    }
+
+    /// dz of all images, from their groups, packed to the active units; and their sum.
+    fn gather_dz(&mut self) {
+        let width = self.network.hidden_padded();
+        let (groups, images) = (&self.groups, self.images.count());
+        if self.skip_zeros {
+            self.active.units.fill(0);
+            for group in groups {
+                group.mark_active(&mut self.active.units);
+            }
+            self.active.restart(self.simd);
+        }
+        let rows = groups.iter().flat_map(|group| group.dz.chunks_exact(width));
+        let sum = &self.head.gradient.bias1;
+        let rows = rows.take(images).chain([sum.as_slice()]);
+        for (row, packed) in rows.zip(self.dz.chunks_exact_mut(width)) {
+            self.active.pack(row, packed);
+        }
+    }
+}
+
+impl<S: Simd> Engine for FusedEngine<S> {
+    fn load(&mut self, state: &TrainState) {
+        assert_eq!(state.parameters.specs(), self.canonical.specs());
+        self.steps = state.steps;
+        let Self { conv, head, cell_rows, network, .. } = self;
+        let w: layout::Part = &|row| &mut row.w;
+        layout::load(network, &state.parameters, &mut conv.w, cell_rows, w, &mut head.w);
+        let m: layout::Part = &|row| &mut row.m;
+        layout::load(network, &state.first_moment, &mut conv.m, cell_rows, m, &mut head.m);
+        let v: layout::Part = &|row| &mut row.v;
+        layout::load(network, &state.second_moment, &mut conv.v, cell_rows, v, &mut head.v);
+    }
+
+    fn store(&self) -> TrainState {
+        let Self { conv, head, cell_rows, network, .. } = self;
+        let canonical = |conv, part: &dyn Fn(&CellRow) -> &[f32], head| {
+            let mut canonical = self.canonical.clone();
+            layout::store(network, &mut canonical, conv, cell_rows, part, head);
+            canonical
+        };
+        TrainState {
+            parameters: canonical(&conv.w, &|row| &row.w, &head.w),
+            first_moment: canonical(&conv.m, &|row| &row.m, &head.m),
+            second_moment: canonical(&conv.v, &|row| &row.v, &head.v),
+            steps: self.steps,
+        }
+    }
+
+    fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
+        self.clock.start(self.measuring);
+        self.forward(batch);
+        let (simd, images) = (self.simd, batch.len());
+        let head = &self.head.w;
+        self.team.for_each(&mut self.groups, &self.group_order, |_, group| {
+            simd.vectorize(
+                #[inline(always)]
+                || group.backward(simd, head, images),
+            );
+        });
+        let mut loss = LossSum::default();
+        self.head.gradient.clear();
+        for group in &self.groups {
+            self.head.gradient.add(&group.gradient);
+            loss += group.loss;
+        }
+        self.gather_dz();
+        self.clock.lap(Phase::Loss, 0);
+
+        self.steps += 1;
+        let weights = self.adam.step(self.steps, lr);
+        let biases = AdamVectors::new(simd, &weights.without_l2());
+        let weights = AdamVectors::new(simd, &weights);
+        let Self { network, images, plan, conv, skip_zeros, measuring, .. } = self;
+        let forward = Shared { network, images, plan, conv: &conv.w, skip_zeros: *skip_zeros };
+        let shared = SharedBackward { forward, active: &self.active, dz: &self.dz, adam: weights };
+        let measuring = *measuring;
+        self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
+            row.clock.start(measuring);
+            row.backward(simd, &shared);
+        });
+
+        self.clock.start(measuring);
+        let Self { conv, head, cell_rows, .. } = self;
+        conv.gradient.clear();
+        for row in cell_rows {
+            conv.gradient.add(&row.gradient);
+        }
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                conv.update(simd, [&weights, &biases]);
+                head.update(simd, [&biases, &weights, &biases]);
+            },
+        );
+        self.clock.lap(Phase::Optimizer, 0);
+        loss
+    }
+
+    fn predict(&mut self, batch: &Batch<'_>) -> &[f32] {
+        self.clock.start(false);
+        self.forward(batch);
+        self.logits.clear();
+        for group in &self.groups {
+            self.logits.extend_from_slice(group.logits());
+        }
+        &self.logits
+    }
+
+    fn threads(&self) -> usize {
+        self.team.threads()
+    }
+
+    fn measure_phases(&mut self, on: bool) {
+        self.measuring = on;
+    }
+
+    fn take_phases(&mut self) -> Phases {
+        let mut phases = self.clock.take();
+        self.cell_rows.iter_mut().for_each(|row| phases += row.clock.take());
+        phases
+    }
+}

@@ -1,0 +1,66 @@
+//! The innermost loop of all products with the linear layer: a tile of sums that stays in registers.
+//!
+//! Arrays of vectors are filled by loops and not by `array::from_fn` or `map`: those are functions
+//! without the CPU feature, and where the compiler does not inline them, vectors pass through memory.
+#![allow(clippy::needless_range_loop)]
+
+use crate::simd::Simd;
+
+/// R rows of U vectors of sums.
+pub type Tile<S, const R: usize, const U: usize> = [[<S as Simd>::Vector; U]; R];
+
+/// All zero.
+#[inline(always)]
+pub fn zeros<S: Simd, const R: usize, const U: usize>(simd: S) -> Tile<S, R, U> {
+    [[simd.splat(0.0); U]; R]
+}
+
+/// The first U vectors of `row`.
+#[inline(always)]
+pub fn vectors<S: Simd, const U: usize>(simd: S, row: &[f32]) -> [S::Vector; U] {
+    let row = &row[..U * S::LANES];
+    let mut vectors = [simd.splat(0.0); U];
+    for u in 0..U {
+        vectors[u] = simd.load(&row[u * S::LANES..]);
+    }
+    vectors
+}
+
+/// Writes U vectors to the front of `row`.
+#[inline(always)]
+pub fn store<S: Simd, const U: usize>(simd: S, vectors: [S::Vector; U], row: &mut [f32]) {
+    let row = &mut row[..U * S::LANES];
+    for u in 0..U {
+        simd.store(vectors[u], &mut row[u * S::LANES..]);
+    }
+}
+
+/// sums\[r\] += Σ_k x\[r\]\[k\] · matrix\[k\], over the whole length of the rows of x; the rows of
+/// `matrix` are `stride` floats apart.
+///
+/// A step of the loop loads U vectors, broadcasts R numbers and does R·U multiply-adds: with 6×4 or
+/// 12×2 sums, ten or fourteen loads feed 24 multiply-adds, and the sums never leave their registers.
+#[inline(always)]
+pub fn multiply_add<S: Simd, const R: usize, const U: usize>(
+    simd: S,
+    mut sums: Tile<S, R, U>,
+    x: [&[f32]; R],
+    matrix: &[f32],
+    stride: usize,
+) -> Tile<S, R, U> {
+    let depth = x[0].len();
+    let mut rows = x;
+    for r in 0..R {
+        rows[r] = &x[r][..depth];
+    }
+    for (k, row) in (0..depth).zip(matrix.chunks(stride)) {
+        let row: [S::Vector; U] = vectors(simd, row);
+        for r in 0..R {
+            let factor = simd.splat(rows[r][k]);
+            for u in 0..U {
+                sums[r][u] = simd.mul_add(factor, row[u], sums[r][u]);
+            }
+        }
+    }
+    sums
+}

@@ -1,0 +1,220 @@
+//! The last pass over a cell's weights: their gradient, L2 and Adam, each weight and moment read and
+//! written once.
+//!
+//! ```text
+//! for each two channels c                                lanes are hidden units
+//!     for each image of the list
+//!         g[c] += a[image][c] · dz[image]                in registers
+//!     w[c], m[c], v[c] = Adam(g[c] + λ·w[c], …)          contiguous in memory
+//! ```
+//!
+//! The gradient of 800,000 weights is never in memory as a whole.
+
+use super::tile;
+use crate::nn::adam::AdamStep;
+use crate::simd::Simd;
+
+/// Channels of a tile.
+const TILE_CHANNELS: usize = 2;
+
+/// Which hidden units have a gradient in this step, and how a packed gradient is spread over all.
+#[derive(Debug)]
+pub struct Active<S: Simd> {
+    /// 1 for each hidden unit (H padded) that has one.
+    pub units: Vec<u32>,
+    /// Their number, A.
+    pub count: usize,
+    /// For each vector of hidden units, where its first active one stands among the packed ones.
+    starts: Vec<usize>,
+    /// For each vector, which of its lanes are active.
+    expansions: Vec<S::Expansion>,
+}
+
+impl<S: Simd> Active<S> {
+    /// All of `hidden` units.
+    pub fn all(simd: S, hidden: usize) -> Self {
+        let vectors = hidden / S::LANES;
+        let mut all = Self {
+            units: vec![1; hidden],
+            count: hidden,
+            starts: vec![0; vectors],
+            expansions: vec![simd.expansion(u16::MAX); vectors],
+        };
+        all.restart(simd);
+        all
+    }
+
+    /// Takes a change of `units` into account.
+    pub fn restart(&mut self, simd: S) {
+        self.count = 0;
+        let vectors = self.starts.iter_mut().zip(&mut self.expansions);
+        for (units, (start, expansion)) in self.units.chunks_exact(S::LANES).zip(vectors) {
+            *start = self.count;
+            let lanes = units.iter().rev().fold(0, |lanes, &unit| lanes << 1 | unit as u16);
+            *expansion = simd.expansion(lanes);
+            self.count += lanes.count_ones() as usize;
+        }
+    }
+
+    /// Packs the active ones of `row` (H padded) to the front of `packed`.
+    pub fn pack(&self, row: &[f32], packed: &mut [f32]) {
+        let mut place = 0;
+        for (&unit, &value) in self.units.iter().zip(row) {
+            packed[place] = value;
+            place += unit as usize;
+        }
+        packed[self.count..].fill(0.0);
+    }
+}
+
+/// Adam's factors in vectors.
+#[derive(Clone, Copy)]
+pub struct AdamVectors<S: Simd> {
+    l2: S::Vector,
+    blend1: S::Vector,
+    beta2: S::Vector,
+    blend2: S::Vector,
+    scale: S::Vector,
+    eps: S::Vector,
+    smallest: S::Vector,
+}
+
+impl<S: Simd> AdamVectors<S> {
+    /// With both sides of the fraction α·m / (√v / r + ε) multiplied by r, the root of the second
+    /// moment's correction, one division is left.
+    #[inline(always)]
+    pub fn new(simd: S, step: &AdamStep) -> Self {
+        Self {
+            l2: simd.splat(step.l2),
+            blend1: simd.splat(step.blend1),
+            beta2: simd.splat(step.beta2),
+            blend2: simd.splat(step.blend2),
+            scale: simd.splat(step.step_size * step.root_correction),
+            eps: simd.splat(step.eps * step.root_correction),
+            smallest: simd.splat(AdamStep::SMALLEST),
+        }
+    }
+
+    /// [`AdamStep::update`] of the first lanes of `w`, `m` and `v` by the gradient `g`.
+    #[inline(always)]
+    pub fn update(&self, simd: S, g: S::Vector, w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+        let weight = simd.load(w);
+        let g = simd.mul_add(self.l2, weight, g);
+        let first = simd.load(m);
+        let first = simd.mul_add(self.blend1, simd.sub(g, first), first);
+        let first = simd.cut(first, self.smallest);
+        let second = simd.mul(self.beta2, simd.load(v));
+        let second = simd.mul_add(simd.mul(self.blend2, g), g, second);
+        let second = simd.cut(second, self.smallest);
+        let root = simd.add(simd.sqrt(second), self.eps);
+        let step = simd.div(simd.mul(self.scale, first), root);
+        simd.store(first, m);
+        simd.store(second, v);
+        simd.store(simd.cut(simd.sub(weight, step), self.smallest), w);
+    }
+
+    /// [`AdamStep::update`] of whole slices, whose length is a multiple of 16.
+    #[inline(always)]
+    pub fn update_all(&self, simd: S, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+        let moments = m.chunks_exact_mut(S::LANES).zip(v.chunks_exact_mut(S::LANES));
+        let weights = w.chunks_exact_mut(S::LANES).zip(moments);
+        for (g, (w, (m, v))) in g.chunks_exact(S::LANES).zip(weights) {
+            self.update(simd, simd.load(g), w, m, v);
+        }
+    }
+}
+
+/// The weights of one cell with their moments, (C, H padded) each.
+pub struct CellWeights<'a> {
+    /// The weights.
+    pub w: &'a mut [f32],
+    /// Their first moments.
+    pub m: &'a mut [f32],
+    /// Their second moments.
+    pub v: &'a mut [f32],
+}
+
+/// Updates the weights of one cell.
+///
+/// # Shapes
+/// `x` (R, C), `rows` (R), `dz` (N, `stride`) packed to the active units; `packed`
+/// (2, `stride`).
+#[inline(always)]
+pub fn update<S: Simd>(
+    simd: S,
+    adam: &AdamVectors<S>,
+    active: &Active<S>,
+    x: &[f32],
+    rows: &[u32],
+    dz: &[f32],
+    stride: usize,
+    weights: CellWeights<'_>,
+    packed: &mut [f32],
+) {
+    let channels = x.len() / rows.len();
+    let CellWeights { w, m, v } = weights;
+    for channel in (0..channels).step_by(TILE_CHANNELS) {
+        let gradient = Gradient { x: &x[channel..], channels, rows, dz, stride };
+        let mut first = 0;
+        while first < active.count {
+            let vectors = (active.count - first).div_ceil(S::LANES);
+            first += S::LANES
+                * match vectors {
+                    1 => gradient.tile::<S, 1>(simd, first, packed),
+                    2 => gradient.tile::<S, 2>(simd, first, packed),
+                    3 => gradient.tile::<S, 3>(simd, first, packed),
+                    4 => gradient.tile::<S, 4>(simd, first, packed),
+                    5 if S::REGISTERS == 32 => gradient.tile::<S, 5>(simd, first, packed),
+                    6 if S::REGISTERS == 32 => gradient.tile::<S, 6>(simd, first, packed),
+                    7 if S::REGISTERS == 32 => gradient.tile::<S, 7>(simd, first, packed),
+                    _ if S::REGISTERS == 32 => gradient.tile::<S, 8>(simd, first, packed),
+                    _ => gradient.tile::<S, 4>(simd, first, packed),
+                };
+        }
+        let rows = channel * stride..(channel + TILE_CHANNELS) * stride;
+        let moments =
+            m[rows.clone()].chunks_exact_mut(stride).zip(v[rows.clone()].chunks_exact_mut(stride));
+        let rows = w[rows].chunks_exact_mut(stride).zip(moments);
+        for ((w, (m, v)), packed) in rows.zip(packed.chunks(stride)) {
+            let moments = m.chunks_exact_mut(S::LANES).zip(v.chunks_exact_mut(S::LANES));
+            let vectors = w.chunks_exact_mut(S::LANES).zip(moments);
+            let gradients = active.starts.iter().zip(&active.expansions);
+            for ((w, (m, v)), (&start, expansion)) in vectors.zip(gradients) {
+                let g = simd.expand(simd.load(&packed[start..]), expansion);
+                adam.update(simd, g, w, m, v);
+            }
+        }
+    }
+}
+
+/// The operands of dW = xᵀ · dz for a few channels.
+struct Gradient<'a> {
+    /// (R, C), from the first of the channels on.
+    x: &'a [f32],
+    channels: usize,
+    rows: &'a [u32],
+    dz: &'a [f32],
+    stride: usize,
+}
+
+impl Gradient<'_> {
+    /// U vectors of packed columns from `first` on, to `packed` (2, `stride`); returns U.
+    #[inline(always)]
+    fn tile<S: Simd, const U: usize>(&self, simd: S, first: usize, packed: &mut [f32]) -> usize {
+        let mut sums = tile::zeros::<S, TILE_CHANNELS, U>(simd);
+        for (x, &row) in self.x.chunks(self.channels).zip(self.rows) {
+            let dz: [S::Vector; U] =
+                tile::vectors(simd, &self.dz[row as usize * self.stride + first..]);
+            for (sums, &x) in sums.iter_mut().zip(&x[..TILE_CHANNELS]) {
+                let x = simd.splat(x);
+                for u in 0..U {
+                    sums[u] = simd.mul_add(x, dz[u], sums[u]);
+                }
+            }
+        }
+        for (c, sums) in sums.into_iter().enumerate() {
+            tile::store(simd, sums, &mut packed[c * self.stride + first..]);
+        }
+        U
+    }
+}
