@@ -31,7 +31,8 @@
 //!    [`stages::layerwise`] is the engine under all four.
 //! 5. [`training::trainer`]: the loop, and nothing but the loop.
 //! 6. [`data`]: where images come from, and the digits drawn for those who have none.
-//! 7. [`model::checkpoint`] and [`durable`]: one file that is never torn.
+//! 7. [`model::checkpoint`], [`durable`] and [`training::checkpoints`]: one file that is never torn,
+//!    written while training goes on.
 //! 8. [`commands`]: the verbs of the program.
 //!
 //! # Notation

@@ -3,6 +3,7 @@
 
 #![cfg(unix)]
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
@@ -21,6 +22,9 @@ use program::{Workplace, save};
 const INT: &str = "INT";
 const TERM: &str = "TERM";
 const KILL: &str = "KILL";
+
+/// A run of short epochs that ends when it must.
+const ENDLESS: &str = "--json --max-samples 64 --no-eval --epochs 1000000";
 
 /// A run in progress.
 struct Running {
@@ -232,6 +236,10 @@ fn checkpoints_are_written_every_n_epochs_and_at_the_end() {
     let often = "--json --max-samples 64 --no-eval --checkpoint-every 4";
     let mut run = Running::start(place.command(&format!("{often} --epochs 1000")));
     while run.wait_for("epoch")["epoch"] != 5 {}
+    // It is written in the background.
+    while !place.path("ckpt.bin").exists() {
+        run.wait_for("epoch");
+    }
     run.signal(KILL);
     run.end();
     let saved = position(&place).epoch;
@@ -240,6 +248,39 @@ fn checkpoints_are_written_every_n_epochs_and_at_the_end() {
     let end = saved + 5;
     place.run(&format!("{often} --resume --epochs {end}")).succeeds();
     assert_eq!(position(&place).epoch, end);
+}
+
+#[test]
+fn training_goes_on_while_the_disk_is_slow_and_ends_when_it_fails() {
+    let place = Workplace::new();
+    let mut run = Running::start(place.command(&format!("{ENDLESS} --model m")));
+    while !place.path("m").exists() {
+        run.wait_for("epoch");
+    }
+    // Whoever opens a pipe to write waits for a reader, and a pipe cannot be flushed to a disk.
+    let pipe = place.path("m.tmp");
+    while !Command::new("mkfifo").arg(&pipe).stderr(Stdio::null()).status().unwrap().success() {}
+    let stuck = run.wait_for("epoch")["epoch"].as_u64().unwrap();
+    while run.wait_for("epoch")["epoch"] != stuck + 20 {}
+    let saved = place.read("m");
+    fs::read(&pipe).unwrap();
+    let (code, stderr) = run.end();
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("error: m.tmp: cannot write: "), "{stderr}");
+    assert_eq!(place.names(), ["m"]);
+    assert_eq!(place.read("m"), saved);
+}
+
+#[test]
+fn a_folder_that_disappears_ends_the_run() {
+    let place = Workplace::new();
+    fs::create_dir(place.path("models")).unwrap();
+    let mut run = Running::start(place.command(&format!("{ENDLESS} --model models/m")));
+    run.wait_for("epoch");
+    fs::rename(place.path("models"), place.path("elsewhere")).unwrap();
+    let (code, stderr) = run.end();
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("error: models/m"), "{stderr}");
 }
 
 /// Saving takes most of the time of this run, so most kills come while a file is being replaced.

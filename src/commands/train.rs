@@ -23,7 +23,8 @@ use crate::model::recipe::Recipe;
 use crate::nn::adam::Adam;
 use crate::report::{self, Event, SCHEMA_VERSION};
 use crate::stages::Stage;
-use crate::training::trainer::{Checkpoints, Outcome, Trainer};
+use crate::training::checkpoints::Checkpoints;
+use crate::training::trainer::{Outcome, Trainer};
 
 /// Trains as `args` say; `matches` knows which of them were given and which are defaults.
 pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
@@ -119,11 +120,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         },
         epochs: args.epochs,
         evaluate: !args.no_eval,
-        checkpoints: Checkpoints {
-            path: args.model.clone(),
-            every: args.checkpoint_every,
-            keep_previous: !args.resume,
-        },
+        checkpoints: Checkpoints::start(&args.model, args.checkpoint_every, !args.resume)?,
     };
     let outcome = trainer.run(&mut progress);
     progress.finish();

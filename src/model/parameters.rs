@@ -91,4 +91,11 @@ impl TrainState {
         let zeros = Parameters::zeros(architecture);
         Self { parameters, first_moment: zeros.clone(), second_moment: zeros, steps: 0 }
     }
+
+    /// Whether no weight and no moment is infinite or not a number.
+    pub fn is_finite(&self) -> bool {
+        [&self.parameters, &self.first_moment, &self.second_moment]
+            .iter()
+            .all(|set| set.first_not_finite().is_none())
+    }
 }

@@ -1,5 +1,6 @@
 //! The loop over epochs, and what it needs beside an engine.
 
+pub mod checkpoints;
 pub mod evaluation;
 pub mod schedule;
 pub mod trainer;

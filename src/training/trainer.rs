@@ -1,16 +1,17 @@
 //! The loop, and nothing but the loop.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::checkpoints::{Checkpoints, NotWritten, Written};
 use super::evaluation::Evaluation;
 use super::schedule::CosineAnnealing;
 use crate::data::batches::{Batch, epoch_order};
 use crate::data::dataset::Dataset;
-use crate::durable;
 use crate::engine::Engine;
 use crate::error::{Error, Result, printable};
 use crate::model::checkpoint::{Checkpoint, Metadata, Position};
+use crate::model::parameters::TrainState;
 
 /// A run: what is trained on what, how far, and where it is kept.
 pub struct Trainer<'a> {
@@ -28,17 +29,6 @@ pub struct Trainer<'a> {
     pub checkpoints: Checkpoints,
 }
 
-/// Where and how often the state is kept.
-#[derive(Debug, Clone)]
-pub struct Checkpoints {
-    /// The file.
-    pub path: PathBuf,
-    /// Epochs between two checkpoints.
-    pub every: usize,
-    /// Whether a file that is there already is another run's, to be kept under another name.
-    pub keep_previous: bool,
-}
-
 /// A look at a run while it goes.
 pub trait Observer {
     /// A batch is done.
@@ -46,7 +36,7 @@ pub trait Observer {
     /// An epoch is done.
     fn epoch(&mut self, report: &EpochReport);
     /// The file at the checkpoint's path was another run's; it is now `previous`.
-    fn kept_previous(&mut self, previous: &std::path::Path);
+    fn kept_previous(&mut self, previous: &Path);
     /// The signal that asks the run to stop, if one has come.
     fn stop(&self) -> Option<i32>;
 }
@@ -95,18 +85,24 @@ pub struct Outcome {
 }
 
 impl Trainer<'_> {
-    /// Trains to the end.
+    /// Trains to the end; returns when the last checkpoint is on the disk.
     ///
     /// # Errors
     /// [`Error::Diverged`] when the loss or the weights are no longer finite, [`Error::Interrupted`]
-    /// when the observer asks to stop (the state is saved), [`Error::Io`] when saving fails.
+    /// when the observer asks to stop (the state is saved), [`Error::Io`] when saving fails: after
+    /// the step during which it did.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let (mut training, mut evaluating) = (Duration::ZERO, Duration::ZERO);
         let mut last = None;
         for epoch in self.metadata.position.epoch..self.epochs {
             let mut report = self.epoch(epoch, observer)?;
             training += report.duration;
-            self.metadata.position = Position { epoch: epoch + 1, ..Position::default() };
+            let done = epoch + 1;
+            self.metadata.position = Position { epoch: done, ..Position::default() };
+            if done == self.epochs || self.checkpoints.is_due(done) {
+                self.save(self.engine.store());
+            }
+            // While that is being written.
             report.evaluation = self.evaluation(observer);
             observer.epoch(&report);
             last = report.evaluation;
@@ -114,11 +110,8 @@ impl Trainer<'_> {
             if let Some(signal) = observer.stop() {
                 return Err(self.interrupted(signal, observer));
             }
-            let done = epoch + 1;
-            if done == self.epochs || done.is_multiple_of(self.checkpoints.every) {
-                self.save(observer)?;
-            }
         }
+        self.settle(observer)?;
         if self.evaluate && last.is_none() {
             // Nothing was left to train.
             last = self.evaluation(observer);
@@ -149,6 +142,9 @@ impl Trainer<'_> {
             if let Some(signal) = observer.stop() {
                 return Err(self.interrupted(signal, observer));
             }
+            while let Some(written) = self.checkpoints.poll() {
+                self.hear(written, observer)?;
+            }
             let started = Instant::now();
             let sum = self.engine.step(&Batch::new(train, indices), lr);
             duration += started.elapsed();
@@ -156,6 +152,8 @@ impl Trainer<'_> {
             if !sum.loss.is_finite() {
                 let what = format!("loss {}", sum.loss / indices.len() as f64);
                 let step = position.batch;
+                // What is being written came first, and may turn out not to be finite either.
+                self.settle(observer)?;
                 return Err(self.diverged(what, epoch, step, lr));
             }
             position.batch += 1;
@@ -173,11 +171,13 @@ impl Trainer<'_> {
         let Position { epoch, batch, .. } = self.metadata.position;
         let batches = self.batches();
         let place = format!("interrupted in epoch {epoch} after {batch} of {batches} batches");
-        let path = printable(&self.checkpoints.path);
-        if self.engine.store().steps == 0 {
+        let path = printable(self.checkpoints.path());
+        let state = self.engine.store();
+        if state.steps == 0 {
             return Error::Interrupted { signal, message: format!("{place}; nothing to save yet") };
         }
-        match self.save(observer) {
+        self.save(state);
+        match self.settle(observer) {
             Ok(()) => {
                 let message = format!("{place}; saved to {path}, go on with --resume");
                 Error::Interrupted { signal, message }
@@ -192,41 +192,46 @@ impl Trainer<'_> {
     }
 
     fn diverged(&self, what: String, epoch: usize, step: usize, lr: f64) -> Error {
-        let path = &self.checkpoints.path;
-        let ours = !self.checkpoints.keep_previous && path.exists();
-        let kept = if ours {
-            format!("{} still holds the last good checkpoint", printable(path))
+        let kept = if self.checkpoints.exists() {
+            let path = printable(self.checkpoints.path());
+            format!("{path} still holds the last good checkpoint")
         } else {
             "no checkpoint was written".into()
         };
         Error::Diverged { what, epoch, step, lr, kept }
     }
 
-    fn save(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        let state = self.engine.store();
-        let finite = [&state.parameters, &state.first_moment, &state.second_moment]
-            .iter()
-            .all(|set| set.first_not_finite().is_none());
-        if !finite {
-            // The last step overflowed, and no later loss has shown it yet.
-            let Position { epoch, batch, .. } = self.metadata.position;
-            let (epoch, step) = match batch.checked_sub(1) {
-                Some(step) => (epoch, step),
-                None => (epoch - 1, self.batches() - 1),
-            };
-            let lr = CosineAnnealing::from(&self.metadata.recipe).lr(epoch);
-            return Err(self.diverged("weights that are not finite".into(), epoch, step, lr));
+    /// Has `state`, that of the present position, written in the background.
+    fn save(&mut self, state: TrainState) {
+        self.checkpoints.save(Checkpoint { state, metadata: self.metadata.clone() });
+    }
+
+    /// Waits until every checkpoint is on the disk.
+    fn settle(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        while let Some(written) = self.checkpoints.wait() {
+            self.hear(written, observer)?;
         }
-        let bytes = Checkpoint { state, metadata: self.metadata.clone() }.to_bytes();
-        let Checkpoints { path, keep_previous, .. } = &mut self.checkpoints;
-        if *keep_previous {
-            if let Some(previous) = durable::replace_and_keep(path, &bytes)? {
+        Ok(())
+    }
+
+    fn hear(&self, written: Written, observer: &mut dyn Observer) -> Result<()> {
+        match written {
+            Ok(None) => Ok(()),
+            Ok(Some(previous)) => {
                 observer.kept_previous(&previous);
+                Ok(())
             }
-            *keep_previous = false;
-            return Ok(());
+            Err(NotWritten::Failed(error)) => Err(error),
+            Err(NotWritten::NotFinite(Position { epoch, batch, .. })) => {
+                // The last step before it overflowed, and no later loss has shown it yet.
+                let (epoch, step) = match batch.checked_sub(1) {
+                    Some(step) => (epoch, step),
+                    None => (epoch - 1, self.batches() - 1),
+                };
+                let lr = CosineAnnealing::from(&self.metadata.recipe).lr(epoch);
+                Err(self.diverged("weights that are not finite".into(), epoch, step, lr))
+            }
         }
-        durable::replace(path, &bytes)
     }
 }
 
