@@ -9,12 +9,19 @@ pub struct Batch<'a> {
     split: &'a Split,
     /// (N) indices into the split.
     indices: &'a [u32],
+    /// Those of the batch that follows.
+    upcoming: &'a [u32],
 }
 
 impl<'a> Batch<'a> {
     /// The images of `split` at `indices`.
     pub fn new(split: &'a Split, indices: &'a [u32]) -> Self {
-        Self { split, indices }
+        Self { split, indices, upcoming: &[] }
+    }
+
+    /// Says which images of the same split follow, so that an engine may fetch them early.
+    pub fn followed_by(self, indices: &'a [u32]) -> Self {
+        Self { upcoming: indices, ..self }
     }
 
     /// Number of images, N.
@@ -25,8 +32,12 @@ impl<'a> Batch<'a> {
 
     /// The pixels of each image, 784 bytes at a time.
     pub fn images(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
-        let split = self.split;
-        self.indices.iter().map(move |&index| split.image(index as usize))
+        images(self.split, self.indices)
+    }
+
+    /// Those of the batch that follows; none where nothing is known of it.
+    pub fn upcoming(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        images(self.split, self.upcoming)
     }
 
     /// The label of each image.
@@ -34,6 +45,13 @@ impl<'a> Batch<'a> {
         let labels = self.split.labels();
         self.indices.iter().map(move |&index| labels[index as usize])
     }
+}
+
+fn images<'a>(
+    split: &'a Split,
+    indices: &'a [u32],
+) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+    indices.iter().map(move |&index| split.image(index as usize))
 }
 
 /// A permutation of 0..`count` that depends on nothing but (`seed`, `epoch`), so that epoch e of a
@@ -47,6 +65,18 @@ pub fn epoch_order(count: usize, seed: u64, epoch: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::dataset::PIXELS;
+
+    #[test]
+    fn a_batch_knows_its_images_and_those_of_the_next() {
+        let split = Split::new((0..3).flat_map(|image| [image; PIXELS]).collect(), vec![4, 5, 6]);
+        let batch = Batch::new(&split, &[2, 0]);
+        assert_eq!(batch.upcoming().len(), 0);
+        let batch = batch.followed_by(&[1]);
+        assert!(batch.images().map(|image| image[0]).eq([2, 0]));
+        assert!(batch.labels().eq([6, 4]));
+        assert!(batch.upcoming().map(|image| image[0]).eq([1]));
+    }
 
     #[test]
     fn an_epoch_shows_every_image_once_in_an_order_of_its_own() {

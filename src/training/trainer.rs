@@ -138,15 +138,18 @@ impl Trainer<'_> {
         let order = epoch_order(train.len(), recipe.seed, epoch);
         let first = self.metadata.position.batch;
         let mut duration = Duration::ZERO;
-        for indices in order.chunks(recipe.batch_size).skip(first) {
+        let mut batches = order.chunks(recipe.batch_size).skip(first).peekable();
+        while let Some(indices) = batches.next() {
             if let Some(signal) = observer.stop() {
                 return Err(self.interrupted(signal, observer));
             }
             while let Some(written) = self.checkpoints.poll() {
                 self.hear(written, observer)?;
             }
+            let upcoming = batches.peek().copied().unwrap_or_default();
+            let batch = Batch::new(train, indices).followed_by(upcoming);
             let started = Instant::now();
-            let sum = self.engine.step(&Batch::new(train, indices), lr);
+            let sum = self.engine.step(&batch, lr);
             duration += started.elapsed();
             let position = &mut self.metadata.position;
             if !sum.loss.is_finite() {
