@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Args, Parser, Subcommand};
 
 use crate::measure::machine;
+use crate::model::architecture::Architecture;
 use crate::model::init::Init;
+use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
 use crate::stages::{Compute, STAGES, Stage};
@@ -50,7 +52,7 @@ pub enum Command {
     /// Test a model: accuracy, confusion matrix, worst mistakes
     Eval(EvalArgs),
     /// Show the layers: shapes, parameters, FLOP, bytes
-    Summary(OutputArgs),
+    Summary(SummaryArgs),
     /// Show the stages that --stage can name
     Stages(OutputArgs),
     /// Show what data is there; download or generate it
@@ -67,7 +69,10 @@ pub struct TrainArgs {
     /// Hyperparameters.
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// Go on from --model exactly where it stopped; hyperparameters are taken from it
+    /// The sizes of the network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Go on from --model exactly where it stopped; hyperparameters and network are taken from it
     #[arg(long, help_heading = "Model")]
     pub resume: bool,
     /// The file to write, and to go on from with --resume
@@ -155,6 +160,52 @@ impl From<&RecipeArgs> for Recipe {
     }
 }
 
+/// The flags that make up a network.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkArgs {
+    /// Channels of the convolution
+    #[arg(long, value_name = "C", default_value_t = network().channels)]
+    #[arg(value_parser = up_to(MnistCnn::LARGEST.channels))]
+    pub channels: usize,
+    /// Side of the convolution's kernel, odd
+    #[arg(long, value_name = "K", default_value_t = network().kernel_size)]
+    #[arg(value_parser = kernel_size)]
+    pub kernel_size: usize,
+    /// Features of the hidden linear layer
+    #[arg(long, value_name = "H", default_value_t = network().hidden)]
+    #[arg(value_parser = up_to(MnistCnn::LARGEST.hidden))]
+    pub hidden: usize,
+}
+
+fn network() -> MnistCnn {
+    MnistCnn::default()
+}
+
+impl From<&NetworkArgs> for MnistCnn {
+    fn from(args: &NetworkArgs) -> Self {
+        Self { channels: args.channels, kernel_size: args.kernel_size, hidden: args.hidden }
+    }
+}
+
+impl NetworkArgs {
+    /// The layers of the network.
+    pub fn architecture(&self) -> Architecture {
+        MnistCnn::from(self).architecture()
+    }
+}
+
+/// The flags of the summary.
+#[derive(Debug, Args)]
+pub struct SummaryArgs {
+    /// The sizes of the network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// What is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 /// The flags of evaluation.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
@@ -202,7 +253,7 @@ fn named_directory(flag: Option<&Path>) -> Option<PathBuf> {
 #[command(next_help_heading = "Machine")]
 pub struct ComputeArgs {
     /// Threads [default: all]
-    #[arg(long, value_name = "N", value_parser = thread_count)]
+    #[arg(long, value_name = "N", value_parser = up_to(MOST_THREADS))]
     threads: Option<usize>,
     /// How a step is executed, see 'mnist-train stages' [default: the fastest exact one]
     #[arg(long, value_name = "NAME", value_parser = stage)]
@@ -304,10 +355,17 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-fn thread_count(text: &str) -> Result<usize, String> {
-    match positive(text)? {
-        count if count > MOST_THREADS => Err(format!("must be at most {MOST_THREADS}")),
+fn up_to(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match positive(text)? {
+        count if count > most => Err(format!("must be at most {most}")),
         count => Ok(count),
+    }
+}
+
+fn kernel_size(text: &str) -> Result<usize, String> {
+    match up_to(MnistCnn::LARGEST.kernel_size)(text)? {
+        even if even % 2 == 0 => Err("must be odd, so that the kernel has a middle".into()),
+        odd => Ok(odd),
     }
 }
 
@@ -354,9 +412,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_flags_give_the_default_recipe() {
+    fn no_flags_give_the_default_recipe_and_network() {
         let cli = Cli::parse_from(["mnist-train"]);
         assert_eq!(Recipe::from(&cli.train.recipe), Recipe::default());
+        assert_eq!(MnistCnn::from(&cli.train.network), MnistCnn::default());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Trains the MNIST CNN on the CPU, and shows how it got fast.
 //!
 //! The network is conv2d(1→32, 5×5, padding 2) → relu → maxpool 2×2 → flatten → linear(6272→128)
-//! → relu → linear(128→10) under softmax cross-entropy: 805,066 parameters. The recipe is Adam with
-//! cosine annealing and L2. How a training step is *executed* is the subject: a ladder of
-//! [`stages`], from the loops of the definition upwards, each a chapter to read.
+//! → relu → linear(128→10) under softmax cross-entropy: 805,066 parameters, or other
+//! [sizes](model::mnist_cnn). The recipe is Adam with cosine annealing and L2. How a training step
+//! is *executed* is the subject: a ladder of [`stages`], from the loops of the definition upwards,
+//! each a chapter to read.
 //!
 //! # How data flows
 //!

@@ -7,25 +7,28 @@ use mnist_train::durable;
 use mnist_train::error::Error;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::checkpoint::{self, Model};
+use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::random::Stream;
 use proptest::prelude::*;
 
+mod allocation;
 mod crafted;
 
+use allocation::peak_bytes;
 use crafted::{Crafted, checkpoint as good, network, weights_alone, whole};
 
-/// What is said about a file with these bytes, without its path.
+/// What is said about a file with these bytes.
 #[track_caller]
 fn refusal(bytes: &[u8], architecture: &Architecture) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.bin");
-    fs::write(&path, bytes).unwrap();
-    refusal_of(&path, architecture)
+    let reason = checkpoint::parse(bytes, architecture).expect_err("accepted").to_string();
+    assert!(!reason.contains(char::is_control), "{reason:?}");
+    reason
 }
 
+/// What is said about the file at `path`, without its path.
 #[track_caller]
-fn refusal_of(path: &Path, architecture: &Architecture) -> String {
-    let error = checkpoint::read(path, architecture).expect_err("accepted");
+fn refusal_of(path: &Path) -> String {
+    let error = checkpoint::read(path).expect_err("accepted");
     assert!(matches!(error, Error::InvalidFile { .. }), "{error:?}");
     assert_eq!(error.exit_code(), 3);
     let message = error.to_string();
@@ -69,16 +72,72 @@ fn spoilt(
 #[test]
 fn everything_comes_back_bit_for_bit() {
     for architecture in [network(), Architecture::mnist_cnn()] {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.bin");
         let mut written = good(&architecture);
-        durable::replace(&path, &written.to_bytes()).unwrap();
-        let Model::Checkpoint(read) = checkpoint::read(&path, &architecture).unwrap() else {
+        let bytes = written.to_bytes();
+        let Model::Checkpoint(read) = checkpoint::parse(&bytes, &architecture).unwrap() else {
             panic!("read as weights alone");
         };
         assert_eq!(*read, written);
         assert_eq!(read.metadata.steps, 345);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_file_says_itself_which_sizes_its_network_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.bin");
+    let odd = MnistCnn { channels: 3, kernel_size: 7, hidden: 11 };
+    for network in [MnistCnn::default(), odd] {
+        let mut written = good(&network.architecture());
+        durable::replace(&path, &written.to_bytes()).unwrap();
+        let expected = (network, Model::Checkpoint(Box::new(written)));
+        assert_eq!(checkpoint::read(&path).unwrap(), expected);
+
+        let mut weights = Crafted::from(&fs::read(&path).unwrap());
+        weights.keep(|name| !name.starts_with("adam."));
+        weights.metadata = None;
+        fs::write(&path, weights.bytes()).unwrap();
+        let expected = (network, Model::Weights(expected.1.parameters().clone()));
+        assert_eq!(checkpoint::read(&path).unwrap(), expected);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn refuses_tensors_that_fit_no_network_before_taking_memory_for_one() {
+    let whole =
+        good(&MnistCnn { channels: 2, kernel_size: 3, hidden: 4 }.architecture()).to_bytes();
+    let (conv1, fc1) = ("expected [C, 1, K, K] with C at most 256 and", "expected [H, F] with");
+    let cases: [(&str, &[usize], &[&str]); 10] = [
+        ("conv1.weight", &[18], &["tensor conv1.weight has shape [18]", conv1]),
+        ("conv1.weight", &[1, 2, 3, 3], &[conv1]),
+        ("conv1.weight", &[2, 1, 1, 9], &[conv1]),
+        ("conv1.weight", &[0, 1, 3, 3], &[conv1]),
+        ("conv1.weight", &[257, 1, 1, 1], &[conv1]),
+        ("conv1.weight", &[1, 1, 2, 2], &[conv1, "K odd and at most 27"]),
+        ("conv1.weight", &[256, 1, 1, 1], &["tensor conv1.bias has shape [2], expected [256]"]),
+        ("fc1.weight", &[1568], &["tensor fc1.weight has shape [1568]", fc1]),
+        ("fc1.weight", &[1025, 1], &[fc1, "H at most 1024"]),
+        ("fc1.weight", &[1024, 0], &["shape [1024, 0], expected [1024, 392]"]),
+    ];
+    for (name, shape, words) in cases {
+        let mut file = Crafted::from(&whole);
+        file.keep(|other| other != name && !other.starts_with("adam."));
+        file.metadata = None;
+        file.add(name, "F32", shape, &vec![0; 4 * shape.iter().product::<usize>()]);
+        let bytes = file.bytes();
+        let (refused, peak) = peak_bytes(|| checkpoint::parse_any_size(&bytes));
+        let reason = refused.unwrap_err().to_string();
+        for word in words {
+            assert!(reason.contains(word), "{name} {shape:?}: {word:?} is not in: {reason}");
+        }
+        assert!(peak < 50_000, "{name} {shape:?}: {peak} bytes for a file of {}", bytes.len());
+    }
+    for name in ["conv1.weight", "fc1.weight", "fc2.bias"] {
+        let mut file = Crafted::from(&whole);
+        file.keep(|other| other != name);
+        let reason = checkpoint::parse_any_size(&file.bytes()).unwrap_err().to_string();
+        assert_eq!(reason, format!("tensor {name} is missing"));
     }
 }
 
@@ -386,7 +445,7 @@ fn refuses_a_file_that_is_too_large_before_reading_it() {
     let path = folder.path().join("model.bin");
     let file = fs::File::create(&path).unwrap();
     file.set_len(1 << 40).unwrap(); // A hole: it takes no room on the disk.
-    let reason = refusal_of(&path, &network());
+    let reason = refusal_of(&path);
     assert!(reason.starts_with("1099511627776 bytes"), "{reason}");
 }
 
@@ -397,7 +456,7 @@ fn a_folder_is_not_read_and_a_missing_file_is_called_so() {
     for (path, reason) in
         [(folder.path(), "is a directory"), (&missing, "no such file or directory")]
     {
-        let error = checkpoint::read(path, &network()).unwrap_err();
+        let error = checkpoint::read(path).unwrap_err();
         assert_eq!(error.exit_code(), 1);
         let expected = format!("{}: cannot open: {reason}", path.display());
         assert_eq!(error.to_string(), expected);
@@ -412,7 +471,7 @@ fn refuses_a_pipe_and_a_device_instead_of_waiting_for_them() {
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
     for path in [&pipe, Path::new("/dev/zero")] {
-        assert_eq!(refusal_of(path, &network()), "not a regular file");
+        assert_eq!(refusal_of(path), "not a regular file");
     }
 }
 

@@ -121,6 +121,38 @@ fn three_epochs_are_one_epoch_and_two_more() {
 }
 
 #[test]
+fn a_network_of_other_sizes_is_trained_resumed_and_evaluated() {
+    let sizes = "--channels 16 --kernel-size 3 --hidden 32";
+    let (whole, parts) = (Workplace::new(), Workplace::new());
+    let expected = whole.run(&format!("{SHORT} {sizes} --epochs 2")).succeeds();
+    assert_eq!(expected.events()[0]["parameters"], 160 + 16 * 196 * 32 + 32 + 330);
+    parts.run(&format!("{SHORT} {sizes} --epochs 1")).succeeds();
+    let resumed = parts.run("--resume --epochs 2 --json").succeeds();
+    assert_eq!(resumed.weights(), expected.weights());
+    assert_eq!(parts.read("ckpt.bin"), whole.read("ckpt.bin"));
+    whole.run(&format!("--resume --epochs 3 {sizes}")).succeeds();
+    whole.run("--resume --epochs 3 --hidden 128").fails(2, &["--hidden is 128 and was 32"]);
+
+    let evaluated = parts.run("eval --json").succeeds();
+    assert_eq!(evaluated.weights(), expected.weights());
+    let architecture = &evaluated.last("eval")["architecture"];
+    let summary = Run::of(parts.bare(&format!("summary --json {sizes}"))).succeeds();
+    assert_eq!(*architecture, summary.last("summary")["architecture"]);
+    assert_eq!(*architecture, expected.events()[0]["architecture"]);
+}
+
+#[test]
+fn the_smallest_network_and_the_largest_kernel_are_trained() {
+    for sizes in
+        ["--channels 1 --kernel-size 1 --hidden 1", "--channels 3 --kernel-size 27 --hidden 2"]
+    {
+        let place = Workplace::new();
+        let trained = place.run(&format!("{SHORT} --epochs 1 {sizes}")).succeeds();
+        assert_eq!(place.run("eval --json").succeeds().weights(), trained.weights());
+    }
+}
+
+#[test]
 fn any_number_of_threads_gives_the_same_weights() {
     let weights = [1, 2, 3, 7].map(|threads| {
         let run =

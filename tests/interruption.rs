@@ -10,7 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mnist_train::data::synthetic;
-use mnist_train::model::architecture::Architecture;
 use mnist_train::model::checkpoint::{self, Model, Position};
 use mnist_train::random::Stream;
 use serde_json::Value;
@@ -90,8 +89,7 @@ impl Running {
 /// Where training stands according to the file, which must be a whole checkpoint.
 #[track_caller]
 fn position(place: &Workplace) -> Position {
-    let read = checkpoint::read(&place.path("ckpt.bin"), &Architecture::mnist_cnn());
-    match read.unwrap() {
+    match checkpoint::read(&place.path("ckpt.bin")).unwrap().1 {
         Model::Checkpoint(checkpoint) => checkpoint.metadata.position,
         Model::Weights(_) => panic!("the moments are missing"),
     }

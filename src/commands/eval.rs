@@ -6,7 +6,6 @@ use super::signals::Signals;
 use crate::cli::EvalArgs;
 use crate::data::dataset::SIDE;
 use crate::error::{Error, escaped};
-use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{self, Model};
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
@@ -21,9 +20,9 @@ const MISTAKES: usize = 6;
 /// Tests a model and prints the result.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, false);
-    let architecture = Architecture::mnist_cnn();
     // The model first: it is small, and the data may have to be downloaded.
-    let model = checkpoint::read(&args.model, &architecture)?;
+    let (network, model) = checkpoint::read(&args.model)?;
+    let architecture = network.architecture();
     let signals = Signals::install()?;
     let dataset = data::load(&args.data, &output, &signals)?;
     signals.stop_at_once()?;
@@ -80,6 +79,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         dataset: dataset.kind().name().into(),
         dataset_description: dataset.kind().to_string(),
         trained_on,
+        architecture: architecture.to_string(),
         model: args.model.to_string_lossy().into_owned(),
         weights_sha256: model.parameters().sha256().to_string(),
         stage: stage.name.into(),

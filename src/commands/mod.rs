@@ -21,7 +21,7 @@ pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<()> {
     match &cli.command {
         None => train::run(&cli.train, matches),
         Some(Command::Eval(args)) => eval::run(args),
-        Some(Command::Summary(args)) => summary::run(*args),
+        Some(Command::Summary(args)) => summary::run(args),
         Some(Command::Stages(args)) => stages::run(*args),
         Some(Command::Data(args)) => data::run(args),
     }

@@ -1,14 +1,13 @@
 //! `mnist-train summary`.
 
 use super::output::Output;
-use crate::cli::OutputArgs;
-use crate::model::architecture::Architecture;
+use crate::cli::SummaryArgs;
 use crate::model::recipe::Recipe;
 use crate::report::{Event, SCHEMA_VERSION, Summary, SummaryLayer};
 
 /// Prints the layers of the network.
-pub fn run(args: OutputArgs) -> anyhow::Result<()> {
-    let architecture = Architecture::mnist_cnn();
+pub fn run(args: &SummaryArgs) -> anyhow::Result<()> {
+    let architecture = args.network.architecture();
     let batch_size = Recipe::default().batch_size;
     let names = architecture.layer_names().into_iter();
     let layers = architecture.layers().iter().zip(names).enumerate();
@@ -27,7 +26,7 @@ pub fn run(args: OutputArgs) -> anyhow::Result<()> {
             }
         })
         .collect();
-    let output = Output::new(args, false);
+    let output = Output::new(args.output, false);
     output.event(&Event::Summary(Summary {
         schema: SCHEMA_VERSION,
         architecture: architecture.to_string(),

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::data;
@@ -14,10 +15,10 @@ use crate::cli::TrainArgs;
 use crate::data::dataset::Dataset;
 use crate::durable;
 use crate::error::{Error, Result, escaped, printable};
-use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{
     self, Checkpoint, DatasetIdentity, FORMAT_VERSION, Metadata, Model, Position,
 };
+use crate::model::mnist_cnn::MnistCnn;
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
 use crate::nn::adam::Adam;
@@ -30,17 +31,21 @@ use crate::training::trainer::{Outcome, Trainer};
 pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
     let signals = Signals::install()?;
-    let architecture = Architecture::mnist_cnn();
-
     let _lock = durable::lock_for_writing(&args.model)?;
-    let flags = Recipe::from(&args.recipe);
-    let saved = if args.resume { Some(saved(args, &architecture)?) } else { None };
-    let recipe = match &saved {
-        Some(Checkpoint { metadata, .. }) => {
-            resumed_recipe(&flags, &metadata.recipe, args, matches)?
-        }
-        None => flags,
+    let flags = Hyperparameters {
+        recipe: Recipe::from(&args.recipe),
+        network: MnistCnn::from(&args.network),
     };
+    let (hyperparameters, saved) = if args.resume {
+        let (network, checkpoint) = saved(args)?;
+        let saved = Hyperparameters { recipe: checkpoint.metadata.recipe.clone(), network };
+        check_flags(&flags, &saved, args, matches)?;
+        (saved, Some(checkpoint))
+    } else {
+        (flags, None)
+    };
+    let Hyperparameters { recipe, network } = hyperparameters;
+    let architecture = network.architecture();
 
     let loading = Instant::now();
     let mut dataset = data::load(&args.data, &output, &signals)?;
@@ -144,33 +149,42 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     Ok(output.finish()?)
 }
 
-/// The checkpoint to go on from.
-fn saved(args: &TrainArgs, architecture: &Architecture) -> Result<Checkpoint> {
+/// Everything that a resumed run must have in common with the one it continues.
+#[derive(Serialize)]
+struct Hyperparameters {
+    #[serde(flatten)]
+    recipe: Recipe,
+    #[serde(flatten)]
+    network: MnistCnn,
+}
+
+/// The checkpoint to go on from, and the sizes of its network.
+fn saved(args: &TrainArgs) -> Result<(MnistCnn, Checkpoint)> {
     if !args.model.exists() {
         return Err(Error::Unavailable(format!(
             "{}: no such file to resume: leave --resume out to start anew",
             printable(&args.model)
         )));
     }
-    match checkpoint::read(&args.model, architecture)? {
-        Model::Checkpoint(checkpoint) => Ok(*checkpoint),
-        Model::Weights(_) => Err(Error::invalid(&args.model)(
+    match checkpoint::read(&args.model)? {
+        (network, Model::Checkpoint(checkpoint)) => Ok((network, *checkpoint)),
+        (_, Model::Weights(_)) => Err(Error::invalid(&args.model)(
             "holds weights alone, and --resume needs the whole checkpoint with Adam's moments: \
              evaluate it with 'mnist-train eval'",
         )),
     }
 }
 
-/// The recipe to go on with: the saved one, unless a flag was given that contradicts it.
-fn resumed_recipe(
-    flags: &Recipe,
-    saved: &Recipe,
+/// Refuses flags that were given and contradict what was saved.
+fn check_flags(
+    flags: &Hyperparameters,
+    saved: &Hyperparameters,
     args: &TrainArgs,
     matches: &ArgMatches,
-) -> Result<Recipe> {
-    let values = |recipe: &Recipe| serde_json::to_value(recipe).expect("plain data");
-    let (flags, saved_values) = (values(flags), values(saved));
-    let fields = saved_values.as_object().expect("a recipe has fields");
+) -> Result<()> {
+    let values = |all: &Hyperparameters| serde_json::to_value(all).expect("plain data");
+    let (flags, saved) = (values(flags), values(saved));
+    let fields = saved.as_object().expect("hyperparameters are fields");
     let differences: Vec<String> = fields
         .iter()
         .filter(|(field, _)| matches.value_source(field) == Some(ValueSource::CommandLine))
@@ -185,7 +199,7 @@ fn resumed_recipe(
         })
         .collect();
     if differences.is_empty() {
-        return Ok(saved.clone());
+        return Ok(());
     }
     Err(Error::Usage(format!(
         "{} cannot be resumed under another recipe: {}; leave these flags out to go on, or leave \

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::geometry::{Conv2d, Linear, MaxPool2d, Shape};
+use super::mnist_cnn::MnistCnn;
 
 /// One layer with its geometry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,16 +141,9 @@ impl Architecture {
         Self { input, layers: Vec::new() }
     }
 
-    /// The network that this program exists for: 805,066 parameters.
+    /// The network that this program exists for, in its default sizes: 805,066 parameters.
     pub fn mnist_cnn() -> Self {
-        Self::new(Shape::new(1, 28, 28))
-            .conv2d(32, 5, 1, 2)
-            .relu()
-            .max_pool2d(2, 2)
-            .flatten()
-            .linear(128)
-            .relu()
-            .linear(10)
+        MnistCnn::default().architecture()
     }
 
     /// Adds a convolution.

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! `safetensors.torch.load_file` opens it. In the other direction a file with nothing but the
-//! weights, as PyTorch users write it, can be evaluated, though not gone on with.
+//! weights, as PyTorch users write it, can be evaluated, though not gone on with. Either way the
+//! sizes of the network are those of the tensors.
 //!
 //! Nothing in a file is trusted: lengths are compared with the bytes present before anything is
 //! allocated, names and shapes with the network's, metadata and data with their checksum, every
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::CheckpointError;
 use super::architecture::Architecture;
+use super::mnist_cnn::MnistCnn;
 use super::parameters::{Parameters, TrainState, little_endian};
 use super::recipe::Recipe;
 use crate::digest::Sha256Digest;
@@ -151,11 +153,11 @@ impl Checkpoint {
     }
 }
 
-/// Reads a model for `architecture` from `path`.
+/// Reads a model from `path`, with the sizes of its network.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a model.
-pub fn read(path: &Path, architecture: &Architecture) -> Result<Model> {
+pub fn read(path: &Path) -> Result<(MnistCnn, Model)> {
     let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
     if metadata.is_dir() {
         return Err(Error::io("open", path)(std::io::ErrorKind::IsADirectory.into()));
@@ -163,7 +165,7 @@ pub fn read(path: &Path, architecture: &Architecture) -> Result<Model> {
     if !metadata.is_file() {
         return Err(Error::invalid(path)("not a regular file"));
     }
-    let limit = size_limit(architecture);
+    let limit = size_limit();
     if metadata.len() > limit {
         return Err(Error::invalid(path)(CheckpointError::TooLarge {
             found: metadata.len(),
@@ -171,15 +173,53 @@ pub fn read(path: &Path, architecture: &Architecture) -> Result<Model> {
         }));
     }
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    parse(&bytes, architecture).map_err(Error::invalid(path))
+    parse_any_size(&bytes).map_err(Error::invalid(path))
 }
 
-/// The largest file that can be a model of `architecture`.
-fn size_limit(architecture: &Architecture) -> u64 {
-    8 + HEADER_LIMIT + 3 * 4 * architecture.parameter_count() as u64
+/// The largest file that can be a model.
+fn size_limit() -> u64 {
+    let parameters = MnistCnn::LARGEST.architecture().parameter_count();
+    8 + HEADER_LIMIT + 3 * 4 * parameters as u64
 }
 
 type ParseResult<T> = std::result::Result<T, CheckpointError>;
+
+/// Parses the content of a file as a model of whatever size its tensors have.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn parse_any_size(bytes: &[u8]) -> ParseResult<(MnistCnn, Model)> {
+    header::check(bytes)?;
+    let network = network_of(&SafeTensors::deserialize(bytes).map_err(damaged)?)?;
+    Ok((network, parse(bytes, &network.architecture())?))
+}
+
+/// The sizes of the network that the first two weights belong to.
+fn network_of(file: &SafeTensors<'_>) -> ParseResult<MnistCnn> {
+    let shape = |name: &str| match file.tensor(name) {
+        Ok(tensor) => Ok(tensor.shape().to_vec()),
+        Err(_) => Err(CheckpointError::MissingTensor(name.into())),
+    };
+    let (conv1, fc1) = (shape("conv1.weight")?, shape("fc1.weight")?);
+    let convolution = match conv1[..] {
+        [channels, 1, height, width] if height == width => {
+            Some(MnistCnn { channels, kernel_size: width, ..MnistCnn::default() })
+        }
+        _ => None,
+    };
+    let convolution = convolution
+        .filter(|network| network.is_possible())
+        .ok_or(CheckpointError::Convolution { found: conv1 })?;
+    let network = match fc1[..] {
+        [hidden, _] => Some(MnistCnn { hidden, ..convolution }),
+        _ => None,
+    };
+    network.filter(|network| network.is_possible()).ok_or(CheckpointError::Hidden { found: fc1 })
+}
+
+fn damaged(error: SafeTensorError) -> CheckpointError {
+    CheckpointError::Header(error.to_string())
+}
 
 /// Parses the content of a file as a model for `architecture`.
 ///
@@ -187,7 +227,6 @@ type ParseResult<T> = std::result::Result<T, CheckpointError>;
 /// The first thing that is wrong.
 pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
     header::check(bytes)?;
-    let damaged = |error: SafeTensorError| CheckpointError::Header(error.to_string());
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let (_, file_metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let own = file_metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
@@ -273,9 +312,7 @@ fn read_set(
     prefix: &str,
     architecture: &Architecture,
 ) -> ParseResult<Parameters> {
-    let mut set = Parameters::zeros(architecture);
-    let specs = architecture.tensors();
-    for (spec, values) in specs.iter().zip(set.values_mut()) {
+    let values = architecture.tensors().into_iter().map(|spec| {
         let name = format!("{prefix}{}", spec.name);
         let Ok(tensor) = file.tensor(&name) else {
             return Err(CheckpointError::MissingTensor(name));
@@ -284,15 +321,14 @@ fn read_set(
             return Err(CheckpointError::Type { name, found: tensor.dtype().to_string() });
         }
         if tensor.shape() != spec.shape {
-            let (found, expected) = (tensor.shape().to_vec(), spec.shape.clone());
+            let (found, expected) = (tensor.shape().to_vec(), spec.shape);
             return Err(CheckpointError::Shape { name, found, expected });
         }
+        // Only now is it certain that the file has as many bytes as this takes.
         let (words, _) = tensor.data().as_chunks();
-        for (value, word) in values.iter_mut().zip(words) {
-            *value = f32::from_le_bytes(*word);
-        }
-    }
-    Ok(set)
+        Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
+    });
+    Ok(Parameters::new(architecture, values.collect::<ParseResult<_>>()?))
 }
 
 fn check_finite(prefix: &str, set: &Parameters) -> ParseResult<()> {

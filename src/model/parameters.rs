@@ -19,6 +19,16 @@ impl Parameters {
         Self { specs, values }
     }
 
+    /// With these values for each tensor, in canonical order.
+    ///
+    /// # Panics
+    /// When there are not as many as `architecture` has.
+    pub fn new(architecture: &Architecture, values: Vec<Vec<f32>>) -> Self {
+        let specs = architecture.tensors();
+        assert!(specs.iter().map(TensorSpec::len).eq(values.iter().map(Vec::len)));
+        Self { specs, values }
+    }
+
     /// What each tensor is.
     pub fn specs(&self) -> &[TensorSpec] {
         &self.specs

@@ -157,6 +157,8 @@ pub struct Eval {
     /// What the model was trained on, when its file says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trained_on: Option<String>,
+    /// The network on one line.
+    pub architecture: String,
     /// Path of the model.
     pub model: String,
     /// See [`Done::weights_sha256`].

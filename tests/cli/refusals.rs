@@ -4,7 +4,6 @@ use std::fs;
 
 use mnist_train::data::synthetic;
 use mnist_train::durable;
-use mnist_train::model::architecture::Architecture;
 use mnist_train::model::checkpoint::{self, Model};
 
 use super::SHORT;
@@ -20,6 +19,9 @@ fn a_run_is_not_resumed_as_another_one() {
         ("--batch-size 32 --seed 5", &["--batch-size is 32 and was 64", "--seed is 5 and was 1"]),
         ("--max-samples 100", &["--max-samples is 100 and was 192"]),
         ("--init he", &["--init is he and was pytorch"]),
+        ("--hidden 64 --lr 0.01", &["--hidden is 64 and was 128", "--lr is 0.01 and was 0.001"]),
+        ("--channels 16", &["--channels is 16 and was 32"]),
+        ("--kernel-size 3", &["--kernel-size is 3 and was 5"]),
     ];
     for (flags, words) in refused {
         let run = place.run(&format!("--resume --epochs 2 {flags}")).fails(2, words);
@@ -31,7 +33,7 @@ fn a_run_is_not_resumed_as_another_one() {
     command.arg("--data").arg(&other);
     Run::of(command).fails(3, &["ckpt.bin was trained on other data: custom (SHA-256 "]);
     assert_eq!(place.read("ckpt.bin"), saved);
-    place.run("--resume --epochs 2 --lr 0.001 --batch-size 64").succeeds();
+    place.run("--resume --epochs 2 --lr 0.001 --batch-size 64 --channels 32").succeeds();
 }
 
 #[test]
@@ -89,6 +91,12 @@ fn refuses_flags_that_make_no_sense() {
         ("--max-samples 0", "must be at least 1"),
         ("--threads 0", "must be at least 1"),
         ("--threads 10000", "must be at most 1024"),
+        ("--channels 0", "must be at least 1"),
+        ("--channels 257", "must be at most 256"),
+        ("--kernel-size 4", "must be odd"),
+        ("--kernel-size 29", "must be at most 27"),
+        ("--hidden 1000000000", "must be at most 1024"),
+        ("--hidden -1", "is not a whole number"),
         ("--stage fastest", "there are naive, strided, im2col, gemm"),
         ("--init ones", "invalid value 'ones'"),
         ("--epoch 1", "unexpected argument '--epoch'"),
@@ -197,9 +205,8 @@ fn eval_refuses_what_is_no_model() {
 fn a_model_whose_outputs_overflow_is_unusable_and_not_merely_wrong() {
     let place = Workplace::new();
     place.run("--epochs 1 --max-samples 64 --no-eval").succeeds();
-    let architecture = Architecture::mnist_cnn();
     let path = place.path("ckpt.bin");
-    let Model::Checkpoint(mut model) = checkpoint::read(&path, &architecture).unwrap() else {
+    let (_, Model::Checkpoint(mut model)) = checkpoint::read(&path).unwrap() else {
         panic!("a checkpoint");
     };
     model.state.parameters.values_mut().for_each(|values| values.fill(3e38));

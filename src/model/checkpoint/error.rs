@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{FORMAT_VERSION, HEADER_LIMIT};
+use super::{FORMAT_VERSION, HEADER_LIMIT, MnistCnn};
 use crate::error::escaped;
 
 /// What is wrong with the content of a checkpoint.
@@ -25,6 +25,8 @@ pub enum CheckpointError {
     Architecture { found: String, expected: String },
     MissingTensor(String),
     ExtraTensor(String),
+    Convolution { found: Vec<usize> },
+    Hidden { found: Vec<usize> },
     Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
     Type { name: String, found: String },
     Checksum,
@@ -44,11 +46,9 @@ impl fmt::Display for CheckpointError {
             Self::LfsPointer => {
                 write!(f, "is a Git LFS pointer, not the file itself: run 'git lfs pull'")
             }
-            Self::TooLarge { found, limit } => write!(
-                f,
-                "{found} bytes, and a checkpoint of this network has at most {limit}: not a \
-                 checkpoint of this network"
-            ),
+            Self::TooLarge { found, limit } => {
+                write!(f, "{found} bytes, and a checkpoint has at most {limit}: not a checkpoint")
+            }
             Self::NoHeader { found } => {
                 write!(f, "need 8 bytes of header length, have {found}: not a checkpoint")
             }
@@ -88,6 +88,21 @@ impl fmt::Display for CheckpointError {
             Self::MissingTensor(name) => write!(f, "tensor {name} is missing"),
             Self::ExtraTensor(name) => {
                 write!(f, "tensor {} does not belong to this network", escaped(name))
+            }
+            Self::Convolution { found } => {
+                let MnistCnn { channels, kernel_size, .. } = MnistCnn::LARGEST;
+                write!(
+                    f,
+                    "tensor conv1.weight has shape {found:?}, expected [C, 1, K, K] with C at most \
+                     {channels} and K odd and at most {kernel_size}"
+                )
+            }
+            Self::Hidden { found } => {
+                let MnistCnn { hidden, .. } = MnistCnn::LARGEST;
+                write!(
+                    f,
+                    "tensor fc1.weight has shape {found:?}, expected [H, F] with H at most {hidden}"
+                )
             }
             Self::Shape { name, found, expected } => {
                 write!(f, "tensor {name} has shape {found:?}, expected {expected:?}")

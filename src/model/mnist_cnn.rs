@@ -1,0 +1,87 @@
+//! The network that this program trains, in any of its sizes.
+
+use serde::Serialize;
+
+use super::architecture::Architecture;
+use super::geometry::Shape;
+
+/// The sizes of conv2d(1→C, K×K) → relu → maxpool 2×2 → flatten → linear(C·196→H) → relu →
+/// linear(H→10). The convolution's padding of (K − 1)/2 keeps the image's 28×28.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MnistCnn {
+    /// C.
+    pub channels: usize,
+    /// K, odd.
+    pub kernel_size: usize,
+    /// H.
+    pub hidden: usize,
+}
+
+impl Default for MnistCnn {
+    fn default() -> Self {
+        Self { channels: 32, kernel_size: 5, hidden: 128 }
+    }
+}
+
+impl MnistCnn {
+    /// The largest network: 51 million parameters, and checkpoints of 620 MB.
+    pub const LARGEST: Self = Self { channels: 256, kernel_size: 27, hidden: 1024 };
+
+    /// Whether every size lies between 1 and that of [`Self::LARGEST`], and K is odd.
+    pub fn is_possible(self) -> bool {
+        let Self { channels, kernel_size, hidden } = self;
+        (1..=Self::LARGEST.channels).contains(&channels)
+            && (1..=Self::LARGEST.kernel_size).contains(&kernel_size)
+            && kernel_size % 2 == 1
+            && (1..=Self::LARGEST.hidden).contains(&hidden)
+    }
+
+    /// Its layers.
+    ///
+    /// # Panics
+    /// When it [is not possible](Self::is_possible).
+    pub fn architecture(self) -> Architecture {
+        assert!(self.is_possible(), "{self:?}");
+        let Self { channels, kernel_size, hidden } = self;
+        Architecture::new(Shape::new(1, 28, 28))
+            .conv2d(channels, kernel_size, 1, (kernel_size - 1) / 2)
+            .relu()
+            .max_pool2d(2, 2)
+            .flatten()
+            .linear(hidden)
+            .relu()
+            .linear(10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_size_keeps_the_image_and_the_classes() {
+        let smallest = MnistCnn { channels: 1, kernel_size: 1, hidden: 1 };
+        for network in [smallest, MnistCnn::default(), MnistCnn::LARGEST] {
+            let architecture = network.architecture();
+            let convolution = architecture.layers()[0].output();
+            assert_eq!(convolution, Shape::new(network.channels, 28, 28));
+            assert_eq!(architecture.classes(), 10);
+        }
+        assert_eq!(MnistCnn::LARGEST.architecture().parameter_count(), 51_578_378);
+    }
+
+    #[test]
+    fn sizes_beyond_the_largest_and_even_kernels_are_not_possible() {
+        let MnistCnn { channels, kernel_size, hidden } = MnistCnn::LARGEST;
+        for network in [
+            MnistCnn { channels: 0, ..MnistCnn::LARGEST },
+            MnistCnn { channels: channels + 1, ..MnistCnn::LARGEST },
+            MnistCnn { kernel_size: 4, ..MnistCnn::LARGEST },
+            MnistCnn { kernel_size: kernel_size + 2, ..MnistCnn::LARGEST },
+            MnistCnn { hidden: 0, ..MnistCnn::LARGEST },
+            MnistCnn { hidden: hidden + 1, ..MnistCnn::LARGEST },
+        ] {
+            assert!(!network.is_possible(), "{network:?}");
+        }
+    }
+}
