@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, Args, Parser, Subcommand};
 
+use crate::data::dataset::Split;
+use crate::error::{self, Error};
 use crate::measure::machine;
 use crate::model::architecture::Architecture;
 use crate::model::init::Init;
@@ -257,13 +259,36 @@ pub struct ComputeArgs {
     threads: Option<usize>,
     /// How a step is executed, see 'mnist-train stages' [default: the fastest exact one]
     #[arg(long, value_name = "NAME", value_parser = stage)]
-    pub stage: Option<&'static Stage>,
+    stage: Option<&'static Stage>,
     /// Vector instructions: portable, avx2 or avx512 [default: the widest that the CPU has]
     #[arg(long, value_name = "NAME", value_parser = isa)]
     isa: Option<Isa>,
 }
 
 impl ComputeArgs {
+    /// The stage that was asked for, else `otherwise`, else the fastest exact one for `architecture`
+    /// and `images`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when it cannot run.
+    pub fn stage(
+        &self,
+        otherwise: Option<&'static Stage>,
+        architecture: &Architecture,
+        images: &Split,
+    ) -> error::Result<&'static Stage> {
+        let fastest = || Stage::fastest_exact(architecture, images.zero_share());
+        let stage = self.stage.or(otherwise).unwrap_or_else(fastest);
+        if let Some(unmet) = stage.unmet(architecture) {
+            return Err(Error::Usage(format!("{unmet}: choose another with --stage")));
+        }
+        if self.isa.is_some() && !stage.vectorized {
+            let problem = format!("--isa: stage {} has no kernels to choose from", stage.name);
+            return Err(Error::Usage(format!("{problem}: leave it out")));
+        }
+        Ok(stage)
+    }
+
     /// What a stage may compute with.
     pub fn compute(&self) -> Compute {
         let threads = self.threads.unwrap_or_else(machine::threads);

@@ -2,15 +2,17 @@
 
 mod common;
 
-use common::{Comparison, SEE_GRADIENT, compute, gradient, noise_split, oracle, widen};
+use common::{Comparison, SEE_GRADIENT, compute, gradient, noise_split, oracle, runnable, widen};
 use mnist_train::data::batches::{Batch, epoch_order};
 use mnist_train::data::dataset::Split;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::init::Init;
+use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::model::parameters::TrainState;
 use mnist_train::model::recipe::Recipe;
 use mnist_train::nn::adam::Adam;
-use mnist_train::stages::{STAGES, Stage};
+use mnist_train::simd::Isa;
+use mnist_train::stages::{Compute, Stage};
 
 fn stage(name: &str) -> &'static Stage {
     Stage::find(name).expect("a stage of the table")
@@ -63,15 +65,15 @@ fn whole_networks_have_the_gradient_that_the_oracle_has() {
         }
         let indices = indices(split.len());
         let batch = Batch::new(&split, &indices);
-        for stage in &STAGES {
-            let mut engine = stage.build(&architecture, SEE_GRADIENT, compute(2));
+        for (stage, isa) in runnable(&architecture) {
+            let mut engine = stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa });
             let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
             for (tensor, spec) in found.specs().iter().enumerate() {
                 let of_tensor = sampled.iter().filter(|sample| sample.0 == tensor);
                 let (found, expected): (Vec<f32>, Vec<f64>) = of_tensor
                     .map(|&(_, index, slope)| (found.values()[tensor][index], slope))
                     .unzip();
-                let what = format!("{stage:?} {}", spec.name);
+                let what = format!("{stage:?} {isa} {}", spec.name);
                 // Central differences at 1e-6 are good to about 1e-9, f32 sums to about 1e-6.
                 comparison.slices(&what, &found, &expected, 1e-5);
             }
@@ -80,39 +82,51 @@ fn whole_networks_have_the_gradient_that_the_oracle_has() {
     comparison.finish();
 }
 
+/// Sizes around those of vectors, tiles and groups, of the pattern that the fused engine runs.
+fn networks_of_the_pattern() -> [MnistCnn; 4] {
+    let network = |channels, kernel_size, hidden| MnistCnn { channels, kernel_size, hidden };
+    [MnistCnn::default(), network(16, 3, 1), network(48, 5, 100), network(64, 3, 144)]
+}
+
 #[test]
 fn every_stage_agrees_with_naive_at_every_batch_size() {
     let split = noise_split(2, 65);
-    let architecture = Architecture::mnist_cnn();
-    let parameters = Init::Pytorch.parameters(&architecture, 5);
     let mut comparison = Comparison::default();
-    for size in [1, 5, 63, 64, 65] {
-        let indices = indices(size);
-        let batch = Batch::new(&split, &indices);
-        let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, compute(1));
-        let expected = gradient(naive.as_mut(), &architecture, &parameters, &batch);
-        let expected_logits = widen(naive.predict(&batch));
-        for stage in &STAGES[1..] {
-            let mut engine = stage.build(&architecture, SEE_GRADIENT, compute(2));
-            let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
-            for ((spec, found), expected) in found.iter().zip(expected.values()) {
-                let what = format!("{stage:?} batch {size} {}", spec.name);
-                comparison.slices(&what, found, &widen(expected), 1e-5);
+    for network in networks_of_the_pattern() {
+        let architecture = network.architecture();
+        let parameters = Init::Xavier.parameters(&architecture, 5);
+        // Naive takes its time: the other networks are seen at one size that is on no edge.
+        let sizes = if network == MnistCnn::default() { &[1, 5, 63, 64, 65][..] } else { &[13] };
+        for &size in sizes {
+            let indices = indices(size);
+            let batch = Batch::new(&split, &indices);
+            let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, compute(1));
+            let expected = gradient(naive.as_mut(), &architecture, &parameters, &batch);
+            let expected_logits = widen(naive.predict(&batch));
+            for (stage, isa) in runnable(&architecture).into_iter().skip(1) {
+                let what = format!("{network:?} {stage:?} {isa} batch {size}");
+                let compute = Compute { threads: 2, isa };
+                let mut engine = stage.build(&architecture, SEE_GRADIENT, compute);
+                let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
+                for ((spec, found), expected) in found.iter().zip(expected.values()) {
+                    let what = format!("{what} {}", spec.name);
+                    comparison.slices(&what, found, &widen(expected), 1e-5);
+                }
+                // After one step of Adam, whose size is the sign of the gradient at first: elements
+                // whose gradient is near 0 may go either way, so logits are compared loosely.
+                let logits = engine.predict(&batch);
+                comparison.slices(&format!("{what} logits"), logits, &expected_logits, 1e-3);
             }
-            // After one step of Adam, whose size is the sign of the gradient at first: elements
-            // whose gradient is near 0 may go either way, so logits are compared loosely.
-            let logits = engine.predict(&batch);
-            comparison.slices(&format!("{stage:?} logits"), logits, &expected_logits, 1e-3);
         }
     }
     comparison.finish();
 }
 
 /// Ten steps on shuffled batches, the last of them partial.
-fn ten_steps(stage: &Stage, threads: usize, split: &Split) -> (Vec<f64>, TrainState) {
+fn ten_steps(stage: &Stage, compute: Compute, split: &Split) -> (Vec<f64>, TrainState) {
     let architecture = Architecture::mnist_cnn();
     let recipe = Recipe { batch_size: 13, ..Recipe::default() };
-    let mut engine = stage.build(&architecture, Adam::from(&recipe), compute(threads));
+    let mut engine = stage.build(&architecture, Adam::from(&recipe), compute);
     engine.load(&TrainState::new(&architecture, recipe.init.parameters(&architecture, 3)));
     let order = epoch_order(split.len(), 3, 0);
     let losses = order
@@ -125,41 +139,92 @@ fn ten_steps(stage: &Stage, threads: usize, split: &Split) -> (Vec<f64>, TrainSt
 #[test]
 fn ten_losses_of_every_stage_are_those_of_naive() {
     let split = noise_split(4, 9 * 13 + 4);
-    let (expected, state) = ten_steps(stage("naive"), 1, &split);
+    let (expected, state) = ten_steps(stage("naive"), compute(1), &split);
     assert_eq!((expected.len(), state.steps), (10, 10));
-    for stage in &STAGES[1..] {
-        let (losses, _) = ten_steps(stage, 2, &split);
+    for (stage, isa) in runnable(&Architecture::mnist_cnn()).into_iter().skip(1) {
+        let (losses, _) = ten_steps(stage, Compute { threads: 2, isa }, &split);
         for (step, (found, expected)) in losses.iter().zip(&expected).enumerate() {
             // Sums of 13 losses near 2.3; rounding grows with every step of Adam.
-            assert!((found - expected).abs() < 2e-3, "{stage:?} step {step}: {found} {expected}");
+            let close = (found - expected).abs() < 2e-3;
+            assert!(close, "{stage:?} {isa} step {step}: {found} {expected}");
         }
     }
-    let (strided, strided_state) = ten_steps(stage("strided"), 1, &split);
+    let (strided, strided_state) = ten_steps(stage("strided"), compute(1), &split);
     assert_eq!((strided, strided_state), (expected, state), "strided keeps the order of every sum");
 }
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let split = noise_split(6, 9 * 13 + 4);
-    for stage in STAGES.iter().filter(|stage| stage.multithreaded) {
-        let (losses, state) = ten_steps(stage, 1, &split);
+    let runnable = runnable(&Architecture::mnist_cnn());
+    for (stage, isa) in runnable.into_iter().filter(|(stage, _)| stage.multithreaded) {
+        let (losses, state) = ten_steps(stage, Compute { threads: 1, isa }, &split);
         for threads in [2, 3, 7] {
-            let (other_losses, other_state) = ten_steps(stage, threads, &split);
-            assert_eq!(losses, other_losses, "{stage:?} on {threads} threads");
+            let (other_losses, other_state) = ten_steps(stage, Compute { threads, isa }, &split);
+            assert_eq!(losses, other_losses, "{stage:?} {isa} on {threads} threads");
             assert_eq!(state.parameters.sha256(), other_state.parameters.sha256());
-            assert!(state == other_state, "moments of {stage:?} on {threads} threads");
+            assert!(state == other_state, "moments of {stage:?} {isa} on {threads} threads");
         }
     }
 }
 
 #[test]
-fn a_state_comes_back_from_every_engine_as_it_went_in() {
-    let architecture = Architecture::mnist_cnn();
-    let split = noise_split(8, 20);
-    let (_, state) = ten_steps(stage("gemm"), 2, &split);
-    for stage in &STAGES {
-        let mut engine = stage.build(&architecture, SEE_GRADIENT, compute(2));
-        engine.load(&state);
-        assert!(engine.store() == state, "{stage:?}");
+fn fused_and_parallel_give_the_same_bits() {
+    let split = noise_split(9, 9 * 13 + 4);
+    for isa in stage("fused").isas() {
+        let (losses, state) = ten_steps(stage("fused"), Compute { threads: 1, isa }, &split);
+        let parallel = ten_steps(stage("parallel"), Compute { threads: 2, isa }, &split);
+        assert!(parallel == (losses, state), "{isa}");
     }
+}
+
+#[test]
+fn a_state_comes_back_from_every_engine_as_it_went_in() {
+    let split = noise_split(8, 20);
+    for network in networks_of_the_pattern() {
+        let architecture = network.architecture();
+        let mut gemm = stage("gemm").build(&architecture, SEE_GRADIENT, compute(2));
+        let parameters = Init::Pytorch.parameters(&architecture, 4);
+        gradient(gemm.as_mut(), &architecture, &parameters, &Batch::new(&split, &indices(20)));
+        let state = gemm.store();
+        for (stage, isa) in runnable(&architecture) {
+            let mut engine = stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa });
+            engine.load(&state);
+            assert!(engine.store() == state, "{stage:?} {isa} {network:?}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_after_a_larger_one_is_as_if_it_were_the_first() {
+    let split = noise_split(10, 70);
+    let architecture = Architecture::mnist_cnn();
+    let parameters = Init::Pytorch.parameters(&architecture, 4);
+    for (stage, isa) in runnable(&architecture).into_iter().skip(2) {
+        let mut engine = stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa });
+        let (small, large) = (indices(9), indices(70));
+        let small = Batch::new(&split, &small);
+        let first = gradient(engine.as_mut(), &architecture, &parameters, &small);
+        gradient(engine.as_mut(), &architecture, &parameters, &Batch::new(&split, &large));
+        let again = gradient(engine.as_mut(), &architecture, &parameters, &small);
+        assert!(first == again, "{stage:?} {isa}");
+    }
+}
+
+#[test]
+fn a_stage_says_which_networks_it_cannot_run() {
+    let fused = stage("fused");
+    assert_eq!(fused.unmet(&Architecture::mnist_cnn()), None);
+    assert!(fused.unmet(&small_network()).is_some_and(|unmet| unmet.contains("multiple of 16")));
+    assert_eq!(Stage::fastest_exact(&small_network(), 1.0).name, "gemm");
+    assert_eq!(Stage::fastest_exact(&Architecture::mnist_cnn(), 0.0).name, "parallel");
+    assert_eq!(Stage::fastest_exact(&Architecture::mnist_cnn(), 0.8).name, "sparse");
+}
+
+#[test]
+fn a_cpu_that_has_wide_vectors_is_tested_with_them() {
+    // Tests above skip what the CPU lacks; they must not skip what it has.
+    #[cfg(target_arch = "x86_64")]
+    assert_eq!(stage("fused").isas().contains(&Isa::Avx512), is_x86_feature_detected!("avx512bw"));
+    assert!(stage("fused").isas().contains(&Isa::Portable));
 }

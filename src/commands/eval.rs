@@ -11,7 +11,6 @@ use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
 use crate::nn::adam::Adam;
 use crate::report::{self, Event, SCHEMA_VERSION, picture};
-use crate::stages::Stage;
 use crate::training::evaluation::Evaluation;
 
 /// Mistakes that are listed and drawn.
@@ -35,7 +34,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         output.warn(&format!("note: trained on {name}, tested on {}", dataset.kind().name()));
     }
 
-    let stage = args.compute.stage.unwrap_or_else(Stage::fastest_exact);
+    let stage = args.compute.stage(None, &architecture, &dataset.test)?;
     let adam = Adam::from(&Recipe::default());
     let mut engine = stage.build(&architecture, adam, args.compute.compute());
     engine.load(&TrainState::new(&architecture, model.parameters().clone()));

@@ -15,6 +15,7 @@ use crate::cli::TrainArgs;
 use crate::data::dataset::Dataset;
 use crate::durable;
 use crate::error::{Error, Result, escaped, printable};
+use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{
     self, Checkpoint, DatasetIdentity, FORMAT_VERSION, Metadata, Model, Position,
 };
@@ -69,7 +70,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         return Err(Error::Usage(problem).into());
     }
 
-    let stage = stage(args, saved.as_ref(), &output);
+    let stage = stage(args, saved.as_ref(), &architecture, &dataset, &output)?;
     let mut engine = stage.build(&architecture, Adam::from(&recipe), args.compute.compute());
     let (state, position) = match saved {
         Some(Checkpoint { state, metadata }) => (state, metadata.position),
@@ -236,10 +237,16 @@ fn check_same_data(args: &TrainArgs, saved: &Checkpoint, dataset: &Dataset) -> R
 
 /// The stage that was asked for, else the one that the model was trained with, so that resuming
 /// gives the bits of an uninterrupted run.
-fn stage(args: &TrainArgs, saved: Option<&Checkpoint>, output: &Output) -> &'static Stage {
+fn stage(
+    args: &TrainArgs,
+    saved: Option<&Checkpoint>,
+    architecture: &Architecture,
+    dataset: &Dataset,
+    output: &Output,
+) -> Result<&'static Stage> {
     let saved = saved.map(|checkpoint| checkpoint.metadata.stage.as_str());
     let known = saved.and_then(Stage::find);
-    let stage = args.compute.stage.or(known).unwrap_or_else(Stage::fastest_exact);
+    let stage = args.compute.stage(known, architecture, &dataset.train)?;
     if let Some(name) = saved.filter(|name| *name != stage.name) {
         let name = escaped(name);
         output.note(&format!(
@@ -248,5 +255,5 @@ fn stage(args: &TrainArgs, saved: Option<&Checkpoint>, output: &Output) -> &'sta
             stage.name
         ));
     }
-    stage
+    Ok(stage)
 }

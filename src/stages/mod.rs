@@ -37,6 +37,8 @@ pub struct Stage {
     pub multithreaded: bool,
     /// Whether the stage has kernels for each [`Isa`], to choose from.
     pub vectorized: bool,
+    /// Whether the stage is faster the more pixels are 0.
+    pub skips_zeros: bool,
     build: fn(&Architecture, Adam, Compute) -> Box<dyn Engine>,
 }
 
@@ -77,12 +79,20 @@ impl Stage {
         STAGES.iter().find(|stage| stage.name == name)
     }
 
-    /// The fastest stage that computes `architecture` in f32.
-    pub fn fastest_exact(architecture: &Architecture) -> &'static Self {
-        let fits = |stage: &&Self| stage.precision == "f32" && stage.unmet(architecture).is_none();
+    /// The fastest stage that computes `architecture` in f32 on images of which `zeros`, a share,
+    /// are pixels of 0.
+    pub fn fastest_exact(architecture: &Architecture, zeros: f64) -> &'static Self {
+        let fits = |stage: &&Self| {
+            stage.precision == "f32"
+                && stage.unmet(architecture).is_none()
+                && (zeros >= WORTH_SKIPPING || !stage.skips_zeros)
+        };
         STAGES.iter().rfind(fits).expect("naive is one")
     }
 }
+
+/// Share of pixels of 0 from which on looking for them pays.
+const WORTH_SKIPPING: f64 = 0.25;
 
 impl fmt::Debug for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,6 +110,7 @@ pub static STAGES: [Stage; 7] = [
         predecessor: None,
         multithreaded: false,
         vectorized: false,
+        skips_zeros: false,
         build: |architecture, adam, _| {
             Box::new(LayerwiseEngine::new(architecture, adam, naive::Naive))
         },
@@ -112,6 +123,7 @@ pub static STAGES: [Stage; 7] = [
         predecessor: Some("naive"),
         multithreaded: false,
         vectorized: false,
+        skips_zeros: false,
         build: |architecture, adam, _| {
             Box::new(LayerwiseEngine::new(architecture, adam, strided::Strided))
         },
@@ -124,6 +136,7 @@ pub static STAGES: [Stage; 7] = [
         predecessor: Some("strided"),
         multithreaded: false,
         vectorized: false,
+        skips_zeros: false,
         build: |architecture, adam, _| {
             Box::new(LayerwiseEngine::new(architecture, adam, im2col::Im2col::default()))
         },
@@ -136,6 +149,7 @@ pub static STAGES: [Stage; 7] = [
         predecessor: Some("im2col"),
         multithreaded: true,
         vectorized: false,
+        skips_zeros: false,
         build: |architecture, adam, Compute { threads, .. }| {
             Box::new(LayerwiseEngine::new(architecture, adam, gemm::Gemm::new(threads)))
         },
@@ -148,6 +162,7 @@ pub static STAGES: [Stage; 7] = [
         predecessor: Some("gemm"),
         multithreaded: false,
         vectorized: true,
+        skips_zeros: false,
         build: |architecture, adam, compute| {
             fused::build(architecture, adam, Compute { threads: 1, ..compute }, false)
         },
@@ -160,6 +175,7 @@ pub static STAGES: [Stage; 7] = [
         predecessor: Some("fused"),
         multithreaded: true,
         vectorized: true,
+        skips_zeros: false,
         build: |architecture, adam, compute| fused::build(architecture, adam, compute, false),
     },
     Stage {
@@ -170,6 +186,7 @@ pub static STAGES: [Stage; 7] = [
         predecessor: Some("parallel"),
         multithreaded: true,
         vectorized: true,
+        skips_zeros: true,
         build: |architecture, adam, compute| fused::build(architecture, adam, compute, true),
     },
 ];

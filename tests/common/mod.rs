@@ -6,19 +6,19 @@
 pub mod oracle;
 
 use mnist_train::data::batches::Batch;
-use mnist_train::data::dataset::{PIXELS, Split};
+use mnist_train::data::dataset::{PIXELS, SIDE, Split};
 use mnist_train::engine::Engine;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::parameters::{Parameters, TrainState};
 use mnist_train::nn::adam::Adam;
 use mnist_train::random::Stream;
 use mnist_train::simd::Isa;
-use mnist_train::stages::Compute;
 use mnist_train::stages::gemm::Gemm;
 use mnist_train::stages::im2col::Im2col;
 use mnist_train::stages::kernels::LayerKernels;
 use mnist_train::stages::naive::Naive;
 use mnist_train::stages::strided::Strided;
+use mnist_train::stages::{Compute, STAGES, Stage};
 
 /// Values in [-1, 1), reproducible.
 pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
@@ -77,14 +77,35 @@ pub fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-/// A split whose images are mostly background with some ink, and labels of all classes.
+/// A split whose images have some ink within a rectangle of their own and background around it, and
+/// labels of all classes. One rectangle is the whole image, and one is empty.
 pub fn noise_split(seed: u64, images: usize) -> Split {
     let mut stream = Stream::new(seed, "noise", 0);
-    let pixels = (0..images * PIXELS)
-        .map(|_| if stream.below(4) == 0 { stream.below(256) as u8 } else { 0 })
-        .collect();
+    let mut pixels = vec![0; images * PIXELS];
+    for (n, image) in pixels.chunks_exact_mut(PIXELS).enumerate() {
+        let mut between = |from: usize, to: usize| from + stream.below((to - from) as u32) as usize;
+        let (top, left) = (between(0, 14), between(0, 14));
+        let (bottom, right) = (between(top, SIDE), between(left, SIDE));
+        let (rows, columns) = match n {
+            1 => (0..SIDE, 0..SIDE),
+            2 => (0..0, 0..0),
+            _ => (top..bottom, left..right),
+        };
+        for row in rows {
+            for pixel in &mut image[row * SIDE..][columns.clone()] {
+                *pixel = if stream.below(3) == 0 { stream.below(256) as u8 } else { 0 };
+            }
+        }
+    }
     let labels = (0..images).map(|_| stream.below(10) as u8).collect();
     Split::new(pixels, labels)
+}
+
+/// Every stage that can run `architecture`, with every set of vector instructions that it has
+/// kernels for and this machine has.
+pub fn runnable(architecture: &Architecture) -> Vec<(&'static Stage, Isa)> {
+    let runnable = STAGES.iter().filter(|stage| stage.unmet(architecture).is_none());
+    runnable.flat_map(|stage| stage.isas().into_iter().map(move |isa| (stage, isa))).collect()
 }
 
 /// The gradient that `engine` computes for `batch` at `parameters`, seen through Adam: with β₁ = 0

@@ -6,7 +6,7 @@ use super::floats::{self, Floats};
 use super::images::Images;
 use super::linear;
 use super::network::{ALIGNMENT, CELLS, Network};
-use super::update::{self, Active, AdamVectors, CellWeights};
+use super::update::{self, Active, AdamVectors, CellWeights, Operands};
 use crate::measure::phases::{Phase, PhaseClock};
 use crate::simd::Simd;
 
@@ -276,23 +276,18 @@ impl CellRow {
         let Self { rows, activations, packed, w, m, v, .. } = self;
         let rows = &rows[x];
         let capacity = (images.count() + 1) * network.channels;
-        let activations = &activations[x * capacity..][..rows.len() * network.channels];
+        let operands = Operands {
+            x: &activations[x * capacity..][..rows.len() * network.channels],
+            rows,
+            dz: shared.dz,
+            stride: network.hidden_padded(),
+        };
         let weights =
             CellWeights { w: &mut w[cell.clone()], m: &mut m[cell.clone()], v: &mut v[cell] };
         simd.vectorize(
             #[inline(always)]
             || {
-                update::update(
-                    simd,
-                    &shared.adam,
-                    shared.active,
-                    activations,
-                    rows,
-                    shared.dz,
-                    network.hidden_padded(),
-                    weights,
-                    packed,
-                );
+                update::update(simd, &shared.adam, shared.active, operands, weights, packed);
             },
         );
     }

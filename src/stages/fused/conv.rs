@@ -31,6 +31,8 @@
 //! Lanes want pixels from up to four places. Two rows of the patch stand in one vector of 16, and
 //! one shuffle brings each lane its own.
 
+#![allow(clippy::needless_range_loop)] // See tile.rs.
+
 use super::Tensors;
 use super::floats::{self, Floats};
 use super::images::PATCH_ROW;

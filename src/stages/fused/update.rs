@@ -134,27 +134,34 @@ pub struct CellWeights<'a> {
     pub v: &'a mut [f32],
 }
 
-/// Updates the weights of one cell.
-///
-/// # Shapes
-/// `x` (R, C), `rows` (R), `dz` (N, `stride`) packed to the active units; `packed`
-/// (2, `stride`).
+/// The operands of dW = xᵀ · dz.
+#[derive(Clone, Copy)]
+pub struct Operands<'a> {
+    /// (R, C).
+    pub x: &'a [f32],
+    /// (R): which row of `dz` belongs to each of x.
+    pub rows: &'a [u32],
+    /// (N, `stride`), packed to the active units.
+    pub dz: &'a [f32],
+    /// H padded.
+    pub stride: usize,
+}
+
+/// Updates the weights of one cell; `packed` (2, H padded) is room for a gradient.
 #[inline(always)]
 pub fn update<S: Simd>(
     simd: S,
     adam: &AdamVectors<S>,
     active: &Active<S>,
-    x: &[f32],
-    rows: &[u32],
-    dz: &[f32],
-    stride: usize,
+    operands: Operands<'_>,
     weights: CellWeights<'_>,
     packed: &mut [f32],
 ) {
+    let Operands { x, rows, stride, .. } = operands;
     let channels = x.len() / rows.len();
     let CellWeights { w, m, v } = weights;
     for channel in (0..channels).step_by(TILE_CHANNELS) {
-        let gradient = Gradient { x: &x[channel..], channels, rows, dz, stride };
+        let gradient = Gradient { operands, channels, channel };
         let mut first = 0;
         while first < active.count {
             let vectors = (active.count - first).div_ceil(S::LANES);
@@ -187,24 +194,23 @@ pub fn update<S: Simd>(
     }
 }
 
-/// The operands of dW = xᵀ · dz for a few channels.
+/// dW of [`TILE_CHANNELS`] channels.
 struct Gradient<'a> {
-    /// (R, C), from the first of the channels on.
-    x: &'a [f32],
+    operands: Operands<'a>,
+    /// C.
     channels: usize,
-    rows: &'a [u32],
-    dz: &'a [f32],
-    stride: usize,
+    /// The first of these channels.
+    channel: usize,
 }
 
 impl Gradient<'_> {
-    /// U vectors of packed columns from `first` on, to `packed` (2, `stride`); returns U.
+    /// U vectors of packed columns from `first` on, to `packed` (2, H padded); returns U.
     #[inline(always)]
     fn tile<S: Simd, const U: usize>(&self, simd: S, first: usize, packed: &mut [f32]) -> usize {
+        let Operands { x, rows, dz, stride } = self.operands;
         let mut sums = tile::zeros::<S, TILE_CHANNELS, U>(simd);
-        for (x, &row) in self.x.chunks(self.channels).zip(self.rows) {
-            let dz: [S::Vector; U] =
-                tile::vectors(simd, &self.dz[row as usize * self.stride + first..]);
+        for (x, &row) in x[self.channel..].chunks(self.channels).zip(rows) {
+            let dz: [S::Vector; U] = tile::vectors(simd, &dz[row as usize * stride + first..]);
             for (sums, &x) in sums.iter_mut().zip(&x[..TILE_CHANNELS]) {
                 let x = simd.splat(x);
                 for u in 0..U {
@@ -213,7 +219,7 @@ impl Gradient<'_> {
             }
         }
         for (c, sums) in sums.into_iter().enumerate() {
-            tile::store(simd, sums, &mut packed[c * self.stride + first..]);
+            tile::store(simd, sums, &mut packed[c * stride + first..]);
         }
         U
     }
