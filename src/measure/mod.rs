@@ -2,4 +2,5 @@
 
 pub mod machine;
 pub mod phases;
+pub mod roofline;
 pub mod statistics;

@@ -1,0 +1,160 @@
+//! What the CPU can do at most: arithmetic without memory, and memory without arithmetic.
+//!
+//! A multiply-add has a latency of about four cycles, and a CPU begins two in each. So there are
+//! 12 independent sums (24 with 32 registers), which live in registers: enough to keep both units
+//! busy, few enough that none is spilled. Operands and results pass through [`black_box`], so that
+//! the compiler neither computes them in advance nor leaves them out.
+
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+use std::hint::black_box;
+
+use super::Isa;
+
+/// Multiply-adds with nothing else to do.
+#[derive(Debug, Clone, Copy)]
+pub struct MultiplyAdds {
+    /// Floating-point operations of one repetition; a multiply-add is two.
+    pub flops: u64,
+    /// Does this many repetitions. The CPU has been found to have what it needs.
+    repeat: fn(u64),
+}
+
+impl MultiplyAdds {
+    /// In f32.
+    ///
+    /// # Panics
+    /// When the CPU does not have `isa`.
+    pub fn f32(isa: Isa) -> Self {
+        assert!(isa.is_available(), "this CPU does not have {isa}");
+        match isa {
+            Isa::Portable => Self { flops: 12 * 4 * 2, repeat: portable },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the assertion above.
+            Isa::Avx2 => Self { flops: 12 * 8 * 2, repeat: |count| unsafe { avx2(count) } },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the assertion above.
+            Isa::Avx512 => Self { flops: 24 * 16 * 2, repeat: |count| unsafe { avx512(count) } },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => unreachable!("{isa} belongs to another architecture"),
+        }
+    }
+
+    /// Products of bf16 added up in f32, if the CPU has an instruction for that.
+    pub fn bf16() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if Isa::Avx512.is_available() && is_x86_feature_detected!("avx512bf16") {
+            // SAFETY: the condition.
+            let repeat = |count| unsafe { avx512_bf16(count) };
+            return Some(Self { flops: 24 * 32 * 2, repeat });
+        }
+        None
+    }
+
+    /// Does them `count` times.
+    pub fn repeat(&self, count: u64) {
+        (self.repeat)(count);
+    }
+}
+
+/// A fixed point of x·`FACTOR` + `SUMMAND` is 1: sums stay near it and never become denormal.
+const FACTOR: f32 = 0.75;
+const SUMMAND: f32 = 0.25;
+
+/// Four lanes, which every 64-bit target has in a register. Fused where the target always has the
+/// instruction; elsewhere a function would be called for it.
+#[inline(never)]
+fn portable(count: u64) {
+    let (factor, summand) = black_box((FACTOR, SUMMAND));
+    let mut sums = black_box([[0.0_f32; 4]; 12]);
+    for _ in 0..count {
+        for sum in &mut sums {
+            *sum = sum.map(|x| {
+                if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+                    x.mul_add(factor, summand)
+                } else {
+                    x * factor + summand
+                }
+            });
+        }
+    }
+    black_box(sums);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2(count: u64) {
+    let (factor, summand) = black_box((_mm256_set1_ps(FACTOR), _mm256_set1_ps(SUMMAND)));
+    let mut sums = [black_box(_mm256_setzero_ps()); 12];
+    for _ in 0..count {
+        for sum in &mut sums {
+            *sum = _mm256_fmadd_ps(*sum, factor, summand);
+        }
+    }
+    black_box(sums);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn avx512(count: u64) {
+    let (factor, summand) = black_box((_mm512_set1_ps(FACTOR), _mm512_set1_ps(SUMMAND)));
+    let mut sums = [black_box(_mm512_setzero_ps()); 24];
+    for _ in 0..count {
+        for sum in &mut sums {
+            *sum = _mm512_fmadd_ps(*sum, factor, summand);
+        }
+    }
+    black_box(sums);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn avx512_bf16(count: u64) {
+    let ones = _mm512_set1_ps(1.0);
+    let (a, b) = black_box((_mm512_cvtne2ps_pbh(ones, ones), _mm512_cvtne2ps_pbh(ones, ones)));
+    let mut sums = [black_box(_mm512_setzero_ps()); 24];
+    for _ in 0..count {
+        for sum in &mut sums {
+            *sum = _mm512_dpbf16_ps(*sum, a, b);
+        }
+    }
+    black_box(sums);
+}
+
+/// Reads and writes every element of `values` once, in vectors of `isa`.
+///
+/// # Panics
+/// When the CPU does not have `isa`.
+pub fn read_and_write(isa: Isa, values: &mut [f32]) {
+    assert!(isa.is_available(), "this CPU does not have {isa}");
+    match isa {
+        Isa::Portable => negate(values),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the assertion above.
+        Isa::Avx2 => unsafe { negate_avx2(values) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the assertion above.
+        Isa::Avx512 => unsafe { negate_avx512(values) },
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => unreachable!("{isa} belongs to another architecture"),
+    }
+}
+
+#[inline(always)]
+fn negate(values: &mut [f32]) {
+    values.iter_mut().for_each(|value| *value = -*value);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn negate_avx2(values: &mut [f32]) {
+    negate(values);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn negate_avx512(values: &mut [f32]) {
+    negate(values);
+}
