@@ -7,6 +7,10 @@ use clap::{CommandFactory, FromArgMatches};
 use mnist_train::cli::{self, Cli};
 use mnist_train::commands;
 use mnist_train::error::{Error, escaped};
+use mnist_train::measure::allocations::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() -> ExitCode {
     let parsed = Cli::command().try_get_matches().and_then(|matches| {

@@ -64,7 +64,7 @@ fn json_has_the_promised_keys_on_stdout_and_nothing_else() {
     }
     assert_has(
         &events[3],
-        "train_seconds load_seconds eval_seconds test_correct weights_sha256 epochs",
+        "train_seconds load_seconds eval_seconds total_seconds test_correct weights_sha256 epochs",
     );
     assert_eq!(events[0]["schema"], 1);
     assert_eq!(events[0]["parameters"], 805_066);

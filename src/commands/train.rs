@@ -15,6 +15,7 @@ use crate::cli::TrainArgs;
 use crate::data::dataset::Dataset;
 use crate::durable;
 use crate::error::{Error, Result, escaped, printable};
+use crate::measure::memory;
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{
     self, Checkpoint, DatasetIdentity, FORMAT_VERSION, Metadata, Model, Position,
@@ -30,6 +31,7 @@ use crate::training::trainer::{Outcome, Trainer};
 
 /// Trains as `args` say; `matches` knows which of them were given and which are defaults.
 pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
+    let started = Instant::now();
     let output = Output::new(args.output, args.quiet);
     let signals = Signals::install()?;
     let _lock = durable::lock_for_writing(&args.model)?;
@@ -137,6 +139,8 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         train_seconds: training.as_secs_f64(),
         load_seconds,
         eval_seconds: evaluation.as_secs_f64(),
+        total_seconds: started.elapsed().as_secs_f64(),
+        peak_rss_bytes: memory::peak_rss_bytes(),
         test_correct: last.as_ref().map(|evaluation| evaluation.correct),
         test_total: last.as_ref().map(|evaluation| evaluation.total),
         weights_sha256: state.parameters.sha256().to_string(),

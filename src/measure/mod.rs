@@ -1,6 +1,8 @@
 //! What the program finds out about the machine and about itself.
 
+pub mod allocations;
 pub mod machine;
+pub mod memory;
 pub mod phases;
 pub mod roofline;
 pub mod statistics;

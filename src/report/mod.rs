@@ -105,6 +105,12 @@ pub struct Done {
     /// Absent with `--no-eval`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_correct: Option<usize>,
+    /// From the start of the program until now: loading, training, evaluating, saving.
+    pub total_seconds: f64,
+    /// The most memory that the process has had in RAM at once; absent where the operating system
+    /// does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_rss_bytes: Option<u64>,
     /// Absent with `--no-eval`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_total: Option<usize>,
