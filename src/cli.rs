@@ -59,6 +59,8 @@ pub enum Command {
     Stages(OutputArgs),
     /// Show what data is there; download or generate it
     Data(DataCommand),
+    /// Measure stages against each other
+    Bench(BenchCommand),
 }
 
 /// The flags of training.
@@ -250,19 +252,62 @@ fn named_directory(flag: Option<&Path>) -> Option<PathBuf> {
     flag.map(Path::to_path_buf).or_else(|| variable().map(PathBuf::from))
 }
 
+/// Measurements.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = false)] // An error in one line, like every other.
+pub struct BenchCommand {
+    /// What is measured.
+    #[command(subcommand)]
+    pub action: BenchAction,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum BenchAction {
+    /// Check that stages agree, then time them against each other
+    Stages(BenchStagesArgs),
+}
+
+/// The flags of `bench stages`.
+#[derive(Debug, Args)]
+pub struct BenchStagesArgs {
+    /// Which stages, see 'mnist-train stages' [default: all]
+    #[arg(long = "stage", value_name = "NAME", value_delimiter = ',', value_parser = stage)]
+    pub stages: Vec<&'static Stage>,
+    /// Rounds in which each is timed once
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
+    pub repeats: usize,
+    /// Images of a step
+    #[arg(long, value_name = "N", default_value_t = recipe().batch_size, value_parser = positive)]
+    pub batch_size: usize,
+    /// What initial weights and the order of images are drawn from
+    #[arg(long, value_name = "N", default_value_t = recipe().seed)]
+    pub seed: u64,
+    /// Also write the JSON to FILE [default: profiles/ladder/bench.json]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
+    #[arg(default_missing_value = "profiles/ladder/bench.json")]
+    pub record: Option<PathBuf>,
+    /// Where images come from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// What stages may use.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// What is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 /// What computes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub struct ComputeArgs {
-    /// Threads [default: all]
-    #[arg(long, value_name = "N", value_parser = up_to(MOST_THREADS))]
-    threads: Option<usize>,
     /// How a step is executed, see 'mnist-train stages' [default: the fastest exact one]
     #[arg(long, value_name = "NAME", value_parser = stage)]
     stage: Option<&'static Stage>,
-    /// Vector instructions: portable, avx2 or avx512 [default: the widest that the CPU has]
-    #[arg(long, value_name = "NAME", value_parser = isa)]
-    isa: Option<Isa>,
+    /// What it may use.
+    #[command(flatten)]
+    machine: MachineArgs,
 }
 
 impl ComputeArgs {
@@ -282,13 +327,32 @@ impl ComputeArgs {
         if let Some(unmet) = stage.unmet(architecture) {
             return Err(Error::Usage(format!("{unmet}: choose another with --stage")));
         }
-        if self.isa.is_some() && !stage.vectorized {
+        if self.machine.isa.is_some() && !stage.vectorized {
             let problem = format!("--isa: stage {} has no kernels to choose from", stage.name);
             return Err(Error::Usage(format!("{problem}: leave it out")));
         }
         Ok(stage)
     }
 
+    /// What a stage may compute with.
+    pub fn compute(&self) -> Compute {
+        self.machine.compute()
+    }
+}
+
+/// What a stage may use.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Machine")]
+pub struct MachineArgs {
+    /// Threads [default: all]
+    #[arg(long, value_name = "N", value_parser = up_to(MOST_THREADS))]
+    threads: Option<usize>,
+    /// Vector instructions: portable, avx2 or avx512 [default: the widest that the CPU has]
+    #[arg(long, value_name = "NAME", value_parser = isa)]
+    isa: Option<Isa>,
+}
+
+impl MachineArgs {
     /// What a stage may compute with.
     pub fn compute(&self) -> Compute {
         let threads = self.threads.unwrap_or_else(machine::threads);

@@ -43,6 +43,7 @@
 //! with respect to `w` is `dw`. Arrays are row-major in the order in which their shape is written:
 //! (N, C, H, W).
 
+pub mod benchmark;
 pub mod cli;
 pub mod commands;
 pub mod data;

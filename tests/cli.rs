@@ -66,6 +66,7 @@ fn json_has_the_promised_keys_on_stdout_and_nothing_else() {
         &events[3],
         "train_seconds load_seconds eval_seconds total_seconds test_correct weights_sha256 epochs",
     );
+    assert_eq!(events[3].get("peak_rss_bytes").is_some(), cfg!(target_os = "linux"));
     assert_eq!(events[0]["schema"], 1);
     assert_eq!(events[0]["parameters"], 805_066);
     assert_eq!(events[0]["recipe"]["batch_size"], 64);
@@ -293,4 +294,68 @@ fn the_data_folder_can_come_from_the_environment() {
     let mut command = place.bare("--offline");
     command.env("MNIST_DATA", place.path("missing"));
     Run::of(command).fails(1, &["missing", "no such folder"]);
+}
+
+#[test]
+fn stages_are_benchmarked_against_each_other() {
+    let place = Workplace::new();
+    let flags = "bench stages --stage gemm,im2col --repeats 2 --batch-size 4 --threads 2";
+    let run = place.run(&format!("{flags} --json --record bench.json")).succeeds();
+    assert_eq!(place.read("bench.json"), run.stdout.as_bytes());
+    assert_eq!(place.names(), ["bench.json"]);
+    let bench = run.last("bench");
+    assert_has(
+        &bench,
+        "schema version environment dataset train_images architecture recipe repeats \
+         dense_flops_per_step tensor_bytes_per_step peaks streams",
+    );
+    assert_has(
+        &bench["environment"],
+        "architecture features threads cpu kernel load_average unix_seconds rustc rustflags release",
+    );
+    assert_eq!(bench["dense_flops_per_step"], 4 * 2 * 3_666_688);
+    for peak in bench["peaks"].as_array().unwrap() {
+        assert_has(peak, "isa precision threads gflops");
+    }
+    for stream in bench["streams"].as_array().unwrap() {
+        assert_has(stream, "threads array_bytes gbytes_per_second");
+    }
+
+    let rows = bench["rows"].as_array().unwrap();
+    let name = |row: &Value| (row["stage"].as_str().unwrap().to_string(), row["threads"].clone());
+    let names: Vec<_> = rows.iter().map(name).collect();
+    let expected = [("im2col", 1), ("gemm", 1), ("gemm", 2)];
+    assert_eq!(names, expected.map(|(stage, threads)| (stage.to_string(), threads.into())));
+    for row in rows {
+        assert_has(
+            row,
+            "precision loss_deviation loss_tolerance round_steps round_images images_per_second \
+             gflops peak_isa peak_gflops peak_share dense_equivalent_gflops allocations_per_step \
+             phases waiting_thread_ms",
+        );
+        assert_eq!(row["round_step_ms"].as_array().unwrap().len(), 2);
+        for times in ["step_ms", "epoch_seconds"] {
+            assert_has(&row[times], "median min mad");
+        }
+        let deviation = row["loss_deviation"].as_f64().unwrap();
+        assert!(deviation <= row["loss_tolerance"].as_f64().unwrap(), "{row}");
+        assert_eq!(row["flops_per_step"], 4.0 * 2.0 * 3_666_688.0, "layerwise skips nothing");
+        for phase in row["phases"].as_array().unwrap() {
+            assert_has(phase, "phase thread_ms flops");
+        }
+        assert_eq!(row.get("peak_rss_bytes").is_some(), cfg!(target_os = "linux"));
+    }
+    assert!(rows[0].get("over_naive").is_none(), "naive was not measured");
+    assert!(rows[0].get("over_previous").is_none(), "nor was strided");
+    assert_has(&rows[1]["over_previous"], "median low high");
+    assert_has(&rows[2]["over_one_thread"], "median low high");
+    assert_eq!(rows[2]["over_one_thread"]["inconclusive"], true, "two rounds decide nothing");
+
+    let table = place.run(&format!("{flags} --stage naive")).succeeds().stdout;
+    for line in table.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    for words in ["ms/step", "s/epoch", "of peak", "allocs/step", "waiting", "inconclusive"] {
+        assert!(table.contains(words), "no {words} in {table}");
+    }
 }

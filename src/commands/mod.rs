@@ -1,5 +1,6 @@
 //! One verb a file. Only these, and [`crate::cli`], know that there is a terminal.
 
+mod bench;
 mod data;
 mod eval;
 mod output;
@@ -24,5 +25,6 @@ pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<()> {
         Some(Command::Summary(args)) => summary::run(args),
         Some(Command::Stages(args)) => stages::run(*args),
         Some(Command::Data(args)) => data::run(args),
+        Some(Command::Bench(args)) => bench::run(&args.action),
     }
 }

@@ -159,3 +159,11 @@ pub fn spinner(output: &Output, message: &str) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
+
+/// A bar that counts to `length`.
+pub fn counter(output: &Output, message: &str, length: usize) -> ProgressBar {
+    let bar = bar(output, "{msg} {wide_bar} {pos}/{len} {eta} left");
+    bar.set_message(message.to_string());
+    bar.set_length(length as u64);
+    bar
+}

@@ -4,6 +4,7 @@
 //! line of JSON for programs ([`json`]). Field names are the schema, described in docs/JSON.md;
 //! units stand in the names, and counts are counts of images.
 
+pub mod bench;
 pub mod json;
 pub mod picture;
 pub mod text;
@@ -34,6 +35,8 @@ pub enum Event {
     Stages(Stages),
     /// What is in the data folder.
     Data(Data),
+    /// Stages measured against each other.
+    Bench(bench::Bench),
 }
 
 /// What a run is about to do.
@@ -102,15 +105,15 @@ pub struct Done {
     pub load_seconds: f64,
     /// Evaluation after the epochs.
     pub eval_seconds: f64,
-    /// Absent with `--no-eval`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_correct: Option<usize>,
     /// From the start of the program until now: loading, training, evaluating, saving.
     pub total_seconds: f64,
     /// The most memory that the process has had in RAM at once; absent where the operating system
     /// does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_rss_bytes: Option<u64>,
+    /// Absent with `--no-eval`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_correct: Option<usize>,
     /// Absent with `--no-eval`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_total: Option<usize>,

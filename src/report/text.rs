@@ -1,5 +1,7 @@
 //! Results for people: aligned columns that also read well in a log file.
 
+mod bench;
+
 use std::fmt::Write;
 use std::path::Path;
 
@@ -17,6 +19,7 @@ pub fn lines(event: &Event) -> String {
         Event::Summary(summary) => self::summary(summary),
         Event::Stages(stages) => self::stages(stages),
         Event::Data(data) => self::data(data),
+        Event::Bench(bench) => bench::lines(bench),
     }
 }
 

@@ -117,6 +117,23 @@ fn refuses_flags_that_make_no_sense() {
     assert_eq!(place.names(), [""; 0]);
 }
 
+#[test]
+fn bench_refuses_before_it_measures() {
+    let place = Workplace::new();
+    for (flags, words) in [
+        ("--stage gemm,fastest", "there are naive, strided, im2col, gemm"),
+        ("--repeats 0", "must be at least 1"),
+    ] {
+        let flag = flags.split(' ').next().unwrap();
+        place.run(&format!("bench stages {flags}")).rejects_flags(&[flag, words]);
+    }
+    Run::of(place.bare("bench")).rejects_flags(&["'mnist-train bench' requires a subcommand"]);
+    let problem = format!("--batch-size 1000 is more than the {TRAIN_IMAGES} training images");
+    place.run("bench stages --batch-size 1000").fails(2, &[&problem]);
+    place.run("bench stages --record").fails(1, &["profiles/ladder does not exist"]);
+    assert_eq!(place.names(), [""; 0]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_model_that_cannot_be_written_is_found_before_training() {

@@ -1,0 +1,103 @@
+//! Whether a stage computes what naive computes.
+
+use super::{Benchmark, Contestant};
+use crate::stages::{STAGES, Stage};
+
+/// Steps whose losses are compared.
+const STEPS: usize = 10;
+
+/// How far the mean loss of a batch may be from naive's within the first ten steps.
+///
+/// On MNIST, sums in another order make a difference of 2·10⁻⁷ by then; no gradient for the
+/// convolution's bias makes one of 6·10⁻³, a convolution's gradient of the last image alone 2·10⁻²,
+/// and none at all 10⁻¹.
+pub fn tolerance(stage: &Stage) -> f64 {
+    match stage.precision {
+        "f32" => 1e-4,
+        // Factors with 8 bits of significand instead of 24.
+        _ => 1e-2,
+    }
+}
+
+/// A stage that computes something else than naive.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "stage {stage} (threads: {threads}) computes something else than naive: the mean loss of step {step} \
+     is {found:.6} instead of {expected:.6}, and in {precision} they may differ by {tolerance}; \
+     what is wrong is not timed: leave it out with --stage, or mend it"
+)]
+pub struct Disagreement {
+    stage: &'static str,
+    precision: &'static str,
+    threads: usize,
+    step: usize,
+    found: f64,
+    expected: f64,
+    tolerance: f64,
+}
+
+impl Benchmark<'_> {
+    /// The largest difference between the mean losses of each of `contestants` and those of naive
+    /// over the first ten batches.
+    ///
+    /// # Errors
+    /// When one of them is above the [`tolerance`].
+    pub fn agreement(&self, contestants: &[Contestant]) -> Result<Vec<f64>, Disagreement> {
+        let expected = self.losses(Contestant { stage: &STAGES[0], threads: 1 });
+        let deviation = |&contestant| compare(contestant, &self.losses(contestant), &expected);
+        contestants.iter().map(deviation).collect()
+    }
+
+    /// The mean losses of the first batches, each under the weights before its step.
+    fn losses(&self, contestant: Contestant) -> Vec<f64> {
+        let mut engine = self.engine(contestant);
+        let loss = |batch| engine.step(&batch, self.recipe.lr).loss / self.recipe.batch_size as f64;
+        self.batches().take(STEPS).map(loss).collect()
+    }
+}
+
+/// The largest difference between losses that `contestant` has `found` and those `expected`.
+fn compare(
+    Contestant { stage, threads }: Contestant,
+    found: &[f64],
+    expected: &[f64],
+) -> Result<f64, Disagreement> {
+    let tolerance = tolerance(stage);
+    let mut largest = 0.0;
+    for (step, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let difference = (found - expected).abs();
+        if difference.is_nan() || difference > tolerance {
+            let Stage { name: stage, precision, .. } = *stage;
+            return Err(Disagreement {
+                stage,
+                precision,
+                threads,
+                step,
+                found,
+                expected,
+                tolerance,
+            });
+        }
+        largest = f64::max(largest, difference);
+    }
+    Ok(largest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_is_not_naives_is_an_error_that_names_the_step() {
+        let contestant = Contestant { stage: &STAGES[1], threads: 1 };
+        let expected = [2.3, 2.1, 1.8];
+        assert_eq!(compare(contestant, &expected, &expected).unwrap(), 0.0);
+        let deviation = compare(contestant, &[2.3, 2.1, 1.800_05], &expected).unwrap();
+        assert!((deviation - 5e-5).abs() < 1e-12);
+        for wrong in [2.1002, f64::NAN] {
+            let error = compare(contestant, &[2.3, wrong, 1.8], &expected).unwrap_err();
+            let words = ["strided (threads: 1)", "of step 1 is", "2.100000", "0.0001"];
+            assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+        }
+    }
+}

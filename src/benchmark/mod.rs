@@ -1,0 +1,211 @@
+//! Stages against each other, on the same images and in the same minutes.
+//!
+//! 1. **Agreement** comes first: the time of a stage that computes something else is worth nothing.
+//!    Ten steps from the same weights must have naive's losses.
+//! 2. **Rounds.** A round times every contestant once; every other round goes backwards, so that a
+//!    machine that drifts favours nobody. The engine is built anew each time, so that neither a
+//!    lucky place in memory lasts nor do threads of another engine wait on a core. It takes a few
+//!    steps that are not timed; then all begin at the same weights and the same image.
+//! 3. **Phases** are measured in a pass of their own, because their clock costs time.
+//!
+//! What is timed is [`Engine::step`] and nothing else.
+
+mod agreement;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+pub use agreement::{Disagreement, tolerance};
+
+use crate::data::batches::{Batch, epoch_order};
+use crate::data::dataset::Split;
+use crate::engine::Engine;
+use crate::measure::allocations;
+use crate::measure::phases::Phases;
+use crate::measure::roofline::Roofline;
+use crate::model::architecture::Architecture;
+use crate::model::parameters::TrainState;
+use crate::model::recipe::Recipe;
+use crate::nn::adam::Adam;
+use crate::simd::Isa;
+use crate::stages::{Compute, Stage};
+
+/// A round of a contestant lasts at least as long, unless an epoch is shorter.
+const ROUND: Duration = Duration::from_millis(250);
+/// Steps before the clock starts: caches, branch predictors and clock rates settle.
+const WARM_UP: Duration = Duration::from_millis(20);
+
+/// A stage on a number of threads.
+#[derive(Debug, Clone, Copy)]
+pub struct Contestant {
+    /// The stage.
+    pub stage: &'static Stage,
+    /// Threads that it may use.
+    pub threads: usize,
+}
+
+impl Contestant {
+    /// Each of `stages` on one thread and, where it shares its work, on `threads` too.
+    pub fn all(stages: &[&'static Stage], threads: usize) -> Vec<Self> {
+        let of_stage = |&stage: &&'static Stage| {
+            let most = if stage.multithreaded { threads } else { 1 };
+            let mut counts = vec![1, most];
+            counts.dedup();
+            counts.into_iter().map(move |threads| Self { stage, threads })
+        };
+        stages.iter().flat_map(of_stage).collect()
+    }
+}
+
+/// What one contestant took.
+#[derive(Debug, Clone)]
+pub struct Measurement {
+    /// Steps of a round.
+    pub round_steps: usize,
+    /// Time of the steps of each round.
+    pub rounds: Vec<Duration>,
+    /// Allocations of the steps of all rounds, where the program counts them.
+    pub allocations: Option<u64>,
+    /// Of as many steps as a round has, on all threads together.
+    pub phases: Phases,
+    /// Time of these steps.
+    pub phases_duration: Duration,
+}
+
+/// What is the same for all contestants.
+pub struct Benchmark<'a> {
+    architecture: &'a Architecture,
+    recipe: &'a Recipe,
+    images: &'a Split,
+    isa: Isa,
+    initial: TrainState,
+    /// Of the first epoch.
+    order: Vec<u32>,
+}
+
+impl<'a> Benchmark<'a> {
+    /// Of training on `images`, with the instructions `isa` where a stage can choose.
+    ///
+    /// # Panics
+    /// When there are fewer images than a batch has.
+    pub fn new(
+        architecture: &'a Architecture,
+        recipe: &'a Recipe,
+        images: &'a Split,
+        isa: Isa,
+    ) -> Self {
+        assert!(recipe.batch_size <= images.len());
+        let parameters = recipe.init.parameters(architecture, recipe.seed);
+        let initial = TrainState::new(architecture, parameters);
+        let order = epoch_order(images.len(), recipe.seed, 0);
+        Self { architecture, recipe, images, isa, initial, order }
+    }
+
+    /// Times each of `contestants` in `repeats` rounds, and the machine itself in between; calls
+    /// `advanced` [`Benchmark::advances`] times.
+    pub fn measure(
+        &self,
+        contestants: &[Contestant],
+        repeats: usize,
+        mut advanced: impl FnMut(),
+    ) -> (Vec<Measurement>, Roofline) {
+        let mut thread_counts: Vec<_> = contestants.iter().map(|one| one.threads).collect();
+        thread_counts.sort_unstable();
+        thread_counts.dedup();
+        let mut roofline = Roofline::measure(&thread_counts);
+
+        let mut measurements: Vec<_> = contestants
+            .iter()
+            .map(|&contestant| {
+                let measurement = self.prepare(contestant);
+                advanced();
+                measurement
+            })
+            .collect();
+        for round in 0..repeats {
+            let mut turns: Vec<_> = contestants.iter().zip(&mut measurements).collect();
+            if round % 2 == 1 {
+                turns.reverse();
+            }
+            for (&contestant, measurement) in turns {
+                self.round(contestant, measurement);
+                advanced();
+            }
+            roofline.keep_best(&Roofline::measure(&thread_counts));
+        }
+        (measurements, roofline)
+    }
+
+    /// How often [`Benchmark::measure`] says that it has advanced.
+    pub fn advances(contestants: &[Contestant], repeats: usize) -> usize {
+        contestants.len() * (1 + repeats)
+    }
+
+    /// Chooses the length of a round, and measures the phases of one.
+    fn prepare(&self, contestant: Contestant) -> Measurement {
+        let epoch_steps = self.images.len() / self.recipe.batch_size;
+        let mut engine = self.warm_engine(contestant);
+        let mut steps = 1;
+        let round_steps = loop {
+            let duration = self.time(engine.as_mut(), steps);
+            if duration >= ROUND / 4 || steps == epoch_steps {
+                let wanted = ROUND.as_secs_f64() / duration.as_secs_f64() * steps as f64;
+                break (wanted.ceil() as usize).clamp(1, epoch_steps);
+            }
+            steps = (2 * steps).min(epoch_steps);
+        };
+        engine.measure_phases(true);
+        let phases_duration = self.time(engine.as_mut(), round_steps);
+        let phases = engine.take_phases();
+        let (rounds, allocations) = (Vec::new(), allocations::count().map(|_| 0));
+        Measurement { round_steps, rounds, allocations, phases, phases_duration }
+    }
+
+    fn round(&self, contestant: Contestant, measurement: &mut Measurement) {
+        let mut engine = self.warm_engine(contestant);
+        engine.load(&self.initial);
+        let before = allocations::count();
+        let duration = self.time(engine.as_mut(), measurement.round_steps);
+        let after = allocations::count();
+        measurement.rounds.push(duration);
+        if let (Some(sum), Some(before), Some(after)) =
+            (&mut measurement.allocations, before, after)
+        {
+            // The second count makes one itself.
+            *sum += after - before - 1;
+        }
+    }
+
+    fn engine(&self, Contestant { stage, threads }: Contestant) -> Box<dyn Engine> {
+        let compute = Compute { threads, isa: self.isa };
+        let mut engine = stage.build(self.architecture, Adam::from(self.recipe), compute);
+        engine.load(&self.initial);
+        engine
+    }
+
+    fn warm_engine(&self, contestant: Contestant) -> Box<dyn Engine> {
+        let mut engine = self.engine(contestant);
+        let began = Instant::now();
+        while began.elapsed() < WARM_UP {
+            self.time(engine.as_mut(), 1);
+        }
+        engine
+    }
+
+    /// The first `steps` steps of an epoch that has no end.
+    fn time(&self, engine: &mut dyn Engine, steps: usize) -> Duration {
+        let batches = self.batches().take(steps);
+        let began = Instant::now();
+        for batch in batches {
+            black_box(engine.step(&batch, self.recipe.lr));
+        }
+        began.elapsed()
+    }
+
+    /// Whole batches without end: those of an epoch again and again.
+    fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
+        let images = self.images;
+        let chunks = self.order.chunks_exact(self.recipe.batch_size).cycle();
+        chunks.map(move |indices| Batch::new(images, indices))
+    }
+}

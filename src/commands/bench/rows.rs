@@ -1,0 +1,95 @@
+//! What was measured, in the units of the report.
+
+use crate::benchmark::{Contestant, Measurement, tolerance};
+use crate::measure::phases::{Phase, PhaseCost};
+use crate::measure::roofline::Roofline;
+use crate::measure::statistics::{Speedup, Spread};
+use crate::report::bench::{BenchPhase, BenchRow};
+use crate::simd::Isa;
+use crate::stages::{STAGES, Stage};
+
+/// Everything that was measured, with an element for each contestant.
+pub struct Rows<'a> {
+    pub contestants: &'a [Contestant],
+    pub loss_deviations: &'a [f64],
+    pub peaks_rss_bytes: &'a [Option<u64>],
+    pub measurements: &'a [Measurement],
+    pub roofline: &'a Roofline,
+    /// Of the stages that can choose.
+    pub isa: Isa,
+    /// Of an epoch.
+    pub images: usize,
+    pub batch_size: usize,
+    pub dense_flops_per_step: usize,
+}
+
+impl Rows<'_> {
+    /// What is to be said of contestant `index`.
+    pub fn row(&self, index: usize) -> BenchRow {
+        let Contestant { stage, threads } = self.contestants[index];
+        let measurement = &self.measurements[index];
+        let round_step_ms = self.round_step_ms(index);
+        let step_ms = Spread::of(&round_step_ms);
+        let steps = measurement.round_steps as f64;
+        let gflops = |flops: f64| flops / step_ms.median / 1e6;
+
+        let PhaseCost { time, flops } = measurement.phases.total();
+        let flops_per_step = flops as f64 / steps;
+        let waiting = measurement.phases_duration.as_secs_f64() * threads as f64;
+        let waiting = (waiting - time.as_secs_f64()).max(0.0);
+        let phase = |phase| {
+            let PhaseCost { time, flops } = measurement.phases.of(phase);
+            let thread_ms = 1e3 * time.as_secs_f64() / steps;
+            BenchPhase { phase, thread_ms, flops: flops as f64 / steps }
+        };
+        let phases = Phase::ALL.into_iter().map(phase).filter(|phase| phase.thread_ms > 0.0);
+
+        // The others use whatever their library or the compiler finds.
+        let peak_isa = if stage.vectorized { self.isa } else { Isa::detect() };
+        let peak_gflops = self.roofline.peak_gflops(peak_isa, stage.precision, threads);
+        BenchRow {
+            stage: stage.name,
+            threads,
+            precision: stage.precision,
+            loss_deviation: self.loss_deviations[index],
+            loss_tolerance: tolerance(stage),
+            round_steps: measurement.round_steps,
+            round_images: measurement.round_steps * self.batch_size,
+            step_ms,
+            epoch_seconds: step_ms.times(1e-3 * self.images as f64 / self.batch_size as f64),
+            images_per_second: 1e3 * self.batch_size as f64 / step_ms.median,
+            flops_per_step,
+            gflops: gflops(flops_per_step),
+            peak_isa,
+            peak_gflops,
+            peak_share: peak_gflops.map(|peak| gflops(flops_per_step) / peak),
+            dense_equivalent_gflops: gflops(self.dense_flops_per_step as f64),
+            allocations_per_step: measurement
+                .allocations
+                .map(|sum| sum as f64 / steps / measurement.rounds.len() as f64),
+            peak_rss_bytes: self.peaks_rss_bytes[index],
+            over_naive: self.speedup(index, &STAGES[0], threads),
+            over_previous: stage
+                .predecessor
+                .and_then(Stage::find)
+                .and_then(|previous| self.speedup(index, previous, threads)),
+            over_one_thread: self.speedup(index, stage, 1),
+            phases: phases.collect(),
+            waiting_thread_ms: 1e3 * waiting / steps,
+            round_step_ms,
+        }
+    }
+
+    /// Contestant `index` over `stage` on as many of its threads as there are up to `threads`, unless
+    /// that is itself or was not measured.
+    fn speedup(&self, index: usize, stage: &Stage, threads: usize) -> Option<Speedup> {
+        let is_it = |one: &Contestant| one.stage.name == stage.name && one.threads <= threads;
+        let other = self.contestants.iter().rposition(is_it).filter(|other| *other != index)?;
+        Some(Speedup::of(&self.round_step_ms(index), &self.round_step_ms(other)))
+    }
+
+    fn round_step_ms(&self, index: usize) -> Vec<f64> {
+        let Measurement { round_steps, rounds, .. } = &self.measurements[index];
+        rounds.iter().map(|round| 1e3 * round.as_secs_f64() / *round_steps as f64).collect()
+    }
+}

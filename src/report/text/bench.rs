@@ -1,0 +1,217 @@
+//! Stages against each other, as three tables: time, work, and where the time goes.
+
+use std::fmt::Write;
+
+use super::{counted, grouped};
+use crate::measure::phases::Phase;
+use crate::measure::roofline::Roofline;
+use crate::measure::statistics::Speedup;
+use crate::report::bench::{Bench, BenchRow};
+
+/// `bench` as lines of up to 100 characters, without the last line's end.
+pub fn lines(bench: &Bench) -> String {
+    let mut text = format!(
+        "data: {}, {} images | batch size {} | {} rounds, interleaved\n\n",
+        bench.dataset_description,
+        grouped(bench.train_images),
+        bench.recipe.batch_size,
+        bench.repeats,
+    );
+    times(&mut text, bench);
+    work(&mut text, bench);
+    phases(&mut text, bench);
+    text
+}
+
+fn times(text: &mut String, bench: &Bench) {
+    _ = writeln!(
+        text,
+        "{}{:>9}{:>9}{:>8}{:>9}{:>10}{:>11}{:>10}{:>9}{:>9}",
+        title("stage", "thr."),
+        "ms/step",
+        "min",
+        "MAD",
+        "s/epoch",
+        "images/s",
+        "img/round",
+        "× naive",
+        "× prev.",
+        "× 1 thr.",
+    );
+    for row in &bench.rows {
+        _ = writeln!(
+            text,
+            "{}{:>9}{:>9}{:>8}{:>9}{:>10}{:>11}{:>10}{:>9}{:>9}",
+            row_title(row),
+            digits(row.step_ms.median),
+            digits(row.step_ms.min),
+            digits(row.step_ms.mad),
+            digits(row.epoch_seconds.median),
+            grouped(row.images_per_second as usize),
+            grouped(row.round_images),
+            speedup(row.over_naive),
+            speedup(row.over_previous),
+            speedup(row.over_one_thread),
+        );
+    }
+    text.push_str(
+        "medians; MAD: median absolute deviation; s/epoch is scaled from the images of a round;\n\
+         ×: median of the ratios of the same rounds; ~ inconclusive, the 95 % interval contains 1\n",
+    );
+    for row in bench.rows.iter().filter(|row| row.over_previous.is_some_and(|s| s.inconclusive)) {
+        let Speedup { low, high, .. } = row.over_previous.expect("filtered");
+        let (stage, threads) = (row.stage, counted(row.threads, "thread"));
+        _ = writeln!(
+            text,
+            "inconclusive: {stage}, {threads}, is {} to {} times as fast as the stage before",
+            digits(low),
+            digits(high),
+        );
+    }
+    text.push('\n');
+}
+
+fn work(text: &mut String, bench: &Bench) {
+    _ = writeln!(
+        text,
+        "{}{:>9}{:>10} {:<9}{:>11}{:>14}{:>14}{:>10}",
+        title("stage", "thr."),
+        "GFLOP/s",
+        "of peak",
+        "",
+        "dense eq.",
+        "allocs/step",
+        "peak RSS MB",
+        "Δ loss",
+    );
+    for row in &bench.rows {
+        let absent = || "-".to_string();
+        _ = writeln!(
+            text,
+            "{}{:>9}{:>10} {:<9}{:>11}{:>14}{:>14}{:>10}",
+            row_title(row),
+            digits(row.gflops),
+            row.peak_share.map_or_else(absent, |share| format!("{:.1} %", 100.0 * share)),
+            row.peak_isa.name(),
+            digits(row.dense_equivalent_gflops),
+            row.allocations_per_step.map_or_else(absent, digits),
+            row.peak_rss_bytes.map_or_else(absent, |bytes| digits(bytes as f64 / 1e6)),
+            format!("{:.0e}", row.loss_deviation),
+        );
+    }
+    _ = writeln!(
+        text,
+        "GFLOP/s: executed; dense eq.: as if every product had been, {} MFLOP a step;\n\
+         every tensor of a step read or written once: {} MB;\n\
+         peak RSS: of a process of its own, data included; Δ loss: from naive's, over ten steps",
+        digits(bench.dense_flops_per_step as f64 / 1e6),
+        digits(bench.tensor_bytes_per_step as f64 / 1e6),
+    );
+    limits(text, &bench.roofline);
+}
+
+/// A row for each limit, a column for each number of threads.
+fn limits(text: &mut String, Roofline { peaks, streams }: &Roofline) {
+    let arithmetic = peaks.iter().map(|peak| {
+        (format!("{} {}, GFLOP/s", peak.isa, peak.precision), peak.threads, peak.gflops)
+    });
+    let memory = streams.iter().map(|stream| {
+        let megabytes = stream.array_bytes / 1_000_000;
+        let name = format!("{megabytes} MB read and written, GB/s");
+        (name, stream.threads, stream.gbytes_per_second)
+    });
+    let mut rows: Vec<(String, String)> = Vec::new();
+    let mut heading = format!("{:<36}", "limits of the machine, meanwhile");
+    for (name, threads, rate) in arithmetic.chain(memory) {
+        let rate = format!("{:>12}", digits(rate));
+        match rows.iter_mut().find(|row| row.0 == name) {
+            Some((_, rates)) => rates.push_str(&rate),
+            None => rows.push((name, rate)),
+        }
+        let column = format!("{:>12}", counted(threads, "thread"));
+        if !heading.contains(&column) {
+            heading.push_str(&column);
+        }
+    }
+    _ = writeln!(text, "\n{heading}");
+    for (name, rates) in rows {
+        _ = writeln!(text, "{name:<36}{rates}");
+    }
+    text.push('\n');
+}
+
+fn phases(text: &mut String, bench: &Bench) {
+    let took_time = |phase: &Phase| {
+        let of_row = |row: &BenchRow| row.phases.iter().any(|p| p.phase == *phase);
+        bench.rows.iter().any(of_row)
+    };
+    let phases: Vec<Phase> = Phase::ALL.into_iter().filter(took_time).collect();
+    // Two lines of words, and room for the longest.
+    let words = |phase: &Phase| phase.name().split_once(' ').unwrap_or((phase.name(), ""));
+    let width = |phase: &Phase| words(phase).1.len().max(8) + 1;
+    let mut heading = [title("ms/step,", ""), title("all thr.", "")];
+    for phase in &phases {
+        let (width, (first, second)) = (width(phase), words(phase));
+        heading[0] += &format!("{first:>width$}");
+        heading[1] += &format!("{second:>width$}");
+    }
+    _ = writeln!(text, "{}{:>9}\n{}", heading[0], "waiting", heading[1]);
+    for row in &bench.rows {
+        text.push_str(&row_title(row));
+        for phase in &phases {
+            let of_row = row.phases.iter().find(|of_row| of_row.phase == *phase);
+            let ms = of_row.map_or("-".into(), |of_row| digits(of_row.thread_ms));
+            _ = write!(text, "{ms:>width$}", width = width(phase));
+        }
+        _ = writeln!(text, "{:>9}", digits(row.waiting_thread_ms));
+    }
+    text.push_str("measured in a pass of its own, with the clock that costs a few percent");
+}
+
+fn title(stage: &str, threads: &str) -> String {
+    format!("{stage:<9}{threads:>4}")
+}
+
+fn row_title(row: &BenchRow) -> String {
+    title(row.stage, &row.threads.to_string())
+}
+
+fn speedup(speedup: Option<Speedup>) -> String {
+    speedup.map_or("-".into(), |Speedup { median, inconclusive, .. }| {
+        format!("{}{}", if inconclusive { "~" } else { "" }, digits(median))
+    })
+}
+
+/// Three significant digits, whole from 1,000 on.
+fn digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 999.5 => grouped(value.round() as usize),
+        size if size >= 99.95 => format!("{value:.0}"),
+        size if size >= 9.995 => format!("{value:.1}"),
+        size if size >= 0.9995 || size == 0.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_that_mean_something() {
+        let cases = [
+            (0.0, "0.00"),
+            (0.012_34, "0.012"),
+            (0.999_6, "1.00"),
+            (9.994, "9.99"),
+            (9.996, "10.0"),
+            (99.96, "100"),
+            (999.4, "999"),
+            (999.6, "1,000"),
+            (54_321.0, "54,321"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(digits(value), expected);
+        }
+    }
+}
