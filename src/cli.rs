@@ -287,6 +287,9 @@ pub struct BenchStagesArgs {
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
     #[arg(default_missing_value = "profiles/ladder/bench.json")]
     pub record: Option<PathBuf>,
+    /// Which network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
     /// Where images come from.
     #[command(flatten)]
     pub data: DataArgs,

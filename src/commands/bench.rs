@@ -19,12 +19,13 @@ use crate::cli::{BenchAction, BenchStagesArgs};
 use crate::durable;
 use crate::error::Error;
 use crate::measure::machine::Environment;
-use crate::model::architecture::{Architecture, Work};
+use crate::model::architecture::Work;
+use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::report::bench::Bench;
 use crate::report::{Event, SCHEMA_VERSION, json};
 use crate::simd::Isa;
-use crate::stages::STAGES;
+use crate::stages::{STAGES, Stage};
 
 /// Batches of the runs whose memory is measured.
 const MEMORY_BATCHES: usize = 2;
@@ -55,11 +56,17 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         return Err(Error::Usage(problem).into());
     }
 
-    let architecture = Architecture::mnist_cnn();
+    let architecture = args.network.architecture();
     let recipe = Recipe { batch_size, seed: args.seed, ..Recipe::default() };
     let compute = args.machine.compute();
-    let wanted = |name| args.stages.is_empty() || args.stages.iter().any(|one| one.name == name);
-    let stages: Vec<_> = STAGES.iter().filter(|stage| wanted(stage.name)).collect();
+    if let Some(unmet) = args.stages.iter().find_map(|stage| stage.unmet(&architecture)) {
+        return Err(Error::Usage(format!("{unmet}: leave it out of --stage")).into());
+    }
+    let wanted = |stage: &&Stage| {
+        let named = args.stages.iter().any(|one| one.name == stage.name);
+        named || args.stages.is_empty() && stage.unmet(&architecture).is_none()
+    };
+    let stages: Vec<_> = STAGES.iter().filter(wanted).collect();
     let contestants = Contestant::all(&stages, compute.threads);
     let benchmark = Benchmark::new(&architecture, &recipe, &dataset.train, compute.isa);
 
@@ -130,7 +137,12 @@ fn peak_rss_bytes(
     // What could be downloaded has been.
     command.args(["--json", "--quiet", "--no-eval", "--offline", "--epochs=1"]);
     command.args([format!("--stage={stage}"), format!("--threads={}", contestant.threads)]);
-    command.args([format!("--isa={isa}"), format!("--max-samples={max_samples}")]);
+    if contestant.stage.vectorized {
+        command.arg(format!("--isa={isa}"));
+    }
+    let MnistCnn { channels, kernel_size, hidden } = MnistCnn::from(&args.network);
+    command.args([format!("--channels={channels}"), format!("--kernel-size={kernel_size}")]);
+    command.args([format!("--hidden={hidden}"), format!("--max-samples={max_samples}")]);
     command.args([format!("--batch-size={}", args.batch_size), format!("--seed={}", args.seed)]);
     command.arg("--model").arg(&model);
     if let Some(directory) = args.data.directory() {
