@@ -331,7 +331,7 @@ fn stages_are_benchmarked_against_each_other() {
             row,
             "precision loss_deviation loss_tolerance round_steps round_images images_per_second \
              gflops peak_isa peak_gflops peak_share dense_equivalent_gflops allocations_per_step \
-             phases waiting_thread_ms",
+             phases waiting_thread_ms phases_step_ms",
         );
         assert_eq!(row["round_step_ms"].as_array().unwrap().len(), 2);
         for times in ["step_ms", "epoch_seconds"] {

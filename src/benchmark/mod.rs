@@ -6,7 +6,8 @@
 //!    machine that drifts favours nobody. The engine is built anew each time, so that neither a
 //!    lucky place in memory lasts nor do threads of another engine wait on a core. It takes a few
 //!    steps that are not timed; then all begin at the same weights and the same image.
-//! 3. **Phases** are measured in a pass of their own, because their clock costs time.
+//! 3. **Phases** are measured after that in the same rounds, on as many steps again, because their
+//!    clock costs time.
 //!
 //! What is timed is [`Engine::step`] and nothing else.
 
@@ -64,9 +65,9 @@ pub struct Measurement {
     pub round_steps: usize,
     /// Time of the steps of each round.
     pub rounds: Vec<Duration>,
-    /// Allocations of the steps of all rounds, where the program counts them.
+    /// Allocations of these steps, where the program counts them.
     pub allocations: Option<u64>,
-    /// Of as many steps as a round has, on all threads together.
+    /// Of as many steps again, on all threads together.
     pub phases: Phases,
     /// Time of these steps.
     pub phases_duration: Duration,
@@ -114,14 +115,12 @@ impl<'a> Benchmark<'a> {
         thread_counts.dedup();
         let mut roofline = Roofline::measure(&thread_counts);
 
-        let mut measurements: Vec<_> = contestants
-            .iter()
-            .map(|&contestant| {
-                let measurement = self.prepare(contestant);
-                advanced();
-                measurement
-            })
-            .collect();
+        let prepare = |&contestant: &Contestant| {
+            let measurement = self.prepare(contestant);
+            advanced();
+            measurement
+        };
+        let mut measurements: Vec<_> = contestants.iter().map(prepare).collect();
         for round in 0..repeats {
             let mut turns: Vec<_> = contestants.iter().zip(&mut measurements).collect();
             if round % 2 == 1 {
@@ -141,7 +140,7 @@ impl<'a> Benchmark<'a> {
         contestants.len() * (1 + repeats)
     }
 
-    /// Chooses the length of a round, and measures the phases of one.
+    /// Chooses the length of a round.
     fn prepare(&self, contestant: Contestant) -> Measurement {
         let epoch_steps = self.images.len() / self.recipe.batch_size;
         let mut engine = self.warm_engine(contestant);
@@ -154,11 +153,13 @@ impl<'a> Benchmark<'a> {
             }
             steps = (2 * steps).min(epoch_steps);
         };
-        engine.measure_phases(true);
-        let phases_duration = self.time(engine.as_mut(), round_steps);
-        let phases = engine.take_phases();
-        let (rounds, allocations) = (Vec::new(), allocations::count().map(|_| 0));
-        Measurement { round_steps, rounds, allocations, phases, phases_duration }
+        Measurement {
+            round_steps,
+            rounds: Vec::new(),
+            allocations: allocations::count().map(|_| 0),
+            phases: Phases::default(),
+            phases_duration: Duration::ZERO,
+        }
     }
 
     fn round(&self, contestant: Contestant, measurement: &mut Measurement) {
@@ -174,6 +175,9 @@ impl<'a> Benchmark<'a> {
             // The second count makes one itself.
             *sum += after - before - 1;
         }
+        engine.measure_phases(true);
+        measurement.phases_duration += self.time(engine.as_mut(), measurement.round_steps);
+        measurement.phases += engine.take_phases();
     }
 
     fn engine(&self, Contestant { stage, threads }: Contestant) -> Box<dyn Engine> {

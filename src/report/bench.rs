@@ -101,10 +101,12 @@ pub struct BenchRow {
     /// Over itself on one thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_one_thread: Option<Speedup>,
-    /// Where the time of a step goes, measured in a pass of its own.
+    /// Where the time of a step goes, measured on steps of their own.
     pub phases: Vec<BenchPhase>,
-    /// Time of a step in that pass, of all threads together, that belongs to no phase: waiting.
+    /// Time of such a step, of all threads together, that belongs to no phase: waiting.
     pub waiting_thread_ms: f64,
+    /// Mean time of such a step, in which a clock for the phases runs.
+    pub phases_step_ms: f64,
 }
 
 /// A part of a step.

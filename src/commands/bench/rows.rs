@@ -30,13 +30,14 @@ impl Rows<'_> {
         let measurement = &self.measurements[index];
         let round_step_ms = self.round_step_ms(index);
         let step_ms = Spread::of(&round_step_ms);
-        let steps = measurement.round_steps as f64;
+        let steps = (measurement.round_steps * measurement.rounds.len()) as f64;
         let gflops = |flops: f64| flops / step_ms.median / 1e6;
 
         let PhaseCost { time, flops } = measurement.phases.total();
         let flops_per_step = flops as f64 / steps;
-        let waiting = measurement.phases_duration.as_secs_f64() * threads as f64;
-        let waiting = (waiting - time.as_secs_f64()).max(0.0);
+        let phases_step_ms = 1e3 * measurement.phases_duration.as_secs_f64() / steps;
+        let waiting_thread_ms =
+            (phases_step_ms * threads as f64 - 1e3 * time.as_secs_f64() / steps).max(0.0);
         let phase = |phase| {
             let PhaseCost { time, flops } = measurement.phases.of(phase);
             let thread_ms = 1e3 * time.as_secs_f64() / steps;
@@ -64,9 +65,7 @@ impl Rows<'_> {
             peak_gflops,
             peak_share: peak_gflops.map(|peak| gflops(flops_per_step) / peak),
             dense_equivalent_gflops: gflops(self.dense_flops_per_step as f64),
-            allocations_per_step: measurement
-                .allocations
-                .map(|sum| sum as f64 / steps / measurement.rounds.len() as f64),
+            allocations_per_step: measurement.allocations.map(|sum| sum as f64 / steps),
             peak_rss_bytes: self.peaks_rss_bytes[index],
             over_naive: self.speedup(index, &STAGES[0], threads),
             over_previous: stage
@@ -75,7 +74,8 @@ impl Rows<'_> {
                 .and_then(|previous| self.speedup(index, previous, threads)),
             over_one_thread: self.speedup(index, stage, 1),
             phases: phases.collect(),
-            waiting_thread_ms: 1e3 * waiting / steps,
+            waiting_thread_ms,
+            phases_step_ms,
             round_step_ms,
         }
     }

@@ -155,7 +155,7 @@ fn phases(text: &mut String, bench: &Bench) {
         heading[0] += &format!("{first:>width$}");
         heading[1] += &format!("{second:>width$}");
     }
-    _ = writeln!(text, "{}{:>9}\n{}", heading[0], "waiting", heading[1]);
+    _ = writeln!(text, "{}{:>9}\n{}", heading[0], "waiting", heading[1].trim_end());
     for row in &bench.rows {
         text.push_str(&row_title(row));
         for phase in &phases {
@@ -165,7 +165,7 @@ fn phases(text: &mut String, bench: &Bench) {
         }
         _ = writeln!(text, "{:>9}", digits(row.waiting_thread_ms));
     }
-    text.push_str("measured in a pass of its own, with the clock that costs a few percent");
+    text.push_str("means of other steps than those above, with a clock that costs a few percent");
 }
 
 fn title(stage: &str, threads: &str) -> String {
