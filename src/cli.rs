@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Args, Parser, Subcommand};
 
 use crate::data::dataset::Split;
+use crate::data::synthetic;
 use crate::error::{self, Error};
 use crate::measure::machine;
 use crate::model::architecture::Architecture;
@@ -419,6 +420,10 @@ pub enum DataAction {
         /// The folder to write into
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// How many to train on, all different; as many to test on as MNIST has
+        #[arg(long, value_name = "N", default_value_t = synthetic::TRAIN_IMAGES)]
+        #[arg(value_parser = up_to(MOST_IMAGES))]
+        images: usize,
         /// What is printed.
         #[command(flatten)]
         output: OutputArgs,
@@ -438,6 +443,8 @@ pub fn one_line(error: &clap::Error) -> String {
 
 /// More threads than this are a mistake, or would be slower.
 const MOST_THREADS: usize = 1024;
+/// More generated images than this need more memory than most machines have.
+const MOST_IMAGES: usize = 10_000_000;
 
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {

@@ -286,6 +286,21 @@ fn without_data_it_trains_on_synthetic_digits_and_says_so_everywhere() {
 }
 
 #[test]
+fn synthetic_sets_have_the_size_that_was_asked_for() {
+    let place = Workplace::new();
+    let draw = "data synthetic --out digits --images 70 --json";
+    let files = Run::of(place.bare(draw)).succeeds().last("data")["files"].clone();
+    let counts: Vec<_> = (0..4).map(|file| files[file]["count"].as_u64()).collect();
+    assert_eq!(counts, [Some(70), Some(70), Some(10_000), Some(10_000)]);
+    assert_eq!(files[0]["status"], "custom", "a size of its own is a set of its own");
+    let train = "--data digits --epochs 1 --no-eval --json";
+    let trained = Run::of(place.bare(train)).succeeds();
+    assert_eq!(trained.events()[0]["train_images"], 70);
+    let refused = "data synthetic --out other --images 0";
+    Run::of(place.bare(refused)).rejects_flags(&["--images", "must be at least 1"]);
+}
+
+#[test]
 fn the_data_folder_can_come_from_the_environment() {
     let place = Workplace::new();
     let mut command = place.bare(&format!("{SHORT} --epochs 1 --offline"));

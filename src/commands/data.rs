@@ -43,9 +43,9 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
             fetched?;
             list(&directory, &output)?;
         }
-        Some(DataAction::Synthetic { out, .. }) => {
+        Some(DataAction::Synthetic { out, images, .. }) => {
             check_empty(out)?;
-            write(&generate(&output), out)?;
+            write(&generate(&output, *images), out)?;
             list(out, &output)?;
         }
     }
@@ -66,7 +66,7 @@ pub fn load(args: &DataArgs, output: &Output, signals: &Signals) -> Result<Datas
         Outcome::Loaded { dataset, .. } => Ok(dataset),
         Outcome::NotAvailable { reason } => {
             output.warn(&synthetic_notice(&reason));
-            Ok(generate(output))
+            Ok(generate(output, synthetic::TRAIN_IMAGES))
         }
     }
 }
@@ -82,9 +82,10 @@ fn synthetic_notice(reason: &Error) -> String {
     )
 }
 
-fn generate(output: &Output) -> Dataset {
+fn generate(output: &Output, train_images: usize) -> Dataset {
     let spinner = spinner(output, "drawing synthetic digits");
-    let dataset = synthetic::default_dataset();
+    let dataset =
+        synthetic::generate(synthetic::DEFAULT_SEED, train_images, synthetic::TEST_IMAGES);
     spinner.finish_and_clear();
     dataset
 }

@@ -36,9 +36,14 @@ use crate::random::Stream;
 /// The seed of [`default_dataset`].
 pub const DEFAULT_SEED: u64 = 1998;
 
-/// As many digits as MNIST has, 60,000 to train on and 10,000 to test on, with [`DEFAULT_SEED`].
+/// MNIST has as many to train on.
+pub const TRAIN_IMAGES: usize = 60_000;
+/// MNIST has as many to test on.
+pub const TEST_IMAGES: usize = 10_000;
+
+/// As many digits as MNIST has, with [`DEFAULT_SEED`].
 pub fn default_dataset() -> Dataset {
-    generate(DEFAULT_SEED, 60_000, 10_000)
+    generate(DEFAULT_SEED, TRAIN_IMAGES, TEST_IMAGES)
 }
 
 /// Draws `train_count` + `test_count` digits. A smaller count gives the first ones of a larger one.
