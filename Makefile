@@ -2,8 +2,10 @@
 # make test     run every test that needs no real MNIST
 # make check    what must hold before a commit: format, lints, tests, documentation
 # make data     download MNIST into data/
+# make bench    time every stage, keep the record, write the tables of OPTIMIZATIONS.md
+# make scaling  likewise for threads, batch size and training-set size, with pictures
 
-.PHONY: train test check data
+.PHONY: train test check data bench scaling
 
 train:
 	cargo run --release -- --epochs 10
@@ -19,3 +21,9 @@ check: test
 
 data:
 	cargo run --release -- data fetch
+
+bench:
+	MNIST_DATA=$${MNIST_DATA:-data} profiles/record.py ladder
+
+scaling:
+	profiles/record.py scaling

@@ -3,11 +3,12 @@
 
     MNIST_DATA=DIR profiles/record.py accuracy    five seeds of the default recipe → README.md
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
-    MNIST_DATA=DIR profiles/record.py ladder      every stage on the same images → OPTIMIZATIONS.md
+    MNIST_DATA=DIR profiles/record.py ladder      bench stages --record → OPTIMIZATIONS.md
+    profiles/record.py scaling                    what costs more, and how much → OPTIMIZATIONS.md
     profiles/record.py splice                     only the tables, from the records that are there
 
-Needs Python 3.9 or newer and nothing else. A record is the JSON lines of the runs and a machine.json
-that says where and when they ran.
+Needs Python 3.9 or newer and nothing else. A record is the JSON lines of the program and what says where
+and when it ran.
 """
 
 import datetime
@@ -20,19 +21,26 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+import typing
+
+import plot
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "profiles"
 PROGRAM = ROOT / "target" / "release" / "mnist-train"
 SEEDS = range(1, 6)
-LADDER_IMAGES = 1920
-LADDER_ROUNDS = 5
-# Rounding grows over 30 steps of Adam; a stage that computes something else is far off.
-LOSS_TOLERANCE = 1e-3
+CORES = os.cpu_count()
+SCALING_ROUNDS = 5
 
 
 def output_of(*command):
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def utc(unix_seconds):
+    moment = datetime.datetime.fromtimestamp(unix_seconds, datetime.timezone.utc)
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def machine():
@@ -40,9 +48,9 @@ def machine():
     lscpu = output_of("lscpu")
     cpu = re.search(r"Model name:\s*(.*)", lscpu)
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": utc(time.time()),
         "cpu": cpu.group(1) if cpu else platform.processor(),
-        "threads": os.cpu_count(),
+        "threads": CORES,
         "features": json.loads(output_of(PROGRAM, "stages", "--json"))["machine"]["features"],
         "lscpu": lscpu.splitlines(),
         "kernel": platform.release(),
@@ -75,20 +83,41 @@ def record_synthetic():
         run("synthetic", "seed-1", "--epochs", "10", "--seed", "1", "--data", folder)
 
 
-def rungs(stages):
-    """Each stage on one thread, and on all where it uses them: (stage, threads, name of the record)."""
-    for stage in stages:
-        for threads in sorted({1, os.cpu_count() if stage["multithreaded"] else 1}):
-            yield stage["name"], threads, f"{stage['name']}-{threads}-threads"
-
-
 def record_ladder():
-    ladder = list(rungs(json.loads(output_of(PROGRAM, "stages", "--json"))["stages"]))
-    for number in range(LADDER_ROUNDS):
-        # Interleaved, every other round backwards, so that a drifting machine favours nobody.
-        for stage, threads, name in ladder[:: 1 if number % 2 == 0 else -1]:
-            flags = ["--epochs", "1", "--no-eval", "--max-samples", str(LADDER_IMAGES)]
-            run("ladder", f"{name}-{number}", *flags, "--stage", stage, "--threads", str(threads))
+    subprocess.run([PROGRAM, "bench", "stages", "--record"], cwd=ROOT, check=True)
+
+
+class Sweep(typing.NamedTuple):
+    """What is varied, and how the cost of an epoch would grow if arithmetic alone cost time."""
+
+    label: str
+    flag: str
+    values: list
+    usual: int
+    ideal: str
+    power: int
+
+
+SWEEPS = {
+    "threads": Sweep("threads", "--threads", sorted({1, 2, CORES // 2, CORES} - {0}), 1, "1 / threads", -1),
+    "batch": Sweep("images of a batch", "--batch-size", [8, 16, 32, 64, 128, 256, 512], 64, "constant", 0),
+    "images": Sweep("training images", "--data", [60_000, 120_000, 240_000, 420_000, 600_000], 60_000,
+                    "proportional", 1),
+}
+
+
+def record_scaling():
+    with tempfile.TemporaryDirectory() as folder:
+        for images in SWEEPS["images"].values:
+            draw = ["data", "synthetic", "--images", str(images), "--out", f"{folder}/{images}"]
+            subprocess.run([PROGRAM, *draw], check=True, stdout=subprocess.DEVNULL)
+        points = [(name, value) for name, sweep in SWEEPS.items() for value in sweep.values]
+        for number in range(SCALING_ROUNDS):
+            for name, value in points[:: 1 if number % 2 == 0 else -1]:
+                flags = {"--data": SWEEPS["images"].usual, SWEEPS[name].flag: value}
+                flags["--data"] = f"{folder}/{flags['--data']}"
+                words = [str(word) for pair in flags.items() for word in pair]
+                run("scaling", f"{name}-{value}-{number}", "--epochs", "1", "--no-eval", *words)
 
 
 def events(record, name, kind):
@@ -96,8 +125,8 @@ def events(record, name, kind):
     return [event for event in map(json.loads, lines) if event["event"] == kind]
 
 
-def footer(record):
-    facts = json.loads((PROFILES / record / "machine.json").read_text())
+def footer(record, facts=None):
+    facts = facts or json.loads((PROFILES / record / "machine.json").read_text())
     features = " ".join(facts["features"])
     return (
         f"\n{facts['cpu']}, {facts['threads']} threads, {features}; {facts['kernel']}, {facts['rustc']}, "
@@ -137,28 +166,124 @@ def synthetic_table():
     )
 
 
-def ladder_table():
-    stages = json.loads((PROFILES / "ladder" / "stages.json").read_text())["stages"]
-    rows, first, before, naive_loss = [], None, None, None
-    for stage, threads, name in rungs(stages):
-        rounds = [events("ladder", f"{name}-{number}", "epoch")[0] for number in range(LADDER_ROUNDS)]
-        hashes = {
-            events("ladder", f"{name}-{number}", "done")[0]["weights_sha256"] for number in range(LADDER_ROUNDS)
-        }
-        naive_loss = naive_loss or rounds[0]["loss"]
-        if len(hashes) > 1 or abs(rounds[0]["loss"] - naive_loss) > LOSS_TOLERANCE:
-            sys.exit(f"{name}: the rounds differ, or the loss {rounds[0]['loss']} is not naive's {naive_loss}")
-        speeds = [epoch["images_per_second"] for epoch in rounds]
-        median = statistics.median(speeds)
-        spread = statistics.median(abs(speed - median) for speed in speeds)
-        over = lambda other: f"{median / other:.1f}×" if other else "–"
-        rows.append(f"| {stage} | {threads} | {median:,.0f} ± {spread:,.0f} | {over(first)} | {over(before)} |\n")
-        first, before = first or median, median
-    return (
-        "| stage | threads | images/s (median ± MAD) | over the first row | over the row above |\n"
-        "|---|---|---|---|---|\n" + "".join(rows) +
-        f"\nOne epoch of {LADDER_IMAGES:,} MNIST images, {LADDER_ROUNDS} interleaved rounds; every round of a row "
-        f"gave the same weights, and every loss is naive's to {LOSS_TOLERANCE:g}.\n" + footer("ladder")
+def digits(value):
+    """Three significant digits, but whole from 100 on and at most three decimals."""
+    decimals = 0 if value >= 99.95 else 1 if value >= 9.995 else 2 if value >= 0.9995 else 3
+    return f"{value:,.{decimals}f}"
+
+
+def over(speedup):
+    """How many times as fast, and the interval."""
+    if speedup is None:
+        return "–"
+    interval = f"{digits(speedup['low'])}–{digits(speedup['high'])}"
+    if speedup["inconclusive"]:
+        return f"inconclusive ({interval})"
+    return f"{digits(speedup['median'])}× ({interval})"
+
+
+def table(heading, rows):
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+
+
+def bench():
+    return json.loads((PROFILES / "ladder" / "bench.json").read_text())
+
+
+def bench_footer(record):
+    facts = record["environment"]
+    return footer("ladder", {**facts, "commit": record["commit"], "date": utc(facts["unix_seconds"])})
+
+
+def ladder_table(record):
+    heading = (
+        "stage, threads|ms a step|s an epoch|images/s|over naive|over the stage before|over 1 thread|GFLOP/s"
+        "|of peak|dense-equivalent|allocations a step|peak RSS, MB"
+    )
+    rows = []
+    for row in record["rows"]:
+        step, epoch = row["step_ms"], row["epoch_seconds"]
+        rows.append([
+            f"{row['stage']}, {row['threads']}",
+            f"{digits(step['median'])} ± {digits(step['mad'])}, min {digits(step['min'])}",
+            f"{digits(epoch['median'])} ± {digits(epoch['mad'])}",
+            f"{row['images_per_second']:,.0f}",
+            *(over(row.get(key)) for key in ("over_naive", "over_previous", "over_one_thread")),
+            digits(row["gflops"]),
+            f"{100 * row['peak_share']:.1f} % {row['peak_isa']}" if "peak_share" in row else "–",
+            digits(row["dense_equivalent_gflops"]),
+            digits(row["allocations_per_step"]),
+            f"{row['peak_rss_bytes'] / 1e6:.0f}" if "peak_rss_bytes" in row else "–",
+        ])
+    scaled = ", ".join(
+        f"{row['stage']} {row['round_images']:,}" for row in record["rows"]
+        if row["threads"] == 1 and row["round_images"] < record["train_images"] // 2
+    )
+    return table(heading.split("|"), rows) + (
+        f"\n{record['repeats']} interleaved rounds on {record['dataset']}, batches of "
+        f"{record['recipe']['batch_size']}: median ± median absolute deviation; ratios are medians of those "
+        "within rounds, with their 95 % interval. Before that, ten losses of each were naive's to "
+        f"{max(row['loss_deviation'] for row in record['rows']):.0e}. Epochs are scaled from the images of a "
+        f"round, of which the slower stages have few: {scaled}. If every tensor of a step were read or written "
+        f"once, that would be {record['tensor_bytes_per_step'] / 1e6:.0f} MB.\n" + bench_footer(record)
+    )
+
+
+def chapter_table(record, stage):
+    """Where the time of a step of `stage` goes."""
+    rows = [row for row in record["rows"] if row["stage"] == stage]
+    phases = [phase["phase"] for phase in rows[0]["phases"]]
+    heading = ["threads", *(phase.replace("_", " ") for phase in phases), "waiting", "a step"]
+    cells = [
+        [row["threads"], *(digits(phase["thread_ms"]) for phase in row["phases"])]
+        + [digits(row["waiting_thread_ms"]), digits(row["phases_step_ms"])]
+        for row in rows
+    ]
+    return table(heading, cells) + "\nIn ms: of all threads together, and last of a step while phases are measured.\n"
+
+
+def roofline_table(record):
+    counts = sorted({peak["threads"] for peak in record["peaks"]})
+    rates = {}
+    for peak in record["peaks"]:
+        rates.setdefault(f"{peak['isa']} {peak['precision']}, GFLOP/s", []).append(peak["gflops"])
+    for stream in record["streams"]:
+        name = f"{stream['array_bytes'] // 10**6} MB read and written, GB/s"
+        rates.setdefault(name, []).append(stream["gbytes_per_second"])
+    heading = ["limit", *(f"{count} thread{'s' if count > 1 else ''}" for count in counts)]
+    return table(heading, [[name, *map(digits, rate)] for name, rate in rates.items()]) + bench_footer(record)
+
+
+def scaling_table():
+    """A picture and a table for each sweep."""
+    text = ""
+    for name, (label, _, values, usual, ideal, power) in SWEEPS.items():
+        points, rows = [], []
+        for value in values:
+            records = [f"{name}-{value}-{number}" for number in range(SCALING_ROUNDS)]
+            seconds = [events("scaling", record, "epoch")[0]["seconds"] for record in records]
+            median = statistics.median(seconds)
+            deviation = statistics.median(abs(one - median) for one in seconds)
+            points.append((value, median, deviation))
+            done = [events("scaling", record, "done")[0] for record in records]
+            load = statistics.median(one["load_seconds"] for one in done)
+            memory = statistics.median(one["peak_rss_bytes"] for one in done) / 1e6
+            rows.append([f"{value:,}", f"{digits(median)} ± {digits(deviation)}", digits(load), digits(memory)])
+        base = next(median for value, median, _ in points if value == usual)
+        line = lambda value: base * (value / usual) ** power
+        for row, (value, median, _) in zip(rows, points):
+            row.insert(2, f"{median / line(value):.2f}×")
+        heading = [label, "s an epoch", f"over {ideal}", "loading, s", "peak RSS, MB"]
+        title = f"Cost of an epoch against {label}"
+        text += f"![{title}](profiles/scaling/{name}.svg)\n\n{table(heading, rows)}\n"
+        picture = plot.svg(title, label, "seconds an epoch", points, line, ideal)
+        (PROFILES / "scaling" / f"{name}.svg").write_text(picture)
+    start = events("scaling", "threads-1-0", "start")[0]
+    usual = ", ".join(f"{sweep.usual:,} {sweep.label}" for name, sweep in SWEEPS.items() if name != "threads")
+    return text + (
+        f"Stage {start['stage']} on synthetic digits, one epoch; {usual} and all threads unless varied. "
+        f"{SCALING_ROUNDS} interleaved rounds, median ± median absolute deviation.\n" + footer("scaling")
     )
 
 
@@ -174,23 +299,37 @@ def splice(document, name, table):
 
 def main():
     task = sys.argv[1] if len(sys.argv) == 2 else ""
-    recorders = {"accuracy": record_accuracy, "synthetic": record_synthetic, "ladder": record_ladder}
+    recorders = {
+        "accuracy": record_accuracy,
+        "synthetic": record_synthetic,
+        "ladder": record_ladder,
+        "scaling": record_scaling,
+    }
     if task in recorders:
-        if task != "synthetic" and "MNIST_DATA" not in os.environ:
+        if task in ("accuracy", "ladder") and "MNIST_DATA" not in os.environ:
             sys.exit("set MNIST_DATA to the folder of the real MNIST")
         subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
         (PROFILES / task).mkdir(exist_ok=True)
-        (PROFILES / task / "machine.json").write_text(json.dumps(machine(), indent=1) + "\n")
-        (PROFILES / task / "stages.json").write_text(output_of(PROGRAM, "stages", "--json") + "\n")
+        if task != "ladder":
+            # The ladder's record says it itself.
+            (PROFILES / task / "machine.json").write_text(json.dumps(machine(), indent=1) + "\n")
+            (PROFILES / task / "stages.json").write_text(output_of(PROGRAM, "stages", "--json") + "\n")
         recorders[task]()
     elif task != "splice":
         sys.exit(__doc__)
-    if task in ("accuracy", "splice"):
+    is_there = lambda name: task == name or task == "splice" and (PROFILES / name).exists()
+    if is_there("accuracy"):
         splice("README.md", "accuracy", accuracy_table())
-    if task in ("synthetic", "splice"):
+    if is_there("synthetic"):
         splice("README.md", "synthetic", synthetic_table())
-    if task in ("ladder", "splice"):
-        splice("OPTIMIZATIONS.md", "ladder", ladder_table())
+    if is_there("ladder"):
+        record = bench()
+        splice("OPTIMIZATIONS.md", "ladder", ladder_table(record))
+        for stage in dict.fromkeys(row["stage"] for row in record["rows"]):
+            splice("OPTIMIZATIONS.md", f"chapter {stage}", chapter_table(record, stage))
+        splice("OPTIMIZATIONS.md", "roofline", roofline_table(record))
+    if is_there("scaling"):
+        splice("OPTIMIZATIONS.md", "scaling", scaling_table())
 
 
 if __name__ == "__main__":

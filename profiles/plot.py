@@ -1,0 +1,83 @@
+"""Draws one curve on two logarithmic axes as an SVG that is legible on light and on dark pages."""
+
+import html
+import math
+
+WIDTH, HEIGHT = 640, 400
+LEFT, RIGHT, TOP, BOTTOM = 70, 24, 44, 56
+STYLE = """
+  text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+  .title { font-size: 15px; font-weight: 600 }
+  .paper { fill: #ffffff }
+  .grid { stroke: #d0d7de }
+  .curve { stroke: #0969da; stroke-width: 2; fill: none }
+  .dot { fill: #0969da }
+  .line { stroke: #bc4c00; stroke-width: 1.5; stroke-dasharray: 6 4 }
+  .key { fill: #bc4c00 }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e6edf3 }
+    .paper { fill: #0d1117 }
+    .grid { stroke: #30363d }
+    .curve { stroke: #58a6ff }
+    .dot { fill: #58a6ff }
+    .line { stroke: #f0883e }
+    .key { fill: #f0883e }
+  }
+"""
+
+
+def axis(values, begin, end):
+    """The places of numbers between `begin` and `end`, with a little room beyond the outermost."""
+    low, high = math.log(min(values)), math.log(max(values))
+    room = 0.06 * (high - low) or 0.5
+    scale = (end - begin) / (high - low + 2 * room)
+    return lambda value: begin + (math.log(value) - low + room) * scale
+
+
+def round_numbers(low, high):
+    """A few round numbers, from the last below `low` to the first above `high`."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    digits = (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 5, 7)
+    numbers = [digit * 10.0**power for power in range(first, last + 1) for digit in digits]
+    below, above = max(n for n in numbers if n <= low), min(n for n in numbers if n >= high)
+    return [number for number in numbers if below <= number <= above]
+
+
+def svg(title, x_label, y_label, points, line, line_label):
+    """`points` are (x, y, deviation of y); `line` gives y for x and is what is compared with."""
+    xs = [x for x, _, _ in points]
+    compared = [(x, line(x)) for x in (min(xs), max(xs))]
+    ys = [y for _, y, _ in points] + [y for _, y in compared]
+    ticks = round_numbers(min(ys), max(ys))
+    across = axis(xs, LEFT, WIDTH - RIGHT)
+    up = axis(ticks, HEIGHT - BOTTOM, TOP)
+    text = lambda x, y, anchor, content, kind="": (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{html.escape(content)}</text>'
+    )
+    stroke = lambda kind, x1, y1, x2, y2: (
+        f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+    )
+    parts = [text(LEFT, 26, "start", title, "title")]
+    for y in ticks:
+        parts.append(stroke("grid", LEFT, up(y), WIDTH - RIGHT, up(y)))
+        parts.append(text(LEFT - 8, up(y) + 4, "end", f"{y:,.10g}"))
+    for x in xs:
+        parts.append(stroke("grid", across(x), TOP, across(x), HEIGHT - BOTTOM))
+        parts.append(text(across(x), HEIGHT - BOTTOM + 18, "middle", f"{x:,}"))
+    parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "middle", x_label))
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    parts.append(f'<g transform="rotate(-90 18 {middle})">{text(18, middle, "middle", y_label)}</g>')
+    (x1, y1), (x2, y2) = compared
+    parts.append(stroke("line", across(x1), up(y1), across(x2), up(y2)))
+    parts.append(text(WIDTH - RIGHT, 26, "end", f"dashed: {line_label}", "key"))
+    corners = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y, _ in points)
+    parts.append(f'<polyline class="curve" points="{corners}"/>')
+    for x, y, deviation in points:
+        parts.append(stroke("curve", across(x), up(max(y - deviation, y / 2)), across(x), up(y + deviation)))
+        parts.append(f'<circle class="dot" cx="{across(x):.1f}" cy="{up(y):.1f}" r="4"/>')
+    body = "\n".join(parts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+        f'height="{HEIGHT}" role="img" aria-label="{html.escape(title)}">\n<style>{STYLE}</style>\n'
+        f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}"/>\n{body}\n</svg>\n'
+    )
