@@ -5,6 +5,7 @@
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
     MNIST_DATA=DIR profiles/record.py ladder      bench stages --record → OPTIMIZATIONS.md
     profiles/record.py scaling                    what costs more, and how much → OPTIMIZATIONS.md
+    profiles/record.py compare [--rounds N]       other frameworks on the same job → README.md, OPTIMIZATIONS.md
     profiles/record.py splice                     only the tables, from the records that are there
 
 Needs Python 3.9 or newer and nothing else. A record is the JSON lines of the program and what says where
@@ -17,6 +18,7 @@ import os
 import pathlib
 import platform
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -29,6 +31,8 @@ import plot
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "profiles"
 PROGRAM = ROOT / "target" / "release" / "mnist-train"
+sys.path.insert(0, str(ROOT / "peers"))
+import compare  # noqa: E402
 SEEDS = range(1, 6)
 CORES = os.cpu_count()
 SCALING_ROUNDS = 5
@@ -287,6 +291,28 @@ def scaling_table():
     )
 
 
+def record_compare(arguments):
+    """A trial runs in a folder that goes away, and only prints its table."""
+    data = os.environ.get("MNIST_DATA") or ROOT / "data"
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        facts = json.dumps(machine(), indent=1)
+        published = compare.record(folder, PROGRAM, data, arguments)
+        print("\n" + compare.table(folder))
+        if published:
+            (folder / "machine.json").write_text(facts + "\n")
+            (folder / "stages.json").write_text(output_of(PROGRAM, "stages", "--json") + "\n")
+            shutil.rmtree(PROFILES / "compare", ignore_errors=True)
+            shutil.copytree(folder, PROFILES / "compare")
+            splice_compare()
+
+
+def splice_compare():
+    table = compare.table(PROFILES / "compare") + footer("compare")
+    for document in ("README.md", "OPTIMIZATIONS.md"):
+        splice(document, "compare", table)
+
+
 def splice(document, name, table):
     """Replaces what stands between the markers of `name`."""
     path = ROOT / document
@@ -298,6 +324,10 @@ def splice(document, name, table):
 
 
 def main():
+    if sys.argv[1:2] == ["compare"]:
+        subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
+        record_compare(sys.argv[2:])
+        return
     task = sys.argv[1] if len(sys.argv) == 2 else ""
     recorders = {
         "accuracy": record_accuracy,
@@ -330,6 +360,8 @@ def main():
         splice("OPTIMIZATIONS.md", "roofline", roofline_table(record))
     if is_there("scaling"):
         splice("OPTIMIZATIONS.md", "scaling", scaling_table())
+    if task == "splice" and (PROFILES / "compare").exists():
+        splice_compare()
 
 
 if __name__ == "__main__":

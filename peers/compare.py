@@ -1,0 +1,367 @@
+"""What `profiles/record.py compare` runs: mnist-train and its peers on one job, first their losses, then their times.
+
+README.md here says what the peers are and what is compared.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+import order
+
+PEERS = pathlib.Path(__file__).resolve().parent
+SEED = 1
+BATCH_SIZE = 64
+# The losses: epochs of five steps, the last one short, so that the schedule and short batches are compared too.
+CURVE_EPOCHS, CURVE_IMAGES = 10, 300
+CURVE_STEPS = CURVE_EPOCHS * -(-CURVE_IMAGES // BATCH_SIZE)
+# Of each mean loss, absolute, and of each tensor's L2 norm after the last step, relative.
+TOLERANCES = {"f32": (1e-4, 1e-4), "bf16": (3e-2, 3e-2)}
+# Of the mean loss of a timed run.
+EPOCH_TOLERANCES = {"f32": 3e-3, "bf16": 2e-2}
+# What takes a minute and more an epoch is timed on fewer images.
+SLOW_IMAGES = 6400
+# Others may use this share of the machine before a run counts as contended.
+CONTENTION = 0.05
+PATIENCE_SECONDS = 60
+
+AVX2_ONLY = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+
+
+class Contestant:
+    """One row: how it is called, what runs it, and what it computes in."""
+
+    def __init__(self, name, title, flags, peer=None, precision="f32", environment=None, slow=False):
+        self.name, self.title, self.flags, self.peer = name, title, flags, peer
+        self.precision, self.environment, self.slow = precision, environment or {}, slow
+
+    def command(self, program, data, inputs, model, epochs, threads, images, evaluate):
+        """The whole command line."""
+        common = ["--data", data, "--epochs", str(epochs), "--batch-size", str(BATCH_SIZE), "--threads", str(threads)]
+        if images:
+            common += ["--max-samples", str(images)]
+        if self.peer is None:
+            quiet = ["--json", "--quiet", "--seed", str(SEED), "--model", model]
+            return [program, *quiet, *common, *self.flags, *([] if evaluate else ["--no-eval"])]
+        if self.peer in ("pytorch", "jax"):
+            runner = [PEERS / self.peer / ".venv" / "bin" / "python", PEERS / self.peer / "train.py"]
+        else:
+            runner = [PEERS / self.peer / "target" / "release" / f"peer-{self.peer}"]
+        return [*runner, *common, "--weights", inputs.weights, "--order", inputs.order(images, epochs), *self.flags]
+
+
+# The first row is what every other one is compared with.
+CONTESTANTS = [
+    Contestant("ours", "mnist-train, default stage", []),
+    Contestant("ours-sparse-avx2", "mnist-train, sparse on AVX2", ["--stage", "sparse", "--isa", "avx2"]),
+    Contestant("ours-bf16", "mnist-train, bf16", ["--stage", "bf16"], precision="bf16"),
+    Contestant("ours-gemm", "mnist-train, gemm", ["--stage", "gemm"]),
+    Contestant("pytorch-eager", "PyTorch eager", ["--variant", "eager"], "pytorch"),
+    Contestant("pytorch-best", "PyTorch, channels_last + fused Adam", ["--variant", "best"], "pytorch"),
+    Contestant(
+        "pytorch-best-avx2", "PyTorch, the same held to AVX2", ["--variant", "best"], "pytorch", environment=AVX2_ONLY
+    ),
+    Contestant("pytorch-bf16", "PyTorch, the same + bf16 autocast", ["--variant", "bf16"], "pytorch", "bf16"),
+    Contestant("jax", "JAX jit", [], "jax"),
+    Contestant("burn", "burn, flex backend", [], "burn", slow=True),
+    Contestant("candle", "candle", [], "candle", slow=True),
+]
+
+
+class Inputs:
+    """Files that every contestant starts from: initial weights and the order of the images."""
+
+    def __init__(self, folder, program, data, train_images):
+        self.folder, self.train_images = pathlib.Path(folder), train_images
+        self.weights = self.folder / "initial.safetensors"
+        # One step at a learning rate that no f32 weight can feel leaves the initial weights in the checkpoint.
+        still = ["--lr", "1e-30", "--min-lr", "0", "--epochs", "1", "--max-samples", str(BATCH_SIZE), "--no-eval"]
+        command = [program, "--json", "--quiet", "--seed", str(SEED), "--data", data, "--stage", "gemm", *still]
+        subprocess.run([*command, "--model", self.weights], check=True, stdout=subprocess.DEVNULL)
+
+    def order(self, images, epochs):
+        path = self.folder / f"order-{images}-{epochs}"
+        if not path.exists():
+            # In a process of its own: the memory of a parent counts in the peak of its children.
+            code = f"import order; order.write({str(path)!r}, {images or self.train_images}, {SEED}, {epochs})"
+            subprocess.run([sys.executable, "-c", code], cwd=PEERS, check=True)
+        return path
+
+
+def cpu_seconds():
+    """(idle, busy) seconds of all processors since they started, waiting for the hypervisor counted as busy."""
+    with open("/proc/stat") as file:
+        ticks = [int(field) for field in file.readline().split()[1:9]]
+    rate = os.sysconf("SC_CLK_TCK")
+    idle = ticks[3] + ticks[4]
+    return idle / rate, (sum(ticks) - idle) / rate
+
+
+def wait_for_quiet():
+    """Until others leave the machine alone, though not for ever."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        idle, busy = cpu_seconds()
+        time.sleep(1)
+        idle, busy = (after - before for after, before in zip(cpu_seconds(), (idle, busy)))
+        if busy <= CONTENTION * (idle + busy):
+            return
+
+
+def run(path, command, environment):
+    """Runs `command`, keeps its JSON lines at `path` with a last line of our own, and returns them all."""
+    load, (_, busy), began = os.getloadavg()[0], cpu_seconds(), time.monotonic()
+    with open(path, "w") as file, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=file, stderr=errors, env={**os.environ, **environment})
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - began
+        others = max(0.0, cpu_seconds()[1] - busy - usage.ru_utime - usage.ru_stime)
+        if process.returncode != 0:
+            errors.seek(0)
+            lines = errors.read().strip().splitlines()
+            raise RuntimeError(lines[-1] if lines else f"exit code {process.returncode}")
+        measured = {
+            "event": "process", "seconds": round(seconds, 4), "peak_rss_bytes": usage.ru_maxrss * 1024,
+            "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3), "load_average_before": round(load, 2),
+            "share_of_others": round(others / seconds / os.cpu_count(), 4),
+        }
+        file.write(json.dumps(measured) + "\n")
+    return events(path)
+
+
+def events(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def one(lines, kind):
+    return next(line for line in lines if line["event"] == kind)
+
+
+def available(program, threads):
+    """The contestants that can run here; says why the others cannot."""
+    stages = json.loads(subprocess.run([program, "stages", "--json"], check=True, capture_output=True).stdout)
+    names = [stage["name"] for stage in stages["stages"]]
+    knows_isa = "--isa" in subprocess.run([program, "--help"], check=True, capture_output=True, text=True).stdout
+    ready = {}
+    for contestant in CONTESTANTS:
+        reason = None
+        if contestant.peer is None:
+            flags = dict(zip(contestant.flags[::2], contestant.flags[1::2]))
+            if flags.get("--stage", names[0]) not in names:
+                reason = f"this build has no stage {flags['--stage']}"
+            elif "--isa" in flags and not knows_isa:
+                reason = "this build has no flag --isa"
+        else:
+            if contestant.peer not in ready:
+                print(f"setting {contestant.peer} up", flush=True)
+                made = subprocess.run(
+                    ["make", "-C", PEERS, contestant.peer], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+                )
+                lines = [line for line in made.stderr.splitlines() if line.strip() and not line.startswith("make")]
+                ready[contestant.peer] = None if made.returncode == 0 else (lines or ["make failed"])[-1].strip()
+            reason = ready[contestant.peer] and f"could not be set up: {ready[contestant.peer]}"
+        if reason:
+            print(f"{contestant.title}: left out, {reason}", flush=True)
+        else:
+            yield contestant
+
+
+def official_images(program, data):
+    """How many images there are to train on."""
+    command = [program, "data", "--json", "--data", data]
+    files = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["files"]
+    if any(file["status"] != "mnist" for file in files):
+        sys.exit(f"{data} does not hold the official MNIST: set MNIST_DATA, or run make data")
+    return files[0]["count"]
+
+
+def tensors(path):
+    """The values of a safetensors file of f32, by name."""
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + length])
+    header.pop("__metadata__", None)
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        yield name, struct.unpack_from(f"<{(end - begin) // 4}f", content, 8 + length + begin)
+
+
+def norms(model):
+    """L2 norms of the weights and biases in a checkpoint of ours."""
+    code = (
+        "import compare, json, pathlib, sys; print(json.dumps({name: sum(x * x for x in values) ** 0.5"
+        " for name, values in compare.tensors(pathlib.Path(sys.argv[1])) if not name.startswith('adam.')}))"
+    )
+    # In a process of its own, as above.
+    command = [sys.executable, "-c", code, model]
+    return json.loads(subprocess.run(command, cwd=PEERS, check=True, capture_output=True, text=True).stdout)
+
+
+def compare_curves(folder, contestants, program, data, inputs, threads):
+    """Runs the first steps of everyone; leaves those that agree, and ends with an error if one does not."""
+    reference, agreeing, wrong = None, [], []
+    for contestant in contestants:
+        path, model = folder / f"{contestant.name}-curve.jsonl", inputs.folder / f"{contestant.name}.bin"
+        command = contestant.command(program, data, inputs, model, CURVE_EPOCHS, threads, CURVE_IMAGES, False)
+        try:
+            lines = run(path, command, environment(contestant, threads))
+        except (RuntimeError, OSError) as error:
+            path.unlink(missing_ok=True)
+            print(f"{contestant.title}: left out, it does not run: {error}", flush=True)
+            continue
+        curve = [line["loss"] for line in lines if line["event"] == "epoch"]
+        sizes = one(lines, "done").get("norms") or norms(model)
+        if contestant.peer is None:
+            with open(path, "a") as file:
+                file.write(json.dumps({"event": "norms", "norms": sizes}) + "\n")
+            clean(path, model)
+        if reference is None:
+            reference = curve, sizes
+        loss = max(abs(a - b) for a, b in zip(curve, reference[0]))
+        norm = max(abs(sizes[name] / value - 1) for name, value in reference[1].items())
+        allowed_loss, allowed_norm = TOLERANCES[contestant.precision]
+        good = len(curve) == CURVE_EPOCHS and loss <= allowed_loss and norm <= allowed_norm
+        (agreeing if good else wrong).append(contestant)
+        print(
+            f"{contestant.title}: losses of {CURVE_STEPS} steps differ by up to {loss:.1e} (allowed {allowed_loss:g}), "
+            f"norms of the weights by {norm:.1e} (allowed {allowed_norm:g})", flush=True,
+        )
+    if not agreeing or agreeing[0].name != CONTESTANTS[0].name:
+        sys.exit(f"{CONTESTANTS[0].title}, which the others are compared with, does not run")
+    if wrong:
+        titles = ", ".join(contestant.title for contestant in wrong)
+        sys.exit(f"another training, so its time means nothing: {titles}")
+    return agreeing
+
+
+def environment(contestant, threads):
+    """candle asks the first variable, and the second keeps a user's setting out."""
+    return {"RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), **contestant.environment}
+
+
+def clean(path, model):
+    """The path of a temporary file says nothing to a reader."""
+    path.write_text(path.read_text().replace(str(model), "ckpt.bin"))
+
+
+def record(folder, program, data, arguments):
+    """Compares losses, then times rounds; the lines of every run are kept in `folder`."""
+    parser = argparse.ArgumentParser(prog="profiles/record.py compare")
+    parser.add_argument("--rounds", type=int, default=5, help="timed rounds [default: 5]")
+    parser.add_argument("--max-samples", type=int, help="a trial on the first N images: prints its table, keeps nothing")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="a trial of these rows alone, and the first")
+    options = parser.parse_args(arguments)
+    threads, program, data = os.cpu_count(), str(program), str(data)
+    wanted = [c for c in available(program, threads) if not options.only or c.name in (CONTESTANTS[0].name, *options.only)]
+    for stale in folder.glob("*.jsonl"):
+        stale.unlink()
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs = Inputs(scratch, program, data, official_images(program, data))
+        contestants = compare_curves(folder, wanted, program, data, inputs, threads)
+        plan = {
+            "rounds": options.rounds, "threads": threads, "train_images": options.max_samples or inputs.train_images,
+            "contestants": [
+                {"name": c.name, "title": c.title, "precision": c.precision, "environment": c.environment,
+                 "flags": c.flags, "images": images_of(c, options, inputs)}
+                for c in contestants
+            ],
+        }
+        (folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n")
+        # Round 0 warms the files and the machine up, and does not count.
+        for number in range(options.rounds + 1):
+            for contestant in contestants[:: 1 if number % 2 else -1]:
+                path = folder / f"{contestant.name}-{number}.jsonl" if number else inputs.folder / "warm-up.jsonl"
+                model = inputs.folder / f"{contestant.name}-{number}.bin"
+                images = images_of(contestant, options, inputs)
+                limit = None if images == inputs.train_images else images
+                command = contestant.command(program, data, inputs, model, 1, threads, limit, True)
+                wait_for_quiet()
+                try:
+                    lines = run(path, command, environment(contestant, threads))
+                except RuntimeError as error:
+                    sys.exit(f"{contestant.title}: {error}")
+                clean(path, model)
+                model.unlink(missing_ok=True)
+                seconds, process = one(lines, "done")["train_seconds"], one(lines, "process")
+                contended = ", contended" if process["share_of_others"] > CONTENTION else ""
+                print(f"round {number}, {contestant.title}: {seconds:.3f} s{contended}", flush=True)
+    return options.max_samples is None and not options.only
+
+
+def images_of(contestant, options, inputs):
+    images = options.max_samples or inputs.train_images
+    return min(images, SLOW_IMAGES) if contestant.slow else images
+
+
+def median_and_mad(values):
+    median = statistics.median(values)
+    return median, statistics.median(abs(value - median) for value in values)
+
+
+def table(folder):
+    """The rows and what is to be said of them, from the record in `folder`."""
+    plan = json.loads((folder / "plan.json").read_text())
+    rounds = range(1, plan["rounds"] + 1)
+    runs = {c["name"]: [events(folder / f"{c['name']}-{number}.jsonl") for number in rounds] for c in plan["contestants"]}
+    first = plan["contestants"][0]["name"]
+    stage = one(runs[first][0], "start")["stage"]
+    rows, contended, capped = [], 0, set()
+    for contestant in plan["contestants"]:
+        name, images = contestant["name"], contestant["images"]
+        whole = images == plan["train_images"]
+        per_image = {key: [one(lines, "epoch")["seconds"] / one(lines, "start")["train_images"] for lines in runs[key]]
+                     for key in (name, first)}
+        if whole:
+            check_losses(contestant, runs[name], one(runs[first][0], "epoch")["loss"])
+        else:
+            capped.add(images)
+        seconds, spread = median_and_mad([value * plan["train_images"] for value in per_image[name]])
+        least = min(per_image[name]) * plan["train_images"]
+        ratio, ratio_spread = median_and_mad([a / b for a, b in zip(per_image[name], per_image[first])])
+        done = [one(lines, "done") for lines in runs[name]]
+        process = [one(lines, "process") for lines in runs[name]]
+        contended += sum(facts["share_of_others"] > CONTENTION for facts in process)
+        evaluated = statistics.median(facts["test_total"] / facts["eval_seconds"] for facts in done)
+        rss = statistics.median(facts["peak_rss_bytes"] for facts in process) / 1e6
+        clock = f"{statistics.median(facts['seconds'] for facts in process):.2f}" if whole else "–"
+        title = contestant["title"].replace("default stage", f"{stage} (default)")
+        rows.append(
+            f"| {title} | {contestant['precision']} | {seconds:.3g} ± {spread:.2g} | {least:.3g} "
+            f"| {'1' if name == first else f'{ratio:.2f} ± {ratio_spread:.2f}'} | {clock} | {evaluated:,.0f} | {rss:,.0f} |\n"
+        )
+    curves = {precision: f"{loss:g}" for precision, (loss, _) in TOLERANCES.items()}
+    notes = [
+        f"One epoch of {plan['train_images']:,} MNIST images in batches of {BATCH_SIZE} on {plan['threads']} threads, "
+        f"{plan['rounds']} interleaved rounds after one that does not count; ± is the MAD; the ratio is of the times of "
+        f"one round, over the first row's. *Start to trained* is the whole process, with loading and evaluating the "
+        f"{one(runs[first][0], 'done')['test_total']:,} test images. Before anything was timed, the losses of "
+        f"{CURVE_STEPS} steps from the same weights agreed with the first row's within {curves['f32']}, "
+        f"in bf16 within {curves['bf16']}."
+    ]
+    for images in sorted(capped):
+        notes.append(f"Rows without a start-to-trained time were timed on {images:,} images and scaled to the epoch.")
+    total = len(plan["contestants"]) * plan["rounds"]
+    notes.append(
+        f"In {contended} of {total} runs others used more than {100 * CONTENTION:.0f} % of the machine."
+        if contended else f"In none of the {total} runs did others use more than {100 * CONTENTION:.0f} % of the machine."
+    )
+    return (
+        "| who | format | s/epoch (median ± MAD) | min | ratio | start to trained, s | evaluation, images/s | peak RSS, MB |\n"
+        "|---|---|---|---|---|---|---|---|\n" + "".join(rows) + "\n" + " ".join(notes) + "\n"
+    )
+
+
+def check_losses(contestant, lines_of_runs, expected):
+    """A timed run that learnt something else is not a result."""
+    for lines in lines_of_runs:
+        loss = one(lines, "epoch")["loss"]
+        if abs(loss - expected) > EPOCH_TOLERANCES[contestant["precision"]]:
+            sys.exit(f"{contestant['title']}: mean loss {loss:.4f} of a timed epoch, expected {expected:.4f}")

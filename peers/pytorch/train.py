@@ -1,0 +1,84 @@
+"""The job in PyTorch. Variants: eager (its defaults), best (channels_last and fused Adam), bf16 (best under autocast)."""
+
+import contextlib
+import platform
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from common import BETA1, BETA2, EPS, L2, Run, arguments, now  # noqa: E402
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 32, 5, padding=2)
+        self.fc1 = nn.Linear(6272, 128)
+        self.fc2 = nn.Linear(128, 10)
+
+    def forward(self, pixels):
+        features = F.max_pool2d(F.relu(self.conv1(pixels)), 2).flatten(1)
+        return self.fc2(F.relu(self.fc1(features)))
+
+
+def main():
+    args = arguments(["eager", "best", "bf16"], eval_batch=500)
+    torch.set_num_threads(args.threads)
+    run = Run(args)
+    run.start({
+        "torch": torch.__version__, "python": platform.python_version(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+    })
+    tuned = args.variant != "eager"
+    model = Network()
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in run.weights.items()})
+    if tuned:
+        model = model.to(memory_format=torch.channels_last)
+    groups = [
+        {"params": [p for name, p in model.named_parameters() if name.endswith(kind)], "weight_decay": decay}
+        for kind, decay in ((".weight", L2), (".bias", 0.0))
+    ]
+    optimizer = torch.optim.Adam(groups, betas=(BETA1, BETA2), eps=EPS, **({"fused": True} if tuned else {}))
+    precision = contextlib.nullcontext
+    if args.variant == "bf16":
+        precision = lambda: torch.autocast("cpu", torch.bfloat16)  # noqa: E731
+
+    def to_pixels(images):
+        pixels = images.unsqueeze(1).float().div_(255)
+        return pixels.contiguous(memory_format=torch.channels_last) if tuned else pixels
+
+    def step(images, labels):
+        with precision():
+            loss = F.cross_entropy(model(to_pixels(images)), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    images, labels = torch.from_numpy(run.images), torch.from_numpy(run.labels).long()
+    for epoch in range(args.epochs):
+        for group in optimizer.param_groups:
+            group["lr"] = run.learning_rate(epoch)
+        order = torch.from_numpy(run.orders[epoch].astype("int64"))
+        began = now()
+        losses = [step(images[batch], labels[batch]) for batch in order.split(args.batch_size)]
+        run.epoch(epoch, losses, now() - began)
+
+    images, labels = torch.from_numpy(run.test_images), torch.from_numpy(run.test_labels).long()
+    with torch.inference_mode(), precision():
+        model(to_pixels(images[: args.eval_batch]))
+        began = now()
+        correct = sum(
+            int((model(to_pixels(x)).argmax(1) == y).sum())
+            for x, y in zip(images.split(args.eval_batch), labels.split(args.eval_batch))
+        )
+        seconds = now() - began
+    run.done({name: p.detach().numpy() for name, p in model.named_parameters()}, correct, seconds)
+
+
+if __name__ == "__main__":
+    main()
