@@ -64,11 +64,11 @@ CONTESTANTS = [
     Contestant("ours-bf16", "mnist-train, bf16", ["--stage", "bf16"], precision="bf16"),
     Contestant("ours-gemm", "mnist-train, gemm", ["--stage", "gemm"]),
     Contestant("pytorch-eager", "PyTorch eager", ["--variant", "eager"], "pytorch"),
-    Contestant("pytorch-best", "PyTorch, channels_last + fused Adam", ["--variant", "best"], "pytorch"),
+    Contestant("pytorch-best", "PyTorch best (channels_last, fused Adam)", ["--variant", "best"], "pytorch"),
     Contestant(
-        "pytorch-best-avx2", "PyTorch, the same held to AVX2", ["--variant", "best"], "pytorch", environment=AVX2_ONLY
+        "pytorch-best-avx2", "PyTorch best, held to AVX2", ["--variant", "best"], "pytorch", environment=AVX2_ONLY
     ),
-    Contestant("pytorch-bf16", "PyTorch, the same + bf16 autocast", ["--variant", "bf16"], "pytorch", "bf16"),
+    Contestant("pytorch-bf16", "PyTorch, best + bf16 autocast", ["--variant", "bf16"], "pytorch", "bf16"),
     Contestant("jax", "JAX jit", [], "jax"),
     Contestant("burn", "burn, flex backend", [], "burn", slow=True),
     Contestant("candle", "candle", [], "candle", slow=True),
