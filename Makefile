@@ -4,8 +4,9 @@
 # make data     download MNIST into data/
 # make bench    time every stage, keep the record, write the tables of OPTIMIZATIONS.md
 # make scaling  likewise for threads, batch size and training-set size, with pictures
+# make compare  time other frameworks on the same job; needs the real MNIST, in data/ or MNIST_DATA
 
-.PHONY: train test check data bench scaling
+.PHONY: train test check data bench scaling compare
 
 train:
 	cargo run --release -- --epochs 10
@@ -27,3 +28,6 @@ bench:
 
 scaling:
 	profiles/record.py scaling
+
+compare:
+	profiles/record.py compare

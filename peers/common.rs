@@ -65,7 +65,10 @@ impl Split {
     pub fn batch(&self, indices: &[u32]) -> (Vec<f32>, Vec<u32>) {
         let image = |&index: &u32| &self.images[index as usize * PIXELS..][..PIXELS];
         let pixels = indices.iter().flat_map(image).map(|&pixel| f32::from(pixel) / 255.0);
-        (pixels.collect(), indices.iter().map(|&index| u32::from(self.labels[index as usize])).collect())
+        (
+            pixels.collect(),
+            indices.iter().map(|&index| u32::from(self.labels[index as usize])).collect(),
+        )
     }
 }
 
@@ -75,7 +78,8 @@ fn read_idx(path: &Path, header: usize) -> Vec<u8> {
     match fs::read(path) {
         Ok(bytes) => content = bytes,
         Err(_) => {
-            let file = fs::File::open(&gzipped).unwrap_or_else(|error| panic!("{}: {error}", gzipped.display()));
+            let file = fs::File::open(&gzipped)
+                .unwrap_or_else(|error| panic!("{}: {error}", gzipped.display()));
             GzDecoder::new(file).read_to_end(&mut content).expect("gzip");
         }
     }
@@ -97,12 +101,17 @@ impl Run {
     /// Reads the inputs; the thread pool has `--threads` threads from here on.
     pub fn from_command_line() -> Self {
         let args = Args::parse();
-        rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global().expect("the first pool");
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(args.threads)
+            .build_global()
+            .expect("the first pool");
         let train = Split::load(&args.data, "train", args.max_samples);
         let test = Split::load(&args.data, "t10k", None);
         let bytes = fs::read(&args.weights).expect("weights");
         let file = SafeTensors::deserialize(&bytes).expect("safetensors");
-        let floats = |data: &[u8]| data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        let floats = |data: &[u8]| {
+            data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+        };
         let weights = file
             .tensors()
             .into_iter()
@@ -121,7 +130,8 @@ impl Run {
     }
 
     pub fn learning_rate(&self, epoch: usize) -> f64 {
-        MIN_LEARNING_RATE + 0.5 * (LEARNING_RATE - MIN_LEARNING_RATE) * (1.0 + (PI * epoch as f64 / T_MAX).cos())
+        MIN_LEARNING_RATE
+            + 0.5 * (LEARNING_RATE - MIN_LEARNING_RATE) * (1.0 + (PI * epoch as f64 / T_MAX).cos())
     }
 
     pub fn start(&self, versions: Value) {
@@ -137,7 +147,10 @@ impl Run {
     pub fn epoch(&mut self, epoch: usize, losses: &[f32], seconds: f64) {
         self.train_seconds += seconds;
         let images = self.train.labels.len() as f64;
-        let sums = losses.iter().zip(self.batches(epoch)).map(|(&loss, batch)| f64::from(loss) * batch.len() as f64);
+        let sums = losses
+            .iter()
+            .zip(self.batches(epoch))
+            .map(|(&loss, batch)| f64::from(loss) * batch.len() as f64);
         emit(json!({
             "event": "epoch", "epoch": epoch, "lr": self.learning_rate(epoch), "seconds": seconds,
             "images_per_second": images / seconds, "loss": sums.sum::<f64>() / images,
@@ -146,8 +159,15 @@ impl Run {
     }
 
     /// `weights` yields the six tensors; only their L2 norms are printed.
-    pub fn done(&self, weights: impl IntoIterator<Item = (String, Vec<f32>)>, correct: usize, eval_seconds: f64) {
-        let norm = |values: &[f32]| values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    pub fn done(
+        &self,
+        weights: impl IntoIterator<Item = (String, Vec<f32>)>,
+        correct: usize,
+        eval_seconds: f64,
+    ) {
+        let norm = |values: &[f32]| {
+            values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+        };
         let norms: HashMap<String, f64> =
             weights.into_iter().map(|(name, values)| (name, norm(&values))).collect();
         emit(json!({

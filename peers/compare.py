@@ -35,6 +35,10 @@ PATIENCE_SECONDS = 60
 AVX2_ONLY = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 
+# Who is also compared with which of ours: the same instruction set, the same format.
+PAIRS = [("pytorch-best-avx2", "ours-sparse-avx2"), ("pytorch-bf16", "ours-bf16")]
+
+
 class Contestant:
     """One row: how it is called, what runs it, and what it computes in."""
 
@@ -145,13 +149,13 @@ def one(lines, kind):
     return next(line for line in lines if line["event"] == kind)
 
 
-def available(program, threads):
-    """The contestants that can run here; says why the others cannot."""
+def available(program, wanted):
+    """The contestants among `wanted` that can run here; says why the others cannot."""
     stages = json.loads(subprocess.run([program, "stages", "--json"], check=True, capture_output=True).stdout)
     names = [stage["name"] for stage in stages["stages"]]
     knows_isa = "--isa" in subprocess.run([program, "--help"], check=True, capture_output=True, text=True).stdout
     ready = {}
-    for contestant in CONTESTANTS:
+    for contestant in wanted:
         reason = None
         if contestant.peer is None:
             flags = dict(zip(contestant.flags[::2], contestant.flags[1::2]))
@@ -253,16 +257,16 @@ def clean(path, model):
 
 
 def record(folder, program, data, arguments):
-    """Compares losses, then times rounds; the lines of every run are kept in `folder`."""
+    """Compares losses, then times rounds; keeps the lines of every run in `folder`; says whether to publish them."""
     parser = argparse.ArgumentParser(prog="profiles/record.py compare")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds [default: 5]")
-    parser.add_argument("--max-samples", type=int, help="a trial on the first N images: prints its table, keeps nothing")
+    parser.add_argument("--max-samples", type=int, help="a trial on the first N images")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="a trial of these rows alone, and the first")
     options = parser.parse_args(arguments)
+    trial = options.max_samples is not None or options.only is not None
     threads, program, data = os.cpu_count(), str(program), str(data)
-    wanted = [c for c in available(program, threads) if not options.only or c.name in (CONTESTANTS[0].name, *options.only)]
-    for stale in folder.glob("*.jsonl"):
-        stale.unlink()
+    names = [CONTESTANTS[0].name, *(options.only or [c.name for c in CONTESTANTS])]
+    wanted = available(program, [c for c in CONTESTANTS if c.name in names])
     with tempfile.TemporaryDirectory() as scratch:
         inputs = Inputs(scratch, program, data, official_images(program, data))
         contestants = compare_curves(folder, wanted, program, data, inputs, threads)
@@ -273,6 +277,7 @@ def record(folder, program, data, arguments):
                  "flags": c.flags, "images": images_of(c, options, inputs)}
                 for c in contestants
             ],
+            "left_out": [c.title for c in CONTESTANTS if c not in contestants],
         }
         (folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n")
         # Round 0 warms the files and the machine up, and does not count.
@@ -283,7 +288,8 @@ def record(folder, program, data, arguments):
                 images = images_of(contestant, options, inputs)
                 limit = None if images == inputs.train_images else images
                 command = contestant.command(program, data, inputs, model, 1, threads, limit, True)
-                wait_for_quiet()
+                if not trial:
+                    wait_for_quiet()
                 try:
                     lines = run(path, command, environment(contestant, threads))
                 except RuntimeError as error:
@@ -293,7 +299,7 @@ def record(folder, program, data, arguments):
                 seconds, process = one(lines, "done")["train_seconds"], one(lines, "process")
                 contended = ", contended" if process["share_of_others"] > CONTENTION else ""
                 print(f"round {number}, {contestant.title}: {seconds:.3f} s{contended}", flush=True)
-    return options.max_samples is None and not options.only
+    return not trial
 
 
 def images_of(contestant, options, inputs):
@@ -310,8 +316,9 @@ def table(folder):
     """The rows and what is to be said of them, from the record in `folder`."""
     plan = json.loads((folder / "plan.json").read_text())
     rounds = range(1, plan["rounds"] + 1)
-    runs = {c["name"]: [events(folder / f"{c['name']}-{number}.jsonl") for number in rounds] for c in plan["contestants"]}
-    first = plan["contestants"][0]["name"]
+    names = [c["name"] for c in plan["contestants"]]
+    runs = {name: [events(folder / f"{name}-{number}.jsonl") for number in rounds] for name in names}
+    first = names[0]
     stage = one(runs[first][0], "start")["stage"]
     rows, contended, capped = [], 0, set()
     for contestant in plan["contestants"]:
@@ -333,9 +340,10 @@ def table(folder):
         rss = statistics.median(facts["peak_rss_bytes"] for facts in process) / 1e6
         clock = f"{statistics.median(facts['seconds'] for facts in process):.2f}" if whole else "–"
         title = contestant["title"].replace("default stage", f"{stage} (default)")
+        compared = "1" if name == first else f"{ratio:.2f} ± {ratio_spread:.2f}"
         rows.append(
             f"| {title} | {contestant['precision']} | {seconds:.3g} ± {spread:.2g} | {least:.3g} "
-            f"| {'1' if name == first else f'{ratio:.2f} ± {ratio_spread:.2f}'} | {clock} | {evaluated:,.0f} | {rss:,.0f} |\n"
+            f"| {compared} | {clock} | {evaluated:,.0f} | {rss:,.0f} |\n"
         )
     curves = {precision: f"{loss:g}" for precision, (loss, _) in TOLERANCES.items()}
     notes = [
@@ -348,10 +356,20 @@ def table(folder):
     ]
     for images in sorted(capped):
         notes.append(f"Rows without a start-to-trained time were timed on {images:,} images and scaled to the epoch.")
+    for name, other in PAIRS:
+        if name in runs and other in runs:
+            ratios = [one(a, "epoch")["seconds"] / one(b, "epoch")["seconds"] for a, b in zip(runs[name], runs[other])]
+            ratio, spread = median_and_mad(ratios)
+            titles = {c["name"]: c["title"] for c in plan["contestants"]}
+            notes.append(f"{titles[name]} takes {ratio:.2f} ± {spread:.2f} times as long as {titles[other]}.")
+    versions = [one(lines[0], "start").get("versions", {}) for lines in runs.values()]
+    versions = {name: version for each in versions for name, version in each.items() if version[:1].isdigit()}
+    notes.append("Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
+    if plan["left_out"]:
+        notes.append(f"Not there: {'; '.join(plan['left_out'])}.")
     total = len(plan["contestants"]) * plan["rounds"]
     notes.append(
-        f"In {contended} of {total} runs others used more than {100 * CONTENTION:.0f} % of the machine."
-        if contended else f"In none of the {total} runs did others use more than {100 * CONTENTION:.0f} % of the machine."
+        f"In {contended or 'none'} of the {total} runs others used more than {100 * CONTENTION:.0f} % of the machine."
     )
     return (
         "| who | format | s/epoch (median ± MAD) | min | ratio | start to trained, s | evaluation, images/s | peak RSS, MB |\n"

@@ -1,4 +1,4 @@
-"""The job in PyTorch. Variants: eager (its defaults), best (channels_last and fused Adam), bf16 (best under autocast)."""
+"""The job in PyTorch: eager (its defaults), best (channels_last and fused Adam), or bf16 (best under autocast)."""
 
 import contextlib
 import platform

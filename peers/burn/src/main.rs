@@ -34,7 +34,8 @@ impl Network {
         };
         let linear = |layer: &str, inputs, outputs| {
             let mut linear = LinearConfig::new(inputs, outputs).init(device);
-            let weight = Tensor::<2>::from_data(data(&format!("{layer}.weight")), device).transpose();
+            let weight =
+                Tensor::<2>::from_data(data(&format!("{layer}.weight")), device).transpose();
             // Through its data, so that it lies in memory as burn would have laid it.
             linear.weight = Param::from_data(weight.into_data(), device);
             linear.bias = Some(Param::from_data(data(&format!("{layer}.bias")), device));
@@ -60,8 +61,10 @@ impl Network {
     }
 
     fn weights(&self) -> Vec<(String, Vec<f32>)> {
-        let values = |name: &str, data: TensorData| (name.to_string(), data.to_vec().expect("f32"));
-        let bias = |bias: &Option<Param<Tensor<1>>>| bias.as_ref().expect("a bias").val().into_data();
+        let values =
+            |name: &str, data: TensorData| (name.to_string(), data.try_to_vec().expect("f32"));
+        let bias =
+            |bias: &Option<Param<Tensor<1>>>| bias.as_ref().expect("a bias").val().into_data();
         vec![
             values("conv1.weight", self.conv1.weight.val().into_data()),
             values("conv1.bias", bias(&self.conv1.bias)),
@@ -91,11 +94,8 @@ fn main() {
     let adam = AdamConfig::new().with_beta_1(0.9).with_beta_2(0.999).with_epsilon(EPS as f32);
     let decay = Some(WeightDecayConfig::new(L2 as f32));
     // L2 on the weights alone.
-    let mut optimizer = ModuleOptimizer::from(adam.clone().with_weight_decay(decay).build()).with_group(
-        ParamGroup::from_predicate("bias"),
-        adam.build(),
-        None,
-    );
+    let mut optimizer = ModuleOptimizer::from(adam.clone().with_weight_decay(decay).build())
+        .with_group(ParamGroup::from_predicate("bias"), adam.build(), None);
 
     for epoch in 0..run.args.epochs {
         let lr = run.learning_rate(epoch);

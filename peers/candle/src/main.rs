@@ -11,7 +11,8 @@ use candle_nn::{AdamW, Optimizer, ParamsAdamW, loss};
 
 use common::{EPS, L2, Run};
 
-const NAMES: [&str; 6] = ["conv1.weight", "conv1.bias", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"];
+const NAMES: [&str; 6] =
+    ["conv1.weight", "conv1.bias", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"];
 
 struct Network(HashMap<&'static str, Var>);
 
@@ -20,7 +21,8 @@ impl Network {
     fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
         let var = |name: &str| self.0[name].as_tensor();
         let linear = |x: &Tensor, layer: &str| {
-            x.matmul(&var(&format!("{layer}.weight")).t()?)?.broadcast_add(var(&format!("{layer}.bias")))
+            x.matmul(&var(&format!("{layer}.weight")).t()?)?
+                .broadcast_add(var(&format!("{layer}.bias")))
         };
         let bias = var("conv1.bias").reshape((1, 32, 1, 1))?;
         let x = pixels.conv2d(var("conv1.weight"), 2, 1, 1, 1)?.broadcast_add(&bias)?.relu()?;
@@ -49,8 +51,15 @@ fn main() -> Result<()> {
     });
     let network = Network(vars.collect::<Result<_>>()?);
     // candle has AdamW alone, and coupled L2 is not its weight decay: λ·w is added to the gradient below.
-    let params = ParamsAdamW { beta1: 0.9, beta2: 0.999, eps: EPS, weight_decay: 0.0, ..ParamsAdamW::default() };
-    let mut optimizer = AdamW::new(NAMES.iter().map(|name| network.0[name].clone()).collect(), params)?;
+    let params = ParamsAdamW {
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: EPS,
+        weight_decay: 0.0,
+        ..ParamsAdamW::default()
+    };
+    let mut optimizer =
+        AdamW::new(NAMES.iter().map(|name| network.0[name].clone()).collect(), params)?;
     let batch = |run: &Run, indices: &[u32], test: bool| -> Result<(Tensor, Tensor)> {
         let split = if test { &run.test } else { &run.train };
         let (pixels, labels) = split.batch(indices);
