@@ -104,6 +104,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
         column: impl FnMut(usize, Self::Vector),
     );
 
+    /// Asks for the cache line of `values[index]`, if there is one, so that it is near when it is
+    /// wanted.
+    fn prefetch(self, values: &[f32], index: usize);
+
     /// 16 bytes as floats, times `scale`, to the first 16 of `to`.
     fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]);
     /// A bit for each of 32 bytes that is not 0, byte 0 the lowest.

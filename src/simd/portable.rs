@@ -131,6 +131,9 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn prefetch(self, _values: &[f32], _index: usize) {}
+
+    #[inline(always)]
     fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]) {
         let to = &mut to[..16];
         to.iter_mut().zip(bytes).for_each(|(to, byte)| *to = f32::from(byte) * scale);

@@ -60,7 +60,7 @@ pub struct CellRow {
     da: Floats,
     /// (H padded, C) of one cell.
     transposed: Floats,
-    /// (2, H padded) of one cell.
+    /// (2, 4, H padded) of one cell.
     packed: Floats,
     /// Of the convolution, by the cells of this row.
     pub gradient: ConvWeights,
@@ -83,7 +83,7 @@ impl CellRow {
             patches: floats::zeros(0),
             da: floats::zeros(0),
             transposed: floats::zeros(network.cell_weights() + network.channels),
-            packed: floats::zeros(2 * network.hidden_padded()),
+            packed: floats::zeros(8 * network.hidden_padded()),
             gradient: ConvWeights::new(network),
             clock: PhaseClock::default(),
         }
@@ -272,7 +272,7 @@ impl CellRow {
     #[inline(never)]
     fn update<S: Simd>(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
         let Shared { network, images, .. } = shared.forward;
-        let cell = x * network.cell_weights()..(x + 1) * network.cell_weights();
+        let cell = x * network.cell_weights()..;
         let Self { rows, activations, packed, w, m, v, .. } = self;
         let rows = &rows[x];
         let capacity = (images.count() + 1) * network.channels;

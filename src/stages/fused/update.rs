@@ -2,7 +2,7 @@
 //! written once.
 //!
 //! ```text
-//! for each two channels c                                lanes are hidden units
+//! for each four channels c                               lanes are hidden units
 //!     for each image of the list
 //!         g[c] += a[image][c] · dz[image]                in registers
 //!     w[c], m[c], v[c] = Adam(g[c] + λ·w[c], …)          contiguous in memory
@@ -15,7 +15,7 @@ use crate::nn::adam::AdamStep;
 use crate::simd::Simd;
 
 /// Channels of a tile.
-const TILE_CHANNELS: usize = 2;
+const TILE_CHANNELS: usize = 4;
 
 /// Which hidden units have a gradient in this step, and how a packed gradient is spread over all.
 #[derive(Debug)]
@@ -77,6 +77,7 @@ pub struct AdamVectors<S: Simd> {
     scale: S::Vector,
     eps: S::Vector,
     smallest: S::Vector,
+    cut: bool,
 }
 
 impl<S: Simd> AdamVectors<S> {
@@ -92,6 +93,7 @@ impl<S: Simd> AdamVectors<S> {
             scale: simd.splat(step.step_size * step.root_correction),
             eps: simd.splat(step.eps * step.root_correction),
             smallest: simd.splat(AdamStep::SMALLEST),
+            cut: step.cut,
         }
     }
 
@@ -101,16 +103,20 @@ impl<S: Simd> AdamVectors<S> {
         let weight = simd.load(w);
         let g = simd.mul_add(self.l2, weight, g);
         let first = simd.load(m);
-        let first = simd.mul_add(self.blend1, simd.sub(g, first), first);
-        let first = simd.cut(first, self.smallest);
+        let mut first = simd.mul_add(self.blend1, simd.sub(g, first), first);
         let second = simd.mul(self.beta2, simd.load(v));
-        let second = simd.mul_add(simd.mul(self.blend2, g), g, second);
-        let second = simd.cut(second, self.smallest);
+        let mut second = simd.mul_add(simd.mul(self.blend2, g), g, second);
         let root = simd.add(simd.sqrt(second), self.eps);
         let step = simd.div(simd.mul(self.scale, first), root);
+        let mut weight = simd.sub(weight, step);
+        if self.cut {
+            first = simd.cut(first, self.smallest);
+            second = simd.cut(second, self.smallest);
+            weight = simd.cut(weight, self.smallest);
+        }
         simd.store(first, m);
         simd.store(second, v);
-        simd.store(simd.cut(simd.sub(weight, step), self.smallest), w);
+        simd.store(weight, w);
     }
 
     /// [`AdamStep::update`] of whole slices, whose length is a multiple of 16.
@@ -124,7 +130,8 @@ impl<S: Simd> AdamVectors<S> {
     }
 }
 
-/// The weights of one cell with their moments, (C, H padded) each.
+/// The weights of one cell and of those that follow it, with their moments: (cells, C, H padded)
+/// each.
 pub struct CellWeights<'a> {
     /// The weights.
     pub w: &'a mut [f32],
@@ -147,7 +154,10 @@ pub struct Operands<'a> {
     pub stride: usize,
 }
 
-/// Updates the weights of one cell; `packed` (2, H padded) is room for a gradient.
+/// Updates the weights of the first cell; `packed` (2, 4, H padded) is room for the gradients of two tiles.
+///
+/// Products keep the multiply-add units busy and Adam the one that divides; so the loop over the
+/// images of a tile takes a vector of the tile before through Adam in every turn.
 #[inline(always)]
 pub fn update<S: Simd>(
     simd: S,
@@ -160,37 +170,86 @@ pub fn update<S: Simd>(
     let Operands { x, rows, stride, .. } = operands;
     let channels = x.len() / rows.len();
     let CellWeights { w, m, v } = weights;
-    for channel in (0..channels).step_by(TILE_CHANNELS) {
-        let gradient = Gradient { operands, channels, channel };
-        let mut first = 0;
-        while first < active.count {
-            let vectors = (active.count - first).div_ceil(S::LANES);
-            first += S::LANES
-                * match vectors {
-                    1 => gradient.tile::<S, 1>(simd, first, packed),
-                    2 => gradient.tile::<S, 2>(simd, first, packed),
-                    3 => gradient.tile::<S, 3>(simd, first, packed),
-                    4 => gradient.tile::<S, 4>(simd, first, packed),
-                    5 if S::REGISTERS == 32 => gradient.tile::<S, 5>(simd, first, packed),
-                    6 if S::REGISTERS == 32 => gradient.tile::<S, 6>(simd, first, packed),
-                    7 if S::REGISTERS == 32 => gradient.tile::<S, 7>(simd, first, packed),
-                    _ if S::REGISTERS == 32 => gradient.tile::<S, 8>(simd, first, packed),
-                    _ => gradient.tile::<S, 4>(simd, first, packed),
-                };
-        }
-        let rows = channel * stride..(channel + TILE_CHANNELS) * stride;
-        let moments =
-            m[rows.clone()].chunks_exact_mut(stride).zip(v[rows.clone()].chunks_exact_mut(stride));
-        let rows = w[rows].chunks_exact_mut(stride).zip(moments);
-        for ((w, (m, v)), packed) in rows.zip(packed.chunks(stride)) {
-            let moments = m.chunks_exact_mut(S::LANES).zip(v.chunks_exact_mut(S::LANES));
-            let vectors = w.chunks_exact_mut(S::LANES).zip(moments);
-            let gradients = active.starts.iter().zip(&active.expansions);
-            for ((w, (m, v)), (&start, expansion)) in vectors.zip(gradients) {
-                let g = simd.expand(simd.load(&packed[start..]), expansion);
-                adam.update(simd, g, w, m, v);
+    let tile_weights = TILE_CHANNELS * stride;
+    let (mut present, mut past) = packed.split_at_mut(tile_weights);
+    // A round more than there are tiles: the last one only finishes.
+    for channel in (0..=channels).step_by(TILE_CHANNELS) {
+        let behind = channel.saturating_sub(TILE_CHANNELS) * stride..channel * stride;
+        let (first_m, later_m) = m[behind.start..].split_at_mut(behind.len());
+        let (first_v, later_v) = v[behind.start..].split_at_mut(behind.len());
+        let mut turns = AdamTurns {
+            adam,
+            active,
+            gradient: past,
+            stride,
+            w: &mut w[behind.clone()],
+            m: first_m,
+            v: first_v,
+            ahead: [later_m, later_v],
+            next: 0,
+            row: 0,
+            vector: 0,
+        };
+        if channel < channels {
+            let gradient = Gradient { operands, channels, channel };
+            let mut first = 0;
+            while first < active.count {
+                let vectors = (active.count - first).div_ceil(S::LANES);
+                let turns = &mut turns;
+                first += S::LANES
+                    * match (vectors, S::REGISTERS) {
+                        (5, 32) => gradient.tile::<S, 5>(simd, first, turns, present),
+                        (4 | 7.., 32) => gradient.tile::<S, 4>(simd, first, turns, present),
+                        (3 | 6, 32) => gradient.tile::<S, 3>(simd, first, turns, present),
+                        (2.., _) => gradient.tile::<S, 2>(simd, first, turns, present),
+                        (_, _) => gradient.tile::<S, 1>(simd, first, turns, present),
+                    };
             }
         }
+        while turns.take(simd) {}
+        std::mem::swap(&mut present, &mut past);
+    }
+}
+
+/// Adam on a tile whose gradient is there, a vector at a time.
+struct AdamTurns<'a, S: Simd> {
+    adam: &'a AdamVectors<S>,
+    active: &'a Active<S>,
+    /// (4, H padded), packed.
+    gradient: &'a [f32],
+    /// H padded.
+    stride: usize,
+    /// (4, H padded), or nothing.
+    w: &'a mut [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+    /// The moments of the tiles that follow: a line takes from the third-level cache as long as the
+    /// products of half a tile.
+    ahead: [&'a [f32]; 2],
+    /// Where the next vector begins: in the tile, its row, and its number in that row.
+    next: usize,
+    row: usize,
+    vector: usize,
+}
+
+impl<S: Simd> AdamTurns<'_, S> {
+    /// Updates the next vector of weights, if there is one.
+    #[inline(always)]
+    fn take(&mut self, simd: S) -> bool {
+        let at = self.next;
+        if at >= self.w.len() {
+            return false;
+        }
+        let packed = &self.gradient[self.row + self.active.starts[self.vector]..];
+        let g = simd.expand(simd.load(packed), &self.active.expansions[self.vector]);
+        self.adam.update(simd, g, &mut self.w[at..], &mut self.m[at..], &mut self.v[at..]);
+        self.ahead.into_iter().for_each(|moment| simd.prefetch(moment, at));
+        self.next += S::LANES;
+        self.vector += 1;
+        if self.vector == self.active.starts.len() {
+            (self.row, self.vector) = (self.row + self.stride, 0);
+        }
+        true
     }
 }
 
@@ -204,12 +263,20 @@ struct Gradient<'a> {
 }
 
 impl Gradient<'_> {
-    /// U vectors of packed columns from `first` on, to `packed` (2, H padded); returns U.
+    /// U vectors of packed columns from `first` on, to `packed` (4, H padded), with
+    /// one of the `turns` for every row; returns U.
     #[inline(always)]
-    fn tile<S: Simd, const U: usize>(&self, simd: S, first: usize, packed: &mut [f32]) -> usize {
+    fn tile<S: Simd, const U: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        turns: &mut AdamTurns<'_, S>,
+        packed: &mut [f32],
+    ) -> usize {
         let Operands { x, rows, dz, stride } = self.operands;
         let mut sums = tile::zeros::<S, TILE_CHANNELS, U>(simd);
-        for (x, &row) in x[self.channel..].chunks(self.channels).zip(rows) {
+        for (r, &row) in rows.iter().enumerate() {
+            let x = &x[r * self.channels + self.channel..];
             let dz: [S::Vector; U] = tile::vectors(simd, &dz[row as usize * stride + first..]);
             for (sums, &x) in sums.iter_mut().zip(&x[..TILE_CHANNELS]) {
                 let x = simd.splat(x);
@@ -217,6 +284,7 @@ impl Gradient<'_> {
                     sums[u] = simd.mul_add(x, dz[u], sums[u]);
                 }
             }
+            turns.take(simd);
         }
         for (c, sums) in sums.into_iter().enumerate() {
             tile::store(simd, sums, &mut packed[c * stride + first..]);
