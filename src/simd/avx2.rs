@@ -231,6 +231,14 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch_later(self, values: &[f32], index: usize) {
+        if let Some(value) = values.get(index) {
+            // SAFETY: the address is valid, and every x86-64 has the instruction.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast()) }
+        }
+    }
+
+    #[inline(always)]
     fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]) {
         // SAFETY: `self` proves the features; `bytes` holds 16 bytes.
         let (first, second) = unsafe {

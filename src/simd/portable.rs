@@ -134,6 +134,9 @@ impl Simd for Portable {
     fn prefetch(self, _values: &[f32], _index: usize) {}
 
     #[inline(always)]
+    fn prefetch_later(self, _values: &[f32], _index: usize) {}
+
+    #[inline(always)]
     fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]) {
         let to = &mut to[..16];
         to.iter_mut().zip(bytes).for_each(|(to, byte)| *to = f32::from(byte) * scale);

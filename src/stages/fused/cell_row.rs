@@ -247,12 +247,18 @@ impl CellRow {
     fn convolve_backward<S: Simd>(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
         let Shared { network, images, plan, skip_zeros, .. } = shared.forward;
         let vectors = network.channels / S::LANES;
-        let Self { rows, patches, marks, da, gradient, y, .. } = self;
+        let Self { rows, patches, marks, da, gradient, y, activations, .. } = self;
+        let capacity = (images.count() + 1) * network.channels;
+        let activations = &activations[x * capacity..][..rows[x].len() * network.channels];
         let inked = rows[x].len() - usize::from(skip_zeros);
         let marks = &marks[x * (images.count() + 1) * vectors..][..inked * vectors];
         simd.vectorize(
             #[inline(always)]
             || {
+                // What the update reads next.
+                for line in (0..activations.len()).step_by(ALIGNMENT) {
+                    simd.prefetch_later(activations, line);
+                }
                 let each = patches.chunks_exact_mut(plan.patch_len());
                 for (patch, &image) in each.zip(&rows[x][..inked]) {
                     images.patch(simd, image as usize, *y, x, patch);

@@ -14,6 +14,10 @@ use super::tile;
 use crate::nn::adam::AdamStep;
 use crate::simd::Simd;
 
+/// Rows of a product between two turns of Adam.
+const TURN_ROWS: usize = 8;
+/// Floats of a cache line.
+const LINE: usize = 16;
 /// Channels of a tile.
 const TILE_CHANNELS: usize = 4;
 
@@ -157,7 +161,7 @@ pub struct Operands<'a> {
 /// Updates the weights of the first cell; `packed` (2, 4, H padded) is room for the gradients of two tiles.
 ///
 /// Products keep the multiply-add units busy and Adam the one that divides; so the loop over the
-/// images of a tile takes a vector of the tile before through Adam in every turn.
+/// images of a tile takes a channel of the tile before through Adam now and then.
 #[inline(always)]
 pub fn update<S: Simd>(
     simd: S,
@@ -174,21 +178,15 @@ pub fn update<S: Simd>(
     let (mut present, mut past) = packed.split_at_mut(tile_weights);
     // A round more than there are tiles: the last one only finishes.
     for channel in (0..=channels).step_by(TILE_CHANNELS) {
-        let behind = channel.saturating_sub(TILE_CHANNELS) * stride..channel * stride;
-        let (first_m, later_m) = m[behind.start..].split_at_mut(behind.len());
-        let (first_v, later_v) = v[behind.start..].split_at_mut(behind.len());
+        let behind = channel.saturating_sub(TILE_CHANNELS) * stride;
         let mut turns = AdamTurns {
             adam,
             active,
             gradient: past,
             stride,
-            w: &mut w[behind.clone()],
-            m: first_m,
-            v: first_v,
-            ahead: [later_m, later_v],
-            next: 0,
-            row: 0,
-            vector: 0,
+            weights: CellWeights { w: &mut w[behind..], m: &mut m[behind..], v: &mut v[behind..] },
+            left: if channel == 0 { 0 } else { TILE_CHANNELS },
+            cell: channels * stride,
         };
         if channel < channels {
             let gradient = Gradient { operands, channels, channel };
@@ -206,12 +204,14 @@ pub fn update<S: Simd>(
                     };
             }
         }
-        while turns.take(simd) {}
+        while turns.left > 0 {
+            turns.take(simd);
+        }
         std::mem::swap(&mut present, &mut past);
     }
 }
 
-/// Adam on a tile whose gradient is there, a vector at a time.
+/// Adam on a tile whose gradient is there, a channel at a time.
 struct AdamTurns<'a, S: Simd> {
     adam: &'a AdamVectors<S>,
     active: &'a Active<S>,
@@ -219,38 +219,53 @@ struct AdamTurns<'a, S: Simd> {
     gradient: &'a [f32],
     /// H padded.
     stride: usize,
-    /// (4, H padded), or nothing.
-    w: &'a mut [f32],
-    m: &'a mut [f32],
-    v: &'a mut [f32],
-    /// The moments of the tiles that follow: a line takes from the third-level cache as long as the
-    /// products of half a tile.
-    ahead: [&'a [f32]; 2],
-    /// Where the next vector begins: in the tile, its row, and its number in that row.
-    next: usize,
-    row: usize,
-    vector: usize,
+    /// (channels left, H padded) of the tile, or nothing; behind them the tiles that follow. A line
+    /// of those takes from the third-level cache about as long as the products of a tile do.
+    weights: CellWeights<'a>,
+    /// Channels of the tile that are left.
+    left: usize,
+    /// Weights of a cell.
+    cell: usize,
 }
 
 impl<S: Simd> AdamTurns<'_, S> {
-    /// Updates the next vector of weights, if there is one.
+    /// Updates the weights of the next channel, if there is one.
     #[inline(always)]
-    fn take(&mut self, simd: S) -> bool {
-        let at = self.next;
-        if at >= self.w.len() {
-            return false;
+    fn take(&mut self, simd: S) {
+        if self.left == 0 {
+            return;
         }
-        let packed = &self.gradient[self.row + self.active.starts[self.vector]..];
-        let g = simd.expand(simd.load(packed), &self.active.expansions[self.vector]);
-        self.adam.update(simd, g, &mut self.w[at..], &mut self.m[at..], &mut self.v[at..]);
-        self.ahead.into_iter().for_each(|moment| simd.prefetch(moment, at));
-        self.next += S::LANES;
-        self.vector += 1;
-        if self.vector == self.active.starts.len() {
-            (self.row, self.vector) = (self.row + self.stride, 0);
+        self.left -= 1;
+        let (packed, gradient) = self.gradient.split_at(self.stride);
+        self.gradient = gradient;
+        let CellWeights { w, m, v } = &mut self.weights;
+        let (w, m, v) =
+            (take_row(w, self.stride), take_row(m, self.stride), take_row(v, self.stride));
+        let moments = m.chunks_exact_mut(S::LANES).zip(v.chunks_exact_mut(S::LANES));
+        let vectors = w.chunks_exact_mut(S::LANES).zip(moments);
+        let gradients = self.active.starts.iter().zip(&self.active.expansions);
+        for ((w, (m, v)), (&start, expansion)) in vectors.zip(gradients) {
+            let g = simd.expand(simd.load(&packed[start..]), expansion);
+            self.adam.update(simd, g, w, m, v);
         }
-        true
+        let later = (TILE_CHANNELS - 1) * self.stride;
+        for line in (later..later + self.stride).step_by(LINE) {
+            simd.prefetch(self.weights.m, line);
+            simd.prefetch(self.weights.v, line);
+        }
+        let next_cell = self.cell - self.stride;
+        for line in (next_cell..next_cell + self.stride).step_by(LINE) {
+            simd.prefetch_later(self.weights.w, line);
+        }
     }
+}
+
+/// Cuts the first `length` off `values`.
+#[inline(always)]
+fn take_row<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
+    let (row, rest) = std::mem::take(values).split_at_mut(length);
+    *values = rest;
+    row
 }
 
 /// dW of [`TILE_CHANNELS`] channels.
@@ -264,7 +279,7 @@ struct Gradient<'a> {
 
 impl Gradient<'_> {
     /// U vectors of packed columns from `first` on, to `packed` (4, H padded), with
-    /// one of the `turns` for every row; returns U.
+    /// some of the `turns` in between; returns U.
     #[inline(always)]
     fn tile<S: Simd, const U: usize>(
         &self,
@@ -275,16 +290,20 @@ impl Gradient<'_> {
     ) -> usize {
         let Operands { x, rows, dz, stride } = self.operands;
         let mut sums = tile::zeros::<S, TILE_CHANNELS, U>(simd);
+        let mut x = &x[self.channel..];
         for (r, &row) in rows.iter().enumerate() {
-            let x = &x[r * self.channels + self.channel..];
+            if r % TURN_ROWS == 0 {
+                turns.take(simd);
+            }
             let dz: [S::Vector; U] = tile::vectors(simd, &dz[row as usize * stride + first..]);
-            for (sums, &x) in sums.iter_mut().zip(&x[..TILE_CHANNELS]) {
-                let x = simd.splat(x);
+            let factors: &[f32; TILE_CHANNELS] = x.first_chunk().expect("a row of x");
+            for (sums, &factor) in sums.iter_mut().zip(factors) {
+                let factor = simd.splat(factor);
                 for u in 0..U {
-                    sums[u] = simd.mul_add(x, dz[u], sums[u]);
+                    sums[u] = simd.mul_add(factor, dz[u], sums[u]);
                 }
             }
-            turns.take(simd);
+            x = x.get(self.channels..).unwrap_or_default();
         }
         for (c, sums) in sums.into_iter().enumerate() {
             tile::store(simd, sums, &mut packed[c * stride + first..]);
