@@ -223,7 +223,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, values: &[f32], index: usize) {
+    fn prefetch<T>(self, values: &[T], index: usize) {
         if let Some(value) = values.get(index) {
             // SAFETY: the address is valid, and every x86-64 has the instruction.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) }
@@ -231,7 +231,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch_later(self, values: &[f32], index: usize) {
+    fn prefetch_later<T>(self, values: &[T], index: usize) {
         if let Some(value) = values.get(index) {
             // SAFETY: the address is valid, and every x86-64 has the instruction.
             unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast()) }

@@ -106,9 +106,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// Asks for the cache line of `values[index]`, if there is one, so that it is near when it is
     /// wanted.
-    fn prefetch(self, values: &[f32], index: usize);
+    fn prefetch<T>(self, values: &[T], index: usize);
     /// The same for what is wanted some thousand cycles later: as far as the second-level cache.
-    fn prefetch_later(self, values: &[f32], index: usize);
+    fn prefetch_later<T>(self, values: &[T], index: usize);
 
     /// 16 bytes as floats, times `scale`, to the first 16 of `to`.
     fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]);

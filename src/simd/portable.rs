@@ -131,10 +131,10 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn prefetch(self, _values: &[f32], _index: usize) {}
+    fn prefetch<T>(self, _values: &[T], _index: usize) {}
 
     #[inline(always)]
-    fn prefetch_later(self, _values: &[f32], _index: usize) {}
+    fn prefetch_later<T>(self, _values: &[T], _index: usize) {}
 
     #[inline(always)]
     fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]) {

@@ -120,18 +120,15 @@ impl CellRow {
 
     /// Finds out for which images each cell is computed.
     fn list_rows(&mut self, shared: &Shared<'_>) {
-        let count = shared.images.count();
-        for (x, rows) in self.rows.iter_mut().enumerate() {
-            rows.clear();
-            let images = 0..count;
-            if shared.skip_zeros {
-                rows.extend(
-                    images.filter(|&n| shared.images.is_inked(n, self.y, x)).map(|n| n as u32),
-                );
-                rows.push(count as u32);
-            } else {
-                rows.extend(images.map(|n| n as u32));
+        let count = shared.images.count() as u32;
+        self.rows.iter_mut().for_each(Vec::clear);
+        if shared.skip_zeros {
+            for (image, cells) in (0..count).zip(shared.images.inked_cells(self.y)) {
+                cells.for_each(|x| self.rows[x].push(image));
             }
+            self.rows.iter_mut().for_each(|rows| rows.push(count));
+        } else {
+            self.rows.iter_mut().for_each(|rows| rows.extend(0..count));
         }
     }
 
@@ -187,15 +184,8 @@ impl CellRow {
                     for (rows, (activations, weight)) in self.rows.iter().zip(cells) {
                         let x = &activations[..rows.len() * network.channels];
                         let columns = columns.clone();
-                        linear::forward(
-                            simd,
-                            x,
-                            rows,
-                            weight,
-                            width,
-                            columns,
-                            &mut self.partial_sums,
-                        );
+                        let sums = &mut self.partial_sums;
+                        linear::forward(simd, x, rows, weight, width, columns, sums);
                     }
                 }
             },

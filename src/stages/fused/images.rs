@@ -1,6 +1,8 @@
 //! The images of a batch as the kernels read them: bytes with a border of zeros, so that no window
 //! needs a test for the edge.
 
+use std::iter;
+
 use super::network::{CELLS, Network};
 use crate::data::batches::Batch;
 use crate::data::dataset::SIDE;
@@ -24,7 +26,7 @@ pub struct Images {
     /// (N, cells down): bit 2x is set where any pixel that cell x of the row sees is not 0.
     inked: Vec<[u32; CELLS]>,
     /// (cells down): how many pairs of an image and a cell see ink.
-    inked_cells: [usize; CELLS],
+    inked_counts: [usize; CELLS],
 }
 
 impl Images {
@@ -35,7 +37,7 @@ impl Images {
             count: 0,
             pixels: Vec::new(),
             inked: Vec::new(),
-            inked_cells: [0; CELLS],
+            inked_counts: [0; CELLS],
         }
     }
 
@@ -53,7 +55,7 @@ impl Images {
     pub fn fill<S: Simd>(&mut self, simd: S, batch: &Batch<'_>) {
         let (border, rows) = (self.kernel / 2, self.rows());
         self.count = batch.len();
-        self.inked_cells = [0; CELLS];
+        self.inked_counts = [0; CELLS];
         if self.inked.len() < self.count {
             self.pixels.resize(self.count * rows * ROW, 0);
             self.inked.resize(self.count, [0; CELLS]);
@@ -68,7 +70,7 @@ impl Images {
                         framed[border..border + SIDE].copy_from_slice(row);
                     }
                     ink(simd, framed, self.kernel + 1, inked);
-                    for (sum, inked) in self.inked_cells.iter_mut().zip(inked) {
+                    for (sum, inked) in self.inked_counts.iter_mut().zip(inked) {
                         *sum += (*inked & EVEN_COLUMNS).count_ones() as usize;
                     }
                 }
@@ -76,14 +78,28 @@ impl Images {
         );
     }
 
-    /// How many pairs of an image and a cell of row `y` see anything but background.
-    pub fn inked_cells(&self, y: usize) -> usize {
-        self.inked_cells[y]
+    /// Asks for the images that follow `batch`, so that they are in the cache when they are taken.
+    pub fn prefetch<S: Simd>(&self, simd: S, batch: &Batch<'_>) {
+        for image in batch.upcoming() {
+            (0..image.len()).step_by(64).for_each(|byte| simd.prefetch_later(image, byte));
+        }
     }
 
-    /// Whether cell `x` of row `y` of image `image` sees anything but background.
-    pub fn is_inked(&self, image: usize, y: usize, x: usize) -> bool {
-        self.inked[image][y] >> (2 * x) & 1 == 1
+    /// How many pairs of an image and a cell of row `y` see anything but background.
+    pub fn inked_count(&self, y: usize) -> usize {
+        self.inked_counts[y]
+    }
+
+    /// For each image the cells of row `y` that see anything but background.
+    pub fn inked_cells(&self, y: usize) -> impl Iterator<Item = impl Iterator<Item = usize>> {
+        self.inked[..self.count].iter().map(move |inked| {
+            let mut left = inked[y] & EVEN_COLUMNS;
+            iter::from_fn(move || {
+                let column = left.trailing_zeros() as usize;
+                left &= left.wrapping_sub(1);
+                (column < SIDE).then_some(column / 2)
+            })
+        })
     }
 
     /// The pixels in 0..=1 that cell (`y`, `x`) of image `image` sees: (K + 1) rows of

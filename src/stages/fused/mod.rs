@@ -201,7 +201,7 @@ impl<S: Simd> FusedEngine<S> {
         }
         if self.skip_zeros {
             let images = &self.images;
-            self.cell_row_order.longest_first(|y| images.inked_cells(y));
+            self.cell_row_order.longest_first(|y| images.inked_count(y));
             for (blank, &bias) in self.plan.blank.iter_mut().zip(self.conv.w.bias.iter()) {
                 *blank = bias.max(0.0);
             }
@@ -307,6 +307,7 @@ impl<S: Simd> Engine for FusedEngine<S> {
         }
         self.gather_dz();
         self.clock.lap(Phase::Loss, 0);
+        self.images.prefetch(simd, batch);
 
         self.steps += 1;
         let weights = self.adam.step(self.steps, lr);
