@@ -11,6 +11,8 @@ pub mod im2col;
 pub mod kernels;
 pub mod layerwise;
 pub mod naive;
+pub mod parallel;
+pub mod sparse;
 pub mod strided;
 
 use std::fmt;
@@ -176,7 +178,7 @@ pub static STAGES: [Stage; 7] = [
         multithreaded: true,
         vectorized: true,
         skips_zeros: false,
-        build: |architecture, adam, compute| fused::build(architecture, adam, compute, false),
+        build: parallel::build,
     },
     Stage {
         name: "sparse",
@@ -187,7 +189,7 @@ pub static STAGES: [Stage; 7] = [
         multithreaded: true,
         vectorized: true,
         skips_zeros: true,
-        build: |architecture, adam, compute| fused::build(architecture, adam, compute, true),
+        build: sparse::build,
     },
 ];
 
