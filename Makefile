@@ -3,7 +3,7 @@
 # make check    what must hold before a commit: format, lints, tests, documentation
 # make data     download MNIST into data/
 # make bench    time every stage, keep the record, write the tables of OPTIMIZATIONS.md
-# make scaling  likewise for threads, batch size and training-set size, with pictures
+# make scaling  likewise for threads, batch size, training-set size and the network's sizes, with pictures
 # make compare  time other frameworks on the same job; needs the real MNIST, in data/ or MNIST_DATA
 
 .PHONY: train test check data bench scaling compare

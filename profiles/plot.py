@@ -12,7 +12,7 @@ STYLE = """
   .grid { stroke: #d0d7de }
   .curve { stroke: #0969da; stroke-width: 2; fill: none }
   .dot { fill: #0969da }
-  .line { stroke: #bc4c00; stroke-width: 1.5; stroke-dasharray: 6 4 }
+  .line { stroke: #bc4c00; stroke-width: 1.5; stroke-dasharray: 6 4; fill: none }
   .key { fill: #bc4c00 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 }
@@ -46,7 +46,7 @@ def round_numbers(low, high):
 def svg(title, x_label, y_label, points, line, line_label):
     """`points` are (x, y, deviation of y); `line` gives y for x and is what is compared with."""
     xs = [x for x, _, _ in points]
-    compared = [(x, line(x)) for x in (min(xs), max(xs))]
+    compared = [(x, line(x)) for x in xs]
     ys = [y for _, y, _ in points] + [y for _, y in compared]
     ticks = round_numbers(min(ys), max(ys))
     across = axis(xs, LEFT, WIDTH - RIGHT)
@@ -67,11 +67,10 @@ def svg(title, x_label, y_label, points, line, line_label):
     parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "middle", x_label))
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(f'<g transform="rotate(-90 18 {middle})">{text(18, middle, "middle", y_label)}</g>')
-    (x1, y1), (x2, y2) = compared
-    parts.append(stroke("line", across(x1), up(y1), across(x2), up(y2)))
+    corners = lambda pairs: " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in pairs)
+    parts.append(f'<polyline class="line" points="{corners(compared)}"/>')
     parts.append(text(WIDTH - RIGHT, 26, "end", f"dashed: {line_label}", "key"))
-    corners = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y, _ in points)
-    parts.append(f'<polyline class="curve" points="{corners}"/>')
+    parts.append(f'<polyline class="curve" points="{corners((x, y) for x, y, _ in points)}"/>')
     for x, y, deviation in points:
         parts.append(stroke("curve", across(x), up(max(y - deviation, y / 2)), across(x), up(y + deviation)))
         parts.append(f'<circle class="dot" cx="{across(x):.1f}" cy="{up(y):.1f}" r="4"/>')

@@ -91,22 +91,34 @@ def record_ladder():
     subprocess.run([PROGRAM, "bench", "stages", "--record"], cwd=ROOT, check=True)
 
 
+def multiply_adds(channels=32, hidden=128):
+    """Of an image, by the fused engine: 25 taps for the four pixels of a cell and backward for the largest of them,
+    and three products with each weight of the linear layers."""
+    return channels * 14 * 14 * (25 * 4 + 25 + 3 * hidden) + 3 * 10 * hidden
+
+
 class Sweep(typing.NamedTuple):
-    """What is varied, and how the cost of an epoch would grow if arithmetic alone cost time."""
+    """What is varied, and what an epoch would cost, in any unit, if arithmetic alone cost time."""
 
     label: str
     flag: str
     values: list
     usual: int
     ideal: str
-    power: int
+    cost: typing.Callable
 
 
 SWEEPS = {
-    "threads": Sweep("threads", "--threads", sorted({1, 2, CORES // 2, CORES} - {0}), 1, "1 / threads", -1),
-    "batch": Sweep("images of a batch", "--batch-size", [8, 16, 32, 64, 128, 256, 512], 64, "constant", 0),
+    "threads": Sweep("threads", "--threads", sorted({1, 2, CORES // 2, CORES} - {0}), 1, "1 / threads",
+                     lambda threads: 1 / threads),
+    "batch": Sweep("images of a batch", "--batch-size", [8, 16, 32, 64, 128, 256, 512], 64, "constant",
+                   lambda images: 1),
     "images": Sweep("training images", "--data", [60_000, 120_000, 240_000, 420_000, 600_000], 60_000,
-                    "proportional", 1),
+                    "proportional", lambda images: images),
+    "channels": Sweep("channels", "--channels", [16, 32, 64, 128], 32, "multiply-adds",
+                      lambda channels: multiply_adds(channels=channels)),
+    "hidden": Sweep("hidden units", "--hidden", [64, 128, 256, 512], 128, "multiply-adds",
+                    lambda hidden: multiply_adds(hidden=hidden)),
 }
 
 
@@ -262,7 +274,7 @@ def roofline_table(record):
 def scaling_table():
     """A picture and a table for each sweep."""
     text = ""
-    for name, (label, _, values, usual, ideal, power) in SWEEPS.items():
+    for name, (label, _, values, usual, ideal, cost) in SWEEPS.items():
         points, rows = [], []
         for value in values:
             records = [f"{name}-{value}-{number}" for number in range(SCALING_ROUNDS)]
@@ -275,7 +287,7 @@ def scaling_table():
             memory = statistics.median(one["peak_rss_bytes"] for one in done) / 1e6
             rows.append([f"{value:,}", f"{digits(median)} ± {digits(deviation)}", digits(load), digits(memory)])
         base = next(median for value, median, _ in points if value == usual)
-        line = lambda value: base * (value / usual) ** power
+        line = lambda value: base * cost(value) / cost(usual)
         for row, (value, median, _) in zip(rows, points):
             row.insert(2, f"{median / line(value):.2f}×")
         heading = [label, "s an epoch", f"over {ideal}", "loading, s", "peak RSS, MB"]
