@@ -36,6 +36,8 @@ import compare  # noqa: E402
 SEEDS = range(1, 6)
 CORES = os.cpu_count()
 SCALING_ROUNDS = 5
+# For each parameter of a step with one pass over the weights: w read forward; w, m and v read and written backward.
+WEIGHT_BYTES = 7 * 4
 
 
 def output_of(*command):
@@ -227,7 +229,7 @@ def ladder_table(record):
             f"{row['images_per_second']:,.0f}",
             *(over(row.get(key)) for key in ("over_naive", "over_previous", "over_one_thread")),
             digits(row["gflops"]),
-            f"{100 * row['peak_share']:.1f} % {row['peak_isa']}" if "peak_share" in row else "–",
+            share(row),
             digits(row["dense_equivalent_gflops"]),
             digits(row["allocations_per_step"]),
             f"{row['peak_rss_bytes'] / 1e6:.0f}" if "peak_rss_bytes" in row else "–",
@@ -246,17 +248,63 @@ def ladder_table(record):
     )
 
 
+def share(row):
+    return f"{100 * row['peak_share']:.1f} % {row['peak_isa']}" if "peak_share" in row else "–"
+
+
+def phase_name(phase):
+    return {"linear_update": "linear dW + Adam", "optimizer": "Adam"}.get(phase, phase.replace("_", " "))
+
+
 def chapter_table(record, stage):
-    """Where the time of a step of `stage` goes."""
+    """What `stage` gains, and where the time of a step goes."""
     rows = [row for row in record["rows"] if row["stage"] == stage]
-    phases = [phase["phase"] for phase in rows[0]["phases"]]
-    heading = ["threads", *(phase.replace("_", " ") for phase in phases), "waiting", "a step"]
+    phases = [phase_name(phase["phase"]) for phase in rows[0]["phases"]]
+    heading = ["threads", "a step, ms", "over the stage before", "of peak", *phases, "waiting"]
     cells = [
-        [row["threads"], *(digits(phase["thread_ms"]) for phase in row["phases"])]
-        + [digits(row["waiting_thread_ms"]), digits(row["phases_step_ms"])]
+        [row["threads"], digits(row["step_ms"]["median"]), over(row.get("over_previous")), share(row)]
+        + [digits(phase["thread_ms"]) for phase in row["phases"]] + [digits(row["waiting_thread_ms"])]
         for row in rows
     ]
-    return table(heading, cells) + "\nIn ms: of all threads together, and last of a step while phases are measured.\n"
+    return table(heading, cells) + (
+        "\nThe phases are in ms of all threads together, of steps in which a clock for them runs.\n"
+    )
+
+
+def limits_table(record):
+    """What the machine allows the stages with one pass over the weights, and where the last f32 one's time goes."""
+    one_pass = [
+        row for row in record["rows"]
+        if "peak_gflops" in row and any(phase["phase"] == "linear_update" for phase in row["phases"])
+    ]
+    if not one_pass:
+        return "No stage of the record has one pass over the weights.\n"
+    traffic, cells = WEIGHT_BYTES * record["parameters"], []
+    for row in one_pass:
+        # In an array like that of weights and moments, which is the first.
+        rate = next(
+            stream["gbytes_per_second"] for stream in record["streams"] if stream["threads"] == row["threads"]
+        )
+        step = row["step_ms"]["median"]
+        arithmetic, memory = row["flops_per_step"] / row["peak_gflops"] / 1e6, traffic / rate / 1e6
+        cells.append([
+            f"{row['stage']}, {row['threads']}", digits(row["flops_per_step"] / 1e6), digits(arithmetic),
+            digits(traffic / 1e6), digits(memory), digits(step), f"{step / max(arithmetic, memory):.2f}×",
+        ])
+    heading = "stage, threads|MFLOP a step|at the peak, ms|MB of w, m, v|at that rate, ms|a step, ms|over the longer"
+    text = table(heading.split("|"), cells)
+
+    last = [row for row in one_pass if row["precision"] == "f32"][-1]
+    total, peak = last["phases_step_ms"] * last["threads"], last["peak_gflops"] / last["threads"]
+    cells = []
+    for phase in last["phases"]:
+        time, flops = phase["thread_ms"], phase["flops"]
+        work = [digits(flops / 1e6), f"{100 * flops / time / 1e6 / peak:.0f} %"] if flops else ["–", "–"]
+        cells.append([phase_name(phase["phase"]), digits(time), f"{100 * time / total:.0f} %", *work])
+    waiting = last["waiting_thread_ms"]
+    cells.append(["waiting", digits(waiting), f"{100 * waiting / total:.0f} %", "–", "–"])
+    heading = [f"{last['stage']}, {last['threads']}", "ms of all threads", "of the time", "MFLOP", "of peak"]
+    return f"{text}\n{table(heading, cells)}"
 
 
 def roofline_table(record):
@@ -370,6 +418,7 @@ def main():
         for stage in dict.fromkeys(row["stage"] for row in record["rows"]):
             splice("OPTIMIZATIONS.md", f"chapter {stage}", chapter_table(record, stage))
         splice("OPTIMIZATIONS.md", "roofline", roofline_table(record))
+        splice("OPTIMIZATIONS.md", "limits", limits_table(record))
     if is_there("scaling"):
         splice("OPTIMIZATIONS.md", "scaling", scaling_table())
     if task == "splice" and (PROFILES / "compare").exists():

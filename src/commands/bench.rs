@@ -109,6 +109,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         dataset_description: dataset.kind().to_string(),
         train_images: images,
         architecture: architecture.to_string(),
+        parameters: architecture.parameter_count(),
         repeats: args.repeats,
         dense_flops_per_step,
         tensor_bytes_per_step,

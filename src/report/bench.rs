@@ -30,6 +30,8 @@ pub struct Bench {
     pub train_images: usize,
     /// The network on one line.
     pub architecture: String,
+    /// Weights and biases.
+    pub parameters: usize,
     /// Every hyperparameter.
     pub recipe: Recipe,
     /// Rounds.
