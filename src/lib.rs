@@ -29,19 +29,23 @@
 //! 2. [`nn`]: the mathematics, one piece a file, with the derivation of each backward pass.
 //! 3. [`engine`]: one complete way to execute a step, behind one trait.
 //! 4. [`stages`]: the ladder. Start at [`stages::naive`] and compare each chapter with the next;
-//!    [`stages::layerwise`] is the engine under all four.
-//! 5. [`training::trainer`]: the loop, and nothing but the loop.
-//! 6. [`data`]: where images come from, and the digits drawn for those who have none.
-//! 7. [`model::checkpoint`], [`durable`] and [`training::checkpoints`]: one file that is never torn,
+//!    [`stages::layerwise`] is the engine under the first four, [`stages::fused`] that under the
+//!    others. OPTIMIZATIONS.md tells the same story with its figures.
+//! 5. [`simd`] and [`team`]: what the fused engine is made of, vectors and threads.
+//! 6. [`training::trainer`]: the loop, and nothing but the loop.
+//! 7. [`data`]: where images come from, and the digits drawn for those who have none.
+//! 8. [`model::checkpoint`], [`durable`] and [`training::checkpoints`]: one file that is never torn,
 //!    written while training goes on.
-//! 8. [`commands`]: the verbs of the program.
+//! 9. [`benchmark`] and [`measure`]: stages against each other, and against what the machine can do.
+//! 10. [`commands`]: the verbs of the program.
 //!
 //! # Notation
 //!
 //! N images of a batch; C input channels, O output channels or features; H and W rows and columns,
 //! H' and W' those of an output; K the side of a kernel; F input features. A gradient of the loss
 //! with respect to `w` is `dw`. Arrays are row-major in the order in which their shape is written:
-//! (N, C, H, W).
+//! (N, C, H, W). The fused engine knows one network only, and there C is the convolution's output
+//! channels and H the hidden units.
 
 pub mod benchmark;
 pub mod cli;
