@@ -8,8 +8,8 @@
 //! Items are handed out one at a time in a given order to whoever is free. Which thread works on
 //! which item is chance; every item is worked on once, and its result must not depend on by whom.
 //!
-//! Beside [`crate::simd`] this is the only module with `unsafe` code: threads that outlive a piece
-//! of work borrow what the piece works on.
+//! There is `unsafe` code here, because threads that outlive a piece of work borrow what the piece
+//! works on.
 
 #![allow(unsafe_code)]
 

@@ -94,6 +94,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         test_images: dataset.test.len(),
         stage: stage.name.into(),
         engine: stage.engine.into(),
+        isa: stage.vectorized.then_some(args.compute.compute().isa),
         threads: engine.threads(),
         architecture: architecture.to_string(),
         parameters: architecture.parameter_count(),

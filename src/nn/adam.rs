@@ -7,13 +7,12 @@
 //! w ← w − α/(1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
 //! ```
 //!
-//! One thing is added: in every 64th step, a weight or a moment below 2⁻¹⁰⁰ becomes 0. A relu unit that has died has no
+//! One thing is added: a weight or a moment below 2⁻¹⁰⁰ becomes 0. A relu unit that has died has no
 //! gradient left but λ·w, under which its weights shrink for ever, and the default recipe ends with
 //! many such units. Without the cut their weights, or λ times them, become denormal (below
 //! 1.2e-38), and many CPUs take a hundred cycles for an operation that meets a denormal number:
 //! every epoch would be slower than the one before. Nothing that small can be seen in a sum with
-//! anything that matters; the root of a v that is cut, 9e-16, is nothing beside the default ε. In 63
-//! steps β₁ = 0.9 takes a moment from there to 1e-33, still far from denormal.
+//! anything that matters; the root of a v that is cut, 9e-16, is nothing beside the default ε.
 //!
 //! t counts steps from 1. The factors that do not depend on the element are computed once a step,
 //! in f64. λ·w goes through the moments, as `weight_decay` does in PyTorch's `Adam` (and not in its
@@ -44,7 +43,6 @@ impl From<&Recipe> for Adam {
 impl Adam {
     /// The factors of step `t`, counted from 1, at learning rate `lr`.
     pub fn step(&self, t: u64, lr: f64) -> AdamStep {
-        let cut = t.is_multiple_of(CUT_EVERY);
         let t = i32::try_from(t).unwrap_or(i32::MAX);
         let bias_correction = |beta: f64| 1.0 - beta.powi(t);
         AdamStep {
@@ -55,7 +53,6 @@ impl Adam {
             root_correction: bias_correction(self.beta2).sqrt() as f32,
             eps: self.eps as f32,
             l2: self.l2 as f32,
-            cut,
         }
     }
 }
@@ -77,12 +74,7 @@ pub struct AdamStep {
     pub eps: f32,
     /// λ.
     pub l2: f32,
-    /// Whether what is below [`AdamStep::SMALLEST`] becomes 0 in this step.
-    pub cut: bool,
 }
-
-/// Steps from one cut to the next.
-const CUT_EVERY: u64 = 64;
 
 impl AdamStep {
     /// 2⁻¹⁰⁰, about 8e-31: what is smaller becomes 0. Small enough not to matter, and large enough
@@ -97,14 +89,12 @@ impl AdamStep {
     /// Updates `w` and its moments `m` and `v` by the gradient `g`; four slices of one length.
     pub fn update(&self, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
-        for (((&g, w), m), v) in g.iter().zip(&mut *w).zip(&mut *m).zip(&mut *v) {
+        for (((&g, w), m), v) in g.iter().zip(w).zip(m).zip(v) {
             let g = g + self.l2 * *w;
-            *m += self.blend1 * (g - *m);
-            *v = self.beta2 * *v + self.blend2 * g * g;
-            *w -= self.step_size * *m / (v.sqrt() / self.root_correction + self.eps);
-        }
-        if self.cut {
-            [w, m, v].into_iter().flatten().for_each(|value| *value = cut(*value));
+            *m = cut(*m + self.blend1 * (g - *m));
+            *v = cut(self.beta2 * *v + self.blend2 * g * g);
+            let step = self.step_size * *m / (v.sqrt() / self.root_correction + self.eps);
+            *w = cut(*w - step);
         }
     }
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::measure::machine::Machine;
 use crate::model::recipe::Recipe;
+use crate::simd::Isa;
 
 /// The version of the schema: it grows when a field changes its meaning or goes away.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -59,6 +60,9 @@ pub struct Start {
     pub stage: String,
     /// Name of the engine.
     pub engine: String,
+    /// Vector instructions of its kernels, where the stage has kernels for several sets of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isa: Option<Isa>,
     /// Threads of a step.
     pub threads: usize,
     /// The network on one line.

@@ -24,10 +24,11 @@ pub fn lines(event: &Event) -> String {
 }
 
 fn start(start: &Start) -> String {
-    let Start { dataset_description, train_images, test_images, stage, threads, .. } = start;
+    let Start { dataset_description, train_images, test_images, stage, isa, threads, .. } = start;
+    let isa = isa.map(|isa| format!(", {isa}")).unwrap_or_default();
     let threads = counted(*threads, "thread");
     format!(
-        "data: {dataset_description}, {} + {} images | stage: {stage}, {threads}",
+        "data: {dataset_description}, {} + {} images | stage: {stage}{isa}, {threads}",
         grouped(*train_images),
         grouped(*test_images),
     )

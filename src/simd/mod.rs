@@ -2,8 +2,8 @@
 //!
 //! Kernels are written once, generic over [`Simd`], and compiled once for each implementation. A
 //! value of an implementation is the proof that the CPU has the instructions: it can be had from
-//! `detect` alone. So its methods are safe, and this module and [`crate::team`] are the only ones
-//! with `unsafe` code.
+//! `detect` alone. So its methods are safe, and the kernels that are built of them have no `unsafe`
+//! code.
 //!
 //! # How a kernel gets its instructions
 //! The compiler may use an instruction only inside a function that is marked with the CPU feature.

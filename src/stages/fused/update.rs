@@ -81,7 +81,6 @@ pub struct AdamVectors<S: Simd> {
     scale: S::Vector,
     eps: S::Vector,
     smallest: S::Vector,
-    cut: bool,
 }
 
 impl<S: Simd> AdamVectors<S> {
@@ -97,7 +96,6 @@ impl<S: Simd> AdamVectors<S> {
             scale: simd.splat(step.step_size * step.root_correction),
             eps: simd.splat(step.eps * step.root_correction),
             smallest: simd.splat(AdamStep::SMALLEST),
-            cut: step.cut,
         }
     }
 
@@ -107,17 +105,14 @@ impl<S: Simd> AdamVectors<S> {
         let weight = simd.load(w);
         let g = simd.mul_add(self.l2, weight, g);
         let first = simd.load(m);
-        let mut first = simd.mul_add(self.blend1, simd.sub(g, first), first);
+        let first = simd.mul_add(self.blend1, simd.sub(g, first), first);
+        let first = simd.cut(first, self.smallest);
         let second = simd.mul(self.beta2, simd.load(v));
-        let mut second = simd.mul_add(simd.mul(self.blend2, g), g, second);
+        let second = simd.mul_add(simd.mul(self.blend2, g), g, second);
+        let second = simd.cut(second, self.smallest);
         let root = simd.add(simd.sqrt(second), self.eps);
         let step = simd.div(simd.mul(self.scale, first), root);
-        let mut weight = simd.sub(weight, step);
-        if self.cut {
-            first = simd.cut(first, self.smallest);
-            second = simd.cut(second, self.smallest);
-            weight = simd.cut(weight, self.smallest);
-        }
+        let weight = simd.cut(simd.sub(weight, step), self.smallest);
         simd.store(first, m);
         simd.store(second, v);
         simd.store(weight, w);
