@@ -108,8 +108,8 @@ fn resume(place: &Workplace) -> &'static str {
 
 #[test]
 fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
-    // Epochs of 30 slow steps, and no save between them.
-    let slow = "--json --stage naive --max-samples 30 --batch-size 1 --epochs 2 \
+    // Epochs of 120 slow steps, and no save between them.
+    let slow = "--json --stage naive --max-samples 120 --batch-size 1 --epochs 2 \
                 --checkpoint-every 2 --no-eval";
     let undisturbed = Workplace::new().run(slow).succeeds();
     for (signal, code) in [(INT, 130), (TERM, 143)] {
@@ -123,7 +123,7 @@ fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
         let Position { epoch, batch, .. } = position(&place);
         assert!(epoch >= 1 && batch > 0, "epoch {epoch}, batch {batch}");
         let place_and_remedy = format!(
-            "error: interrupted in epoch {epoch} after {batch} of 30 batches; saved to ckpt.bin, \
+            "error: interrupted in epoch {epoch} after {batch} of 120 batches; saved to ckpt.bin, \
              go on with --resume\n"
         );
         assert_eq!(stderr, place_and_remedy);
@@ -142,7 +142,7 @@ fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
 
 #[test]
 fn a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been() {
-    let run = "--json --max-samples 120 --batch-size 8 --epochs 8 --no-eval";
+    let run = "--json --max-samples 400 --batch-size 8 --epochs 40 --no-eval";
     let undisturbed = Workplace::new();
     let started = Instant::now();
     let expected = undisturbed.run(run).succeeds();
