@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs what the documents report, keeps the raw output here, and splices the tables.
 
-    MNIST_DATA=DIR profiles/record.py accuracy    five seeds of the default recipe → README.md
+    MNIST_DATA=DIR profiles/record.py accuracy    ten seeds  of the default recipe → README.md
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
     MNIST_DATA=DIR profiles/record.py ladder      bench stages --record → OPTIMIZATIONS.md
     profiles/record.py scaling                    what costs more, and how much → OPTIMIZATIONS.md
@@ -33,7 +33,7 @@ PROFILES = ROOT / "profiles"
 PROGRAM = ROOT / "target" / "release" / "mnist-train"
 sys.path.insert(0, str(ROOT / "peers"))
 import compare  # noqa: E402
-SEEDS = range(1, 6)
+SEEDS = range(1, 11)
 CORES = os.cpu_count()
 SCALING_ROUNDS = 5
 # For each parameter of a step with one pass over the weights: w read forward; w, m and v read and written backward.
