@@ -154,6 +154,8 @@ impl Team {
         let job =
             Job(unsafe { mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(job) });
         let shared = &*self.shared;
+        // A panic of the owner's own call has left this behind, if anybody panicked with it.
+        *lock(&shared.panic) = None;
         *lock(&shared.job) = Some(job);
         shared.busy.0.store(self.workers.len(), Ordering::Relaxed);
         // Sequentially consistent, as is a worker's going to sleep: either we see it asleep, or it

@@ -68,10 +68,9 @@ pub fn backward(
     evaluate(logits, labels)
 }
 
-/// The class of the largest of `logits`, the first among equals, and its softmax probability.
-pub fn prediction(logits: &[f32]) -> (usize, f32) {
-    let best = argmax(logits);
-    (best, (logits[best] - log_sum_exp(logits)).exp())
+/// The softmax probability of `class`.
+pub fn probability(logits: &[f32], class: usize) -> f32 {
+    (logits[class] - log_sum_exp(logits)).exp()
 }
 
 fn log_sum_exp(z: &[f32]) -> f32 {
@@ -79,7 +78,8 @@ fn log_sum_exp(z: &[f32]) -> f32 {
     largest + z.iter().map(|&z| (z - largest).exp()).sum::<f32>().ln()
 }
 
-fn argmax(z: &[f32]) -> usize {
+/// The class of the largest of `z`, the first among equals.
+pub fn argmax(z: &[f32]) -> usize {
     let mut best = 0;
     for (c, &value) in z.iter().enumerate() {
         if value > z[best] {

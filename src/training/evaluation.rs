@@ -57,11 +57,12 @@ impl Evaluation {
             sum += cross_entropy::evaluate(logits, batch.labels());
             let rows = logits.chunks_exact(logits.len() / batch.len());
             for ((z, label), &index) in rows.zip(batch.labels()).zip(indices) {
-                let (predicted, probability) = cross_entropy::prediction(z);
+                let predicted = cross_entropy::argmax(z);
                 let label = usize::from(label);
                 confusion[label][predicted] += 1;
                 if predicted != label {
                     let index = index as usize;
+                    let probability = cross_entropy::probability(z, predicted);
                     mistakes.push(Mistake { index, label, predicted, probability });
                 }
             }
