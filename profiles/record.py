@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT / "peers"))
 import compare  # noqa: E402
 SEEDS = range(1, 11)
 CORES = os.cpu_count()
-SCALING_ROUNDS = 5
+SCALING_ROUNDS = 3
 # For each parameter of a step with one pass over the weights: w read forward; w, m and v read and written backward.
 WEIGHT_BYTES = 7 * 4
 
