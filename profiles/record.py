@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs what the documents report, keeps the raw output here, and splices the tables.
 
-    MNIST_DATA=DIR profiles/record.py accuracy    ten seeds  of the default recipe → README.md
+    MNIST_DATA=DIR profiles/record.py accuracy    ten seeds of the default recipe → README.md
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
     MNIST_DATA=DIR profiles/record.py ladder      bench stages --record → OPTIMIZATIONS.md
     profiles/record.py scaling                    what costs more, and how much → OPTIMIZATIONS.md

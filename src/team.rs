@@ -78,6 +78,12 @@ impl Order {
         Self((0..items).collect())
     }
 
+    /// First to last of another number of items.
+    pub fn reset(&mut self, items: usize) {
+        self.0.clear();
+        self.0.extend(0..items);
+    }
+
     /// Puts the items first that take longest, so that the last to be begun are short.
     pub fn longest_first(&mut self, length: impl Fn(usize) -> usize) {
         self.0.sort_unstable_by_key(|&item| (Reverse(length(item)), item));
@@ -168,6 +174,7 @@ impl Team {
             let _wait = Wait(shared);
             job.0();
         }
+        *lock(&shared.job) = None;
         if let Some(panic) = lock(&shared.panic).take() {
             panic::resume_unwind(panic);
         }
@@ -210,7 +217,9 @@ impl Shared {
             }
             let job = lock(&self.job).expect("a piece has a job");
             if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| job.0())) {
-                *lock(&self.panic) = Some(panic);
+                // One is enough to tell; what others died of must not be dropped here, where
+                // dropping it might panic.
+                mem::forget(lock(&self.panic).replace(panic));
             }
             self.busy.0.fetch_sub(1, Ordering::Release);
         }

@@ -374,3 +374,15 @@ fn stages_are_benchmarked_against_each_other() {
         assert!(table.contains(words), "no {words} in {table}");
     }
 }
+
+#[test]
+fn a_step_of_the_fused_engine_allocates_nothing() {
+    let place = Workplace::new();
+    let flags = "bench stages --stage fused,parallel,sparse --repeats 1 --threads 2 --json";
+    let bench = place.run(flags).succeeds().last("bench");
+    let rows = bench["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        assert_eq!(row["allocations_per_step"], 0.0, "{row}");
+    }
+}

@@ -196,18 +196,26 @@ fn a_state_comes_back_from_every_engine_as_it_went_in() {
 }
 
 #[test]
-fn a_batch_after_a_larger_one_is_as_if_it_were_the_first() {
+fn a_batch_after_one_of_another_size_is_as_if_it_were_the_first() {
     let split = noise_split(10, 70);
     let architecture = Architecture::mnist_cnn();
     let parameters = Init::Pytorch.parameters(&architecture, 4);
     for (stage, isa) in runnable(&architecture).into_iter().skip(2) {
-        let mut engine = stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa });
-        let (small, large) = (indices(9), indices(70));
-        let small = Batch::new(&split, &small);
-        let first = gradient(engine.as_mut(), &architecture, &parameters, &small);
-        gradient(engine.as_mut(), &architecture, &parameters, &Batch::new(&split, &large));
-        let again = gradient(engine.as_mut(), &architecture, &parameters, &small);
-        assert!(first == again, "{stage:?} {isa}");
+        // Within a group of images, across groups, and back.
+        for sizes in [[9, 70], [70, 9], [3, 7], [57, 64]] {
+            let [before, batch] = sizes.map(indices);
+            let [before, batch] = [&before, &batch].map(|indices| Batch::new(&split, indices));
+            let compute = Compute { threads: 2, isa };
+            let mut fresh = stage.build(&architecture, SEE_GRADIENT, compute);
+            let expected = gradient(fresh.as_mut(), &architecture, &parameters, &batch);
+            let mut engine = stage.build(&architecture, SEE_GRADIENT, compute);
+            engine.predict(&before);
+            let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
+            assert!(found == expected, "{stage:?} {isa} {sizes:?}, after a prediction");
+            gradient(engine.as_mut(), &architecture, &parameters, &before);
+            let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
+            assert!(found == expected, "{stage:?} {isa} {sizes:?}, after a step");
+        }
     }
 }
 
@@ -227,4 +235,22 @@ fn a_cpu_that_has_wide_vectors_is_tested_with_them() {
     #[cfg(target_arch = "x86_64")]
     assert_eq!(stage("fused").isas().contains(&Isa::Avx512), is_x86_feature_detected!("avx512bw"));
     assert!(stage("fused").isas().contains(&Isa::Portable));
+}
+
+#[test]
+fn a_parameter_that_is_not_a_number_reaches_the_loss() {
+    let split = noise_split(12, 9);
+    let architecture = Architecture::mnist_cnn();
+    let indices = indices(9);
+    let batch = Batch::new(&split, &indices);
+    for (stage, isa) in runnable(&architecture) {
+        for tensor in 0..6 {
+            let mut parameters = Init::Pytorch.parameters(&architecture, 4);
+            parameters.values_mut().nth(tensor).expect("one of six")[0] = f32::NAN;
+            let mut engine = stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa });
+            engine.load(&TrainState::new(&architecture, parameters));
+            let loss = engine.step(&batch, 1e-3).loss;
+            assert!(loss.is_nan(), "{stage:?} {isa} tensor {tensor}: {loss}");
+        }
+    }
 }

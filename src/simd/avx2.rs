@@ -31,7 +31,6 @@ impl Avx2 {
 // the intrinsics need; what else a block relies on stands beside it.
 #[allow(clippy::needless_range_loop)] // See stages::fused::tile.
 impl Simd for Avx2 {
-    const ISA: Isa = Isa::Avx2;
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
     type Vector = __m256;

@@ -21,7 +21,6 @@ impl Avx512 {
 // the intrinsics need; what else a block relies on stands beside it.
 #[allow(clippy::needless_range_loop)] // See stages::fused::tile.
 impl Simd for Avx512 {
-    const ISA: Isa = Isa::Avx512;
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
     type Vector = __m512;
@@ -31,13 +30,11 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R {
-        #[target_feature(
-            enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt,lzcnt"
-        )]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
         fn inner<R>(kernel: impl FnOnce() -> R) -> R {
             kernel()
         }
-        // SAFETY: `self` proves the features; every CPU with AVX-512 has the smaller ones too.
+        // SAFETY: `self` proves the features.
         unsafe { inner(kernel) }
     }
 

@@ -40,8 +40,6 @@ pub use portable::Portable;
 /// Vectors of [`LANES`](Simd::LANES) floats and what can be done with them, lane by lane unless
 /// said otherwise.
 pub trait Simd: Copy + Send + Sync + 'static {
-    /// Which instructions these are.
-    const ISA: Isa;
     /// Floats of a vector: 8 or 16.
     const LANES: usize;
     /// Vector registers.

@@ -1,6 +1,6 @@
 //! Plain arrays, which the compiler turns into whatever vectors the target always has (SSE2, NEON).
 
-use super::{Isa, Simd};
+use super::Simd;
 
 /// Needs no proof.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +14,6 @@ fn lanes(value: impl Fn(usize) -> f32) -> Vector {
 }
 
 impl Simd for Portable {
-    const ISA: Isa = Isa::Portable;
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
     type Vector = Vector;

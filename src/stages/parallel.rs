@@ -2,7 +2,7 @@
 //!
 //! **Starting point.** [`fused`], whose engine this is.
 //!
-//! **Observation.** The arithmetic of the fused stage is near what one core can do, and the other
+//! **Observation.** The fused stage runs at more than half of what one core can do, and the other
 //! cores stand idle. A step is short: by the time a sleeping thread has been woken, the work that
 //! it was woken for would be done.
 //!
@@ -34,7 +34,7 @@
 //! **What it costs.** A module with `unsafe` code for the team, because threads that outlive a
 //! piece of work borrow what the piece works on. Threads that look at a number use their core while
 //! they wait. There are 14 rows: a number of threads that does not divide 14 leaves some of them
-//! waiting at the end, and more than 14 find nothing to do.
+//! waiting at the end, and more than 14 are not started.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter parallel.
 

@@ -82,7 +82,7 @@ impl CellRow {
             partial_sums: floats::zeros(0),
             patches: floats::zeros(0),
             da: floats::zeros(0),
-            transposed: floats::zeros(network.cell_weights() + network.channels),
+            transposed: floats::zeros(network.cell_weights()),
             packed: floats::zeros(8 * network.hidden_padded()),
             gradient: ConvWeights::new(network),
             clock: PhaseClock::default(),
@@ -174,7 +174,7 @@ impl CellRow {
         simd.vectorize(
             #[inline(always)]
             || {
-                self.partial_sums.fill(0.0);
+                self.partial_sums[..capacity * width].fill(0.0);
                 for first in (0..width).step_by(COLUMN_BLOCK) {
                     let columns = first..(first + COLUMN_BLOCK).min(width);
                     let cells = self

@@ -13,8 +13,8 @@
 //!     remember which sum was the largest, and whether a > 0
 //! ```
 //!
-//! The (32, 28, 28) map of the layer never exists: the sums live in registers, three images at a
-//! time, and what is written is the 32 values of the cell and three bits a channel.
+//! The (C, 28, 28) map of the layer never exists: the sums live in registers, a few images at a time,
+//! and what is written is the C values of the cell and three bits a channel.
 //!
 //! # Backward
 //! Through max pooling and relu only the largest pixel of the window has a gradient, and only where
@@ -80,7 +80,7 @@ impl Tensors<2> for ConvWeights {
     }
 }
 
-/// What all cells have in common.
+/// What all cells have in common in a step.
 #[derive(Debug)]
 pub struct ConvPlan {
     kernel: usize,
@@ -91,7 +91,7 @@ pub struct ConvPlan {
 }
 
 impl ConvPlan {
-    /// Nothing is subtracted.
+    /// Nothing is subtracted yet.
     pub fn new(network: &Network) -> Self {
         let offset = |tap| tap / network.kernel * PATCH_ROW + tap % network.kernel;
         Self {
@@ -122,8 +122,8 @@ pub fn forward<S: Simd>(
 ) {
     let patch_len = plan.patch_len();
     let channels = weights.bias.len();
-    let (tile_rows, tile_channels) = if S::REGISTERS == 32 { (3, 2) } else { (1, 2) };
-    let width = tile_channels * S::LANES;
+    let tile_rows = if S::REGISTERS == 32 { 3 } else { 1 };
+    let width = 2 * S::LANES;
     let vectors = channels / S::LANES;
     assert_eq!(marks.len() / vectors, activations.len() / channels);
     let tiles = patches
@@ -197,7 +197,7 @@ fn forward_tile<S: Simd, const R: usize, const U: usize>(
             let right = simd.greater(d, c) & down | simd.greater(b, a) & !down;
             let sum = simd.add(simd.max(upper, lower), simd.load(&weights.bias[channel..]));
             let alive = simd.greater(sum, zero);
-            // In this order of the arguments, what is not a number stays so.
+            // In this order of the arguments a sum that is not a number stays so.
             let activation = simd.sub(simd.max(zero, sum), simd.load(&plan.blank[channel..]));
             simd.store(activation, &mut out.activations[r * channels + channel..]);
             out.marks[r * vectors + channel / S::LANES] = Marks { down, right, alive };

@@ -25,10 +25,10 @@ macro_rules! with_rows {
 }
 
 /// Adds x · W to the sums of the images that `rows` names: sums\[rows\[r\]\] += x\[r\] · W, for the
-/// columns `first..first + width`.
+/// `columns`.
 ///
 /// # Shapes
-/// `x` (R, C); `rows` (R); `weight` (C, `stride`); `sums` (N, `stride`).
+/// `x` (R, C); `rows` (R); `weight` (C, `stride`); `sums` (N + 1, `stride`).
 #[inline(always)]
 pub fn forward<S: Simd>(
     simd: S,
@@ -94,7 +94,7 @@ fn forward_tile<S: Simd, const R: usize, const U: usize>(
 /// rows of Wᵀ are there.
 ///
 /// # Shapes
-/// `dz` (N, `stride`); `rows` (R); `transposed` (`active`, C); `dx` (R, C).
+/// `dz` (N + 1, `stride`); `rows` (R); `transposed` (`active`, C); `dx` (R, C).
 #[inline(always)]
 pub fn input_gradient<S: Simd>(
     simd: S,

@@ -154,7 +154,9 @@ pub fn build(
         let network = Network::of(architecture).expect("the stage's requirements were checked");
         Box::new(FusedEngine::new(simd, architecture, network, adam, team, skip_zeros))
     }
-    let team = Team::new(compute.threads).expect("the operating system starts the threads");
+    // More threads than rows of cells would only wait.
+    let team =
+        Team::new(compute.threads.min(CELLS)).expect("the operating system starts the threads");
     match compute.isa {
         Isa::Portable => with(Some(Portable), architecture, adam, team, skip_zeros),
         #[cfg(target_arch = "x86_64")]
@@ -253,7 +255,9 @@ impl<S: Simd> FusedEngine<S> {
         let groups = images.div_ceil(GROUP_IMAGES);
         if self.groups.len() < groups {
             self.groups.resize_with(groups, || Group::new(&self.network));
-            self.group_order = Order::of(groups);
+        }
+        self.group_order.reset(groups);
+        if self.dz.len() < (images + 1) * self.network.hidden_padded() {
             self.dz.resize((images + 1) * self.network.hidden_padded(), 0.0);
             self.logits.reserve(images * self.network.classes);
         }
@@ -264,9 +268,10 @@ impl<S: Simd> FusedEngine<S> {
 
     /// Everything up to the logits, which are left in the groups.
     fn forward(&mut self, batch: &Batch<'_>) {
+        let groups = batch.len().div_ceil(GROUP_IMAGES);
         self.reserve(batch.len());
         self.images.fill(self.simd, batch);
-        for (index, group) in self.groups.iter_mut().enumerate() {
+        for (index, group) in self.groups[..groups].iter_mut().enumerate() {
             let first = index * GROUP_IMAGES;
             group.take(batch.labels().skip(first).take(GROUP_IMAGES));
         }
@@ -274,7 +279,8 @@ impl<S: Simd> FusedEngine<S> {
             let images = &self.images;
             self.cell_row_order.longest_first(|y| images.inked_count(y));
             for (blank, &bias) in self.plan.blank.iter_mut().zip(self.conv.w.bias.iter()) {
-                *blank = bias.max(0.0);
+                // What is not a number stays so.
+                *blank = if bias <= 0.0 { 0.0 } else { bias };
             }
         }
         self.clock.lap(Phase::Data, 0);
@@ -290,7 +296,7 @@ impl<S: Simd> FusedEngine<S> {
         self.clock.start(measuring);
         self.sum_common();
         let (cell_rows, head, common) = (&self.cell_rows, &self.head.w, &self.common);
-        self.team.for_each(&mut self.groups, &self.group_order, |index, group| {
+        self.team.for_each(&mut self.groups[..groups], &self.group_order, |index, group| {
             let partial_sums = cell_rows.iter().map(|row| row.partial_sums.as_slice());
             simd.vectorize(
                 #[inline(always)]
@@ -314,7 +320,8 @@ impl<S: Simd> FusedEngine<S> {
     /// dz of all images, from their groups, packed to the active units; and their sum.
     fn gather_dz(&mut self) {
         let width = self.network.hidden_padded();
-        let (groups, images) = (&self.groups, self.images.count());
+        let images = self.images.count();
+        let groups = &self.groups[..images.div_ceil(GROUP_IMAGES)];
         if self.skip_zeros {
             self.active.units.fill(0);
             for group in groups {
@@ -364,7 +371,8 @@ impl<S: Simd> Engine for FusedEngine<S> {
         self.forward(batch);
         let (simd, images) = (self.simd, batch.len());
         let head = &self.head.w;
-        self.team.for_each(&mut self.groups, &self.group_order, |_, group| {
+        let groups = &mut self.groups[..images.div_ceil(GROUP_IMAGES)];
+        self.team.for_each(groups, &self.group_order, |_, group| {
             simd.vectorize(
                 #[inline(always)]
                 || group.backward(simd, head, images),
@@ -372,7 +380,7 @@ impl<S: Simd> Engine for FusedEngine<S> {
         });
         let mut loss = LossSum::default();
         self.head.gradient.clear();
-        for group in &self.groups {
+        for group in groups {
             self.head.gradient.add(&group.gradient);
             loss += group.loss;
         }
@@ -414,7 +422,7 @@ impl<S: Simd> Engine for FusedEngine<S> {
         self.clock.start(false);
         self.forward(batch);
         self.logits.clear();
-        for group in &self.groups {
+        for group in &self.groups[..batch.len().div_ceil(GROUP_IMAGES)] {
             self.logits.extend_from_slice(group.logits());
         }
         &self.logits

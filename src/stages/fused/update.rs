@@ -121,6 +121,7 @@ impl<S: Simd> AdamVectors<S> {
     /// [`AdamStep::update`] of whole slices, whose length is a multiple of 16.
     #[inline(always)]
     pub fn update_all(&self, simd: S, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+        assert!([w.len(), m.len(), v.len()] == [g.len(); 3] && g.len().is_multiple_of(S::LANES));
         let moments = m.chunks_exact_mut(S::LANES).zip(v.chunks_exact_mut(S::LANES));
         let weights = w.chunks_exact_mut(S::LANES).zip(moments);
         for (g, (w, (m, v))) in g.chunks_exact(S::LANES).zip(weights) {
@@ -147,7 +148,7 @@ pub struct Operands<'a> {
     pub x: &'a [f32],
     /// (R): which row of `dz` belongs to each of x.
     pub rows: &'a [u32],
-    /// (N, `stride`), packed to the active units.
+    /// (N + 1, `stride`), packed to the active units.
     pub dz: &'a [f32],
     /// H padded.
     pub stride: usize,
