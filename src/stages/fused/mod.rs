@@ -64,8 +64,8 @@
 //!
 //! N is the batch, C the channels, H the hidden units rounded up to whole vectors (what is added
 //! has weights of 0 for ever), O the classes; R is a number of rows and U one of vectors in a tile.
-//! Row N is of use to [sparse](super::sparse). Every array begins on a cache line. Room is made at
-//! the first batch; a step allocates nothing.
+//! Row N is of use to [sparse](super::sparse). Every array begins on a cache line. Room is made
+//! when a batch is larger than any before it; no other step allocates.
 //!
 //! **What it costs.** The engine runs one pattern of network, [`Network`], and the layers are no
 //! longer to be seen one by one: what the chapters before said in a line of delegation is a file

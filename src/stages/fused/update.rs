@@ -154,10 +154,11 @@ pub struct Operands<'a> {
     pub stride: usize,
 }
 
-/// Updates the weights of the first cell; `packed` (2, 4, H padded) is room for the gradients of two tiles.
+/// Updates the weights of the first cell; `packed` (2, 4, H padded) is room for the gradients of two
+/// tiles.
 ///
 /// Products keep the multiply-add units busy and Adam the one that divides; so the loop over the
-/// images of a tile takes a channel of the tile before through Adam now and then.
+/// images of a tile takes a channel of the tile before through Adam every [`TURN_ROWS`] images.
 #[inline(always)]
 pub fn update<S: Simd>(
     simd: S,
