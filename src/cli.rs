@@ -328,7 +328,7 @@ impl ComputeArgs {
     ) -> error::Result<&'static Stage> {
         let fastest = || Stage::fastest_exact(architecture, images.zero_share());
         let stage = self.stage.or(otherwise).unwrap_or_else(fastest);
-        if let Some(unmet) = stage.unmet(architecture) {
+        if let Some(unmet) = stage.unmet(architecture, self.compute().isa) {
             return Err(Error::Usage(format!("{unmet}: choose another with --stage")));
         }
         if self.machine.isa.is_some() && !stage.vectorized {

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
+use mnist_train::simd;
 use serde_json::Value;
 
 mod program;
@@ -378,10 +379,15 @@ fn stages_are_benchmarked_against_each_other() {
 #[test]
 fn a_step_of_the_fused_engine_allocates_nothing() {
     let place = Workplace::new();
-    let flags = "bench stages --stage fused,parallel,sparse --repeats 1 --threads 2 --json";
-    let bench = place.run(flags).succeeds().last("bench");
+    let (stages, expected) = if simd::has_bf16() {
+        ("fused,parallel,sparse,bf16", 7)
+    } else {
+        ("fused,parallel,sparse", 5)
+    };
+    let flags = format!("bench stages --stage {stages} --repeats 1 --threads 2 --json");
+    let bench = place.run(&flags).succeeds().last("bench");
     let rows = bench["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 5);
+    assert_eq!(rows.len(), expected);
     for row in rows {
         assert_eq!(row["allocations_per_step"], 0.0, "{row}");
     }

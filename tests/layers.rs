@@ -10,7 +10,7 @@ mod common;
 use common::{Comparison, all_kernels, oracle, uniform, widen};
 use mnist_train::model::geometry::{Conv2d, Linear, MaxPool2d, Shape};
 use mnist_train::nn::Gradients;
-use mnist_train::stages::STAGES;
+use mnist_train::stages::{EngineKind, STAGES};
 
 /// Three images and more: a gradient that keeps only one image's share must not pass. 13 makes
 /// several chunks, the last of them partial.
@@ -245,7 +245,7 @@ fn relu_lets_the_gradient_through_above_zero_only() {
 #[test]
 fn every_layerwise_stage_has_its_kernels_here() {
     let layerwise =
-        STAGES.iter().filter(|stage| stage.engine == "layerwise").map(|stage| stage.name);
+        STAGES.iter().filter(|stage| stage.engine == EngineKind::Layerwise).map(|stage| stage.name);
     let mut here: Vec<&str> =
         all_kernels().iter().map(|(name, _)| name.split(' ').next().unwrap()).collect();
     here.dedup();

@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{Comparison, SEE_GRADIENT, compute, gradient, noise_split, oracle, runnable, widen};
+use common::{
+    Comparison, SEE_GRADIENT, compute, exact, gradient, noise_split, oracle, runnable, widen,
+};
 use mnist_train::data::batches::{Batch, epoch_order};
 use mnist_train::data::dataset::Split;
 use mnist_train::model::architecture::Architecture;
@@ -65,7 +67,7 @@ fn whole_networks_have_the_gradient_that_the_oracle_has() {
         }
         let indices = indices(split.len());
         let batch = Batch::new(&split, &indices);
-        for (stage, isa) in runnable(&architecture) {
+        for (stage, isa) in exact(&architecture) {
             let mut engine = stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa });
             let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
             for (tensor, spec) in found.specs().iter().enumerate() {
@@ -103,7 +105,7 @@ fn every_stage_agrees_with_naive_at_every_batch_size() {
             let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, compute(1));
             let expected = gradient(naive.as_mut(), &architecture, &parameters, &batch);
             let expected_logits = widen(naive.predict(&batch));
-            for (stage, isa) in runnable(&architecture).into_iter().skip(1) {
+            for (stage, isa) in exact(&architecture).into_iter().skip(1) {
                 let what = format!("{network:?} {stage:?} {isa} batch {size}");
                 let compute = Compute { threads: 2, isa };
                 let mut engine = stage.build(&architecture, SEE_GRADIENT, compute);
@@ -141,7 +143,7 @@ fn ten_losses_of_every_stage_are_those_of_naive() {
     let split = noise_split(4, 9 * 13 + 4);
     let (expected, state) = ten_steps(stage("naive"), compute(1), &split);
     assert_eq!((expected.len(), state.steps), (10, 10));
-    for (stage, isa) in runnable(&Architecture::mnist_cnn()).into_iter().skip(1) {
+    for (stage, isa) in exact(&Architecture::mnist_cnn()).into_iter().skip(1) {
         let (losses, _) = ten_steps(stage, Compute { threads: 2, isa }, &split);
         for (step, (found, expected)) in losses.iter().zip(&expected).enumerate() {
             // Sums of 13 losses near 2.3; rounding grows with every step of Adam.
@@ -171,7 +173,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 #[test]
 fn fused_and_parallel_give_the_same_bits() {
     let split = noise_split(9, 9 * 13 + 4);
-    for isa in stage("fused").isas() {
+    for isa in stage("fused").isas(&Architecture::mnist_cnn()) {
         let (losses, state) = ten_steps(stage("fused"), Compute { threads: 1, isa }, &split);
         let parallel = ten_steps(stage("parallel"), Compute { threads: 2, isa }, &split);
         assert!(parallel == (losses, state), "{isa}");
@@ -221,9 +223,10 @@ fn a_batch_after_one_of_another_size_is_as_if_it_were_the_first() {
 
 #[test]
 fn a_stage_says_which_networks_it_cannot_run() {
-    let fused = stage("fused");
-    assert_eq!(fused.unmet(&Architecture::mnist_cnn()), None);
-    assert!(fused.unmet(&small_network()).is_some_and(|unmet| unmet.contains("multiple of 16")));
+    let (fused, isa) = (stage("fused"), Isa::detect());
+    assert_eq!(fused.unmet(&Architecture::mnist_cnn(), isa), None);
+    let unmet = fused.unmet(&small_network(), isa);
+    assert!(unmet.is_some_and(|unmet| unmet.contains("multiple of 16")));
     assert_eq!(Stage::fastest_exact(&small_network(), 1.0).name, "gemm");
     assert_eq!(Stage::fastest_exact(&Architecture::mnist_cnn(), 0.0).name, "parallel");
     assert_eq!(Stage::fastest_exact(&Architecture::mnist_cnn(), 0.8).name, "sparse");
@@ -232,9 +235,15 @@ fn a_stage_says_which_networks_it_cannot_run() {
 #[test]
 fn a_cpu_that_has_wide_vectors_is_tested_with_them() {
     // Tests above skip what the CPU lacks; they must not skip what it has.
+    let architecture = Architecture::mnist_cnn();
+    let fused = stage("fused").isas(&architecture);
+    assert!(fused.contains(&Isa::Portable));
     #[cfg(target_arch = "x86_64")]
-    assert_eq!(stage("fused").isas().contains(&Isa::Avx512), is_x86_feature_detected!("avx512bw"));
-    assert!(stage("fused").isas().contains(&Isa::Portable));
+    {
+        assert_eq!(fused.contains(&Isa::Avx512), is_x86_feature_detected!("avx512bw"));
+        let bf16 = stage("bf16").isas(&architecture);
+        assert_eq!(bf16 == [Isa::Avx512], is_x86_feature_detected!("avx512bf16"));
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Whether a stage computes what naive computes.
 
 use super::{Benchmark, Contestant};
-use crate::stages::{STAGES, Stage};
+use crate::stages::{Precision, STAGES, Stage};
 
 /// Steps whose losses are compared.
 const STEPS: usize = 10;
@@ -13,9 +13,9 @@ const STEPS: usize = 10;
 /// and none at all 10⁻¹.
 pub fn tolerance(stage: &Stage) -> f64 {
     match stage.precision {
-        "f32" => 1e-4,
+        Precision::F32 => 1e-4,
         // Factors with 8 bits of significand instead of 24.
-        _ => 1e-2,
+        Precision::Bf16 => 1e-2,
     }
 }
 
@@ -67,7 +67,7 @@ fn compare(
     for (step, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         let difference = (found - expected).abs();
         if difference.is_nan() || difference > tolerance {
-            let Stage { name: stage, precision, .. } = *stage;
+            let (precision, stage) = (stage.precision.name(), stage.name);
             return Err(Disagreement {
                 stage,
                 precision,

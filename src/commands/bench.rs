@@ -59,12 +59,14 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     let architecture = args.network.architecture();
     let recipe = Recipe { batch_size, seed: args.seed, ..Recipe::default() };
     let compute = args.machine.compute();
-    if let Some(unmet) = args.stages.iter().find_map(|stage| stage.unmet(&architecture)) {
+    if let Some(unmet) =
+        args.stages.iter().find_map(|stage| stage.unmet(&architecture, compute.isa))
+    {
         return Err(Error::Usage(format!("{unmet}: leave it out of --stage")).into());
     }
     let wanted = |stage: &&Stage| {
         let named = args.stages.iter().any(|one| one.name == stage.name);
-        named || args.stages.is_empty() && stage.unmet(&architecture).is_none()
+        named || args.stages.is_empty() && stage.unmet(&architecture, compute.isa).is_none()
     };
     let stages: Vec<_> = STAGES.iter().filter(wanted).collect();
     let contestants = Contestant::all(&stages, compute.threads);

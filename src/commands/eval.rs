@@ -82,6 +82,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         model: args.model.to_string_lossy().into_owned(),
         weights_sha256: model.parameters().sha256().to_string(),
         stage: stage.name.into(),
+        products: stage.precision.name(),
         threads: engine.threads(),
     }));
     for mistake in worst.chunks(2) {

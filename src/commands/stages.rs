@@ -5,19 +5,22 @@ use crate::cli::OutputArgs;
 use crate::measure::machine::Machine;
 use crate::model::architecture::Architecture;
 use crate::report::{Event, SCHEMA_VERSION, StageRow, Stages};
+use crate::simd::Isa;
 use crate::stages::{STAGES, Stage};
 
 /// Prints the table of stages.
 pub fn run(args: OutputArgs) -> anyhow::Result<()> {
-    let default = Stage::fastest_exact(&Architecture::mnist_cnn(), 1.0);
+    let architecture = Architecture::mnist_cnn();
+    let default = Stage::fastest_exact(&architecture, 1.0);
     let row = |stage: &Stage| StageRow {
         name: stage.name,
         idea: stage.idea,
-        engine: stage.engine,
-        precision: stage.precision,
+        engine: stage.engine.name(),
+        precision: stage.precision.name(),
         multithreaded: stage.multithreaded,
         predecessor: stage.predecessor,
         default: stage.name == default.name,
+        unmet: stage.unmet(&architecture, Isa::detect()),
     };
     let output = Output::new(args, false);
     output.event(&Event::Stages(Stages {

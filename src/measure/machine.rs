@@ -81,6 +81,7 @@ pub fn threads() -> usize {
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 fn features() -> Vec<&'static str> {
     [
+        ("avx512_bf16", is_x86_feature_detected!("avx512bf16")),
         ("avx512f", is_x86_feature_detected!("avx512f")),
         ("avx2", is_x86_feature_detected!("avx2")),
         ("fma", is_x86_feature_detected!("fma")),

@@ -60,6 +60,8 @@ pub struct Start {
     pub stage: String,
     /// Name of the engine.
     pub engine: String,
+    /// Format of the factors of its products: `f32`, or `bf16`, which is not exact.
+    pub products: &'static str,
     /// Vector instructions of its kernels, where the stage has kernels for several sets of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isa: Option<Isa>,
@@ -127,6 +129,8 @@ pub struct Done {
     pub model: String,
     /// Name of the stage.
     pub stage: String,
+    /// See [`Start::products`].
+    pub products: &'static str,
     /// Threads of a step.
     pub threads: usize,
     /// `mnist`, `synthetic` or `custom`.
@@ -178,6 +182,8 @@ pub struct Eval {
     pub weights_sha256: String,
     /// Name of the stage.
     pub stage: String,
+    /// See [`Start::products`].
+    pub products: &'static str,
     /// Threads of a forward pass.
     pub threads: usize,
 }
@@ -260,6 +266,9 @@ pub struct StageRow {
     pub predecessor: Option<&'static str>,
     /// Whether `--stage` defaults to it.
     pub default: bool,
+    /// Why it cannot train the default network here, if it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unmet: Option<String>,
 }
 
 /// What is in the data folder.

@@ -26,11 +26,12 @@ pub fn lines(event: &Event) -> String {
 fn start(start: &Start) -> String {
     let Start { dataset_description, train_images, test_images, stage, isa, threads, .. } = start;
     let isa = isa.map(|isa| format!(", {isa}")).unwrap_or_default();
-    let threads = counted(*threads, "thread");
     format!(
-        "data: {dataset_description}, {} + {} images | stage: {stage}{isa}, {threads}",
+        "data: {dataset_description}, {} + {} images | stage: {stage}{isa}, {}{}",
         grouped(*train_images),
         grouped(*test_images),
+        counted(*threads, "thread"),
+        not_exact(start.products),
     )
 }
 
@@ -67,11 +68,16 @@ fn done(done: &Done) -> String {
     text
 }
 
+/// What to say of products that are not f32.
+fn not_exact(products: &str) -> String {
+    if products == "f32" { String::new() } else { format!(", {products} products: not exact") }
+}
+
 fn eval(eval: &Eval) -> String {
     let mut text = format!(
         "{} of {} correct, {:.2} %, loss {:.4} | data: {}\n\
          model {}, weights SHA-256 {}\n\
-         stage {}, {}, {:.3} s, {} images/s\n\n\
+         stage {}, {}{}, {:.3} s, {} images/s\n\n\
          confusion: a row for each label, a column for each prediction\n    ",
         grouped(eval.correct),
         grouped(eval.total),
@@ -82,6 +88,7 @@ fn eval(eval: &Eval) -> String {
         eval.weights_sha256,
         eval.stage,
         counted(eval.threads, "thread"),
+        not_exact(eval.products),
         eval.seconds,
         grouped(eval.images_per_second as usize),
     );
@@ -183,12 +190,14 @@ fn stages(stages: &Stages) -> String {
             stage.idea,
             if stage.default { " (default)" } else { "" },
         );
+        if let Some(unmet) = &stage.unmet {
+            _ = write!(text, " (not here: {unmet})");
+        }
     }
     let Machine { architecture, features, threads } = &stages.machine;
     _ = write!(
         text,
-        "\n\nthis machine: {}, {architecture}{}; no stage needs more than the baseline, so all \
-         run here",
+        "\n\nthis machine: {}, {architecture}{}",
         counted(*threads, "thread"),
         features.iter().map(|feature| format!(" {feature}")).collect::<String>(),
     );

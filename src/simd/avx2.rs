@@ -238,7 +238,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]) {
+    fn widen(self, bytes: [u8; 16], to: &mut [f32]) {
         // SAFETY: `self` proves the features; `bytes` holds 16 bytes.
         let (first, second) = unsafe {
             let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
@@ -248,8 +248,8 @@ impl Simd for Avx2 {
                 _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(second)),
             )
         };
-        self.store(self.mul(first, self.splat(scale)), to);
-        self.store(self.mul(second, self.splat(scale)), &mut to[8..]);
+        self.store(first, to);
+        self.store(second, &mut to[8..]);
     }
 
     #[inline(always)]

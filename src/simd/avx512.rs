@@ -2,25 +2,30 @@
 
 use std::arch::x86_64::*;
 
-use super::{Isa, Simd};
+use super::{Isa, Simd, has_bf16};
 
-/// The proof that the CPU has AVX-512 F, BW, DQ and VL.
+/// The proof that the CPU has AVX-512 F, BW, DQ and VL, and with `BF16` also its instructions for
+/// bf16.
 #[derive(Debug, Clone, Copy)]
-pub struct Avx512 {
+pub struct Avx512With<const BF16: bool> {
     _private: (),
 }
 
-impl Avx512 {
+/// AVX-512 F, BW, DQ and VL.
+pub type Avx512 = Avx512With<false>;
+
+impl<const BF16: bool> Avx512With<BF16> {
     /// The proof, if the CPU has it.
     pub fn detect() -> Option<Self> {
-        Isa::Avx512.is_available().then_some(Self { _private: () })
+        let available = if BF16 { has_bf16() } else { Isa::Avx512.is_available() };
+        available.then_some(Self { _private: () })
     }
 }
 
-// SAFETY of every block below: a value of `Avx512` exists only where the CPU has the features that
+// SAFETY of every block below: a value of `Avx512With` exists only where the CPU has the features that
 // the intrinsics need; what else a block relies on stands beside it.
 #[allow(clippy::needless_range_loop)] // See stages::fused::tile.
-impl Simd for Avx512 {
+impl<const BF16: bool> Simd for Avx512With<BF16> {
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
     type Vector = __m512;
@@ -34,8 +39,12 @@ impl Simd for Avx512 {
         fn inner<R>(kernel: impl FnOnce() -> R) -> R {
             kernel()
         }
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+        fn inner_bf16<R>(kernel: impl FnOnce() -> R) -> R {
+            kernel()
+        }
         // SAFETY: `self` proves the features.
-        unsafe { inner(kernel) }
+        if BF16 { unsafe { inner_bf16(kernel) } } else { unsafe { inner(kernel) } }
     }
 
     #[inline(always)]
@@ -232,12 +241,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]) {
+    fn widen(self, bytes: [u8; 16], to: &mut [f32]) {
         // SAFETY: `self` proves the features; `bytes` holds 16 bytes.
         let floats = unsafe {
             _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast())))
         };
-        self.store(self.mul(floats, self.splat(scale)), to);
+        self.store(floats, to);
     }
 
     #[inline(always)]

@@ -58,6 +58,14 @@ impl Isa {
     }
 }
 
+/// Whether the CPU has AVX-512's products of bf16.
+pub fn has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return Isa::Avx512.is_available() && is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 impl fmt::Display for Isa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

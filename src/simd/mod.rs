@@ -26,6 +26,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub mod bf16;
 mod isa;
 pub mod peak;
 mod portable;
@@ -34,7 +36,9 @@ mod portable;
 pub use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512;
-pub use isa::Isa;
+#[cfg(target_arch = "x86_64")]
+pub use bf16::Avx512Bf16;
+pub use isa::{Isa, has_bf16};
 pub use portable::Portable;
 
 /// Vectors of [`LANES`](Simd::LANES) floats and what can be done with them, lane by lane unless
@@ -108,8 +112,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// The same for what is wanted some thousand cycles later: as far as the second-level cache.
     fn prefetch_later<T>(self, values: &[T], index: usize);
 
-    /// 16 bytes as floats, times `scale`, to the first 16 of `to`.
-    fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]);
+    /// 16 bytes as floats to the first 16 of `to`.
+    fn widen(self, bytes: [u8; 16], to: &mut [f32]);
     /// A bit for each of 32 bytes that is not 0, byte 0 the lowest.
     fn nonzero(self, bytes: &[u8; 32]) -> u32;
 }

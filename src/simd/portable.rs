@@ -136,9 +136,9 @@ impl Simd for Portable {
     fn prefetch_later<T>(self, _values: &[T], _index: usize) {}
 
     #[inline(always)]
-    fn widen(self, bytes: [u8; 16], scale: f32, to: &mut [f32]) {
+    fn widen(self, bytes: [u8; 16], to: &mut [f32]) {
         let to = &mut to[..16];
-        to.iter_mut().zip(bytes).for_each(|(to, byte)| *to = f32::from(byte) * scale);
+        to.iter_mut().zip(bytes).for_each(|(to, byte)| *to = f32::from(byte));
     }
 
     #[inline(always)]

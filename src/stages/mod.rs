@@ -5,6 +5,7 @@
 //! starts, where the stage before loses its time, the idea, what it costs, and where its
 //! measurements are. What a stage does not change is one line of delegation to the one before.
 
+pub mod bf16;
 pub mod fused;
 pub mod gemm;
 pub mod im2col;
@@ -20,7 +21,7 @@ use std::fmt;
 use crate::engine::Engine;
 use crate::model::architecture::Architecture;
 use crate::nn::adam::Adam;
-use crate::simd::Isa;
+use crate::simd::{self, Isa};
 use layerwise::LayerwiseEngine;
 
 /// One named way to train: a row of the table that everything else iterates.
@@ -30,9 +31,9 @@ pub struct Stage {
     /// The idea in one line.
     pub idea: &'static str,
     /// The engine that executes it.
-    pub engine: &'static str,
+    pub engine: EngineKind,
     /// The format of the products.
-    pub precision: &'static str,
+    pub precision: Precision,
     /// The stage that this one starts from.
     pub predecessor: Option<&'static str>,
     /// Whether a step is shared over several threads.
@@ -42,6 +43,44 @@ pub struct Stage {
     /// Whether the stage is faster the more pixels are 0.
     pub skips_zeros: bool,
     build: fn(&Architecture, Adam, Compute) -> Box<dyn Engine>,
+}
+
+/// A way to execute a whole step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineKind {
+    /// Layer after layer, for any network: [`layerwise`].
+    Layerwise,
+    /// Cell by cell, for one pattern of network: [`fused`].
+    Fused,
+}
+
+impl EngineKind {
+    /// What reports call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Layerwise => "layerwise",
+            Self::Fused => "fused",
+        }
+    }
+}
+
+/// The format of the factors of products; sums, weights and moments are f32 in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// 24 bits of significand.
+    F32,
+    /// 8 bits of significand.
+    Bf16,
+}
+
+impl Precision {
+    /// What reports call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
 }
 
 /// What a stage may compute with.
@@ -64,16 +103,28 @@ impl Stage {
         (self.build)(architecture, adam, compute)
     }
 
-    /// Vector instructions that this CPU can run the stage with.
-    pub fn isas(&self) -> Vec<Isa> {
-        let all = Isa::ALL.into_iter().filter(|isa| isa.is_available());
-        if self.vectorized { all.collect() } else { vec![Isa::detect()] }
+    /// What the stage needs and `architecture`, this CPU or `isa` does not have, if anything.
+    pub fn unmet(&self, architecture: &Architecture, isa: Isa) -> Option<String> {
+        let name = self.name;
+        if self.engine == EngineKind::Fused && fused::Network::of(architecture).is_none() {
+            return Some(format!("stage {name} runs {} alone", fused::Network::PATTERN));
+        }
+        if self.precision == Precision::Bf16 {
+            if !simd::has_bf16() {
+                return Some(format!("stage {name} needs a CPU with avx512_bf16"));
+            }
+            if isa != Isa::Avx512 {
+                return Some(format!("stage {name} has kernels for {} alone", Isa::Avx512));
+            }
+        }
+        None
     }
 
-    /// What `architecture` lacks for this stage, if it lacks anything.
-    pub fn unmet(&self, architecture: &Architecture) -> Option<String> {
-        let fused = self.engine == "fused" && fused::Network::of(architecture).is_none();
-        fused.then(|| format!("stage {} runs {} alone", self.name, fused::Network::PATTERN))
+    /// Vector instructions that this CPU can run the stage with on `architecture`.
+    pub fn isas(&self, architecture: &Architecture) -> Vec<Isa> {
+        let all = Isa::ALL.into_iter().filter(|isa| isa.is_available());
+        let choice = all.filter(|&isa| self.vectorized || isa == Isa::detect());
+        choice.filter(|&isa| self.unmet(architecture, isa).is_none()).collect()
     }
 
     /// The stage called `name`.
@@ -85,8 +136,8 @@ impl Stage {
     /// are pixels of 0.
     pub fn fastest_exact(architecture: &Architecture, zeros: f64) -> &'static Self {
         let fits = |stage: &&Self| {
-            stage.precision == "f32"
-                && stage.unmet(architecture).is_none()
+            stage.precision == Precision::F32
+                && stage.unmet(architecture, Isa::detect()).is_none()
                 && (zeros >= WORTH_SKIPPING || !stage.skips_zeros)
         };
         STAGES.iter().rfind(fits).expect("naive is one")
@@ -103,12 +154,12 @@ impl fmt::Debug for Stage {
 }
 
 /// All stages, each after the one it starts from, slowest first.
-pub static STAGES: [Stage; 7] = [
+pub static STAGES: [Stage; 8] = [
     Stage {
         name: "naive",
         idea: "the loops of the definition; every index recomputed through strides",
-        engine: "layerwise",
-        precision: "f32",
+        engine: EngineKind::Layerwise,
+        precision: Precision::F32,
         predecessor: None,
         multithreaded: false,
         vectorized: false,
@@ -120,8 +171,8 @@ pub static STAGES: [Stage; 7] = [
     Stage {
         name: "strided",
         idea: "index arithmetic hoisted out of the loops; padding decided once a window",
-        engine: "layerwise",
-        precision: "f32",
+        engine: EngineKind::Layerwise,
+        precision: Precision::F32,
         predecessor: Some("naive"),
         multithreaded: false,
         vectorized: false,
@@ -133,8 +184,8 @@ pub static STAGES: [Stage; 7] = [
     Stage {
         name: "im2col",
         idea: "convolution as a matrix product, by a plain blocked product",
-        engine: "layerwise",
-        precision: "f32",
+        engine: EngineKind::Layerwise,
+        precision: Precision::F32,
         predecessor: Some("strided"),
         multithreaded: false,
         vectorized: false,
@@ -146,8 +197,8 @@ pub static STAGES: [Stage; 7] = [
     Stage {
         name: "gemm",
         idea: "a library's matrix product, shared over the cores in fixed chunks",
-        engine: "layerwise",
-        precision: "f32",
+        engine: EngineKind::Layerwise,
+        precision: Precision::F32,
         predecessor: Some("im2col"),
         multithreaded: true,
         vectorized: false,
@@ -159,21 +210,22 @@ pub static STAGES: [Stage; 7] = [
     Stage {
         name: "fused",
         idea: "cell by cell in registers: conv to pooling, and linear gradient to Adam, in one pass",
-        engine: "fused",
-        precision: "f32",
+        engine: EngineKind::Fused,
+        precision: Precision::F32,
         predecessor: Some("gemm"),
         multithreaded: false,
         vectorized: true,
         skips_zeros: false,
         build: |architecture, adam, compute| {
-            fused::build(architecture, adam, Compute { threads: 1, ..compute }, false)
+            let compute = Compute { threads: 1, ..compute };
+            fused::build(architecture, adam, compute, Precision::F32, false)
         },
     },
     Stage {
         name: "parallel",
         idea: "fused, the rows of cells shared over the cores",
-        engine: "fused",
-        precision: "f32",
+        engine: EngineKind::Fused,
+        precision: Precision::F32,
         predecessor: Some("fused"),
         multithreaded: true,
         vectorized: true,
@@ -183,13 +235,24 @@ pub static STAGES: [Stage; 7] = [
     Stage {
         name: "sparse",
         idea: "parallel, leaving out what is multiplied by zero: blank cells, silent units",
-        engine: "fused",
-        precision: "f32",
+        engine: EngineKind::Fused,
+        precision: Precision::F32,
         predecessor: Some("parallel"),
         multithreaded: true,
         vectorized: true,
         skips_zeros: true,
         build: sparse::build,
+    },
+    Stage {
+        name: "bf16",
+        idea: "sparse, with products of bf16 added up in f32: not exact",
+        engine: EngineKind::Fused,
+        precision: Precision::Bf16,
+        predecessor: Some("sparse"),
+        multithreaded: true,
+        vectorized: true,
+        skips_zeros: true,
+        build: bf16::build,
     },
 ];
 

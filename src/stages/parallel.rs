@@ -38,7 +38,7 @@
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter parallel.
 
-use super::{Compute, fused};
+use super::{Compute, Precision, fused};
 use crate::engine::Engine;
 use crate::model::architecture::Architecture;
 use crate::nn::adam::Adam;
@@ -49,5 +49,5 @@ use crate::nn::adam::Adam;
 /// When the stage [lacks something](super::Stage::unmet), and when the operating system refuses to
 /// start the threads.
 pub fn build(architecture: &Architecture, adam: Adam, compute: Compute) -> Box<dyn Engine> {
-    fused::build(architecture, adam, compute, false)
+    fused::build(architecture, adam, compute, Precision::F32, false)
 }

@@ -47,7 +47,7 @@
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter sparse.
 
-use super::{Compute, fused};
+use super::{Compute, Precision, fused};
 use crate::engine::Engine;
 use crate::model::architecture::Architecture;
 use crate::nn::adam::Adam;
@@ -58,5 +58,5 @@ use crate::nn::adam::Adam;
 /// When the stage [lacks something](super::Stage::unmet), and when the operating system refuses to
 /// start the threads.
 pub fn build(architecture: &Architecture, adam: Adam, compute: Compute) -> Box<dyn Engine> {
-    fused::build(architecture, adam, compute, true)
+    fused::build(architecture, adam, compute, Precision::F32, true)
 }

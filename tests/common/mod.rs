@@ -18,7 +18,7 @@ use mnist_train::stages::im2col::Im2col;
 use mnist_train::stages::kernels::LayerKernels;
 use mnist_train::stages::naive::Naive;
 use mnist_train::stages::strided::Strided;
-use mnist_train::stages::{Compute, STAGES, Stage};
+use mnist_train::stages::{Compute, Precision, STAGES, Stage};
 
 /// Values in [-1, 1), reproducible.
 pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
@@ -104,8 +104,15 @@ pub fn noise_split(seed: u64, images: usize) -> Split {
 /// Every stage that can run `architecture`, with every set of vector instructions that it has
 /// kernels for and this machine has.
 pub fn runnable(architecture: &Architecture) -> Vec<(&'static Stage, Isa)> {
-    let runnable = STAGES.iter().filter(|stage| stage.unmet(architecture).is_none());
-    runnable.flat_map(|stage| stage.isas().into_iter().map(move |isa| (stage, isa))).collect()
+    let isas = |stage: &'static Stage| stage.isas(architecture).into_iter();
+    STAGES.iter().flat_map(|stage| isas(stage).map(move |isa| (stage, isa))).collect()
+}
+
+/// Those of [`runnable`] that are naive up to rounding in another order.
+pub fn exact(architecture: &Architecture) -> Vec<(&'static Stage, Isa)> {
+    let mut stages = runnable(architecture);
+    stages.retain(|(stage, _)| stage.precision == Precision::F32);
+    stages
 }
 
 /// The gradient that `engine` computes for `batch` at `parameters`, seen through Adam: with β₁ = 0

@@ -47,11 +47,11 @@ impl Rows<'_> {
 
         // The others use whatever their library or the compiler finds.
         let peak_isa = if stage.vectorized { self.isa } else { Isa::detect() };
-        let peak_gflops = self.roofline.peak_gflops(peak_isa, stage.precision, threads);
+        let peak_gflops = self.roofline.peak_gflops(peak_isa, stage.precision.name(), threads);
         BenchRow {
             stage: stage.name,
             threads,
-            precision: stage.precision,
+            precision: stage.precision.name(),
             loss_deviation: self.loss_deviations[index],
             loss_tolerance: tolerance(stage),
             round_steps: measurement.round_steps,

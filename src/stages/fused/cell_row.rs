@@ -1,17 +1,18 @@
 //! A row of cells: the unit in which cores share a step.
 
-use super::Tensors;
 use super::conv::{self, ConvPlan, ConvWeights, Marks};
-use super::floats::{self, Floats};
+use super::floats::{self, Floats, Lines};
 use super::images::Images;
 use super::linear;
 use super::network::{ALIGNMENT, CELLS, Network};
+use super::products::Products;
+use super::trained::Tensors;
 use super::update::{self, Active, AdamVectors, CellWeights, Operands};
 use crate::measure::phases::{Phase, PhaseClock};
-use crate::simd::Simd;
 
-/// Columns of the hidden units that are summed before the next: half of the partial sums and half of
-/// a cell's weights fit into the first-level cache together.
+/// Columns of the hidden units that are summed before the next, where a factor is a number: half of
+/// the partial sums and half of a cell's weights fit into the first-level cache together. In pairs,
+/// weights take half the room.
 const COLUMN_BLOCK: usize = 64;
 
 /// What all cell rows read.
@@ -20,23 +21,24 @@ pub struct Shared<'a> {
     pub network: &'a Network,
     pub images: &'a Images,
     pub plan: &'a ConvPlan,
-    pub conv: &'a ConvWeights,
     /// Whether cells are computed for inked images only.
     pub skip_zeros: bool,
 }
 
 /// What all cell rows read in the second half of a step.
 #[derive(Clone, Copy)]
-pub struct SharedBackward<'a, S: Simd> {
+pub struct SharedBackward<'a, S: Products> {
     pub forward: Shared<'a>,
     pub active: &'a Active<S>,
     /// (N + 1, H padded), packed.
     pub dz: &'a [f32],
+    /// The same by columns.
+    pub dz_factors: &'a [S::Factor],
     pub adam: AdamVectors<S>,
 }
 
 /// The weights of one row of cells and what is computed from them.
-pub struct CellRow {
+pub struct CellRow<S: Products> {
     /// Which row.
     y: usize,
     /// (cells, C, H padded).
@@ -54,20 +56,24 @@ pub struct CellRow {
     marks: Vec<Marks>,
     /// (N + 1, H padded): what this row of cells adds to every image's hidden units.
     pub partial_sums: Floats,
-    /// (N, patch) of one cell, and a vector.
-    patches: Floats,
+    /// (N / depth, patch) of one cell, and a vector.
+    patches: Lines<S::Pixel>,
     /// (N + 1, C) of one cell.
     da: Floats,
     /// (H padded, C) of one cell.
     transposed: Floats,
     /// (2, 4, H padded) of one cell.
     packed: Floats,
-    /// Of the convolution, by the cells of this row.
+    /// Room for the left operand of a product, where it has to be copied.
+    left: Lines<S::Factor>,
+    /// Likewise for the right one.
+    right: Lines<S::Factor>,
+    /// Of the convolution, by the cells of this row, for pixels 0..=255.
     pub gradient: ConvWeights,
     pub clock: PhaseClock,
 }
 
-impl CellRow {
+impl<S: Products> CellRow<S> {
     /// All weights zero.
     pub fn new(network: &Network, y: usize) -> Self {
         let weights = CELLS * network.cell_weights();
@@ -84,13 +90,15 @@ impl CellRow {
             da: floats::zeros(0),
             transposed: floats::zeros(network.cell_weights()),
             packed: floats::zeros(8 * network.hidden_padded()),
+            left: floats::zeros(0),
+            right: floats::zeros(0),
             gradient: ConvWeights::new(network),
             clock: PhaseClock::default(),
         }
     }
 
     /// Makes room for `images`.
-    pub fn reserve<S: Simd>(&mut self, network: &Network, plan: &ConvPlan, images: usize) {
+    pub fn reserve(&mut self, network: &Network, plan: &ConvPlan, images: usize) {
         if self.partial_sums.len() >= (images + 1) * network.hidden_padded() {
             return;
         }
@@ -101,12 +109,17 @@ impl CellRow {
         self.activations.resize(CELLS * rows * network.channels, 0.0);
         self.marks.resize(CELLS * rows * network.channels / S::LANES, Marks::default());
         self.partial_sums.resize(rows * network.hidden_padded(), 0.0);
-        self.patches.resize(images * plan.patch_len() + ALIGNMENT, 0.0);
+        let patches = images.div_ceil(S::DEPTH) * plan.patch_len();
+        self.patches.resize(patches + S::DEPTH * ALIGNMENT, S::Pixel::default());
         self.da.resize(rows * network.channels, 0.0);
+        self.left = S::room(rows.next_multiple_of(S::DEPTH) * network.channels);
+        let conv = plan.taps() * network.channels;
+        let dz = rows.next_multiple_of(S::DEPTH) * network.hidden_padded();
+        self.right = S::room(conv.max(network.cell_weights()).max(dz));
     }
 
     /// The activations of all cells of the row, and its partial sums.
-    pub fn forward<S: Simd>(&mut self, simd: S, shared: &Shared<'_>) {
+    pub fn forward(&mut self, simd: S, shared: &Shared<'_>) {
         self.list_rows(shared);
         self.clock.lap(Phase::Data, 0);
         let inked: usize = self.inked_rows(shared).sum();
@@ -139,35 +152,37 @@ impl CellRow {
     }
 
     #[inline(never)]
-    fn convolve<S: Simd>(&mut self, simd: S, shared: &Shared<'_>) {
-        let Shared { network, images, plan, conv, skip_zeros } = *shared;
-        let vectors = network.channels / S::LANES;
+    fn convolve(&mut self, simd: S, shared: &Shared<'_>) {
+        let Shared { network, images, plan, skip_zeros } = *shared;
+        let channels = network.channels;
+        let vectors = channels / S::LANES;
         let capacity = images.count() + 1;
         simd.vectorize(
             #[inline(always)]
             || {
+                let (taps, columns, copy) = (plan.taps(), 0..channels, &mut self.right);
+                let weight = simd.by_rows(&plan.weight, taps, channels, columns, copy);
                 let cells = self
                     .activations
-                    .chunks_mut(capacity * network.channels)
+                    .chunks_mut(capacity * channels)
                     .zip(self.marks.chunks_mut(capacity * vectors));
                 for ((x, rows), (activations, marks)) in self.rows.iter().enumerate().zip(cells) {
                     let inked = rows.len() - usize::from(skip_zeros);
-                    let patches = &mut self.patches[..inked * plan.patch_len()];
-                    let each = patches.chunks_exact_mut(plan.patch_len());
-                    for (patch, &image) in each.zip(rows) {
-                        images.patch(simd, image as usize, self.y, x, patch);
+                    let each = self.patches.chunks_exact_mut(plan.patch_len());
+                    for (patch, rows) in each.zip(rows[..inked].chunks(S::DEPTH)) {
+                        images.patch(simd, rows, self.y, x, patch);
                     }
-                    let (activations, blank) = activations.split_at_mut(inked * network.channels);
+                    let (activations, blank) = activations.split_at_mut(inked * channels);
                     let marks = &mut marks[..inked * vectors];
-                    conv::forward(simd, plan, conv, patches, activations, marks);
-                    blank[..network.channels].copy_from_slice(&plan.blank);
+                    conv::forward(simd, plan, weight, &self.patches, activations, marks);
+                    blank[..channels].copy_from_slice(&plan.blank);
                 }
             },
         );
     }
 
     #[inline(never)]
-    fn sum_linear<S: Simd>(&mut self, simd: S, shared: &Shared<'_>) {
+    fn sum_linear(&mut self, simd: S, shared: &Shared<'_>) {
         let Shared { network, images, .. } = *shared;
         let width = network.hidden_padded();
         let capacity = images.count() + 1;
@@ -175,16 +190,18 @@ impl CellRow {
             #[inline(always)]
             || {
                 self.partial_sums[..capacity * width].fill(0.0);
-                for first in (0..width).step_by(COLUMN_BLOCK) {
-                    let columns = first..(first + COLUMN_BLOCK).min(width);
+                for first in (0..width).step_by(COLUMN_BLOCK * S::DEPTH) {
+                    let columns = first..(first + COLUMN_BLOCK * S::DEPTH).min(width);
                     let cells = self
                         .activations
                         .chunks(capacity * network.channels)
                         .zip(self.w.chunks_exact(network.cell_weights()));
                     for (rows, (activations, weight)) in self.rows.iter().zip(cells) {
                         let x = &activations[..rows.len() * network.channels];
-                        let columns = columns.clone();
-                        let sums = &mut self.partial_sums;
+                        let x = simd.by_columns(x, &mut self.left);
+                        let (channels, copy) = (network.channels, &mut self.right);
+                        let weight = simd.by_rows(weight, channels, width, columns.clone(), copy);
+                        let (columns, sums) = (columns.clone(), &mut self.partial_sums);
                         linear::forward(simd, x, rows, weight, width, columns, sums);
                     }
                 }
@@ -193,7 +210,7 @@ impl CellRow {
     }
 
     /// The row's share of the convolution's gradient, and the update of its weights.
-    pub fn backward<S: Simd>(&mut self, simd: S, shared: &SharedBackward<'_, S>) {
+    pub fn backward(&mut self, simd: S, shared: &SharedBackward<'_, S>) {
         let Shared { network, skip_zeros, .. } = shared.forward;
         self.gradient.clear();
         for x in 0..CELLS {
@@ -210,23 +227,23 @@ impl CellRow {
     }
 
     #[inline(never)]
-    fn input_gradient<S: Simd>(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
+    fn input_gradient(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
         let network = shared.forward.network;
         let (width, channels) = (network.hidden_padded(), network.channels);
         let weight = &self.w[x * network.cell_weights()..][..network.cell_weights()];
-        let Self { rows, transposed, da, .. } = self;
-        let rows = &rows[x];
+        let Self { rows, transposed, da, right, .. } = self;
+        let (rows, active) = (&rows[x], shared.active.count);
         simd.vectorize(
             #[inline(always)]
             || {
                 linear::transpose(simd, weight, width, &shared.active.units, transposed);
                 linear::input_gradient(
                     simd,
-                    shared.dz,
-                    width,
-                    shared.active.count,
+                    shared.dz_factors,
+                    width / S::DEPTH,
+                    active.div_ceil(S::DEPTH),
                     rows,
-                    transposed,
+                    simd.by_rows(transposed, active, channels, 0..channels, right),
                     &mut da[..rows.len() * channels],
                 );
             },
@@ -234,7 +251,7 @@ impl CellRow {
     }
 
     #[inline(never)]
-    fn convolve_backward<S: Simd>(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
+    fn convolve_backward(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
         let Shared { network, images, plan, skip_zeros, .. } = shared.forward;
         let vectors = network.channels / S::LANES;
         let Self { rows, patches, marks, da, gradient, y, activations, .. } = self;
@@ -250,8 +267,8 @@ impl CellRow {
                     simd.prefetch_later(activations, line);
                 }
                 let each = patches.chunks_exact_mut(plan.patch_len());
-                for (patch, &image) in each.zip(&rows[x][..inked]) {
-                    images.patch(simd, image as usize, *y, x, patch);
+                for (patch, rows) in each.zip(rows[x][..inked].chunks(S::DEPTH)) {
+                    images.patch(simd, rows, *y, x, patch);
                 }
                 let (da, blank) = da.split_at(inked * network.channels);
                 conv::backward(simd, plan, patches, da, marks, gradient);
@@ -266,23 +283,24 @@ impl CellRow {
     }
 
     #[inline(never)]
-    fn update<S: Simd>(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
+    fn update(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
         let Shared { network, images, .. } = shared.forward;
+        let (channels, stride) = (network.channels, network.hidden_padded());
         let cell = x * network.cell_weights()..;
-        let Self { rows, activations, packed, w, m, v, .. } = self;
+        let Self { rows, activations, packed, left, right, w, m, v, .. } = self;
         let rows = &rows[x];
-        let capacity = (images.count() + 1) * network.channels;
-        let operands = Operands {
-            x: &activations[x * capacity..][..rows.len() * network.channels],
-            rows,
-            dz: shared.dz,
-            stride: network.hidden_padded(),
-        };
+        let capacity = (images.count() + 1) * channels;
+        let activations = &activations[x * capacity..][..rows.len() * channels];
+        // The last vector of active units may hold some that are not.
+        let columns = 0..shared.active.count.next_multiple_of(S::LANES);
         let weights =
             CellWeights { w: &mut w[cell.clone()], m: &mut m[cell.clone()], v: &mut v[cell] };
         simd.vectorize(
             #[inline(always)]
             || {
+                let x = simd.by_rows(activations, rows.len(), channels, 0..channels, left);
+                let dz = simd.gather(shared.dz, rows, stride, columns, right);
+                let operands = Operands { x, rows, dz, channels, stride };
                 update::update(simd, &shared.adam, shared.active, operands, weights, packed);
             },
         );

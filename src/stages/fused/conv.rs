@@ -33,12 +33,12 @@
 
 #![allow(clippy::needless_range_loop)] // See tile.rs.
 
-use super::Tensors;
 use super::floats::{self, Floats};
 use super::images::PATCH_ROW;
 use super::network::Network;
+use super::products::Products;
 use super::tile;
-use crate::simd::Simd;
+use super::trained::Tensors;
 
 /// What backward needs to know of one vector of channels of one image: a bit a channel.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,6 +68,11 @@ impl ConvWeights {
             bias: floats::zeros(network.channels),
         }
     }
+
+    /// Turns a gradient for pixels 0..=255 into that for 0..=1.
+    pub fn scale_gradient(&mut self) {
+        self.weight.iter_mut().for_each(|gradient| *gradient *= PIXEL);
+    }
 }
 
 impl Tensors<2> for ConvWeights {
@@ -80,68 +85,110 @@ impl Tensors<2> for ConvWeights {
     }
 }
 
+/// What a pixel of 1 stands for: pixels are multiplied as the numbers 0..=255 that they are in the
+/// file, which every format has, and the factor goes to the weights.
+const PIXEL: f32 = 1.0 / 255.0;
+
 /// What all cells have in common in a step.
 #[derive(Debug)]
 pub struct ConvPlan {
     kernel: usize,
-    /// (K²): where in a patch each tap begins.
+    /// Numbers of a factor.
+    depth: usize,
+    /// Where in a patch the pixels of each factor of taps begin.
     offsets: Vec<usize>,
+    /// (taps, C): the weights for pixels 0..=255, every row of taps rounded up to whole factors.
+    pub weight: Floats,
+    /// (C).
+    pub bias: Floats,
     /// (C): subtracted from every activation before it is stored.
     pub blank: Floats,
 }
 
 impl ConvPlan {
-    /// Nothing is subtracted yet.
-    pub fn new(network: &Network) -> Self {
-        let offset = |tap| tap / network.kernel * PATCH_ROW + tap % network.kernel;
+    /// All zero.
+    pub fn new<S: Products>(network: &Network) -> Self {
+        let Network { kernel, channels, .. } = *network;
+        let offsets = |row| (0..kernel).step_by(S::DEPTH).map(move |tap| (row, tap));
+        let place = |(row, tap)| row * S::DEPTH * PATCH_ROW + tap;
+        let taps = kernel * kernel.next_multiple_of(S::DEPTH);
         Self {
-            kernel: network.kernel,
-            offsets: (0..network.taps()).map(offset).collect(),
-            blank: floats::zeros(network.channels),
+            kernel,
+            depth: S::DEPTH,
+            offsets: (0..kernel).flat_map(offsets).map(place).collect(),
+            weight: floats::zeros(taps * channels),
+            bias: floats::zeros(channels),
+            blank: floats::zeros(channels),
         }
     }
 
-    /// Floats of a patch.
+    /// Takes new `weights`; blank cells are left out if `skip_zeros`.
+    pub fn restart(&mut self, weights: &ConvWeights, skip_zeros: bool) {
+        let row = self.kernel * self.bias.len();
+        let padded_row = self.weight.len() / self.kernel;
+        let rows = self.weight.chunks_exact_mut(padded_row).zip(weights.weight.chunks_exact(row));
+        for (scaled, weights) in rows {
+            scaled.iter_mut().zip(weights).for_each(|(scaled, weight)| *scaled = weight * PIXEL);
+        }
+        self.bias.copy_from_slice(&weights.bias);
+        if skip_zeros {
+            for (blank, &bias) in self.blank.iter_mut().zip(weights.bias.iter()) {
+                // What is not a number stays so.
+                *blank = if bias <= 0.0 { 0.0 } else { bias };
+            }
+        }
+    }
+
+    /// Rows of `weight`.
+    pub fn taps(&self) -> usize {
+        self.offsets.len() * self.depth
+    }
+
+    /// Pixels of the patches of a factor's images.
     pub fn patch_len(&self) -> usize {
-        (self.kernel + 1) * PATCH_ROW
+        (self.kernel + 1) * self.depth * PATCH_ROW
     }
 }
 
 /// Activations of one cell.
 ///
 /// # Shapes
-/// `patches` (R, `patch_len`); `activations` (R, C); `marks` (R, C / lanes).
+/// `weight` (factors of taps, C); `patches` (R / depth, `patch_len`); `activations` (R, C); `marks`
+/// (R, C / lanes).
 #[inline(always)]
-pub fn forward<S: Simd>(
+pub fn forward<S: Products>(
     simd: S,
     plan: &ConvPlan,
-    weights: &ConvWeights,
-    patches: &[f32],
+    weight: &[S::Factor],
+    patches: &[S::Pixel],
     activations: &mut [f32],
     marks: &mut [Marks],
 ) {
-    let patch_len = plan.patch_len();
-    let channels = weights.bias.len();
-    let tile_rows = if S::REGISTERS == 32 { 3 } else { 1 };
+    let channels = plan.bias.len();
+    let tile_rows = match (S::REGISTERS, S::DEPTH) {
+        (32, 1) => 3,
+        (_, depth) => depth,
+    };
     let width = 2 * S::LANES;
     let vectors = channels / S::LANES;
     assert_eq!(marks.len() / vectors, activations.len() / channels);
     let tiles = patches
-        .chunks(tile_rows * patch_len)
+        .chunks(tile_rows / S::DEPTH * plan.patch_len())
         .zip(activations.chunks_mut(tile_rows * channels))
         .zip(marks.chunks_mut(tile_rows * vectors));
     for ((patches, activations), marks) in tiles {
         let mut first = 0;
         while first < channels {
             let whole = first + width <= channels;
+            let rows = activations.len() / channels;
             let mut out = TileOut { first, channels, activations, marks };
-            match (patches.len() / patch_len, whole) {
-                (3, true) => forward_tile::<S, 3, 2>(simd, plan, weights, patches, &mut out),
-                (2, true) => forward_tile::<S, 2, 2>(simd, plan, weights, patches, &mut out),
-                (_, true) => forward_tile::<S, 1, 2>(simd, plan, weights, patches, &mut out),
-                (3, _) => forward_tile::<S, 3, 1>(simd, plan, weights, patches, &mut out),
-                (2, _) => forward_tile::<S, 2, 1>(simd, plan, weights, patches, &mut out),
-                (_, _) => forward_tile::<S, 1, 1>(simd, plan, weights, patches, &mut out),
+            match (rows, whole) {
+                (3, true) => forward_tile::<S, 3, 2>(simd, plan, weight, patches, &mut out),
+                (2, true) => forward_tile::<S, 2, 2>(simd, plan, weight, patches, &mut out),
+                (_, true) => forward_tile::<S, 1, 2>(simd, plan, weight, patches, &mut out),
+                (3, _) => forward_tile::<S, 3, 1>(simd, plan, weight, patches, &mut out),
+                (2, _) => forward_tile::<S, 2, 1>(simd, plan, weight, patches, &mut out),
+                (_, _) => forward_tile::<S, 1, 1>(simd, plan, weight, patches, &mut out),
             }
             first += width;
         }
@@ -160,28 +207,29 @@ struct TileOut<'a> {
 
 /// R images, U vectors of channels, four sums each.
 #[inline(always)]
-fn forward_tile<S: Simd, const R: usize, const U: usize>(
+fn forward_tile<S: Products, const R: usize, const U: usize>(
     simd: S,
     plan: &ConvPlan,
-    weights: &ConvWeights,
-    patches: &[f32],
+    weight: &[S::Factor],
+    patches: &[S::Pixel],
     out: &mut TileOut<'_>,
 ) {
     let TileOut { first, channels, .. } = *out;
-    let patch_len = plan.patch_len();
     let mut rows = [patches; R];
     for r in 0..R {
-        rows[r] = &patches[r * patch_len..][..patch_len];
+        let start = r / S::DEPTH * plan.patch_len();
+        rows[r] = &patches[start..][..plan.patch_len()][r % S::DEPTH * PATCH_ROW..];
     }
+    let below = S::DEPTH * PATCH_ROW;
     let mut sums = [[[simd.splat(0.0); U]; 4]; R];
-    for (&offset, weight) in plan.offsets.iter().zip(weights.weight[first..].chunks(channels)) {
-        let weight: [S::Vector; U] = tile::vectors(simd, weight);
+    for (&offset, weight) in plan.offsets.iter().zip(weight[first..].chunks(channels)) {
+        let weight: [S::Factors; U] = tile::factors(simd, weight);
         for r in 0..R {
-            let patch: &[f32; PATCH_ROW + 2] = rows[r][offset..].first_chunk().expect("a tap");
-            for (sums, pixel) in sums[r].iter_mut().zip([0, 1, PATCH_ROW, PATCH_ROW + 1]) {
-                let pixel = simd.splat(patch[pixel]);
+            let patch = &rows[r][offset..][..below + 1 + S::DEPTH];
+            for (sums, pixel) in sums[r].iter_mut().zip([0, 1, below, below + 1]) {
+                let pixel = simd.splat_pixels(&patch[pixel..]);
                 for u in 0..U {
-                    sums[u] = simd.mul_add(pixel, weight[u], sums[u]);
+                    sums[u] = simd.multiply_add(pixel, weight[u], sums[u]);
                 }
             }
         }
@@ -195,7 +243,7 @@ fn forward_tile<S: Simd, const R: usize, const U: usize>(
             let (upper, lower) = (simd.max(a, b), simd.max(c, d));
             let down = simd.greater(lower, upper);
             let right = simd.greater(d, c) & down | simd.greater(b, a) & !down;
-            let sum = simd.add(simd.max(upper, lower), simd.load(&weights.bias[channel..]));
+            let sum = simd.add(simd.max(upper, lower), simd.load(&plan.bias[channel..]));
             let alive = simd.greater(sum, zero);
             // In this order of the arguments a sum that is not a number stays so.
             let activation = simd.sub(simd.max(zero, sum), simd.load(&plan.blank[channel..]));
@@ -210,14 +258,16 @@ fn forward_tile<S: Simd, const R: usize, const U: usize>(
 /// `da` is the gradient of the activations as they are stored, less `blank`, which is relu(bias);
 /// where that is not 0 it takes a part of the bias's gradient with it.
 ///
+/// The gradient of the weights is that for pixels 0..=255.
+///
 /// # Shapes
-/// `patches` (R, `patch_len`), readable for a further 16 floats; `da` (R, C); `marks`
+/// `patches` (R / depth, `patch_len`), readable for a further 16·depth pixels; `da` (R, C); `marks`
 /// (R, C / lanes).
 #[inline(always)]
-pub fn backward<S: Simd>(
+pub fn backward<S: Products>(
     simd: S,
     plan: &ConvPlan,
-    patches: &[f32],
+    patches: &[S::Pixel],
     da: &[f32],
     marks: &[Marks],
     gradient: &mut ConvWeights,
@@ -231,10 +281,10 @@ pub fn backward<S: Simd>(
 
 /// [`backward`] for a K×K kernel, TAPS being K².
 #[inline(always)]
-fn backward_taps<S: Simd, const K: usize, const TAPS: usize>(
+fn backward_taps<S: Products, const K: usize, const TAPS: usize>(
     simd: S,
     plan: &ConvPlan,
-    patches: &[f32],
+    patches: &[S::Pixel],
     da: &[f32],
     marks: &[Marks],
     gradient: &mut ConvWeights,
@@ -242,28 +292,37 @@ fn backward_taps<S: Simd, const K: usize, const TAPS: usize>(
     let ConvWeights { weight: dweight, bias: dbias } = gradient;
     let channels = dbias.len();
     let vectors = channels / S::LANES;
+    let zero = simd.splat(0.0);
     for vector in 0..vectors {
         let channel = vector * S::LANES;
-        let mut sums = [simd.splat(0.0); TAPS];
-        let mut bias_sum = simd.splat(0.0);
-        let blank_alive = simd.greater(simd.load(&plan.blank[channel..]), bias_sum);
-        for ((da, marks), start) in da
-            .chunks_exact(channels)
-            .zip(marks.chunks_exact(vectors))
-            .zip((0..).step_by(plan.patch_len()))
-        {
-            let Marks { down, right, alive } = marks[vector];
-            let da = simd.load(&da[channel..]);
-            let d = simd.keep(alive, da);
-            let places = simd.places(down, right);
-            let patch = &patches[start..][..K * PATCH_ROW + 16];
+        let blank_alive = simd.greater(simd.load(&plan.blank[channel..]), zero);
+        let (mut sums, mut bias_sum) = ([zero; TAPS], zero);
+        let mut starts = (0..).step_by(plan.patch_len());
+        let (each_da, each_marks) = (da.chunks_exact(channels), marks.chunks_exact(vectors));
+        let mut images = each_da.zip(each_marks).map(|(da, marks)| {
+            let (da, marks) = (simd.load(&da[channel..]), marks[vector]);
+            (marks, simd.keep(marks.alive, da), simd.keep(blank_alive, da))
+        });
+        while let Some(first) = images.next() {
+            // Behind an odd image there is one without a gradient.
+            let second = if S::DEPTH == 2 { images.next() } else { None };
+            let second = second.unwrap_or((Marks::default(), zero, zero));
+            let (marks, d) = ([first.0, second.0], [first.1, second.1]);
+            let places = simd.pixel_places(|k| (marks[k].down, marks[k].right));
+            let factors = simd.factors(|k| d[k]);
+            let start = starts.next().expect("they have no end");
+            let patch = &patches[start..][..S::DEPTH * (K * PATCH_ROW + 16)];
             for i in 0..K {
                 for j in 0..K {
-                    let pixels = simd.look_up(&patch[i * PATCH_ROW + j..], places);
-                    sums[i * K + j] = simd.mul_add(d, pixels, sums[i * K + j]);
+                    let row = i * S::DEPTH * PATCH_ROW;
+                    let pixels = simd.look_up_pixels(&patch[row + j..], places);
+                    sums[i * K + j] = simd.multiply_add(factors, pixels, sums[i * K + j]);
                 }
             }
-            bias_sum = simd.add(bias_sum, simd.sub(d, simd.keep(blank_alive, da)));
+            bias_sum = simd.add(bias_sum, simd.sub(first.1, first.2));
+            if S::DEPTH == 2 {
+                bias_sum = simd.add(bias_sum, simd.sub(second.1, second.2));
+            }
         }
         for (sum, dweight) in sums.into_iter().zip(dweight[channel..].chunks_mut(channels)) {
             simd.store(simd.add(simd.load(dweight), sum), dweight);

@@ -2,12 +2,14 @@
 
 use aligned_vec::{AVec, ConstAlign};
 
-/// Floats on cache lines of 64 bytes.
-pub type Floats = AVec<f32, ConstAlign<64>>;
+/// Values on cache lines of 64 bytes.
+pub type Lines<T> = AVec<T, ConstAlign<64>>;
+/// Floats on cache lines.
+pub type Floats = Lines<f32>;
 
 /// `count` zeros.
-pub fn zeros(count: usize) -> Floats {
-    let mut zeros = Floats::new(64);
-    zeros.resize(count, 0.0);
+pub fn zeros<T: Clone + Default>(count: usize) -> Lines<T> {
+    let mut zeros = Lines::new(64);
+    zeros.resize(count, T::default());
     zeros
 }

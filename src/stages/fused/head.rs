@@ -13,9 +13,9 @@
 //! It is a hundredth of the arithmetic. Images are cut into groups of a fixed size for the cores to
 //! take; each group adds up its own gradients, and groups are added in their order.
 
-use super::Tensors;
 use super::floats::{self, Floats};
 use super::network::{ALIGNMENT, Network};
+use super::trained::Tensors;
 use crate::nn::cross_entropy::{self, LossSum};
 use crate::simd::Simd;
 

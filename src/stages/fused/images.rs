@@ -4,13 +4,14 @@
 use std::iter;
 
 use super::network::{CELLS, Network};
+use super::products::Products;
 use crate::data::batches::Batch;
 use crate::data::dataset::SIDE;
 use crate::simd::Simd;
 
 /// Bytes of a row: the border, and so much behind it that eight bytes can be read at every cell.
 const ROW: usize = 40;
-/// Floats of a row of a patch.
+/// Pixels of a row of a patch.
 pub const PATCH_ROW: usize = 8;
 
 /// Where a row's cells have their bit.
@@ -102,18 +103,30 @@ impl Images {
         })
     }
 
-    /// The pixels in 0..=1 that cell (`y`, `x`) of image `image` sees: (K + 1) rows of
-    /// [`PATCH_ROW`], of which the first K + 1 count.
+    /// The pixels that cell (`y`, `x`) sees of `images`, DEPTH of them or fewer: K + 1 rows, each of
+    /// [`PATCH_ROW`] pixels of every image, of which the first K + 1 count. What stands in the place
+    /// of an image that is not there is some other.
     #[inline(always)]
-    pub fn patch<S: Simd>(&self, simd: S, image: usize, y: usize, x: usize, patch: &mut [f32]) {
-        let first = (image * self.rows() + 2 * y) * ROW + 2 * x;
-        let pixels = &self.pixels[first..][..self.kernel * ROW + PATCH_ROW];
+    pub fn patch<S: Products>(
+        &self,
+        simd: S,
+        images: &[u32],
+        y: usize,
+        x: usize,
+        patch: &mut [S::Pixel],
+    ) {
+        let window = |image: u32| {
+            let first = (image as usize * self.rows() + 2 * y) * ROW + 2 * x;
+            &self.pixels[first..][..self.kernel * ROW + PATCH_ROW]
+        };
+        let (first, last) = (window(images[0]), window(images[images.len() - 1]));
+        // Two rows of one image at a time, or one row of two.
         for (pair, patch) in patch.chunks_exact_mut(2 * PATCH_ROW).enumerate() {
             let mut bytes = [0; 2 * PATCH_ROW];
-            let (upper, lower) = bytes.split_at_mut(PATCH_ROW);
-            upper.copy_from_slice(&pixels[2 * pair * ROW..][..PATCH_ROW]);
-            lower.copy_from_slice(&pixels[(2 * pair + 1) * ROW..][..PATCH_ROW]);
-            simd.widen(bytes, 1.0 / 255.0, patch);
+            let (left, right) = bytes.split_at_mut(PATCH_ROW);
+            left.copy_from_slice(&first[2 * pair / S::DEPTH * ROW..][..PATCH_ROW]);
+            right.copy_from_slice(&last[(2 * pair + 1) / S::DEPTH * ROW..][..PATCH_ROW]);
+            simd.store_pixels(bytes, patch);
         }
     }
 }

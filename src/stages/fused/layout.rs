@@ -10,18 +10,19 @@ use super::cell_row::CellRow;
 use super::conv::ConvWeights;
 use super::head::HeadWeights;
 use super::network::{CELLS, Network};
+use super::products::Products;
 use crate::model::parameters::Parameters;
 
 /// The weights, or one of their moments, of a cell row.
-pub type Part<'a> = &'a dyn Fn(&mut CellRow) -> &mut [f32];
+pub type Part<'a, S> = &'a dyn Fn(&mut CellRow<S>) -> &mut [f32];
 
 /// Takes one canonical set.
-pub fn load(
+pub fn load<S: Products>(
     network: &Network,
     canonical: &Parameters,
     conv: &mut ConvWeights,
-    cell_rows: &mut [CellRow],
-    part: Part<'_>,
+    cell_rows: &mut [CellRow<S>],
+    part: Part<'_, S>,
     head: &mut HeadWeights,
 ) {
     let [conv_weight, conv_bias, weight1, bias1, weight2, bias2] = canonical.values() else {
@@ -50,12 +51,12 @@ pub fn load(
 }
 
 /// Gives one canonical set.
-pub fn store(
+pub fn store<S: Products>(
     network: &Network,
     canonical: &mut Parameters,
     conv: &ConvWeights,
-    cell_rows: &[CellRow],
-    part: &dyn Fn(&CellRow) -> &[f32],
+    cell_rows: &[CellRow<S>],
+    part: &dyn Fn(&CellRow<S>) -> &[f32],
     head: &HeadWeights,
 ) {
     let mut tensors = canonical.values_mut();

@@ -1,5 +1,6 @@
 //! The first linear layer of one cell: its part of the forward sums, and the gradient of its inputs.
 
+use super::products::Products;
 use super::tile;
 use crate::simd::Simd;
 
@@ -28,20 +29,20 @@ macro_rules! with_rows {
 /// `columns`.
 ///
 /// # Shapes
-/// `x` (R, C); `rows` (R); `weight` (C, `stride`); `sums` (N + 1, `stride`).
+/// `x` (R, C) by columns; `rows` (R); `weight` (C, `stride`) by rows; `sums` (N + 1, `stride`).
 #[inline(always)]
-pub fn forward<S: Simd>(
+pub fn forward<S: Products>(
     simd: S,
-    x: &[f32],
+    x: &[S::Factor],
     rows: &[u32],
-    weight: &[f32],
+    weight: &[S::Factor],
     stride: usize,
     columns: std::ops::Range<usize>,
     sums: &mut [f32],
 ) {
-    let channels = x.len() / rows.len();
+    let depth = x.len() / rows.len();
     let widest = if S::REGISTERS == 32 { 4 } else { 2 };
-    for (x, rows) in x.chunks(6 * channels).zip(rows.chunks(6)) {
+    for (x, rows) in x.chunks(6 * depth).zip(rows.chunks(6)) {
         let mut first = columns.start;
         while first < columns.end {
             let weight = &weight[first..];
@@ -69,17 +70,17 @@ struct Out<'a> {
 
 /// R rows and U vectors of columns; returns U.
 #[inline(always)]
-fn forward_tile<S: Simd, const R: usize, const U: usize>(
+fn forward_tile<S: Products, const R: usize, const U: usize>(
     simd: S,
-    x: &[f32],
-    weight: &[f32],
+    x: &[S::Factor],
+    weight: &[S::Factor],
     out: Out<'_>,
     sums: &mut [f32],
 ) -> usize {
-    let channels = x.len() / R;
+    let depth = x.len() / R;
     let (mut rows, mut starts, mut tile) = ([x; R], [0; R], tile::zeros::<S, R, U>(simd));
     for r in 0..R {
-        rows[r] = &x[r * channels..][..channels];
+        rows[r] = &x[r * depth..][..depth];
         starts[r] = out.rows[r] as usize * out.stride + out.first;
         tile[r] = tile::vectors(simd, &sums[starts[r]..]);
     }
@@ -91,18 +92,18 @@ fn forward_tile<S: Simd, const R: usize, const U: usize>(
 }
 
 /// The gradient of x: dx\[r\] = dz\[rows\[r\]\] · Wᵀ, of which the first `active` columns of dz and
-/// rows of Wᵀ are there.
+/// rows of Wᵀ are there, counted in factors like `stride`.
 ///
 /// # Shapes
-/// `dz` (N + 1, `stride`); `rows` (R); `transposed` (`active`, C); `dx` (R, C).
+/// `dz` (N + 1, `stride`) by columns; `rows` (R); `transposed` (`active`, C) by rows; `dx` (R, C).
 #[inline(always)]
-pub fn input_gradient<S: Simd>(
+pub fn input_gradient<S: Products>(
     simd: S,
-    dz: &[f32],
+    dz: &[S::Factor],
     stride: usize,
     active: usize,
     rows: &[u32],
-    transposed: &[f32],
+    transposed: &[S::Factor],
     dx: &mut [f32],
 ) {
     let channels = dx.len() / rows.len();
@@ -132,8 +133,8 @@ pub fn input_gradient<S: Simd>(
 
 /// Some rows of dz.
 #[derive(Clone, Copy)]
-struct DzRows<'a> {
-    dz: &'a [f32],
+struct DzRows<'a, F> {
+    dz: &'a [F],
     stride: usize,
     active: usize,
     rows: &'a [u32],
@@ -141,10 +142,10 @@ struct DzRows<'a> {
 
 /// R rows and U vectors of channels; returns U.
 #[inline(always)]
-fn gradient_tile<S: Simd, const R: usize, const U: usize>(
+fn gradient_tile<S: Products, const R: usize, const U: usize>(
     simd: S,
-    from: DzRows<'_>,
-    transposed: &[f32],
+    from: DzRows<'_, S::Factor>,
+    transposed: &[S::Factor],
     channels: usize,
     dx: &mut [f32],
 ) -> usize {

@@ -48,6 +48,10 @@
 //! 8. **Groups of eight images** (`head`) do the middle part, likewise.
 //! 9. **Lists of images** say for which of them a cell is computed. Here they hold all;
 //!    [sparse](super::sparse) leaves some out.
+//! 10. **Pixels are whole numbers** in the products, 0 to 255; the kernel is divided by 255 instead,
+//!     once a step, and so is its gradient.
+//! 11. **A factor** (`products`) is what a multiply-add multiplies. Here it is a number;
+//!     [bf16](super::bf16) makes it a pair.
 //!
 //! ```text
 //! canonical, PyTorch's                      here
@@ -81,16 +85,20 @@ mod images;
 mod layout;
 mod linear;
 mod network;
+mod products;
 mod tile;
+mod trained;
 mod update;
 
 use cell_row::{CellRow, Shared, SharedBackward};
 use conv::{ConvPlan, ConvWeights};
-use floats::Floats;
+use floats::{Floats, Lines};
 use head::{GROUP_IMAGES, Group, HeadWeights};
 use images::Images;
 use network::CELLS;
 pub use network::Network;
+use products::Products;
+use trained::{Tensors, Trained};
 use update::{Active, AdamVectors};
 
 use crate::data::batches::Batch;
@@ -101,13 +109,13 @@ use crate::model::parameters::{Parameters, TrainState};
 use crate::nn::adam::Adam;
 use crate::nn::cross_entropy::LossSum;
 #[cfg(target_arch = "x86_64")]
-use crate::simd::{Avx2, Avx512};
-use crate::simd::{Isa, Portable, Simd};
-use crate::stages::Compute;
+use crate::simd::{Avx2, Avx512, Avx512Bf16};
+use crate::simd::{Isa, Portable};
+use crate::stages::{Compute, Precision};
 use crate::team::{Order, Team};
 
 /// Executes a step cell by cell.
-pub struct FusedEngine<S: Simd> {
+pub struct FusedEngine<S: Products> {
     simd: S,
     network: Network,
     adam: Adam,
@@ -121,13 +129,15 @@ pub struct FusedEngine<S: Simd> {
     plan: ConvPlan,
     conv: Trained<ConvWeights>,
     head: Trained<HeadWeights>,
-    cell_rows: Vec<CellRow>,
+    cell_rows: Vec<CellRow<S>>,
     cell_row_order: Order,
     groups: Vec<Group>,
     group_order: Order,
     active: Active<S>,
     /// (N + 1, H padded), packed to the active units: dz of every image, then their sum.
     dz: Floats,
+    /// The same by columns.
+    dz_factors: Lines<S::Factor>,
     /// (H padded): what the hidden units of all images have in common.
     common: Floats,
     /// (N, O).
@@ -141,9 +151,10 @@ pub fn build(
     architecture: &Architecture,
     adam: Adam,
     compute: Compute,
+    precision: Precision,
     skip_zeros: bool,
 ) -> Box<dyn Engine> {
-    fn with<S: Simd>(
+    fn with<S: Products>(
         simd: Option<S>,
         architecture: &Architecture,
         adam: Adam,
@@ -158,6 +169,11 @@ pub fn build(
     let team =
         Team::new(compute.threads.min(CELLS)).expect("the operating system starts the threads");
     match compute.isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 if precision == Precision::Bf16 => {
+            with(Avx512Bf16::detect(), architecture, adam, team, skip_zeros)
+        }
+        isa if precision == Precision::Bf16 => unreachable!("{isa} has no products of bf16"),
         Isa::Portable => with(Some(Portable), architecture, adam, team, skip_zeros),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => with(Avx2::detect(), architecture, adam, team, skip_zeros),
@@ -168,53 +184,7 @@ pub fn build(
     }
 }
 
-/// A layer's tensors in the layout of the kernels.
-trait Tensors<const T: usize> {
-    fn tensors(&self) -> [&[f32]; T];
-    fn tensors_mut(&mut self) -> [&mut [f32]; T];
-
-    /// Becomes zero.
-    fn clear(&mut self) {
-        self.tensors_mut().into_iter().for_each(|tensor| tensor.fill(0.0));
-    }
-
-    /// Adds `other`.
-    fn add(&mut self, other: &Self) {
-        for (sums, others) in self.tensors_mut().into_iter().zip(other.tensors()) {
-            sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
-        }
-    }
-}
-
-/// Tensors with their moments, and room for their gradient.
-struct Trained<T> {
-    w: T,
-    m: T,
-    v: T,
-    gradient: T,
-}
-
-impl<T> Trained<T> {
-    fn new(zeros: impl Fn() -> T) -> Self {
-        Self { w: zeros(), m: zeros(), v: zeros(), gradient: zeros() }
-    }
-
-    /// Adam on each tensor, by its gradient, with its factors.
-    #[inline(always)]
-    fn update<S: Simd, const N: usize>(&mut self, simd: S, adam: [&AdamVectors<S>; N])
-    where
-        T: Tensors<N>,
-    {
-        let Self { w, m, v, gradient } = self;
-        let moments = m.tensors_mut().into_iter().zip(v.tensors_mut());
-        let weights = w.tensors_mut().into_iter().zip(moments);
-        for ((adam, g), (w, (m, v))) in adam.into_iter().zip(gradient.tensors()).zip(weights) {
-            adam.update_all(simd, g, w, m, v);
-        }
-    }
-}
-
-impl<S: Simd> FusedEngine<S> {
+impl<S: Products> FusedEngine<S> {
     /// An engine with all parameters zero, to be loaded. With `skip_zeros`, see
     /// [`sparse`](super::sparse).
     pub fn new(
@@ -235,7 +205,7 @@ impl<S: Simd> FusedEngine<S> {
             clock: PhaseClock::default(),
             team,
             images: Images::new(&network),
-            plan: ConvPlan::new(&network),
+            plan: ConvPlan::new::<S>(&network),
             conv: Trained::new(|| ConvWeights::new(&network)),
             head: Trained::new(|| HeadWeights::new(&network)),
             cell_rows: (0..CELLS).map(|y| CellRow::new(&network, y)).collect(),
@@ -244,6 +214,7 @@ impl<S: Simd> FusedEngine<S> {
             group_order: Order::of(0),
             active: Active::all(simd, network.hidden_padded()),
             dz: floats::zeros(0),
+            dz_factors: S::room(0),
             common: floats::zeros(network.hidden_padded()),
             logits: Vec::new(),
             canonical: Parameters::zeros(architecture),
@@ -259,11 +230,10 @@ impl<S: Simd> FusedEngine<S> {
         self.group_order.reset(groups);
         if self.dz.len() < (images + 1) * self.network.hidden_padded() {
             self.dz.resize((images + 1) * self.network.hidden_padded(), 0.0);
+            self.dz_factors = S::room(self.dz.len());
             self.logits.reserve(images * self.network.classes);
         }
-        self.cell_rows
-            .iter_mut()
-            .for_each(|row| row.reserve::<S>(&self.network, &self.plan, images));
+        self.cell_rows.iter_mut().for_each(|row| row.reserve(&self.network, &self.plan, images));
     }
 
     /// Everything up to the logits, which are left in the groups.
@@ -278,15 +248,12 @@ impl<S: Simd> FusedEngine<S> {
         if self.skip_zeros {
             let images = &self.images;
             self.cell_row_order.longest_first(|y| images.inked_count(y));
-            for (blank, &bias) in self.plan.blank.iter_mut().zip(self.conv.w.bias.iter()) {
-                // What is not a number stays so.
-                *blank = if bias <= 0.0 { 0.0 } else { bias };
-            }
         }
+        self.plan.restart(&self.conv.w, self.skip_zeros);
         self.clock.lap(Phase::Data, 0);
 
-        let Self { simd, network, images, plan, conv, skip_zeros, measuring, .. } = self;
-        let shared = Shared { network, images, plan, conv: &conv.w, skip_zeros: *skip_zeros };
+        let Self { simd, network, images, plan, skip_zeros, measuring, .. } = self;
+        let shared = Shared { network, images, plan, skip_zeros: *skip_zeros };
         let (simd, measuring) = (*simd, *measuring);
         self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
             row.clock.start(measuring);
@@ -338,22 +305,22 @@ impl<S: Simd> FusedEngine<S> {
     }
 }
 
-impl<S: Simd> Engine for FusedEngine<S> {
+impl<S: Products> Engine for FusedEngine<S> {
     fn load(&mut self, state: &TrainState) {
         assert_eq!(state.parameters.specs(), self.canonical.specs());
         self.steps = state.steps;
         let Self { conv, head, cell_rows, network, .. } = self;
-        let w: layout::Part = &|row| &mut row.w;
+        let w: layout::Part<S> = &|row| &mut row.w;
         layout::load(network, &state.parameters, &mut conv.w, cell_rows, w, &mut head.w);
-        let m: layout::Part = &|row| &mut row.m;
+        let m: layout::Part<S> = &|row| &mut row.m;
         layout::load(network, &state.first_moment, &mut conv.m, cell_rows, m, &mut head.m);
-        let v: layout::Part = &|row| &mut row.v;
+        let v: layout::Part<S> = &|row| &mut row.v;
         layout::load(network, &state.second_moment, &mut conv.v, cell_rows, v, &mut head.v);
     }
 
     fn store(&self) -> TrainState {
         let Self { conv, head, cell_rows, network, .. } = self;
-        let canonical = |conv, part: &dyn Fn(&CellRow) -> &[f32], head| {
+        let canonical = |conv, part: &dyn Fn(&CellRow<S>) -> &[f32], head| {
             let mut canonical = self.canonical.clone();
             layout::store(network, &mut canonical, conv, cell_rows, part, head);
             canonical
@@ -392,9 +359,15 @@ impl<S: Simd> Engine for FusedEngine<S> {
         let weights = self.adam.step(self.steps, lr);
         let biases = AdamVectors::new(simd, &weights.without_l2());
         let weights = AdamVectors::new(simd, &weights);
-        let Self { network, images, plan, conv, skip_zeros, measuring, .. } = self;
-        let forward = Shared { network, images, plan, conv: &conv.w, skip_zeros: *skip_zeros };
-        let shared = SharedBackward { forward, active: &self.active, dz: &self.dz, adam: weights };
+        let Self { network, images, plan, skip_zeros, measuring, .. } = self;
+        let forward = Shared { network, images, plan, skip_zeros: *skip_zeros };
+        let active = &self.active;
+        let gathered = &self.dz[..(batch.len() + 1) * network.hidden_padded()];
+        let dz_factors = simd.vectorize(
+            #[inline(always)]
+            || simd.by_columns(gathered, &mut self.dz_factors),
+        );
+        let shared = SharedBackward { forward, active, dz: &self.dz, dz_factors, adam: weights };
         let measuring = *measuring;
         self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
             row.clock.start(measuring);
@@ -407,6 +380,7 @@ impl<S: Simd> Engine for FusedEngine<S> {
         for row in cell_rows {
             conv.gradient.add(&row.gradient);
         }
+        conv.gradient.scale_gradient();
         simd.vectorize(
             #[inline(always)]
             || {

@@ -4,6 +4,7 @@
 //! without the CPU feature, and where the compiler does not inline them, vectors pass through memory.
 #![allow(clippy::needless_range_loop)]
 
+use super::products::Products;
 use crate::simd::Simd;
 
 /// R rows of U vectors of sums.
@@ -35,17 +36,28 @@ pub fn store<S: Simd, const U: usize>(simd: S, vectors: [S::Vector; U], row: &mu
     }
 }
 
+/// The first U vectors of factors of `row`.
+#[inline(always)]
+pub fn factors<S: Products, const U: usize>(simd: S, row: &[S::Factor]) -> [S::Factors; U] {
+    let row = &row[..U * S::LANES];
+    let mut factors = [simd.load_factors(row); U];
+    for u in 1..U {
+        factors[u] = simd.load_factors(&row[u * S::LANES..]);
+    }
+    factors
+}
+
 /// sums\[r\] += Σ_k x\[r\]\[k\] · matrix\[k\], over the whole length of the rows of x; the rows of
-/// `matrix` are `stride` floats apart.
+/// `matrix` are `stride` factors apart.
 ///
-/// A step of the loop loads U vectors, broadcasts R numbers and does R·U multiply-adds: with 6×4 or
+/// A step of the loop loads U vectors, broadcasts R factors and does R·U multiply-adds: with 6×4 or
 /// 12×2 sums, ten or fourteen loads feed 24 multiply-adds, and the sums never leave their registers.
 #[inline(always)]
-pub fn multiply_add<S: Simd, const R: usize, const U: usize>(
+pub fn multiply_add<S: Products, const R: usize, const U: usize>(
     simd: S,
     mut sums: Tile<S, R, U>,
-    x: [&[f32]; R],
-    matrix: &[f32],
+    x: [&[S::Factor]; R],
+    matrix: &[S::Factor],
     stride: usize,
 ) -> Tile<S, R, U> {
     let depth = x[0].len();
@@ -54,11 +66,11 @@ pub fn multiply_add<S: Simd, const R: usize, const U: usize>(
         rows[r] = &x[r][..depth];
     }
     for (k, row) in (0..depth).zip(matrix.chunks(stride)) {
-        let row: [S::Vector; U] = vectors(simd, row);
+        let row: [S::Factors; U] = factors(simd, row);
         for r in 0..R {
-            let factor = simd.splat(rows[r][k]);
+            let factor = simd.splat_factor(rows[r][k]);
             for u in 0..U {
-                sums[r][u] = simd.mul_add(factor, row[u], sums[r][u]);
+                sums[r][u] = simd.multiply_add(factor, row[u], sums[r][u]);
             }
         }
     }

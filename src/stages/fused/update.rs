@@ -10,12 +10,13 @@
 //!
 //! The gradient of 800,000 weights is never in memory as a whole.
 
+use super::products::Products;
 use super::tile;
 use crate::nn::adam::AdamStep;
 use crate::simd::Simd;
 
-/// Rows of a product between two turns of Adam.
-const TURN_ROWS: usize = 8;
+/// Images of a product between two turns of Adam.
+const TURN_IMAGES: usize = 8;
 /// Floats of a cache line.
 const LINE: usize = 16;
 /// Channels of a tile.
@@ -143,13 +144,15 @@ pub struct CellWeights<'a> {
 
 /// The operands of dW = xᵀ · dz.
 #[derive(Clone, Copy)]
-pub struct Operands<'a> {
-    /// (R, C).
-    pub x: &'a [f32],
+pub struct Operands<'a, F> {
+    /// (R, C) by rows.
+    pub x: &'a [F],
     /// (R): which row of `dz` belongs to each of x.
     pub rows: &'a [u32],
-    /// (N + 1, `stride`), packed to the active units.
-    pub dz: &'a [f32],
+    /// The `rows` gathered from (N + 1, `stride`), packed to the active units.
+    pub dz: &'a [F],
+    /// C.
+    pub channels: usize,
     /// H padded.
     pub stride: usize,
 }
@@ -158,18 +161,17 @@ pub struct Operands<'a> {
 /// tiles.
 ///
 /// Products keep the multiply-add units busy and Adam the one that divides; so the loop over the
-/// images of a tile takes a channel of the tile before through Adam every [`TURN_ROWS`] images.
+/// images of a tile takes a channel of the tile before through Adam every [`TURN_IMAGES`] images.
 #[inline(always)]
-pub fn update<S: Simd>(
+pub fn update<S: Products>(
     simd: S,
     adam: &AdamVectors<S>,
     active: &Active<S>,
-    operands: Operands<'_>,
+    operands: Operands<'_, S::Factor>,
     weights: CellWeights<'_>,
     packed: &mut [f32],
 ) {
-    let Operands { x, rows, stride, .. } = operands;
-    let channels = x.len() / rows.len();
+    let Operands { channels, stride, .. } = operands;
     let CellWeights { w, m, v } = weights;
     let tile_weights = TILE_CHANNELS * stride;
     let (mut present, mut past) = packed.split_at_mut(tile_weights);
@@ -186,7 +188,7 @@ pub fn update<S: Simd>(
             cell: channels * stride,
         };
         if channel < channels {
-            let gradient = Gradient { operands, channels, channel };
+            let gradient = Gradient { operands, channel };
             let mut first = 0;
             while first < active.count {
                 let vectors = (active.count - first).div_ceil(S::LANES);
@@ -266,41 +268,40 @@ fn take_row<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
 }
 
 /// dW of [`TILE_CHANNELS`] channels.
-struct Gradient<'a> {
-    operands: Operands<'a>,
-    /// C.
-    channels: usize,
+struct Gradient<'a, F> {
+    operands: Operands<'a, F>,
     /// The first of these channels.
     channel: usize,
 }
 
-impl Gradient<'_> {
+impl<F: Copy> Gradient<'_, F> {
     /// U vectors of packed columns from `first` on, to `packed` (4, H padded), with
     /// some of the `turns` in between; returns U.
     #[inline(always)]
-    fn tile<S: Simd, const U: usize>(
+    fn tile<S: Products<Factor = F>, const U: usize>(
         &self,
         simd: S,
         first: usize,
         turns: &mut AdamTurns<'_, S>,
         packed: &mut [f32],
     ) -> usize {
-        let Operands { x, rows, dz, stride } = self.operands;
+        let Operands { x, rows, dz, channels, stride } = self.operands;
         let mut sums = tile::zeros::<S, TILE_CHANNELS, U>(simd);
         let mut x = &x[self.channel..];
-        for (r, &row) in rows.iter().enumerate() {
-            if r % TURN_ROWS == 0 {
+        for k in 0..rows.len().div_ceil(S::DEPTH) {
+            if k % (TURN_IMAGES / S::DEPTH) == 0 {
                 turns.take(simd);
             }
-            let dz: [S::Vector; U] = tile::vectors(simd, &dz[row as usize * stride + first..]);
-            let factors: &[f32; TILE_CHANNELS] = x.first_chunk().expect("a row of x");
+            let row = S::gathered(rows, k);
+            let dz: [S::Factors; U] = tile::factors(simd, &dz[row * stride + first..]);
+            let factors: &[F; TILE_CHANNELS] = x.first_chunk().expect("a row of x");
             for (sums, &factor) in sums.iter_mut().zip(factors) {
-                let factor = simd.splat(factor);
+                let factor = simd.splat_factor(factor);
                 for u in 0..U {
-                    sums[u] = simd.mul_add(factor, dz[u], sums[u]);
+                    sums[u] = simd.multiply_add(factor, dz[u], sums[u]);
                 }
             }
-            x = x.get(self.channels..).unwrap_or_default();
+            x = x.get(channels..).unwrap_or_default();
         }
         for (c, sums) in sums.into_iter().enumerate() {
             tile::store(simd, sums, &mut packed[c * stride + first..]);

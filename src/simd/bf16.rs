@@ -1,0 +1,125 @@
+//! bf16, the upper half of an f32: AVX-512's products of pairs of it, added up in f32.
+//!
+//! A vector of *pairs* holds two numbers for each lane of a vector of f32, and `Avx512Bf16::dot`
+//! adds both products of a lane to its sum: twice the multiply-adds of f32 in an instruction. Numbers
+//! are rounded to nearest, ties to even; the instruction takes denormal numbers for 0.
+
+use std::arch::x86_64::*;
+
+use super::Simd;
+use super::avx512::Avx512With;
+
+/// AVX-512 F, BW, DQ, VL and BF16.
+pub type Avx512Bf16 = Avx512With<true>;
+
+/// Two numbers in bf16, by their bits.
+pub type Pair = [u16; 2];
+
+// SAFETY of every block below: a value of `Avx512Bf16` exists only where the CPU has the features
+// that the intrinsics need; what else a block relies on stands beside it. Vectors of 512 bits are
+// transmuted only into each other.
+impl Avx512Bf16 {
+    /// Adds to each lane of `sums` the products of its two pairs.
+    #[inline(always)]
+    pub fn dot(self, a: __m512bh, b: __m512bh, sums: __m512) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_dpbf16_ps(sums, a, b) }
+    }
+
+    /// The pairs (`first[l]`, `second[l]`), rounded.
+    #[inline(always)]
+    pub fn pairs(self, first: __m512, second: __m512) -> __m512bh {
+        const INTERLEAVED: [u16; 32] = {
+            let mut places = [0; 32];
+            let mut lane = 0;
+            while lane < 16 {
+                places[2 * lane] = lane as u16;
+                places[2 * lane + 1] = 16 + lane as u16;
+                lane += 1;
+            }
+            places
+        };
+        // SAFETY: `self` proves the features; `INTERLEAVED` is 512 bits long.
+        unsafe {
+            let halves =
+                std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
+            let places = _mm512_loadu_si512(INTERLEAVED.as_ptr().cast());
+            std::mem::transmute(_mm512_permutexvar_epi16(places, halves))
+        }
+    }
+
+    /// The pair at the front of `numbers` in every lane.
+    #[inline(always)]
+    pub fn splat_pair(self, numbers: &[u16]) -> __m512bh {
+        assert!(numbers.len() >= 2);
+        // SAFETY: `self` proves the features; 32 bits are there.
+        unsafe {
+            let pair = numbers.as_ptr().cast::<i32>().read_unaligned();
+            std::mem::transmute(_mm512_set1_epi32(pair))
+        }
+    }
+
+    /// The first 16 of `pairs`.
+    #[inline(always)]
+    pub fn load_pairs(self, pairs: &[Pair]) -> __m512bh {
+        assert!(pairs.len() >= Self::LANES);
+        // SAFETY: `self` proves the features; 16 pairs are there.
+        unsafe { pairs.as_ptr().cast::<__m512bh>().read_unaligned() }
+    }
+
+    /// Writes the first 16 of `to`.
+    #[inline(always)]
+    pub fn store_pairs(self, pairs: __m512bh, to: &mut [Pair]) {
+        assert!(to.len() >= Self::LANES);
+        // SAFETY: `self` proves the features; there is room for 16 pairs.
+        unsafe { to.as_mut_ptr().cast::<__m512bh>().write_unaligned(pairs) }
+    }
+
+    /// Writes the lanes of `vector`, rounded, to the first 8 of `to`.
+    #[inline(always)]
+    pub fn store_rounded(self, vector: __m512, to: &mut [Pair]) {
+        assert!(to.len() >= Self::LANES / 2);
+        // SAFETY: `self` proves the features; there is room for 256 bits.
+        unsafe {
+            to.as_mut_ptr().cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(vector));
+        }
+    }
+
+    /// 16 bytes as numbers, exactly, to the first 16 of `to`.
+    #[inline(always)]
+    pub fn store_bytes(self, bytes: [u8; 16], to: &mut [u16]) {
+        assert!(to.len() >= 16);
+        // SAFETY: `self` proves the features; `bytes` holds 128 bits, and there is room for 256.
+        unsafe {
+            let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast()));
+            let exact = _mm512_cvtneps_pbh(_mm512_cvtepi32_ps(bytes));
+            to.as_mut_ptr().cast::<__m256bh>().write_unaligned(exact);
+        }
+    }
+
+    /// For each lane two places in a table of rows of eight, in which the first and the second number
+    /// of a pair take turns: 16·down + right for the first, and eight more for the second.
+    #[inline(always)]
+    pub fn pair_places(self, down: [u16; 2], right: [u16; 2]) -> __m512i {
+        // SAFETY: `self` proves the features.
+        unsafe {
+            let places = _mm512_set1_epi32(8 << 16);
+            let places = _mm512_mask_add_epi32(places, down[0], places, _mm512_set1_epi32(16));
+            let places = _mm512_mask_add_epi32(places, right[0], places, _mm512_set1_epi32(1));
+            let places =
+                _mm512_mask_add_epi32(places, down[1], places, _mm512_set1_epi32(16 << 16));
+            _mm512_mask_add_epi32(places, right[1], places, _mm512_set1_epi32(1 << 16))
+        }
+    }
+
+    /// For each lane the numbers of the table at its places; the first 32 of `table` are the table.
+    #[inline(always)]
+    pub fn look_up_pairs(self, table: &[u16], places: __m512i) -> __m512bh {
+        assert!(table.len() >= 32);
+        // SAFETY: `self` proves the features; 512 bits are there.
+        unsafe {
+            let table = _mm512_loadu_si512(table.as_ptr().cast());
+            std::mem::transmute(_mm512_permutexvar_epi16(places, table))
+        }
+    }
+}
