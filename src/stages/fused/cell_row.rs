@@ -224,6 +224,15 @@ impl<S: Products> CellRow<S> {
             self.update(simd, shared, x);
             self.clock.lap(Phase::LinearUpdate, products);
         }
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                [&mut self.w, &mut self.m, &mut self.v]
+                    .into_iter()
+                    .for_each(|values| shared.adam.cut(simd, values));
+            },
+        );
+        self.clock.lap(Phase::LinearUpdate, 0);
     }
 
     #[inline(never)]

@@ -81,7 +81,7 @@ pub struct AdamVectors<S: Simd> {
     blend2: S::Vector,
     scale: S::Vector,
     eps: S::Vector,
-    smallest: S::Vector,
+    smallest: f32,
 }
 
 impl<S: Simd> AdamVectors<S> {
@@ -96,38 +96,48 @@ impl<S: Simd> AdamVectors<S> {
             blend2: simd.splat(step.blend2),
             scale: simd.splat(step.step_size * step.root_correction),
             eps: simd.splat(step.eps * step.root_correction),
-            smallest: simd.splat(AdamStep::SMALLEST),
+            smallest: step.smallest,
         }
     }
 
-    /// [`AdamStep::update`] of the first lanes of `w`, `m` and `v` by the gradient `g`.
+    /// [`AdamStep::update`] of the first lanes of `w`, `m` and `v` by the gradient `g`, without
+    /// [the cut](Self::cut).
     #[inline(always)]
     pub fn update(&self, simd: S, g: S::Vector, w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
         let weight = simd.load(w);
         let g = simd.mul_add(self.l2, weight, g);
         let first = simd.load(m);
         let first = simd.mul_add(self.blend1, simd.sub(g, first), first);
-        let first = simd.cut(first, self.smallest);
         let second = simd.mul(self.beta2, simd.load(v));
         let second = simd.mul_add(simd.mul(self.blend2, g), g, second);
-        let second = simd.cut(second, self.smallest);
         let root = simd.add(simd.sqrt(second), self.eps);
         let step = simd.div(simd.mul(self.scale, first), root);
-        let weight = simd.cut(simd.sub(weight, step), self.smallest);
         simd.store(first, m);
         simd.store(second, v);
-        simd.store(weight, w);
+        simd.store(simd.sub(weight, step), w);
+    }
+
+    /// Makes 0 of what is too small, in the steps that do so. `values` are whole vectors.
+    #[inline(always)]
+    pub fn cut(&self, simd: S, values: &mut [f32]) {
+        if self.smallest > 0.0 {
+            let smallest = simd.splat(self.smallest);
+            for value in values.chunks_exact_mut(S::LANES) {
+                simd.store(simd.cut(simd.load(value), smallest), value);
+            }
+        }
     }
 
     /// [`AdamStep::update`] of whole slices, whose length is a multiple of 16.
     #[inline(always)]
     pub fn update_all(&self, simd: S, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3] && g.len().is_multiple_of(S::LANES));
-        let moments = m.chunks_exact_mut(S::LANES).zip(v.chunks_exact_mut(S::LANES));
-        let weights = w.chunks_exact_mut(S::LANES).zip(moments);
+        let vectors = |values| <[f32]>::chunks_exact_mut(values, S::LANES);
+        let weights = vectors(&mut *w).zip(vectors(&mut *m).zip(vectors(&mut *v)));
         for (g, (w, (m, v))) in g.chunks_exact(S::LANES).zip(weights) {
             self.update(simd, simd.load(g), w, m, v);
         }
+        [w, m, v].into_iter().for_each(|values| self.cut(simd, values));
     }
 }
 
