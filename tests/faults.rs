@@ -1,0 +1,32 @@
+//! The table of docs/FAULTS.md has every case once, and the tests that it names exist.
+
+use std::fs;
+use std::path::Path;
+
+/// Cases of the table.
+const CASES: usize = 74;
+
+fn table() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FAULTS.md")).unwrap()
+}
+
+#[test]
+fn every_case_stands_in_the_table_once() {
+    let table = table();
+    let number = |line: &str| line.strip_prefix("| ")?.split(' ').next()?.parse::<usize>().ok();
+    let mut numbers: Vec<_> = table.lines().filter_map(number).collect();
+    numbers.sort_unstable();
+    assert!(numbers.iter().copied().eq(1..=CASES), "{numbers:?}");
+}
+
+#[test]
+fn every_test_that_the_table_names_exists() {
+    let table = table();
+    let names: Vec<_> = table.split('`').filter_map(|word| word.split_once("::")).collect();
+    assert!(names.len() >= CASES, "only {} names", names.len());
+    for (file, test) in names {
+        let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+        let source = source.unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(source.contains(&format!("fn {test}(")), "{file} has no {test}");
+    }
+}
