@@ -88,6 +88,18 @@ impl Error {
         move |reason| Self::InvalidFile { path, reason: reason.to_string() }
     }
 
+    /// The operating system refused to start `threads` threads; made for `map_err`.
+    pub fn threads<E: fmt::Display>(threads: usize) -> impl FnOnce(E) -> Self {
+        move |source| {
+            let noun = if threads == 1 { "thread" } else { "threads" };
+            Self::Unavailable(format!(
+                "cannot start {threads} {noun}: {}: choose fewer with --threads, or allow more \
+                 threads or memory (ulimit -u, ulimit -v)",
+                without_number(&source.to_string())
+            ))
+        }
+    }
+
     /// An I/O failure on `path` while trying to `action`; made for `map_err`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
@@ -102,8 +114,14 @@ fn reason(source: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::IsADirectory => "is a directory".into(),
         io::ErrorKind::StorageFull => "no space left on the device".into(),
-        _ => source.to_string(),
+        io::ErrorKind::FileTooLarge => "larger than a file may be here".into(),
+        _ => without_number(&source.to_string()).into(),
     }
+}
+
+/// `reason` without the number that Rust puts behind what the operating system said.
+fn without_number(reason: &str) -> &str {
+    reason.split(" (os error").next().unwrap_or(reason)
 }
 
 /// `path` as text that is safe on a terminal and stays on one line.

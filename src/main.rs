@@ -2,12 +2,14 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches};
 use mnist_train::cli::{self, Cli};
 use mnist_train::commands;
 use mnist_train::error::{Error, escaped};
 use mnist_train::measure::allocations::CountingAllocator;
+use signal_hook::consts::SIGXFSZ;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -23,6 +25,10 @@ fn main() -> ExitCode {
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => return failed(&cli::one_line(&error), 2),
     };
+    // A file that may not grow is then a failure to write, like a full disk, and not the end.
+    if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::default()) {
+        return failed(&format!("cannot listen to signals: {error}"), 1);
+    }
     match commands::run(&cli, &matches) {
         Ok(()) => ExitCode::SUCCESS,
         // An error of our own says everything itself; others come with their causes.

@@ -180,7 +180,7 @@ fn the_gradient_is_that_of_rounded_factors() {
         let expected = rounded_gradient(&network, &parameters, &split);
         let indices: Vec<u32> = (0..images as u32).collect();
         let compute = Compute { threads: 2, isa: Isa::Avx512 };
-        let mut engine = stage.build(&architecture, SEE_GRADIENT, compute);
+        let mut engine = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
         let batch = Batch::new(&split, &indices);
         let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
         for ((spec, found), expected) in found.iter().zip(&expected) {
@@ -200,7 +200,7 @@ fn losses_stay_near_those_of_naive() {
     let start = TrainState::new(&architecture, recipe.init.parameters(&architecture, 3));
     let losses = |stage: &Stage| -> Vec<f64> {
         let compute = Compute { threads: 2, isa: Isa::detect() };
-        let mut engine = stage.build(&architecture, Adam::from(&recipe), compute);
+        let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
         engine.load(&start);
         let order = epoch_order(split.len(), 3, 0);
         let batches = order.chunks(recipe.batch_size);

@@ -210,10 +210,10 @@ fn refuses_what_is_no_checkpoint_at_all() {
         ),
         case("HTML", "<!DOCTYPE html>", &["looks like HTML"]),
         case("HTML after a blank line", "\r\n <html>", &["looks like HTML"]),
-        case("no JSON", length(4, b"nono"), &["header at byte 8"]),
-        case("a JSON array", length(2, b"[]"), &["header at byte 8"]),
-        case("JSON nested deeply", length(100_000, &[b'['; 100_000]), &["header at byte 8"]),
-        case("a header that is no UTF-8", length(8, b"{\"\xff\":{}}"), &["header at byte 8"]),
+        case("no JSON", length(4, b"nono"), &["no JSON object of tensors from byte 9 on"]),
+        case("a JSON array", length(2, b"[]"), &["no JSON object of tensors from byte 8 on"]),
+        case("JSON nested deeply", length(100_000, &[b'['; 100_000]), &["from byte 8 on"]),
+        case("a header that is no UTF-8", length(8, b"{\"\xff\":{}}"), &["from byte 1"]),
         case("a header without tensors", length(2, b"{}"), &["conv1.weight is missing"]),
     ]);
 }
@@ -277,13 +277,12 @@ fn refuses_offsets_that_do_not_tile_the_data() {
     let last = "fc1.weight";
     let end = Crafted::from(&whole()).data.len() as u64;
     let offsets = |name, offsets| move |file: &mut Crafted| file.tensor(name).offsets = offsets;
-    let damaged = &["damaged checkpoint header at byte 8"];
     assert_refused([
-        spoilt("an overlap", offsets(second, [4, 76]), damaged),
-        spoilt("a gap", offsets(second, [12, 84]), damaged),
-        spoilt("two tensors in one place", offsets(second, [0, 8]), damaged),
-        spoilt("a wrong length", offsets(first, [0, 4]), damaged),
-        spoilt("an end before the start", offsets(second, [8, 0]), damaged),
+        spoilt("an overlap", offsets(second, [4, 76]), &[second, "bytes 4 to 76", "from 8 on"]),
+        spoilt("a gap", offsets(second, [12, 84]), &[second, "bytes 12 to 84", "from 8 on"]),
+        spoilt("two tensors in one place", offsets(second, [0, 8]), &[second, "bytes 0 to 8"]),
+        spoilt("a wrong length", offsets(first, [0, 4]), &[first, "shape [2] has 4 bytes"]),
+        spoilt("an end before the start", offsets(second, [8, 0]), &[second, "bytes 8 to 0"]),
         spoilt(
             "a tensor that ends after the file",
             offsets(last, [end - 96, end + 4]),
@@ -341,22 +340,40 @@ fn refuses_metadata_that_it_cannot_go_on_from() {
             replace("linear(3)", "linear(4)"),
             &["another network", "linear(4)", "expected", "linear(3)"],
         ),
-        spoilt("no JSON", |file| file.replace_metadata("{"), &["damaged checkpoint metadata"]),
+        spoilt(
+            "no JSON",
+            |file| file.replace_metadata("{"),
+            &["damaged checkpoint metadata: no JSON from column 1 on"],
+        ),
         spoilt(
             "no version",
             replace("format_version", "version"),
-            &["damaged checkpoint metadata", "format_version"],
+            &["damaged checkpoint metadata: no whole number in field format_version"],
         ),
-        spoilt("no seed", replace("\"seed\":77,", ""), &["damaged checkpoint metadata", "seed"]),
+        spoilt(
+            "no seed",
+            replace("\"seed\":77,", ""),
+            &["damaged checkpoint metadata: field recipe.seed is missing"],
+        ),
         spoilt(
             "a negative seed",
             replace("\"seed\":77", "\"seed\":-77"),
-            &["damaged checkpoint metadata"],
+            &["field recipe.seed is -77, expected a whole number from 0 on"],
         ),
         spoilt(
             "an unknown hyperparameter",
             replace("\"seed\":77", "\"seed\":77,\"momentum\":0.9"),
-            &["damaged checkpoint metadata", "momentum"],
+            &["damaged checkpoint metadata: unknown field recipe.momentum"],
+        ),
+        spoilt(
+            "a stage that is a number",
+            replace("\"stage\":\"naive\"", "\"stage\":1"),
+            &["field stage is 1, expected a text"],
+        ),
+        spoilt(
+            "initial weights that no run has",
+            replace("\"init\":\"pytorch\"", "\"init\":\"ones\""),
+            &["damaged checkpoint metadata: a field holds what no run writes"],
         ),
         spoilt("batches of 0", replace("\"batch_size\":64", "\"batch_size\":0"), impossible),
         spoilt("T_max 0", replace("\"t_max\":20", "\"t_max\":0"), impossible),
@@ -433,9 +450,11 @@ fn no_flipped_bit_of_the_header_goes_unnoticed() {
     for bit in 0..8 * data {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(model) = checkpoint::parse(&flipped, &network()) {
+        let (parsed, peak) = peak_bytes(|| checkpoint::parse(&flipped, &network()));
+        if let Ok(model) = parsed {
             assert_eq!(model, original, "bit {} of byte {}", bit % 8, bit / 8);
         }
+        assert!(peak < 10 * bytes.len(), "bit {} of byte {}: {peak} bytes", bit % 8, bit / 8);
     }
 }
 

@@ -28,6 +28,8 @@ enum Answer {
     Short(Vec<u8>),
     /// The beginning of a file, and then nothing while anybody waits.
     Hang(Vec<u8>),
+    /// A byte now and then, of a file of many.
+    Drip,
     /// A file of 80 MiB.
     Huge,
     Redirect(String),
@@ -111,6 +113,13 @@ fn respond(mut stream: TcpStream, answer: Answer) -> std::io::Result<()> {
             stream.write_all(&content)?;
             thread::sleep(Duration::from_secs(60));
             Ok(())
+        }
+        Answer::Drip => {
+            head("200 OK", &length(1 << 20))?;
+            loop {
+                stream.write_all(&[0x1f])?;
+                thread::sleep(Duration::from_millis(20));
+            }
         }
         Answer::Huge => {
             head("200 OK", "Content-Type: application/gzip")?;
@@ -325,8 +334,22 @@ fn a_mirror_that_stops_sending_is_left() {
     let start = Instant::now();
     fetch(folder.path(), &remote, &mut diary).unwrap();
     assert!(start.elapsed() < Duration::from_secs(10));
-    let failure = "train-images-idx3-ubyte not from 127.0.0.1: nothing came for 200ms";
+    let failure = "train-images-idx3-ubyte not from 127.0.0.1: only 100 bytes came in 200ms";
     assert!(diary.lines.iter().any(|line| line == failure), "{:?}", diary.lines);
+}
+
+#[test]
+fn a_mirror_that_drips_is_left() {
+    let set = SmallSet::new();
+    let mut remote = remote(&set, &[&Mirror::always(Answer::Drip), &Mirror::of(&set)]);
+    remote.stall_timeout = Duration::from_millis(500);
+    let folder = tempfile::tempdir().unwrap();
+    let mut diary = Diary::default();
+    fetch(folder.path(), &remote, &mut diary).unwrap();
+    let failure = |line: &&String| line.contains("not from 127.0.0.1: only ");
+    let failure = diary.lines.iter().find(failure).expect("the first mirror is left");
+    assert!(failure.ends_with(" bytes came in 500ms"), "{failure}");
+    assert_eq!(names_in(folder.path()), all_names());
 }
 
 #[test]

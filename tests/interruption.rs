@@ -18,6 +18,7 @@ mod program;
 
 use program::{Workplace, save};
 
+const HUP: &str = "HUP";
 const INT: &str = "INT";
 const TERM: &str = "TERM";
 const KILL: &str = "KILL";
@@ -112,7 +113,7 @@ fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
     let slow = "--json --stage naive --max-samples 120 --batch-size 1 --epochs 2 \
                 --checkpoint-every 2 --no-eval";
     let undisturbed = Workplace::new().run(slow).succeeds();
-    for (signal, code) in [(INT, 130), (TERM, 143)] {
+    for (signal, code) in [(INT, 130), (TERM, 143), (HUP, 129)] {
         let place = Workplace::new();
         let mut run = Running::start(place.command(slow));
         run.wait_for("epoch");
@@ -123,7 +124,8 @@ fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
         let Position { epoch, batch, .. } = position(&place);
         assert!(epoch >= 1 && batch > 0, "epoch {epoch}, batch {batch}");
         let place_and_remedy = format!(
-            "error: interrupted in epoch {epoch} after {batch} of 120 batches; saved to ckpt.bin, \
+            "stopping after this batch; again to stop at once\n\
+             error: interrupted in epoch {epoch} after {batch} of 120 batches; saved to ckpt.bin, \
              go on with --resume\n"
         );
         assert_eq!(stderr, place_and_remedy);
@@ -183,6 +185,52 @@ fn a_signal_before_the_first_batch_saves_nothing() {
     let words = "error: interrupted in epoch 0 after 0 of 938 batches; nothing to save yet\n";
     assert!(stderr.ends_with(words), "{stderr}");
     assert_eq!(place.names(), [""; 0]);
+}
+
+#[cfg(target_os = "linux")] // The only one that says which signals are ignored.
+#[test]
+fn a_run_that_was_told_to_ignore_hangups_goes_on() {
+    let place = Workplace::new();
+    let train = place.command(ENDLESS);
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "trap '' HUP; exec \"$@\"", "sh"])
+        .arg(train.get_program())
+        .args(train.get_args())
+        .current_dir(train.get_current_dir().unwrap());
+    let mut run = Running::start(shell);
+    run.wait_for("epoch");
+    run.signal(HUP);
+    let seen = run.wait_for("epoch")["epoch"].as_u64().unwrap();
+    while run.wait_for("epoch")["epoch"] != seen + 20 {}
+    run.signal(INT);
+    assert_eq!(run.end().0, Some(130));
+}
+
+#[test]
+fn a_second_run_on_the_same_model_is_refused() {
+    let place = Workplace::new();
+    let mut first = Running::start(place.command(ENDLESS));
+    first.wait_for("epoch");
+    let words = ["ckpt.bin: another run is writing it", "name another --model"];
+    for arguments in ["--epochs 1", "--epochs 1 --resume"] {
+        assert_eq!(place.run(arguments).fails(1, &words).stdout, "");
+    }
+    first.signal(KILL);
+    first.end();
+    place.run("--json --epochs 1 --max-samples 64 --no-eval").succeeds();
+}
+
+#[test]
+fn bench_stops_at_the_first_signal_and_leaves_no_record() {
+    let place = Workplace::new();
+    let flags = "bench stages --stage naive --repeats 1000 --record bench.json --json";
+    let mut run = Running::start(place.command(flags));
+    run.wait_for_notice("not a release build");
+    thread::sleep(Duration::from_millis(500));
+    run.signal(INT);
+    assert_eq!(run.end().0, Some(130));
+    assert!(!place.path("bench.json").exists());
 }
 
 #[test]

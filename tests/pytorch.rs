@@ -133,10 +133,10 @@ fn train(stage: &Stage, start: &Parameters, split: &Split, sizes: &[usize]) -> T
     let mut next = |&size| Batch::new(split, rest.split_off(..size).expect("enough images"));
     let batches: Vec<Batch<'_>> = sizes.iter().map(&mut next).collect();
 
-    let mut engine = stage.build(&architecture, SEE_GRADIENT, compute(2));
+    let mut engine = stage.build(&architecture, SEE_GRADIENT, compute(2)).unwrap();
     let gradients = gradient(engine.as_mut(), &architecture, start, &batches[0]);
 
-    let mut engine = stage.build(&architecture, Adam::from(&recipe), compute(2));
+    let mut engine = stage.build(&architecture, Adam::from(&recipe), compute(2)).unwrap();
     engine.load(&TrainState::new(&architecture, start.clone()));
     let logits = engine.predict(&batches[0]).to_vec();
     let mut step = |batch: &Batch<'_>| {

@@ -68,7 +68,8 @@ fn whole_networks_have_the_gradient_that_the_oracle_has() {
         let indices = indices(split.len());
         let batch = Batch::new(&split, &indices);
         for (stage, isa) in exact(&architecture) {
-            let mut engine = stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa });
+            let mut engine =
+                stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa }).unwrap();
             let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
             for (tensor, spec) in found.specs().iter().enumerate() {
                 let of_tensor = sampled.iter().filter(|sample| sample.0 == tensor);
@@ -102,13 +103,13 @@ fn every_stage_agrees_with_naive_at_every_batch_size() {
         for &size in sizes {
             let indices = indices(size);
             let batch = Batch::new(&split, &indices);
-            let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, compute(1));
+            let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, compute(1)).unwrap();
             let expected = gradient(naive.as_mut(), &architecture, &parameters, &batch);
             let expected_logits = widen(naive.predict(&batch));
             for (stage, isa) in exact(&architecture).into_iter().skip(1) {
                 let what = format!("{network:?} {stage:?} {isa} batch {size}");
                 let compute = Compute { threads: 2, isa };
-                let mut engine = stage.build(&architecture, SEE_GRADIENT, compute);
+                let mut engine = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
                 let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
                 for ((spec, found), expected) in found.iter().zip(expected.values()) {
                     let what = format!("{what} {}", spec.name);
@@ -128,7 +129,7 @@ fn every_stage_agrees_with_naive_at_every_batch_size() {
 fn ten_steps(stage: &Stage, compute: Compute, split: &Split) -> (Vec<f64>, TrainState) {
     let architecture = Architecture::mnist_cnn();
     let recipe = Recipe { batch_size: 13, ..Recipe::default() };
-    let mut engine = stage.build(&architecture, Adam::from(&recipe), compute);
+    let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
     engine.load(&TrainState::new(&architecture, recipe.init.parameters(&architecture, 3)));
     let order = epoch_order(split.len(), 3, 0);
     let losses = order
@@ -185,12 +186,13 @@ fn a_state_comes_back_from_every_engine_as_it_went_in() {
     let split = noise_split(8, 20);
     for network in networks_of_the_pattern() {
         let architecture = network.architecture();
-        let mut gemm = stage("gemm").build(&architecture, SEE_GRADIENT, compute(2));
+        let mut gemm = stage("gemm").build(&architecture, SEE_GRADIENT, compute(2)).unwrap();
         let parameters = Init::Pytorch.parameters(&architecture, 4);
         gradient(gemm.as_mut(), &architecture, &parameters, &Batch::new(&split, &indices(20)));
         let state = gemm.store();
         for (stage, isa) in runnable(&architecture) {
-            let mut engine = stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa });
+            let mut engine =
+                stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa }).unwrap();
             engine.load(&state);
             assert!(engine.store() == state, "{stage:?} {isa} {network:?}");
         }
@@ -208,9 +210,9 @@ fn a_batch_after_one_of_another_size_is_as_if_it_were_the_first() {
             let [before, batch] = sizes.map(indices);
             let [before, batch] = [&before, &batch].map(|indices| Batch::new(&split, indices));
             let compute = Compute { threads: 2, isa };
-            let mut fresh = stage.build(&architecture, SEE_GRADIENT, compute);
+            let mut fresh = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
             let expected = gradient(fresh.as_mut(), &architecture, &parameters, &batch);
-            let mut engine = stage.build(&architecture, SEE_GRADIENT, compute);
+            let mut engine = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
             engine.predict(&before);
             let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
             assert!(found == expected, "{stage:?} {isa} {sizes:?}, after a prediction");
@@ -256,7 +258,8 @@ fn a_parameter_that_is_not_a_number_reaches_the_loss() {
         for tensor in 0..6 {
             let mut parameters = Init::Pytorch.parameters(&architecture, 4);
             parameters.values_mut().nth(tensor).expect("one of six")[0] = f32::NAN;
-            let mut engine = stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa });
+            let mut engine =
+                stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa }).unwrap();
             engine.load(&TrainState::new(&architecture, parameters));
             let loss = engine.step(&batch, 1e-3).loss;
             assert!(loss.is_nan(), "{stage:?} {isa} tensor {tensor}: {loss}");

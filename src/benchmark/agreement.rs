@@ -1,6 +1,7 @@
 //! Whether a stage computes what naive computes.
 
 use super::{Benchmark, Contestant};
+use crate::error::{self, Error};
 use crate::stages::{Precision, STAGES, Stage};
 
 /// Steps whose losses are compared.
@@ -36,23 +37,30 @@ pub struct Disagreement {
     tolerance: f64,
 }
 
+impl From<Disagreement> for Error {
+    fn from(disagreement: Disagreement) -> Self {
+        Self::Unavailable(disagreement.to_string())
+    }
+}
+
 impl Benchmark<'_> {
     /// The largest difference between the mean losses of each of `contestants` and those of naive
     /// over the first ten batches.
     ///
     /// # Errors
-    /// When one of them is above the [`tolerance`].
-    pub fn agreement(&self, contestants: &[Contestant]) -> Result<Vec<f64>, Disagreement> {
-        let expected = self.losses(Contestant { stage: &STAGES[0], threads: 1 });
-        let deviation = |&contestant| compare(contestant, &self.losses(contestant), &expected);
+    /// When one of them is above the [`tolerance`], or the operating system refuses to start threads.
+    pub fn agreement(&self, contestants: &[Contestant]) -> error::Result<Vec<f64>> {
+        let expected = self.losses(Contestant { stage: &STAGES[0], threads: 1 })?;
+        let deviation =
+            |&contestant| Ok(compare(contestant, &self.losses(contestant)?, &expected)?);
         contestants.iter().map(deviation).collect()
     }
 
     /// The mean losses of the first batches, each under the weights before its step.
-    fn losses(&self, contestant: Contestant) -> Vec<f64> {
-        let mut engine = self.engine(contestant);
+    fn losses(&self, contestant: Contestant) -> error::Result<Vec<f64>> {
+        let mut engine = self.engine(contestant)?;
         let loss = |batch| engine.step(&batch, self.recipe.lr).loss / self.recipe.batch_size as f64;
-        self.batches().take(STEPS).map(loss).collect()
+        Ok(self.batches().take(STEPS).map(loss).collect())
     }
 }
 

@@ -21,6 +21,7 @@ pub use agreement::{Disagreement, tolerance};
 use crate::data::batches::{Batch, epoch_order};
 use crate::data::dataset::Split;
 use crate::engine::Engine;
+use crate::error::Result;
 use crate::measure::allocations;
 use crate::measure::phases::Phases;
 use crate::measure::roofline::Roofline;
@@ -104,12 +105,15 @@ impl<'a> Benchmark<'a> {
 
     /// Times each of `contestants` in `repeats` rounds, and the machine itself in between; calls
     /// `advanced` [`Benchmark::advances`] times.
+    ///
+    /// # Errors
+    /// When the operating system refuses to start threads.
     pub fn measure(
         &self,
         contestants: &[Contestant],
         repeats: usize,
         mut advanced: impl FnMut(),
-    ) -> (Vec<Measurement>, Roofline) {
+    ) -> Result<(Vec<Measurement>, Roofline)> {
         let mut thread_counts: Vec<_> = contestants.iter().map(|one| one.threads).collect();
         thread_counts.sort_unstable();
         thread_counts.dedup();
@@ -120,19 +124,19 @@ impl<'a> Benchmark<'a> {
             advanced();
             measurement
         };
-        let mut measurements: Vec<_> = contestants.iter().map(prepare).collect();
+        let mut measurements: Vec<_> = contestants.iter().map(prepare).collect::<Result<_>>()?;
         for round in 0..repeats {
             let mut turns: Vec<_> = contestants.iter().zip(&mut measurements).collect();
             if round % 2 == 1 {
                 turns.reverse();
             }
             for (&contestant, measurement) in turns {
-                self.round(contestant, measurement);
+                self.round(contestant, measurement)?;
                 advanced();
             }
             roofline.keep_best(&Roofline::measure(&thread_counts));
         }
-        (measurements, roofline)
+        Ok((measurements, roofline))
     }
 
     /// How often [`Benchmark::measure`] says that it has advanced.
@@ -141,9 +145,9 @@ impl<'a> Benchmark<'a> {
     }
 
     /// Chooses the length of a round.
-    fn prepare(&self, contestant: Contestant) -> Measurement {
+    fn prepare(&self, contestant: Contestant) -> Result<Measurement> {
         let epoch_steps = self.images.len() / self.recipe.batch_size;
-        let mut engine = self.warm_engine(contestant);
+        let mut engine = self.warm_engine(contestant)?;
         let mut steps = 1;
         let round_steps = loop {
             let duration = self.time(engine.as_mut(), steps);
@@ -153,17 +157,17 @@ impl<'a> Benchmark<'a> {
             }
             steps = (2 * steps).min(epoch_steps);
         };
-        Measurement {
+        Ok(Measurement {
             round_steps,
             rounds: Vec::new(),
             allocations: allocations::count().map(|_| 0),
             phases: Phases::default(),
             phases_duration: Duration::ZERO,
-        }
+        })
     }
 
-    fn round(&self, contestant: Contestant, measurement: &mut Measurement) {
-        let mut engine = self.warm_engine(contestant);
+    fn round(&self, contestant: Contestant, measurement: &mut Measurement) -> Result<()> {
+        let mut engine = self.warm_engine(contestant)?;
         engine.load(&self.initial);
         let before = allocations::count();
         let duration = self.time(engine.as_mut(), measurement.round_steps);
@@ -180,22 +184,23 @@ impl<'a> Benchmark<'a> {
         engine.measure_phases(true);
         measurement.phases_duration += self.time(engine.as_mut(), measurement.round_steps);
         measurement.phases += engine.take_phases();
+        Ok(())
     }
 
-    fn engine(&self, Contestant { stage, threads }: Contestant) -> Box<dyn Engine> {
+    fn engine(&self, Contestant { stage, threads }: Contestant) -> Result<Box<dyn Engine>> {
         let compute = Compute { threads, isa: self.isa };
-        let mut engine = stage.build(self.architecture, Adam::from(self.recipe), compute);
+        let mut engine = stage.build(self.architecture, Adam::from(self.recipe), compute)?;
         engine.load(&self.initial);
-        engine
+        Ok(engine)
     }
 
-    fn warm_engine(&self, contestant: Contestant) -> Box<dyn Engine> {
-        let mut engine = self.engine(contestant);
+    fn warm_engine(&self, contestant: Contestant) -> Result<Box<dyn Engine>> {
+        let mut engine = self.engine(contestant)?;
         let began = Instant::now();
         while began.elapsed() < WARM_UP {
             self.time(engine.as_mut(), 1);
         }
-        engine
+        Ok(engine)
     }
 
     /// The first `steps` steps of an epoch that has no end.

@@ -46,7 +46,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         output.warn("note: not a release build: times include checks of overflow and assertions");
     }
     let _lock = args.record.as_deref().map(durable::lock_for_writing).transpose()?;
-    let signals = Signals::install()?;
+    let signals = Signals::install(Some("stopping"))?;
     let dataset = data::load(&args.data, &output, &signals)?;
     signals.stop_at_once()?;
     let (images, batch_size) = (dataset.train.len(), args.batch_size);
@@ -82,8 +82,9 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         peaks_rss_bytes.push(peak_rss_bytes(contestant, compute.isa, max_samples, args)?);
     }
     let bar = counter(&output, "timing", Benchmark::advances(&contestants, args.repeats));
-    let (measurements, roofline) = benchmark.measure(&contestants, args.repeats, || bar.inc(1));
+    let measured = benchmark.measure(&contestants, args.repeats, || bar.inc(1));
     bar.finish_and_clear();
+    let (measurements, roofline) = measured?;
 
     let work: Vec<Work> = (0..architecture.layers().len())
         .flat_map(|layer| architecture.work(layer, batch_size))

@@ -14,6 +14,7 @@ use crate::data::source::{self, Outcome, Remote, Request};
 use crate::data::{idx, synthetic};
 use crate::durable;
 use crate::error::{Error, Result, printable};
+use crate::measure::machine;
 use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
 
 /// Where data is looked for when nobody says where.
@@ -24,6 +25,7 @@ const MIRRORS_VARIABLE: &str = "MNIST_MIRRORS";
 
 /// Lists, downloads or generates data.
 pub fn run(args: &DataCommand) -> anyhow::Result<()> {
+    start_threads()?;
     let output = Output::new(
         match &args.action {
             Some(DataAction::Fetch { output, .. } | DataAction::Synthetic { output, .. }) => {
@@ -37,7 +39,7 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
         None => list(&args.folder.directory(DEFAULT_DIRECTORY), &output)?,
         Some(DataAction::Fetch { folder, .. }) => {
             let directory = folder.directory(DEFAULT_DIRECTORY);
-            let mut progress = DownloadProgress::new(&output, Signals::install()?);
+            let mut progress = DownloadProgress::new(&output, Signals::install(Some("stopping"))?);
             let fetched = source::fetch(&directory, &remote()?, &mut progress);
             progress.finish();
             fetched?;
@@ -52,8 +54,19 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
     Ok(output.finish()?)
 }
 
+/// Starts the threads that read, hash and draw. Rayon would do so by itself, and panic where the
+/// operating system refuses.
+fn start_threads() -> Result<()> {
+    let threads = machine::threads();
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(Error::threads(threads))
+}
+
 /// Finds the data that training or evaluation is to use.
 pub fn load(args: &DataArgs, output: &Output, signals: &Signals) -> Result<Dataset> {
+    start_threads()?;
     let request = Request {
         directory: args.directory(),
         default_directory: DEFAULT_DIRECTORY.into(),
@@ -132,14 +145,26 @@ fn labels_file(split: &Split) -> Vec<u8> {
     [&idx::labels_header(split.len()), split.labels()].concat()
 }
 
+/// # Errors
+/// When one of the files is not valid, after all have been listed.
 fn list(directory: &Path, output: &Output) -> Result<()> {
-    let files = files::inspect(directory)?.into_iter().map(data_file).collect();
+    let files: Vec<_> = files::inspect(directory)?.into_iter().map(data_file).collect();
+    let invalid: Vec<_> =
+        files.iter().filter(|file| file.status == "invalid").map(|file| file.name).collect();
     output.event(&Event::Data(report::Data {
         schema: SCHEMA_VERSION,
         directory: directory.to_string_lossy().into_owned(),
         files,
     }));
-    Ok(())
+    if invalid.is_empty() {
+        return Ok(());
+    }
+    Err(Error::InvalidData(format!(
+        "{}: not valid, as listed: {}; replace them, or move them away and run 'mnist-train data \
+         fetch'",
+        printable(directory),
+        invalid.join(", "),
+    )))
 }
 
 fn data_file(Inspection { part, file }: Inspection) -> DataFile {

@@ -22,7 +22,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     // The model first: it is small, and the data may have to be downloaded.
     let (network, model) = checkpoint::read(&args.model)?;
     let architecture = network.architecture();
-    let signals = Signals::install()?;
+    let signals = Signals::install(Some("stopping"))?;
     let dataset = data::load(&args.data, &output, &signals)?;
     signals.stop_at_once()?;
     let trained_on = match &model {
@@ -36,7 +36,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
 
     let stage = args.compute.stage(None, &architecture, &dataset.test)?;
     let adam = Adam::from(&Recipe::default());
-    let mut engine = stage.build(&architecture, adam, args.compute.compute());
+    let mut engine = stage.build(&architecture, adam, args.compute.compute())?;
     engine.load(&TrainState::new(&architecture, model.parameters().clone()));
     let evaluation = Evaluation::of(engine.as_mut(), &dataset.test, &|| false)
         .expect("nothing stops it but the end of the process");

@@ -1,6 +1,7 @@
 //! stdout for results, stderr for narration; neither can end a run before its model is saved.
 
 use std::cell::RefCell;
+use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -70,8 +71,12 @@ impl Output {
         _ = writeln!(io::stderr(), "{message}");
     }
 
-    /// Whether a bar may be drawn on stderr.
+    /// Whether a bar may be drawn on stderr: a terminal that knows codes, for someone who has not
+    /// asked to be spared them (no-color.org).
     pub fn shows_progress(&self) -> bool {
-        !self.quiet && io::stderr().is_terminal()
+        let says = |variable| env::var_os(variable).filter(|value| !value.is_empty());
+        let understands_codes = says("TERM").is_some_and(|terminal| terminal != "dumb");
+        let wanted = !self.quiet && says("NO_COLOR").is_none();
+        wanted && understands_codes && io::stderr().is_terminal()
     }
 }

@@ -156,7 +156,10 @@ impl source::Progress for DownloadProgress<'_> {
 pub fn spinner(output: &Output, message: &str) -> ProgressBar {
     let bar = bar(output, "{spinner} {msg}");
     bar.set_message(message.to_string());
-    bar.enable_steady_tick(Duration::from_millis(100));
+    if !bar.is_hidden() {
+        // Takes a thread.
+        bar.enable_steady_tick(Duration::from_millis(100));
+    }
     bar
 }
 

@@ -33,7 +33,7 @@ use crate::training::trainer::{Outcome, Trainer};
 pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     let started = Instant::now();
     let output = Output::new(args.output, args.quiet);
-    let signals = Signals::install()?;
+    let signals = Signals::install((!args.quiet).then_some("stopping after this batch"))?;
     let _lock = durable::lock_for_writing(&args.model)?;
     let flags = Hyperparameters {
         recipe: Recipe::from(&args.recipe),
@@ -45,6 +45,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         check_flags(&flags, &saved, args, matches)?;
         (saved, Some(checkpoint))
     } else {
+        checkpoint::check_replaceable(&args.model)?;
         (flags, None)
     };
     let Hyperparameters { recipe, network } = hyperparameters;
@@ -73,7 +74,8 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     }
 
     let stage = stage(args, saved.as_ref(), &architecture, &dataset, &output)?;
-    let mut engine = stage.build(&architecture, Adam::from(&recipe), args.compute.compute());
+    check_memory(stage.memory_bytes(&architecture, recipe.batch_size))?;
+    let mut engine = stage.build(&architecture, Adam::from(&recipe), args.compute.compute())?;
     let (state, position) = match saved {
         Some(Checkpoint { state, metadata }) => (state, metadata.position),
         None => {
@@ -240,6 +242,19 @@ fn check_same_data(args: &TrainArgs, saved: &Checkpoint, dataset: &Dataset) -> R
         escaped(sha256),
         dataset.kind().name(),
     )))
+}
+
+/// Refuses a run that is sure to be ended by the operating system, which does so without a word.
+fn check_memory(needed: u64) -> Result<()> {
+    match memory::available_bytes() {
+        Some(available) if available < needed => Err(Error::Unavailable(format!(
+            "this network and --batch-size need at least {} MB of memory, and {} MB are available: \
+             choose smaller ones",
+            needed.div_ceil(1_000_000),
+            available / 1_000_000,
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The stage that was asked for, else the one that the model was trained with, so that resuming

@@ -14,7 +14,7 @@ use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
 use ureq::{Agent, Timeout};
@@ -31,6 +31,9 @@ const MAX_BYTES: u64 = 64 << 20;
 
 /// No file takes longer than this; 10 MB in that time are 17 kB a second.
 const FILE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A mirror that sends less than this over [`Remote::stall_timeout`], in bytes a second, is left.
+const SLOWEST_RATE: u64 = 1 << 10;
 
 /// How often `Progress::stop_requested` is asked while nothing comes.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -141,9 +144,10 @@ fn transfer(
     progress: &mut dyn Progress,
 ) -> std::result::Result<(), Failure> {
     partial.restart().map_err(Failure::Local)?;
-    let messages = request(url, remote);
+    let messages = request(url, remote).map_err(Failure::Local)?;
     let mut bytes = 0;
     let mut total = None;
+    let mut pace = None;
     loop {
         if let Some(signal) = progress.stop_requested() {
             return Err(Failure::Local(Error::Interrupted {
@@ -152,7 +156,10 @@ fn transfer(
             }));
         }
         match messages.recv_timeout(POLL_INTERVAL) {
-            Ok(Message::Head { length }) => total = length,
+            Ok(Message::Head { length }) => {
+                total = length;
+                pace = Some(Pace { since: Instant::now(), bytes });
+            }
             Ok(Message::Chunk(chunk)) => {
                 partial.append(&chunk).map_err(Failure::Local)?;
                 bytes += chunk.len() as u64;
@@ -162,8 +169,33 @@ fn transfer(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
+        if let Some(pace) = &mut pace {
+            pace.check(bytes, remote.stall_timeout).map_err(Failure::Undelivered)?;
+        }
     }
     partial.verify(part, bytes, &remote.sha256[part as usize])
+}
+
+/// How fast a file has been coming lately.
+struct Pace {
+    since: Instant,
+    /// What had come by then.
+    bytes: u64,
+}
+
+impl Pace {
+    /// Begins anew every `window`; refuses less than [`SLOWEST_RATE`] over one.
+    fn check(&mut self, bytes: u64, window: Duration) -> std::result::Result<(), String> {
+        if self.since.elapsed() < window {
+            return Ok(());
+        }
+        let came = bytes - self.bytes;
+        if came < SLOWEST_RATE * window.as_millis() as u64 / 1000 {
+            return Err(format!("only {came} bytes came in {window:?}"));
+        }
+        *self = Self { since: Instant::now(), bytes };
+        Ok(())
+    }
 }
 
 /// What the network thread has to say. When it has said everything, it hangs up.
@@ -175,18 +207,19 @@ enum Message {
 
 /// Asks for `url` on a thread of its own, which ends by itself when nobody listens any more or
 /// when time is up.
-fn request(url: &str, remote: &Remote) -> Receiver<Message> {
+fn request(url: &str, remote: &Remote) -> Result<Receiver<Message>> {
     let agent = agent(url, remote);
     let url = url.to_string();
     let remote = remote.clone();
     let (sender, receiver) = mpsc::sync_channel(CHUNKS_IN_FLIGHT);
-    thread::spawn(move || {
+    let download = move || {
         if let Err(error) = receive(&agent, &url, &sender) {
             // Nobody may be listening any more.
             let _ = sender.send(Message::Failed(explain(error, &remote)));
         }
-    });
-    receiver
+    };
+    thread::Builder::new().name("download".into()).spawn(download).map_err(Error::threads(1))?;
+    Ok(receiver)
 }
 
 fn receive(
@@ -221,6 +254,7 @@ fn agent(url: &str, remote: &Remote) -> Agent {
         .timeout_global(Some(FILE_TIMEOUT))
         .timeout_resolve(Some(remote.connect_timeout))
         .timeout_connect(Some(remote.connect_timeout))
+        .timeout_recv_response(Some(remote.stall_timeout))
         .timeout_per_write(Some(remote.stall_timeout))
         .timeout_per_read(Some(remote.stall_timeout));
     if ["127.0.0.1", "localhost", "[::1]"].contains(&host(url).as_str()) {

@@ -126,6 +126,11 @@ const LABELS_MAGIC: u32 = 0x0000_0801;
 /// Deflate cannot expand a byte to more than this (zlib's technical notes: 1032:1).
 const DEFLATE_LIMIT: u64 = 1032;
 
+/// No handwriting packs to less than a hundredth, so what promises more is a bomb, unless it is
+/// small enough to be unpacked all the same: some more than MNIST, in bytes.
+const PACKING_LIMIT: u64 = 100;
+const HARMLESS: u64 = 64 << 20;
+
 /// Images of handwriting pack to a fifth, labels to half: no more than this is allocated for each
 /// stored byte before anything has been unpacked.
 const TYPICAL_PACKING: u64 = 8;
@@ -192,6 +197,9 @@ fn parse_unpacked<const RANK: usize>(
             return Err(IdxError::TooLarge { dimensions: words, present: length });
         }
     };
+    if content.gzip && elements > HARMLESS.max(length.saturating_mul(PACKING_LIMIT)) {
+        return Err(IdxError::Bomb { dimensions: words, present: length });
+    }
     if !content.gzip && elements < room {
         return Err(IdxError::Trailing { extra: room - elements, or_more: false });
     }

@@ -1,4 +1,4 @@
-//! How much memory the program has needed.
+//! How much memory the program has needed, and how much it may have.
 
 use std::fs;
 
@@ -7,15 +7,36 @@ use std::fs;
 ///
 /// Not `getrusage`: on Linux its maximum is handed down from the process that started this one.
 pub fn peak_rss_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let field = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = field.trim().strip_suffix(" kB")?.parse().ok()?;
+    kibibytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
+/// The memory that the program can have without taking it from others, in bytes: what Linux says is
+/// available, or what the control group that it runs in may have, if that is less. `None` where the
+/// operating system does not say.
+pub fn available_bytes() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo").ok();
+    let machine = machine.and_then(|facts| kibibytes(&facts, "MemAvailable:"));
+    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let group = group.and_then(|most| most.trim().parse().ok());
+    machine.into_iter().chain(group).min()
+}
+
+/// The value of `field`, in bytes, among lines like `field  123 kB`.
+fn kibibytes(lines: &str, field: &str) -> Option<u64> {
+    let value = lines.lines().find_map(|line| line.strip_prefix(field))?;
+    let kibibytes: u64 = value.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(1024 * kibibytes)
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn something_is_available_and_no_more_than_the_machine_has() {
+        let total = kibibytes(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal:").unwrap();
+        assert!((1..=total).contains(&available_bytes().unwrap()));
+    }
 
     #[test]
     fn memory_that_was_written_to_counts_after_it_is_freed() {

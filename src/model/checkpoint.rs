@@ -19,9 +19,11 @@
 
 mod error;
 mod header;
+mod metadata;
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
@@ -153,27 +155,67 @@ impl Checkpoint {
     }
 }
 
-/// Reads a model from `path`, with the sizes of its network.
+/// Reads a model from `path`, with the sizes of its network. A file that is no model is refused by
+/// its first megabyte.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a model.
 pub fn read(path: &Path) -> Result<(MnistCnn, Model)> {
+    let Beginning { mut file, mut bytes, length } = read_beginning(path)?;
+    bytes
+        .try_reserve_exact((length as usize).saturating_sub(bytes.len()))
+        .map_err(|_| Error::io("read", path)(io::ErrorKind::OutOfMemory.into()))?;
+    file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    parse_any_size(&bytes).map_err(Error::invalid(path))
+}
+
+/// Whether a model can be written to `path` without destroying anything else: there is no file, an
+/// empty one, or a safetensors file.
+///
+/// # Errors
+/// [`Error::InvalidFile`] when there is another file, [`Error::Io`] when it cannot be read.
+pub fn check_replaceable(path: &Path) -> Result<()> {
+    match read_beginning(path) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(Error::InvalidFile { .. }) if fs::metadata(path).is_ok_and(|file| file.len() == 0) => {
+            Ok(())
+        }
+        Err(Error::InvalidFile { path, reason }) => {
+            let remedy = "it is not replaced: name another --model, or move it away";
+            Err(Error::InvalidFile { path, reason: format!("{reason}; {remedy}") })
+        }
+        beginning => beginning.map(|_| ()),
+    }
+}
+
+/// The beginning of a file that looks like a model.
+struct Beginning {
+    /// After `bytes`.
+    file: File,
+    bytes: Vec<u8>,
+    /// Of the file.
+    length: u64,
+}
+
+fn read_beginning(path: &Path) -> Result<Beginning> {
+    // Before opening: opening a pipe would wait for its writer.
     let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
     if metadata.is_dir() {
-        return Err(Error::io("open", path)(std::io::ErrorKind::IsADirectory.into()));
+        return Err(Error::io("open", path)(io::ErrorKind::IsADirectory.into()));
     }
     if !metadata.is_file() {
         return Err(Error::invalid(path)("not a regular file"));
     }
-    let limit = size_limit();
-    if metadata.len() > limit {
-        return Err(Error::invalid(path)(CheckpointError::TooLarge {
-            found: metadata.len(),
-            limit,
-        }));
+    let (length, limit) = (metadata.len(), size_limit());
+    if length > limit {
+        return Err(Error::invalid(path)(CheckpointError::TooLarge { found: length, limit }));
     }
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    parse_any_size(&bytes).map_err(Error::invalid(path))
+    let mut file = File::open(path).map_err(Error::io("open", path))?;
+    let mut bytes = Vec::new();
+    let read = file.by_ref().take(header::LONGEST).read_to_end(&mut bytes);
+    read.map_err(Error::io("read", path))?;
+    header::check(&bytes, length).map_err(Error::invalid(path))?;
+    Ok(Beginning { file, bytes, length })
 }
 
 /// The largest file that can be a model.
@@ -189,7 +231,7 @@ type ParseResult<T> = std::result::Result<T, CheckpointError>;
 /// # Errors
 /// The first thing that is wrong.
 pub fn parse_any_size(bytes: &[u8]) -> ParseResult<(MnistCnn, Model)> {
-    header::check(bytes)?;
+    header::check(bytes, bytes.len() as u64)?;
     let network = network_of(&SafeTensors::deserialize(bytes).map_err(damaged)?)?;
     Ok((network, parse(bytes, &network.architecture())?))
 }
@@ -217,8 +259,9 @@ fn network_of(file: &SafeTensors<'_>) -> ParseResult<MnistCnn> {
     network.filter(|network| network.is_possible()).ok_or(CheckpointError::Hidden { found: fc1 })
 }
 
-fn damaged(error: SafeTensorError) -> CheckpointError {
-    CheckpointError::Header(error.to_string())
+/// What the library refuses although [`header::check`] has not.
+fn damaged(_: SafeTensorError) -> CheckpointError {
+    CheckpointError::Header
 }
 
 /// Parses the content of a file as a model for `architecture`.
@@ -226,11 +269,11 @@ fn damaged(error: SafeTensorError) -> CheckpointError {
 /// # Errors
 /// The first thing that is wrong.
 pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
-    header::check(bytes)?;
+    header::check(bytes, bytes.len() as u64)?;
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let (_, file_metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let own = file_metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
-    let metadata = own.map(|json| parse_metadata(json, architecture)).transpose()?;
+    let metadata = own.map(|json| metadata::parse(json, architecture)).transpose()?;
 
     let prefixes: &[&str] = if metadata.is_some() { &["", "adam.m.", "adam.v."] } else { &[""] };
     let specs = architecture.tensors();
@@ -268,43 +311,6 @@ pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
             Ok(Model::Weights(parameters))
         }
     }
-}
-
-fn parse_metadata(json: &str, architecture: &Architecture) -> ParseResult<Metadata> {
-    #[derive(Deserialize)]
-    struct Version {
-        format_version: u32,
-    }
-    let invalid = |error: serde_json::Error| CheckpointError::Metadata(error.to_string());
-    // First the version alone: a newer one may hold anything else.
-    let Version { format_version: found } = serde_json::from_str(json).map_err(invalid)?;
-    if found > FORMAT_VERSION {
-        return Err(CheckpointError::NewerVersion { found });
-    }
-    let metadata: Metadata = serde_json::from_str(json).map_err(invalid)?;
-    let expected = architecture.to_string();
-    if metadata.architecture != expected {
-        return Err(CheckpointError::Architecture { found: metadata.architecture, expected });
-    }
-    check_counts(&metadata)?;
-    Ok(metadata)
-}
-
-/// Refuses counts under which training would divide by zero or overflow. No run writes such a file,
-/// but someone can.
-fn check_counts(metadata: &Metadata) -> ParseResult<()> {
-    let Metadata { recipe, position, steps, .. } = metadata;
-    let images = position.batch.checked_mul(recipe.batch_size);
-    let possible = recipe.batch_size > 0
-        && recipe.t_max > 0
-        && recipe.max_samples != Some(0)
-        && images.is_some_and(|images| position.correct <= images)
-        && *steps < u64::MAX;
-    if possible {
-        return Ok(());
-    }
-    let problem = format!("no run can have {recipe:?}, {position:?} and {steps} steps");
-    Err(CheckpointError::Metadata(problem))
 }
 
 fn read_set(

@@ -41,14 +41,17 @@
 
 use super::{Compute, Precision, fused};
 use crate::engine::Engine;
+use crate::error::Result;
 use crate::model::architecture::Architecture;
 use crate::nn::adam::Adam;
 
 /// The fused engine, leaving zeros out and multiplying bf16.
 ///
+/// # Errors
+/// When the operating system refuses to start the threads.
+///
 /// # Panics
-/// When the stage [lacks something](super::Stage::unmet), and when the operating system refuses to
-/// start the threads.
-pub fn build(architecture: &Architecture, adam: Adam, compute: Compute) -> Box<dyn Engine> {
+/// When the stage [lacks something](super::Stage::unmet).
+pub fn build(architecture: &Architecture, adam: Adam, compute: Compute) -> Result<Box<dyn Engine>> {
     fused::build(architecture, adam, compute, Precision::Bf16, true)
 }

@@ -32,6 +32,7 @@ use rayon::prelude::*;
 use super::im2col::{fold, sum_rows, unfold};
 use super::kernels::LayerKernels;
 use super::strided::Strided;
+use crate::error::{Error, Result};
 use crate::model::geometry::{Conv2d, Linear, MaxPool2d};
 use crate::nn::Gradients;
 use crate::nn::adam::AdamStep;
@@ -66,15 +67,15 @@ struct ConvChunk {
 }
 
 impl Gemm {
-    /// # Panics
+    /// # Errors
     /// When the operating system refuses to start `threads` threads.
-    pub fn new(threads: usize) -> Self {
+    pub fn new(threads: usize) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("gemm {index}"))
             .build()
-            .expect("the operating system starts the threads");
-        Self { pool, chunks: Vec::new(), partial_sums: Vec::new() }
+            .map_err(Error::threads(threads))?;
+        Ok(Self { pool, chunks: Vec::new(), partial_sums: Vec::new() })
     }
 
     fn conv_chunks(&mut self, conv: &Conv2d, images: usize) -> (&ThreadPool, &mut [ConvChunk]) {

@@ -19,7 +19,8 @@ pub mod strided;
 use std::fmt;
 
 use crate::engine::Engine;
-use crate::model::architecture::Architecture;
+use crate::error::Result;
+use crate::model::architecture::{Architecture, Layer};
 use crate::nn::adam::Adam;
 use crate::simd::{self, Isa};
 use layerwise::LayerwiseEngine;
@@ -42,7 +43,7 @@ pub struct Stage {
     pub vectorized: bool,
     /// Whether the stage is faster the more pixels are 0.
     pub skips_zeros: bool,
-    build: fn(&Architecture, Adam, Compute) -> Box<dyn Engine>,
+    build: fn(&Architecture, Adam, Compute) -> Result<Box<dyn Engine>>,
 }
 
 /// A way to execute a whole step.
@@ -94,12 +95,15 @@ pub struct Compute {
 
 impl Stage {
     /// An engine of this stage for `architecture`.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::error::Error::Unavailable) when the operating system refuses to start its threads.
     pub fn build(
         &self,
         architecture: &Architecture,
         adam: Adam,
         compute: Compute,
-    ) -> Box<dyn Engine> {
+    ) -> Result<Box<dyn Engine>> {
         (self.build)(architecture, adam, compute)
     }
 
@@ -125,6 +129,23 @@ impl Stage {
         let all = Isa::ALL.into_iter().filter(|isa| isa.is_available());
         let choice = all.filter(|&isa| self.vectorized || isa == Isa::detect());
         choice.filter(|&isa| self.unmet(architecture, isa).is_none()).collect()
+    }
+
+    /// The least memory that training `architecture` on batches of `images` takes, in bytes:
+    /// weights, moments and gradient, and what the way forward leaves for the way back. Of a map
+    /// that is larger than the pooled one, the fused engine never holds more than a few cells.
+    pub fn memory_bytes(&self, architecture: &Architecture, images: usize) -> u64 {
+        let is_kept = |layer: &&Layer| !matches!(layer, Layer::Flatten(_));
+        let is_mapped = |layer: &&Layer| matches!(layer, Layer::Conv2d(_) | Layer::Relu(_));
+        let skipped = if self.engine == EngineKind::Fused {
+            architecture.layers().iter().take_while(is_mapped).count()
+        } else {
+            0
+        };
+        let kept = architecture.layers().iter().skip(skipped).filter(is_kept);
+        let activations: usize = kept.map(|layer| layer.output().len()).sum();
+        let floats = 4 * architecture.parameter_count() as u64 + images as u64 * activations as u64;
+        floats * size_of::<f32>() as u64
     }
 
     /// The stage called `name`.
@@ -165,7 +186,7 @@ pub static STAGES: [Stage; 8] = [
         vectorized: false,
         skips_zeros: false,
         build: |architecture, adam, _| {
-            Box::new(LayerwiseEngine::new(architecture, adam, naive::Naive))
+            Ok(Box::new(LayerwiseEngine::new(architecture, adam, naive::Naive)))
         },
     },
     Stage {
@@ -178,7 +199,7 @@ pub static STAGES: [Stage; 8] = [
         vectorized: false,
         skips_zeros: false,
         build: |architecture, adam, _| {
-            Box::new(LayerwiseEngine::new(architecture, adam, strided::Strided))
+            Ok(Box::new(LayerwiseEngine::new(architecture, adam, strided::Strided)))
         },
     },
     Stage {
@@ -191,7 +212,7 @@ pub static STAGES: [Stage; 8] = [
         vectorized: false,
         skips_zeros: false,
         build: |architecture, adam, _| {
-            Box::new(LayerwiseEngine::new(architecture, adam, im2col::Im2col::default()))
+            Ok(Box::new(LayerwiseEngine::new(architecture, adam, im2col::Im2col::default())))
         },
     },
     Stage {
@@ -204,7 +225,7 @@ pub static STAGES: [Stage; 8] = [
         vectorized: false,
         skips_zeros: false,
         build: |architecture, adam, Compute { threads, .. }| {
-            Box::new(LayerwiseEngine::new(architecture, adam, gemm::Gemm::new(threads)))
+            Ok(Box::new(LayerwiseEngine::new(architecture, adam, gemm::Gemm::new(threads)?)))
         },
     },
     Stage {

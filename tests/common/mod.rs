@@ -67,8 +67,8 @@ pub fn all_kernels() -> Vec<(&'static str, Box<dyn LayerKernels>)> {
         ("naive", Box::new(Naive)),
         ("strided", Box::new(Strided)),
         ("im2col", Box::new(Im2col::default())),
-        ("gemm 1", Box::new(Gemm::new(1))),
-        ("gemm 3", Box::new(Gemm::new(3))),
+        ("gemm 1", Box::new(Gemm::new(1).unwrap())),
+        ("gemm 3", Box::new(Gemm::new(3).unwrap())),
     ]
 }
 

@@ -20,6 +20,7 @@ pub enum IdxError {
     Magic { expected: u32, found: u32 },
     NoElements { dimensions: Vec<u32> },
     TooLarge { dimensions: Vec<u32>, present: u64 },
+    Bomb { dimensions: Vec<u32>, present: u64 },
     Truncated { expected: u64, found: u64 },
     Trailing { extra: u64, or_more: bool },
     GzipTruncated { unpacked: u64 },
@@ -87,6 +88,12 @@ impl fmt::Display for IdxError {
                 f,
                 "the header promises {} bytes, and the file's {present} bytes cannot hold them: \
                  the file is cut off or its header is damaged",
+                product(dimensions),
+            ),
+            Self::Bomb { dimensions, present } => write!(
+                f,
+                "the header promises {} bytes from {present} of gzip, which handwriting does not \
+                 pack to: if it is good data, unpack it first with gunzip",
                 product(dimensions),
             ),
             Self::Truncated { expected, found } => {

@@ -18,10 +18,14 @@ pub enum CheckpointError {
     HeaderLength { found: u64 },
     HeaderTruncated { needed: u64, found: u64 },
     DataLength { needed: u64, found: u64 },
-    Header(String),
+    NotJson { byte: usize },
+    Entry { name: String, lacks: &'static str },
+    Offsets { name: String, found: [u64; 2], expected: u64 },
+    Length { name: String, dtype: String, shape: Vec<u64>, found: u64 },
+    Header,
     DuplicateName(String),
     Metadata(String),
-    NewerVersion { found: u32 },
+    NewerVersion { found: u64 },
     Architecture { found: String, expected: String },
     MissingTensor(String),
     ExtraTensor(String),
@@ -68,9 +72,28 @@ impl fmt::Display for CheckpointError {
                 f,
                 "damaged checkpoint: the tensors need {needed} bytes, and the file has {found}"
             ),
-            Self::Header(problem) => {
-                write!(f, "damaged checkpoint header at byte 8: {}", escaped(problem))
+            Self::NotJson { byte } => {
+                write!(
+                    f,
+                    "damaged checkpoint header: no JSON object of tensors from byte {byte} on"
+                )
             }
+            Self::Entry { name, lacks } => {
+                write!(f, "damaged checkpoint header: {} has not {lacks}", escaped(name))
+            }
+            Self::Offsets { name, found: [begin, end], expected } => write!(
+                f,
+                "damaged checkpoint header: tensor {} lies at bytes {begin} to {end} of the data, \
+                 expected from {expected} on",
+                escaped(name),
+            ),
+            Self::Length { name, dtype, shape, found } => write!(
+                f,
+                "damaged checkpoint header: tensor {} of type {dtype} and shape {shape:?} has \
+                 {found} bytes",
+                escaped(name),
+            ),
+            Self::Header => write!(f, "damaged checkpoint header: not in the safetensors format"),
             Self::DuplicateName(name) => {
                 write!(f, "damaged checkpoint: tensor {} appears twice", escaped(name))
             }

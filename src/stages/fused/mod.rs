@@ -103,6 +103,7 @@ use update::{Active, AdamVectors};
 
 use crate::data::batches::Batch;
 use crate::engine::Engine;
+use crate::error::{Error, Result};
 use crate::measure::phases::{Phase, PhaseClock, Phases};
 use crate::model::architecture::Architecture;
 use crate::model::parameters::{Parameters, TrainState};
@@ -147,13 +148,16 @@ pub struct FusedEngine<S: Products> {
 }
 
 /// A fused engine for the network and the instructions at hand.
+///
+/// # Errors
+/// When the operating system refuses to start the threads.
 pub fn build(
     architecture: &Architecture,
     adam: Adam,
     compute: Compute,
     precision: Precision,
     skip_zeros: bool,
-) -> Box<dyn Engine> {
+) -> Result<Box<dyn Engine>> {
     fn with<S: Products>(
         simd: Option<S>,
         architecture: &Architecture,
@@ -166,9 +170,9 @@ pub fn build(
         Box::new(FusedEngine::new(simd, architecture, network, adam, team, skip_zeros))
     }
     // More threads than rows of cells would only wait.
-    let team =
-        Team::new(compute.threads.min(CELLS)).expect("the operating system starts the threads");
-    match compute.isa {
+    let threads = compute.threads.min(CELLS);
+    let team = Team::new(threads).map_err(Error::threads(threads))?;
+    Ok(match compute.isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 if precision == Precision::Bf16 => {
             with(Avx512Bf16::detect(), architecture, adam, team, skip_zeros)
@@ -181,7 +185,7 @@ pub fn build(
         Isa::Avx512 => with(Avx512::detect(), architecture, adam, team, skip_zeros),
         #[cfg(not(target_arch = "x86_64"))]
         isa => unreachable!("{isa} is not available on this architecture"),
-    }
+    })
 }
 
 impl<S: Products> FusedEngine<S> {

@@ -1,0 +1,110 @@
+//! A process that may have little memory, few threads or short files ends with one line and exit
+//! code 1, and takes no more memory than its input justifies.
+
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::process::Command;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mnist_train::data::files::Part;
+use mnist_train::data::idx::images_header;
+use mnist_train::model::mnist_cnn::MnistCnn;
+use mnist_train::stages::Stage;
+
+mod program;
+
+use program::{Run, Workplace, digits};
+
+const SHORT: &str = "--epochs 1 --max-samples 64 --no-eval --json";
+
+/// `command` under the `limit` that the shell's `ulimit` understands.
+fn limited(command: &Command, limit: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("ulimit {limit}; exec \"$@\""), "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().unwrap());
+    shell
+}
+
+#[test]
+fn too_little_memory_is_an_error_and_no_abort() {
+    let train = format!("{SHORT} --threads 2");
+    let mut refused = 0;
+    // From what the program needs to begin at all, in KiB of address space.
+    for kibibytes in [15_000, 20_000, 30_000, 45_000, 65_000, 150_000, 200_000, 300_000, 2_000_000]
+    {
+        let place = Workplace::new();
+        let run = Run::of(limited(&place.command(&train), &format!("-v {kibibytes}")));
+        if run.code == 0 {
+            continue;
+        }
+        refused += 1;
+        let run = run.fails(1, &[]);
+        let error = run.stderr.lines().last().unwrap();
+        let expected = ["out of memory", "cannot start"];
+        assert!(expected.iter().any(|words| error.contains(words)), "{kibibytes}: {error}");
+    }
+    assert!(refused >= 3, "only {refused} were refused");
+}
+
+#[test]
+fn too_few_threads_are_an_error_and_no_panic() {
+    let place = Workplace::new();
+    // Each thread has 2 MiB for its stack.
+    let many = place.command(&format!("{SHORT} --threads 1000 --stage gemm"));
+    let run = Run::of(limited(&many, "-v 600000"));
+    run.fails(1, &["cannot start 1000 threads: ", "choose fewer with --threads", "ulimit -u"]);
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn a_run_takes_at_least_the_memory_that_it_is_refused_for() {
+    let architecture = MnistCnn { channels: 64, ..MnistCnn::default() }.architecture();
+    for (name, most) in [("strided", 3), ("parallel", 4)] {
+        let place = Workplace::new();
+        let flags = "--epochs 1 --batch-size 400 --channels 64 --no-eval --json --threads 1";
+        let done = place.run(&format!("{flags} --stage {name}")).succeeds().last("done");
+        let peak = done["peak_rss_bytes"].as_u64().unwrap();
+        let expected = Stage::find(name).unwrap().memory_bytes(&architecture, 400);
+        assert!((expected..most * expected).contains(&peak), "{name}: {peak}, not {expected}");
+    }
+}
+
+#[test]
+fn a_gzip_bomb_is_refused_before_it_is_unpacked() {
+    let place = Workplace::new();
+    let folder = place.path("bomb");
+    fs::create_dir(&folder).unwrap();
+    for part in Part::ALL {
+        fs::copy(digits().join(part.name()), folder.join(part.name())).unwrap();
+    }
+    // 400 MB of blank images in less than 2 MB.
+    let images = 500_000;
+    let file = File::create(folder.join(Part::TestImages.name())).unwrap();
+    let mut bomb = GzEncoder::new(file, Compression::fast());
+    bomb.write_all(&images_header(images, 28, 28)).unwrap();
+    let blank = vec![0; 1000 * 28 * 28];
+    (0..images / 1000).for_each(|_| bomb.write_all(&blank).unwrap());
+    bomb.finish().unwrap();
+    let train = place.bare(&format!("{SHORT} --offline --data bomb"));
+    let words = ["bomb/t10k-images-idx3-ubyte: ", "500000×28×28", "gunzip"];
+    let run = Run::of(limited(&train, "-v 250000")).fails(3, &words);
+    assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn a_large_file_that_is_no_checkpoint_is_refused_by_its_beginning() {
+    let place = Workplace::new();
+    let file = File::create(place.path("ckpt.bin")).unwrap();
+    file.set_len(600 << 20).unwrap(); // A hole: it takes no room on the disk.
+    for arguments in ["eval", "--resume", "--epochs 1"] {
+        let run = Run::of(limited(&place.command(arguments), "-v 200000"));
+        assert_eq!(run.fails(3, &["ckpt.bin: ", "not a checkpoint"]).stdout, "");
+    }
+    assert_eq!(place.names(), ["ckpt.bin"]);
+}
