@@ -1,0 +1,71 @@
+//! What must hold of the readers for any bytes: they say what is wrong, or what they have read is
+//! what stands there. The fuzzer calls these with bytes of its own, `tests/corpus.rs` with those
+//! that it has found.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mnist_train::data::dataset::CLASSES;
+use mnist_train::data::idx::{images_header, labels_header, parse_images, parse_labels};
+use mnist_train::model::checkpoint::{self, Model};
+
+/// Bytes as an IDX file of images and as one of labels.
+pub fn idx(bytes: &[u8]) {
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        return gzip(bytes);
+    }
+    match parse_images(bytes, bytes.len() as u64) {
+        Ok(images) => {
+            let (rows, columns) = (images.rows, images.columns);
+            let header = images_header(images.pixels.len() / (rows * columns), rows, columns);
+            assert_eq!([header, images.pixels].concat(), bytes);
+        }
+        Err(error) => assert_is_one_line(&error.to_string()),
+    }
+    match parse_labels(bytes, bytes.len() as u64, CLASSES) {
+        Ok(labels) => assert_eq!([labels_header(labels.len()), labels].concat(), bytes),
+        Err(error) => assert_is_one_line(&error.to_string()),
+    }
+}
+
+/// Bytes as a gzip file, and packed as the content of one: the packed file is read exactly when the
+/// plain one is, and to the same images.
+pub fn gzip(bytes: &[u8]) {
+    for error in [
+        parse_images(bytes, bytes.len() as u64).map(|_| ()),
+        parse_labels(bytes, bytes.len() as u64, CLASSES).map(|_| ()),
+    ] {
+        error.unwrap_or_else(|error| assert_is_one_line(&error.to_string()));
+    }
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        return;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).expect("memory takes everything");
+    let packed = encoder.finish().expect("memory takes everything");
+    let plain = parse_images(bytes, bytes.len() as u64);
+    let unpacked = parse_images(&packed[..], packed.len() as u64);
+    assert_eq!(plain.ok(), unpacked.ok());
+}
+
+/// Bytes as a checkpoint, and as the header and data of one.
+pub fn checkpoint(bytes: &[u8]) {
+    let header = bytes.split(|&byte| byte == 0).next().map_or(0, <[u8]>::len);
+    let headed = [&(header as u64).to_le_bytes(), bytes].concat();
+    for bytes in [bytes, &headed] {
+        match checkpoint::parse_any_size(bytes) {
+            Ok((network, Model::Checkpoint(mut read))) => {
+                let written = read.to_bytes();
+                let again = checkpoint::parse(&written, &network.architecture());
+                assert_eq!(again.expect("what was written is read"), Model::Checkpoint(read));
+            }
+            Ok((_, Model::Weights(weights))) => assert!(weights.first_not_finite().is_none()),
+            Err(error) => assert_is_one_line(&error.to_string()),
+        }
+    }
+}
+
+fn assert_is_one_line(message: &str) {
+    assert!(!message.contains(char::is_control), "{message:?}");
+}

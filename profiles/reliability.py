@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""Tries for a long time to break what must not break, and keeps here what came of it.
+
+    profiles/reliability.py kills [N]         SIGKILL a run at N moments (200), resume it each time
+    profiles/reliability.py faults            fail every call by which a checkpoint is written; needs strace
+    profiles/reliability.py fuzz [MINUTES]    each reader on bytes that a fuzzer makes up (30); needs cargo-fuzz
+
+`profiles/record.py splice` puts the counts into README.md. A record is written when all went well, and only then.
+"""
+
+import datetime
+import hashlib
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RECORDS = ROOT / "profiles" / "reliability"
+PROGRAM = ROOT / "target" / "release" / "mnist-train"
+TARGETS = ("idx", "gzip", "checkpoint")
+# Saving takes most of the time of such a run, so that most kills come while a file is being replaced.
+SHORT = ["--max-samples", "64", "--batch-size", "16", "--no-eval", "--json", "--offline"]
+
+
+def record(name, facts):
+    RECORDS.mkdir(exist_ok=True)
+    facts["date"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    facts["commit"] = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    (RECORDS / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n")
+    print(json.dumps(facts))
+
+
+def build():
+    subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
+
+
+def digits(folder):
+    """A few synthetic digits to train on."""
+    draw = [PROGRAM, "data", "synthetic", "--images", "64", "--out", folder / "digits"]
+    subprocess.run(draw, check=True, stdout=subprocess.DEVNULL)
+    return ["--data", str(folder / "digits")]
+
+
+def weights(lines):
+    return json.loads(lines.splitlines()[-1])["weights_sha256"]
+
+
+def kills(count):
+    build()
+    moments = random.Random(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        # A run that is never killed, and how long it takes.
+        train = [PROGRAM, *SHORT, *digits(folder), "--epochs", "400"]
+        began = time.monotonic()
+        undisturbed = subprocess.run([*train, "--model", folder / "whole"], check=True, capture_output=True)
+        duration = time.monotonic() - began
+        expected, done, runs, unsaved = weights(undisturbed.stdout), 0, 0, 0
+        while done < count:
+            runs += 1
+            model = folder / f"killed-{runs}"
+            while done < count:
+                resume = ["--resume"] if model.exists() else []
+                unsaved += not resume
+                run = subprocess.Popen(
+                    [*train, "--model", model, *resume], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+                )
+                time.sleep(moments.uniform(0, duration / 8))
+                run.send_signal(signal.SIGKILL)
+                said = run.communicate()[1].decode()
+                if run.returncode == 0:
+                    break
+                if run.returncode != -signal.SIGKILL:
+                    sys.exit(f"after {done} kills, exit code {run.returncode}: {said}")
+                done += 1
+            finish = [*train, "--model", model, *(["--resume"] if model.exists() else [])]
+            last = subprocess.run(finish, check=True, capture_output=True)
+            if weights(last.stdout) != expected or model.read_bytes() != (folder / "whole").read_bytes():
+                sys.exit(f"run {runs} did not end as if it had never been killed")
+        left = sorted(path.name for path in folder.iterdir())
+        if left != sorted(["digits", "whole", *(f"killed-{number}" for number in range(1, runs + 1))]):
+            sys.exit(f"left behind: {left}")
+    record("kills", {
+        "kills": done, "runs": runs, "kills_before_the_first_save": unsaved, "seed": 1, "weights_sha256": expected,
+    })
+
+
+def faults():
+    build()
+    if shutil.which("strace") is None:
+        sys.exit("strace is not there")
+    injected = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        model = folder / "model"
+        train = [PROGRAM, *SHORT, *digits(folder), "--model", model, "--threads", "1"]
+        subprocess.run([*train, "--epochs", "1"], check=True, capture_output=True)
+        start = model.read_bytes()
+        # What the file may hold afterwards: what it held, or the state after a whole epoch.
+        whole = {hashlib.sha256(start).hexdigest()}
+        for epochs in (2, 3):
+            subprocess.run([*train, "--epochs", str(epochs), "--resume"], check=True, capture_output=True)
+            whole.add(hashlib.sha256(model.read_bytes()).hexdigest())
+        for call, error in [
+            ("openat", "EACCES"), ("openat", "EMFILE"), ("write", "ENOSPC"), ("write", "EIO"), ("fsync", "EIO"),
+            ("rename", "EIO"), ("rename", "ENOSPC"),
+        ]:
+            for number in range(1, 100):
+                model.write_bytes(start)
+                log = folder / "strace"
+                trace = ["strace", "-f", "-qq", "-o", log, "-P", model, "-P", f"{model}.tmp", "-P", folder]
+                trace += ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={number}"]
+                run = subprocess.run(
+                    [*trace, *train, "--epochs", "3", "--resume"], capture_output=True, text=True, timeout=60
+                )
+                reached = log.read_text().count("(INJECTED)")
+                if reached == 0:
+                    break
+                case = f"{call} {number} failing with {error}"
+                if run.returncode != 1 or "error: " not in run.stderr.splitlines()[-1] or "saved" in run.stderr:
+                    sys.exit(f"{case}: exit code {run.returncode}: {run.stderr}")
+                if hashlib.sha256(model.read_bytes()).hexdigest() not in whole:
+                    sys.exit(f"{case}: neither the old checkpoint nor the new one")
+                left = [path.name for path in folder.iterdir() if path.name.startswith("model.")]
+                if left:
+                    sys.exit(f"{case}: left behind {left}")
+                injected[case] = run.stderr.splitlines()[-1].replace(str(folder), "FOLDER")
+    record("faults", {"faults": len(injected), "said": injected})
+
+
+def fuzz(minutes):
+    for target in TARGETS:
+        # What a run has found is where the next begins; what stands in the repository is read by the tests.
+        found, corpus = ROOT / "fuzz" / "found" / target, ROOT / "fuzz" / "corpus" / target
+        found.mkdir(parents=True, exist_ok=True)
+        # Most of the time is to be spent on the beginning of a file.
+        flags = [f"-max_total_time={round(60 * minutes)}", "-max_len=8192", "-timeout=10", "-rss_limit_mb=1024"]
+        run = subprocess.run(
+            ["cargo", "+nightly", "fuzz", "run", target, found, corpus, "--", *flags, "-print_final_stats=1"],
+            cwd=ROOT, stderr=subprocess.PIPE, text=True, errors="replace",
+        )
+        if run.returncode != 0:
+            sys.exit(run.stderr[-4000:])
+        stats = dict(re.findall(r"stat::(\w+):\s+(\d+)", run.stderr))
+        edges, features = re.findall(r"cov: (\d+) ft: (\d+)", run.stderr)[-1]
+        record(f"fuzz-{target}", {
+            "target": target,
+            "minutes": minutes,
+            "executions": int(stats["number_of_executed_units"]),
+            "edges_covered": int(edges),
+            "features_covered": int(features),
+            "inputs_found": int(stats["new_units_added"]),
+            "slowest_input_seconds": int(stats["slowest_unit_time_sec"]),
+            "peak_rss_mb": int(stats["peak_rss_mb"]),
+            "crashes": 0,
+        })
+
+
+def main():
+    task, *rest = sys.argv[1:] or [""]
+    if task == "kills" and len(rest) <= 1:
+        kills(int(*rest or [200]))
+    elif task == "faults" and not rest:
+        faults()
+    elif task == "fuzz" and len(rest) <= 1:
+        fuzz(float(*rest or [30]))
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()
