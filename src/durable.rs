@@ -4,19 +4,28 @@
 //! The order is PostgreSQL's `durable_rename`: write a temporary file in the same folder, flush it
 //! to the disk, rename it over the old one, flush the folder.
 
+mod lock;
+mod system;
+
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result, printable};
+pub use self::lock::{Lock, lock_for_writing};
+use self::system::{Os, System};
+use crate::error::{Error, Result};
 
 /// Puts `bytes` under `path`, whole or not at all; returns when they are on the disk.
 ///
 /// # Errors
 /// [`Error::Io`]; what stood under `path` before still does, and the temporary file is gone.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace_after(path, bytes, |_| Ok(()))
+    replace_on(&Os, path, bytes)
+}
+
+fn replace_on(system: &impl System, path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_after(system, path, bytes, |_| Ok(()))
 }
 
 /// The same, and what stood under `path` before is kept beside it under the name that is returned:
@@ -25,9 +34,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::Io`]; nothing has changed its name then.
 pub fn replace_and_keep(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>> {
+    replace_and_keep_on(&Os, path, bytes)
+}
+
+fn replace_and_keep_on(system: &impl System, path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>> {
     let mut kept = None;
-    replace_after(path, bytes, |target| {
-        kept = if target.exists() { Some(keep(target)?) } else { None };
+    replace_after(system, path, bytes, |target| {
+        kept = if target.exists() { Some(keep(system, target)?) } else { None };
         Ok(())
     })?;
     Ok(kept)
@@ -35,25 +48,26 @@ pub fn replace_and_keep(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>> {
 
 /// Does `before_rename`, with the path behind any link, when the new content is safely on the disk.
 fn replace_after(
+    system: &impl System,
     path: &Path,
     bytes: &[u8],
     before_rename: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
     let target = resolved(path)?;
     let temporary = beside(&target, ".tmp");
-    let written = write_and_flush(&temporary, bytes)
+    let written = write_and_flush(system, &temporary, bytes)
         .map_err(Error::io("write", &temporary))
         .and_then(|()| before_rename(&target))
-        .and_then(|()| rename(&temporary, &target));
+        .and_then(|()| rename_on(system, &temporary, &target));
     if written.is_err() {
         // The failure that is reported is the one that came first.
-        let _ = fs::remove_file(&temporary);
+        let _ = system.remove(&temporary);
     }
     written
 }
 
 /// Gives the file `target` a second name that is free.
-fn keep(target: &Path) -> Result<PathBuf> {
+fn keep(system: &impl System, target: &Path) -> Result<PathBuf> {
     let numbered = (2..).map(|number: u32| format!(".previous.{number}"));
     let previous = [".previous".to_string()]
         .into_iter()
@@ -62,119 +76,21 @@ fn keep(target: &Path) -> Result<PathBuf> {
         .find(|name| name.symlink_metadata().is_err())
         .expect("numbers do not end");
     // A second name costs nothing; where the file system has none, a copy does the same.
-    fs::hard_link(target, &previous)
-        .or_else(|_| copy_to_new(target, &previous))
-        .map_err(Error::io("write", &previous))?;
+    let kept = system.link(target, &previous).or_else(|_| {
+        let copied = write_and_flush(system, &previous, &fs::read(target)?);
+        if copied.is_err() {
+            let _ = system.remove(&previous);
+        }
+        copied
+    });
+    kept.map_err(Error::io("write", &previous))?;
     Ok(previous)
 }
 
-/// Copies a file under a name that must be free.
-fn copy_to_new(from: &Path, to: &Path) -> io::Result<()> {
-    let bytes = fs::read(from)?;
-    let mut file = File::create_new(to)?;
-    file.write_all(&bytes)?;
-    file.sync_all()
-}
-
-/// Holds a file for one process: as long as this lives, no other gets it. A crash leaves nothing
-/// locked, at most an empty file `NAME.lock`.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-    path: PathBuf,
-}
-
-impl Lock {
-    /// Locks the file at `path`, which need not exist.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when another process holds it, [`Error::Io`] when its folder is
-    /// missing or cannot be written.
-    fn acquire(path: &Path) -> Result<Self> {
-        let lock = beside(&resolved(path)?, ".lock");
-        loop {
-            let file = File::create(&lock).map_err(Error::io("write", &lock))?;
-            match file.try_lock() {
-                // Its last holder may have removed it after it was opened here.
-                Ok(()) if !is_at(&file, &lock) => {}
-                Ok(()) => return Ok(Self { _file: file, path: lock }),
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::Unavailable(format!(
-                        "{}: another run is writing it: wait for that, or name another --model",
-                        printable(path)
-                    )));
-                }
-                Err(TryLockError::Error(error)) => return Err(Error::io("lock", &lock)(error)),
-            }
-        }
-    }
-}
-
-/// Whether `path` still leads to `file`.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(file), Ok(path)) => identity(file) == identity(path),
-        _ => false,
-    }
-}
-
-/// Elsewhere a file that is open cannot be removed.
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> bool {
-    true
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Before it is unlocked: nobody else can be holding this file.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Finds out, before hours of work depend on it, whether [`replace`] could write `path`, keeps other
-/// processes from doing so, and removes what a killed one has left beside it.
-///
-/// # Errors
-/// When another process holds `path`, when it is a folder, a device or a pipe, or when its folder is
-/// missing or cannot be written.
-pub fn lock_for_writing(path: &Path) -> Result<Lock> {
-    let target = resolved(path)?;
-    if target.is_dir() {
-        return Err(Error::Unavailable(format!(
-            "{} is a directory: give --model the name of a file",
-            printable(path)
-        )));
-    }
-    if target.exists() && !target.is_file() {
-        return Err(Error::Unavailable(format!(
-            "{} is not a regular file, and would be replaced by one: give --model the name of a \
-             file",
-            printable(path)
-        )));
-    }
-    let folder = folder_of(&target);
-    if !folder.is_dir() {
-        return Err(Error::Unavailable(format!(
-            "{}: the folder {} does not exist: create it first",
-            printable(path),
-            printable(folder)
-        )));
-    }
-    let lock = Lock::acquire(path)?;
-    let temporary = beside(&target, ".tmp");
-    write_and_flush(&temporary, b"")
-        .and_then(|()| fs::remove_file(&temporary))
-        .map_err(Error::io("write", &temporary))?;
-    Ok(lock)
-}
-
-fn write_and_flush(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+fn write_and_flush(system: &impl System, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = system.create(path)?;
+    system.write(&mut file, bytes)?;
+    system.flush(&file)
 }
 
 /// Renames a flushed file and flushes the folder, so that the new name survives a power failure.
@@ -182,16 +98,13 @@ fn write_and_flush(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// [`Error::Io`].
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(Error::io("replace", to))?;
-    flush_folder(to)
+    rename_on(&Os, from, to)
 }
 
-/// Flushes the folder of `path`: on Unix, where folders can be opened.
-fn flush_folder(path: &Path) -> Result<()> {
-    let folder = folder_of(path);
-    #[cfg(unix)]
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("flush", folder))?;
-    Ok(())
+fn rename_on(system: &impl System, from: &Path, to: &Path) -> Result<()> {
+    system.rename(from, to).map_err(Error::io("replace", to))?;
+    let folder = folder_of(to);
+    system.flush_folder(folder).map_err(Error::io("flush", folder))
 }
 
 /// `path` behind any symbolic link to a file that exists, so that the file is replaced and not the
@@ -219,7 +132,158 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::fs::File;
+
     use super::*;
+
+    /// An operating system that refuses the call number `fails_at`, counted from 0, or from there on
+    /// every one, as if the machine had stopped there.
+    struct Failing {
+        fails_at: usize,
+        for_good: bool,
+        calls: Cell<usize>,
+        /// The file whose content is not on the disk.
+        unflushed: RefCell<Option<PathBuf>>,
+        names_are_flushed: Cell<bool>,
+    }
+
+    impl Failing {
+        fn at(fails_at: usize, for_good: bool) -> Self {
+            let (calls, unflushed) = (Cell::new(0), RefCell::default());
+            Self { fails_at, for_good, calls, unflushed, names_are_flushed: Cell::new(true) }
+        }
+
+        fn call(&self) -> io::Result<()> {
+            let call = self.calls.replace(self.calls.get() + 1);
+            let fails = call == self.fails_at || self.for_good && call > self.fails_at;
+            if fails { Err(io::Error::other("disk on fire")) } else { Ok(()) }
+        }
+
+        fn has_failed(&self) -> bool {
+            self.calls.get() > self.fails_at
+        }
+
+        /// Forgets what is not on the disk, as a machine without power does.
+        fn lose_power(&self) {
+            if let Some(path) = self.unflushed.take().filter(|path| path.exists()) {
+                fs::write(path, b"torn").unwrap();
+            }
+        }
+    }
+
+    impl System for Failing {
+        fn create(&self, path: &Path) -> io::Result<File> {
+            self.call()?;
+            self.unflushed.replace(Some(path.into()));
+            Os.create(path)
+        }
+
+        fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+            self.call().or_else(|error| Os.write(file, &bytes[..1]).and(Err(error)))?;
+            Os.write(file, bytes)
+        }
+
+        fn flush(&self, file: &File) -> io::Result<()> {
+            self.call()?;
+            self.unflushed.take();
+            Os.flush(file)
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.call()?;
+            self.names_are_flushed.set(false);
+            let moved =
+                self.unflushed.take().map(|path| if path == from { to.into() } else { path });
+            self.unflushed.replace(moved);
+            Os.rename(from, to)
+        }
+
+        fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.call()?;
+            Os.link(from, to)
+        }
+
+        fn flush_folder(&self, folder: &Path) -> io::Result<()> {
+            self.call()?;
+            self.names_are_flushed.set(true);
+            Os.flush_folder(folder)
+        }
+
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            self.call()?;
+            Os.remove(path)
+        }
+    }
+
+    /// Replaces `old` by `new` on a system that fails at each call in turn, and has `examine` look
+    /// at what that leaves.
+    fn fail_at_each_call(
+        for_good: bool,
+        keeps: bool,
+        examine: impl Fn(&Path, &Failing, Result<()>),
+    ) -> usize {
+        for fails_at in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("model");
+            fs::write(&path, b"old").unwrap();
+            let system = Failing::at(fails_at, for_good);
+            let replaced = if keeps {
+                replace_and_keep_on(&system, &path, b"new").map(|_| ())
+            } else {
+                replace_on(&system, &path, b"new")
+            };
+            if !system.has_failed() {
+                replaced.unwrap();
+                return fails_at;
+            }
+            examine(&path, &system, replaced);
+        }
+        unreachable!("a file takes finitely many calls");
+    }
+
+    fn is_old_or_new(path: &Path) -> bool {
+        [b"old", b"new"].contains(&fs::read(path).unwrap().as_slice().try_into().unwrap())
+    }
+
+    #[test]
+    fn whichever_call_fails_the_file_is_the_old_or_the_new_one_and_nothing_is_left_beside_it() {
+        for keeps in [false, true] {
+            let calls = fail_at_each_call(false, keeps, |path, system, replaced| {
+                assert!(is_old_or_new(path), "call {}", system.fails_at);
+                // A second name is given in another way where it cannot be given in one.
+                let is_link = keeps && system.fails_at == 3;
+                assert_eq!(replaced.is_ok(), is_link, "call {}", system.fails_at);
+                let names = fs::read_dir(path.parent().unwrap()).unwrap();
+                let names: Vec<_> = names.map(|name| name.unwrap().file_name()).collect();
+                assert!(names.iter().all(|name| name != "model.tmp"), "{names:?}");
+            });
+            assert_eq!(calls, if keeps { 6 } else { 5 });
+        }
+    }
+
+    #[test]
+    fn a_machine_that_stops_at_any_call_leaves_the_old_file_or_the_new_one() {
+        for keeps in [false, true] {
+            fail_at_each_call(true, keeps, |path, system, replaced| {
+                system.lose_power();
+                replaced.unwrap_err();
+                assert!(is_old_or_new(path), "call {}", system.fails_at);
+                // The next run removes what was left, and goes on.
+                drop(lock_for_writing(path).unwrap());
+                assert!(!beside(path, ".tmp").exists());
+                replace(path, b"newer").unwrap();
+            });
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_replaced_before_its_name_is_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = Failing::at(usize::MAX, false);
+        replace_on(&system, &folder.path().join("model"), b"new").unwrap();
+        assert!(system.names_are_flushed.get() && system.unflushed.take().is_none());
+    }
 
     #[test]
     fn a_file_is_replaced_and_the_old_one_kept_on_request() {
@@ -250,35 +314,6 @@ mod tests {
         lock_for_writing(&folder.path().join("missing").join("model")).unwrap_err();
         lock_for_writing(&folder.path().join("new")).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_device_is_not_replaced() {
-        let error = lock_for_writing(Path::new("/dev/null")).unwrap_err();
-        assert!(error.to_string().contains("not a regular file"), "{error}");
-    }
-
-    #[test]
-    fn a_file_is_held_by_one_at_a_time_and_free_again_afterwards() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model");
-        let held = Lock::acquire(&path).unwrap();
-        let refused = Lock::acquire(&path).unwrap_err();
-        assert!(refused.to_string().contains("another run is writing it"), "{refused}");
-        assert_eq!(refused.exit_code(), 1);
-        drop(held);
-        drop(Lock::acquire(&path).unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn the_check_removes_what_a_killed_process_left() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model");
-        fs::write(folder.path().join("model.tmp"), b"half a mod").unwrap();
-        lock_for_writing(&path).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[cfg(unix)]

@@ -1,0 +1,137 @@
+//! One process at a time for one file.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use super::system::Os;
+use super::{beside, folder_of, resolved, write_and_flush};
+use crate::error::{Error, Result, printable};
+
+/// Holds a file for one process: as long as this lives, no other gets it. A crash leaves nothing
+/// locked, at most an empty file `NAME.lock`.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Locks the file at `path`, which need not exist.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when another process holds it, [`Error::Io`] when its folder is
+    /// missing or cannot be written.
+    fn acquire(path: &Path) -> Result<Self> {
+        let lock = beside(&resolved(path)?, ".lock");
+        loop {
+            let file = File::create(&lock).map_err(Error::io("write", &lock))?;
+            match file.try_lock() {
+                // Its last holder may have removed it after it was opened here.
+                Ok(()) if !is_at(&file, &lock) => {}
+                Ok(()) => return Ok(Self { _file: file, path: lock }),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::Unavailable(format!(
+                        "{}: another run is writing it: wait for that, or name another --model",
+                        printable(path)
+                    )));
+                }
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", &lock)(error)),
+            }
+        }
+    }
+}
+
+/// Whether `path` still leads to `file`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(file), Ok(path)) => identity(file) == identity(path),
+        _ => false,
+    }
+}
+
+/// Elsewhere a file that is open cannot be removed.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Before it is unlocked: nobody else can be holding this file.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Finds out, before hours of work depend on it, whether [`replace`](super::replace) could write `path`, keeps other
+/// processes from doing so, and removes what a killed one has left beside it.
+///
+/// # Errors
+/// When another process holds `path`, when it is a folder, a device or a pipe, or when its folder is
+/// missing or cannot be written.
+pub fn lock_for_writing(path: &Path) -> Result<Lock> {
+    let target = resolved(path)?;
+    if target.is_dir() {
+        return Err(Error::Unavailable(format!(
+            "{} is a directory: give --model the name of a file",
+            printable(path)
+        )));
+    }
+    if target.exists() && !target.is_file() {
+        return Err(Error::Unavailable(format!(
+            "{} is not a regular file, and would be replaced by one: give --model the name of a \
+             file",
+            printable(path)
+        )));
+    }
+    let folder = folder_of(&target);
+    if !folder.is_dir() {
+        return Err(Error::Unavailable(format!(
+            "{}: the folder {} does not exist: create it first",
+            printable(path),
+            printable(folder)
+        )));
+    }
+    let lock = Lock::acquire(path)?;
+    let temporary = beside(&target, ".tmp");
+    write_and_flush(&Os, &temporary, b"")
+        .and_then(|()| fs::remove_file(&temporary))
+        .map_err(Error::io("write", &temporary))?;
+    Ok(lock)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_not_replaced() {
+        let error = lock_for_writing(Path::new("/dev/null")).unwrap_err();
+        assert!(error.to_string().contains("not a regular file"), "{error}");
+    }
+
+    #[test]
+    fn a_file_is_held_by_one_at_a_time_and_free_again_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let held = Lock::acquire(&path).unwrap();
+        let refused = Lock::acquire(&path).unwrap_err();
+        assert!(refused.to_string().contains("another run is writing it"), "{refused}");
+        assert_eq!(refused.exit_code(), 1);
+        drop(held);
+        drop(Lock::acquire(&path).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_check_removes_what_a_killed_process_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        fs::write(folder.path().join("model.tmp"), b"half a mod").unwrap();
+        lock_for_writing(&path).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
