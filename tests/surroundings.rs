@@ -1,0 +1,166 @@
+//! The program on terminals that know no codes, without stdout or stderr, on full and foreign file
+//! systems, with names that are not text, and as a user who may not do everything.
+
+#![cfg(target_os = "linux")]
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+mod program;
+
+use program::{Run, Workplace};
+
+const TRAIN: &str = "--epochs 2 --max-samples 192 --no-eval";
+
+/// What `command` writes to a terminal that is its stdout and stderr.
+fn on_a_terminal(mut command: Command) -> String {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let side = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    command.stdout(side.try_clone().unwrap()).stderr(side);
+    let reader = thread::spawn(move || {
+        let mut written = Vec::new();
+        // Ends with an error when nobody has the other side open any more.
+        _ = File::from(terminal).read_to_end(&mut written);
+        written
+    });
+    let status = command.status().unwrap();
+    drop(command);
+    assert!(status.success(), "{status}");
+    String::from_utf8(reader.join().unwrap()).unwrap()
+}
+
+#[test]
+fn a_terminal_gets_a_bar_and_one_that_wants_no_codes_gets_none() {
+    let train = |variables: &[(&str, &str)]| {
+        let place = Workplace::new();
+        let mut command = place.command(TRAIN);
+        command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        command.envs(variables.iter().copied());
+        on_a_terminal(command)
+    };
+    assert!(train(&[]).contains("\x1b["), "no bar where there can be one");
+    for variable in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")] {
+        let written = train(&[variable]);
+        let code = written.chars().find(|c| c.is_control() && !['\r', '\n'].contains(c));
+        assert_eq!(code, None, "{variable:?}: {written:?}");
+        assert!(written.contains("epoch  1"), "{written}");
+    }
+}
+
+/// `command` run by a shell with this redirection.
+fn redirected(command: &Command, redirection: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("exec \"$@\" {redirection}"), "sh"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().unwrap());
+    shell
+}
+
+#[test]
+fn training_needs_neither_stdout_nor_stderr() {
+    let expected = Workplace::new();
+    expected.run(TRAIN).succeeds();
+    for redirection in [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+        let place = Workplace::new();
+        let run = Run::of(redirected(&place.command(TRAIN), redirection));
+        assert_eq!(run.code, 0, "{redirection}: {run:?}");
+        assert_eq!(place.read("ckpt.bin"), expected.read("ckpt.bin"), "{redirection}");
+        assert_eq!(place.names(), ["ckpt.bin"], "{redirection}");
+    }
+    let refused = Workplace::new();
+    let run = Run::of(redirected(&refused.command("--threads 0"), "2>&-"));
+    assert_eq!(run.code, 2, "{run:?}");
+}
+
+#[test]
+fn results_that_cannot_be_printed_are_an_error_after_the_model_is_saved() {
+    let (place, expected) = (Workplace::new(), Workplace::new());
+    let run = Run::of(redirected(&place.command(TRAIN), "> /dev/full"));
+    run.fails(1, &["stdout: cannot print the results: no space left on the device"]);
+    expected.run(TRAIN).succeeds();
+    assert_eq!(place.read("ckpt.bin"), expected.read("ckpt.bin"));
+}
+
+#[test]
+fn a_name_that_is_no_text_and_moves_the_cursor_is_written_read_and_printed_safely() {
+    let place = Workplace::new();
+    let name = OsStr::from_bytes(b"m\xff\x1b[31m\nx");
+    let with_model = |arguments: &str| {
+        let mut command = place.command(arguments);
+        command.arg("--model").arg(name);
+        Run::of(command)
+    };
+    let trained = with_model(&format!("{TRAIN} --json")).succeeds();
+    let again = with_model(TRAIN).succeeds();
+    assert!(again.stderr.contains(r"\u{1b}[31m\nx.previous"), "{again:?}");
+    assert!(again.stdout.contains(r"\u{1b}[31m\nx, weights SHA-256"), "{again:?}");
+    assert_eq!(with_model("eval --json").succeeds().weights(), trained.weights());
+    let refused = with_model(&format!("{TRAIN} --resume --lr 1")).fails(2, &[r"\u{1b}[31m\nx"]);
+    for text in [&again.stdout, &again.stderr, &refused.stderr, &trained.stdout] {
+        assert!(!text.contains('\x1b'), "{text:?}");
+    }
+}
+
+#[test]
+fn a_link_to_another_file_system_is_written_through() {
+    let (place, elsewhere) = (Workplace::new(), tempfile::tempdir_in("/dev/shm").unwrap());
+    let device = |path: &Path| fs::metadata(path).unwrap().dev();
+    let target = elsewhere.path().join("model");
+    place.run(&format!("{TRAIN} --model first")).succeeds();
+    assert_ne!(device(&place.path("first")), device(elsewhere.path()), "not another file system");
+    fs::copy(place.path("first"), &target).unwrap();
+    symlink(&target, place.path("ckpt.bin")).unwrap();
+    place.run("--resume --epochs 3 --no-eval").succeeds();
+    assert!(place.path("ckpt.bin").is_symlink());
+    assert_ne!(fs::read(&target).unwrap(), place.read("first"));
+    place.run("eval").succeeds();
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing temporary is left");
+}
+
+/// The program as a user who may do no more than others; root may do everything.
+fn as_nobody(place: &Workplace, arguments: &str) -> Command {
+    let program = place.path("program");
+    fs::copy(env!("CARGO_BIN_EXE_mnist-train"), &program).unwrap();
+    let folder = program.parent().unwrap();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let mut command = if is_root {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(&program);
+        command
+    } else {
+        Command::new(&program)
+    };
+    command.args(arguments.split_whitespace()).current_dir(folder).env_remove("MNIST_DATA");
+    command
+}
+
+#[test]
+fn what_a_user_may_not_read_or_write_is_an_error_before_training() {
+    let place = Workplace::new();
+    fs::write(place.path("secret"), "").unwrap();
+    fs::create_dir(place.path("locked")).unwrap();
+    fs::set_permissions(place.path("secret"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(place.path("locked"), fs::Permissions::from_mode(0o555)).unwrap();
+    let denied = |arguments: &str, words: &str| {
+        let run = Run::of(as_nobody(&place, arguments)).fails(1, &[words, "permission denied"]);
+        assert_eq!(run.stdout, "");
+    };
+    denied("eval --model secret", "secret: cannot open");
+    denied("--offline --model locked/m", "locked/m.lock: cannot write");
+    assert_eq!(fs::read_dir(place.path("locked")).unwrap().count(), 0);
+}
