@@ -1,6 +1,7 @@
 //! What the program finds out about the machine and about itself.
 
 pub mod allocations;
+pub mod contention;
 pub mod machine;
 pub mod memory;
 pub mod phases;

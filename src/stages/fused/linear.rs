@@ -4,22 +4,11 @@ use super::products::Products;
 use super::tile;
 use crate::simd::Simd;
 
-/// Calls `$tile::<S, R, $u>` for R = the number of rows at hand, 1 to 12.
+/// Calls `$tile::<S, R, $u>` for R = the number of rows at hand, which is one of `$r`.
 macro_rules! with_rows {
-    ($rows:expr, $tile:ident::<$s:ident, R, $u:literal>($($argument:expr),* $(,)?)) => {
+    ($rows:expr, [$($r:literal)*], $tile:ident::<$s:ident, R, $u:literal>, $arguments:tt) => {
         match $rows {
-            1 => $tile::<$s, 1, $u>($($argument),*),
-            2 => $tile::<$s, 2, $u>($($argument),*),
-            3 => $tile::<$s, 3, $u>($($argument),*),
-            4 => $tile::<$s, 4, $u>($($argument),*),
-            5 => $tile::<$s, 5, $u>($($argument),*),
-            6 => $tile::<$s, 6, $u>($($argument),*),
-            7 => $tile::<$s, 7, $u>($($argument),*),
-            8 => $tile::<$s, 8, $u>($($argument),*),
-            9 => $tile::<$s, 9, $u>($($argument),*),
-            10 => $tile::<$s, 10, $u>($($argument),*),
-            11 => $tile::<$s, 11, $u>($($argument),*),
-            12 => $tile::<$s, 12, $u>($($argument),*),
+            $($r => $tile::<$s, $r, $u> $arguments,)*
             rows => unreachable!("a tile of {rows} rows"),
         }
     };
@@ -50,11 +39,20 @@ pub fn forward<S: Products>(
             let out = Out { rows, stride, first };
             first += S::LANES
                 * if vectors >= 4 && widest == 4 {
-                    with_rows!(rows.len(), forward_tile::<S, R, 4>(simd, x, weight, out, sums))
+                    with_rows!(
+                        rows.len(), [1 2 3 4 5 6],
+                        forward_tile::<S, R, 4>, (simd, x, weight, out, sums)
+                    )
                 } else if vectors >= 2 {
-                    with_rows!(rows.len(), forward_tile::<S, R, 2>(simd, x, weight, out, sums))
+                    with_rows!(
+                        rows.len(), [1 2 3 4 5 6],
+                        forward_tile::<S, R, 2>, (simd, x, weight, out, sums)
+                    )
                 } else {
-                    with_rows!(rows.len(), forward_tile::<S, R, 1>(simd, x, weight, out, sums))
+                    with_rows!(
+                        rows.len(), [1 2 3 4 5 6],
+                        forward_tile::<S, R, 1>, (simd, x, weight, out, sums)
+                    )
                 };
         }
     }
@@ -115,16 +113,14 @@ pub fn input_gradient<S: Products>(
             let (transposed, dx) = (&transposed[first..], &mut dx[first..]);
             first += S::LANES
                 * if channels - first >= 2 * S::LANES {
-                    let tile_rows = rows.len();
                     with_rows!(
-                        tile_rows,
-                        gradient_tile::<S, R, 2>(simd, dz, transposed, channels, dx)
+                        rows.len(), [1 2 3 4 5 6 7 8 9 10 11 12],
+                        gradient_tile::<S, R, 2>, (simd, dz, transposed, channels, dx)
                     )
                 } else {
-                    let tile_rows = rows.len();
                     with_rows!(
-                        tile_rows,
-                        gradient_tile::<S, R, 1>(simd, dz, transposed, channels, dx)
+                        rows.len(), [1 2 3 4 5 6 7 8 9 10 11 12],
+                        gradient_tile::<S, R, 1>, (simd, dz, transposed, channels, dx)
                     )
                 };
         }
