@@ -5,8 +5,9 @@
 # make bench    time every stage, keep the record, write the tables of OPTIMIZATIONS.md
 # make scaling  likewise for threads, batch size, training-set size and the network's sizes, with pictures
 # make compare  time other frameworks on the same job; needs the real MNIST, in data/ or MNIST_DATA
+# make faults   kill runs, fail system calls and fuzz for hours, keep the record; needs strace and cargo-fuzz
 
-.PHONY: train test check data bench scaling compare
+.PHONY: train test check data bench scaling compare faults
 
 train:
 	cargo run --release -- --epochs 10
@@ -31,3 +32,9 @@ scaling:
 
 compare:
 	profiles/record.py compare
+
+faults:
+	profiles/reliability.py kills
+	profiles/reliability.py faults
+	profiles/reliability.py fuzz
+	profiles/record.py splice

@@ -28,6 +28,7 @@ import time
 import typing
 
 import plot
+import reliability
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "profiles"
@@ -434,6 +435,8 @@ def main():
         splice("OPTIMIZATIONS.md", "scaling", scaling_table())
     if task == "splice" and (PROFILES / "compare").exists():
         splice_compare()
+    if task == "splice" and (PROFILES / "reliability").exists():
+        splice("README.md", "reliability", reliability.table())
 
 
 if __name__ == "__main__":

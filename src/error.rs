@@ -39,13 +39,13 @@ pub enum Error {
     /// Files are valid each for itself and do not belong together.
     #[error("{0}")]
     InvalidData(String),
-    /// The loss or a weight is no longer a finite number.
+    /// The loss has run away, or it or a weight is no longer a finite number.
     #[error(
         "training diverged: {what} in epoch {epoch}, step {step}, at learning rate {lr:e}; \
          {kept}; try a lower --lr"
     )]
     Diverged {
-        /// What is not finite.
+        /// What is not finite, or too large.
         what: String,
         /// Epoch, counted from 0.
         epoch: usize,

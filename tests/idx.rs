@@ -449,22 +449,29 @@ fn a_good_file_is_allocated_once() {
 }
 
 #[test]
-fn refuses_every_change_of_one_byte_of_the_header() {
+fn refuses_every_change_of_one_byte_of_the_header_and_every_cut_for_little_memory() {
     let (images, labels) = (images(3, 2, 5), labels(&[1, 2, 3]));
+    let read_images = |file: &[u8]| parse_images(file, file.len() as u64).is_err();
+    let read_labels = |file: &[u8]| parse_labels(file, file.len() as u64, CLASSES).is_err();
+    let refused = |is_refused: &dyn Fn(&[u8]) -> bool, file: &[u8], what: &str| {
+        let (is_refused, peak_bytes) = allocation::peak_bytes(|| is_refused(file));
+        assert!(is_refused && peak_bytes < 4096, "{what}: {is_refused}, {peak_bytes} bytes");
+    };
+    for (file, is_refused) in
+        [(&images, &read_images as &dyn Fn(&[u8]) -> bool), (&labels, &read_labels)]
+    {
+        for cut in 0..file.len() {
+            refused(is_refused, &file[..cut], &format!("cut at {cut}"));
+        }
+    }
     for byte in 0..=u8::MAX {
         for index in (0..16).filter(|&index| images[index] != byte) {
             let changed = with_byte(images.clone(), index, byte);
-            assert!(
-                parse_images(&changed[..], changed.len() as u64).is_err(),
-                "{byte} at {index} of a file of images"
-            );
+            refused(&read_images, &changed, &format!("{byte} at {index} of a file of images"));
         }
         for index in (0..8).filter(|&index| labels[index] != byte) {
             let changed = with_byte(labels.clone(), index, byte);
-            assert!(
-                parse_labels(&changed[..], changed.len() as u64, CLASSES).is_err(),
-                "{byte} at {index} of a file of labels"
-            );
+            refused(&read_labels, &changed, &format!("{byte} at {index} of a file of labels"));
         }
     }
 }

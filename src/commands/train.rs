@@ -279,3 +279,19 @@ fn stage(
     }
     Ok(stage)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_cannot_fit_is_refused() {
+        check_memory(1).unwrap();
+        if cfg!(target_os = "linux") {
+            let error = check_memory(1 << 60).unwrap_err();
+            assert_eq!(error.exit_code(), 1);
+            let words = ["at least 1152921504607 MB of memory", "--batch-size", "are available"];
+            assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+        }
+    }
+}

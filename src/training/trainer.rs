@@ -13,6 +13,10 @@ use crate::error::{Error, Result, printable};
 use crate::model::checkpoint::{Checkpoint, Metadata, Position};
 use crate::model::parameters::TrainState;
 
+/// Above this mean loss of a batch there is no way back. Guessing has ln 10 = 2.3; from 104 on the
+/// right class has, on average, a probability below the smallest f32.
+const RUNAWAY_LOSS: f64 = 1e4;
+
 /// A run: what is trained on what, how far, and where it is kept.
 pub struct Trainer<'a> {
     /// Holds the state to go on from.
@@ -88,7 +92,7 @@ impl Trainer<'_> {
     /// Trains to the end; returns when the last checkpoint is on the disk.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when the loss or the weights are no longer finite, [`Error::Interrupted`]
+    /// [`Error::Diverged`] when the loss runs away or the loss or the weights are no longer finite, [`Error::Interrupted`]
     /// when the observer asks to stop (the state is saved), [`Error::Io`] when saving fails: after
     /// the step during which it did.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
@@ -99,8 +103,13 @@ impl Trainer<'_> {
             training += report.duration;
             let done = epoch + 1;
             self.metadata.position = Position { epoch: done, ..Position::default() };
+            let state = self.engine.store();
             if done == self.epochs || self.checkpoints.is_due(done) {
-                self.save(self.engine.store());
+                // Before it is written it is looked at.
+                self.save(state);
+            } else if !state.is_finite() {
+                self.settle(observer)?;
+                return Err(self.overflown(self.metadata.position));
             }
             // While that is being written.
             report.evaluation = self.evaluation(observer);
@@ -152,8 +161,9 @@ impl Trainer<'_> {
             let sum = self.engine.step(&batch, lr);
             duration += started.elapsed();
             let position = &mut self.metadata.position;
-            if !sum.loss.is_finite() {
-                let what = format!("loss {}", sum.loss / indices.len() as f64);
+            let mean = sum.loss / indices.len() as f64;
+            if !mean.is_finite() || mean > RUNAWAY_LOSS {
+                let what = format!("loss {mean:.0}");
                 let step = position.batch;
                 // What is being written came first, and may turn out not to be finite either.
                 self.settle(observer)?;
@@ -225,16 +235,19 @@ impl Trainer<'_> {
                 Ok(())
             }
             Err(NotWritten::Failed(error)) => Err(error),
-            Err(NotWritten::NotFinite(Position { epoch, batch, .. })) => {
-                // The last step before it overflowed, and no later loss has shown it yet.
-                let (epoch, step) = match batch.checked_sub(1) {
-                    Some(step) => (epoch, step),
-                    None => (epoch - 1, self.batches() - 1),
-                };
-                let lr = CosineAnnealing::from(&self.metadata.recipe).lr(epoch);
-                Err(self.diverged("weights that are not finite".into(), epoch, step, lr))
-            }
+            Err(NotWritten::NotFinite(position)) => Err(self.overflown(position)),
         }
+    }
+
+    /// A weight or a moment is not finite at this position: the last step before it overflowed, and
+    /// no later loss has shown it yet.
+    fn overflown(&self, Position { epoch, batch, .. }: Position) -> Error {
+        let (epoch, step) = match batch.checked_sub(1) {
+            Some(step) => (epoch, step),
+            None => (epoch - 1, self.batches() - 1),
+        };
+        let lr = CosineAnnealing::from(&self.metadata.recipe).lr(epoch);
+        self.diverged("weights that are not finite".into(), epoch, step, lr)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use mnist_train::data::synthetic;
 use mnist_train::durable;
 use mnist_train::model::checkpoint::{self, Model};
+use mnist_train::stages::STAGES;
 
 use super::SHORT;
 use super::program::{Run, TEST_IMAGES, TRAIN_IMAGES, Workplace, save};
@@ -197,6 +198,32 @@ fn a_run_that_diverges_says_where_and_keeps_the_last_good_model() {
 }
 
 #[test]
+fn every_stage_notices_in_its_step_that_training_diverges() {
+    for stage in &STAGES {
+        let place = Workplace::new();
+        let train = format!("{SHORT} --stage {}", stage.name);
+        // Weights of 1e30 give a loss that is not finite, and weights of 10 one that is far too large.
+        for (lr, words) in
+            [("1e30", "epoch 0, step 1, at learning rate 1e30"), ("10", "step 1, at")]
+        {
+            let run = place.run(&format!("{train} --lr {lr}"));
+            run.fails(4, &["training diverged: loss ", words, "no checkpoint was written"]);
+        }
+        assert_eq!(place.names(), [""; 0], "{stage:?}");
+    }
+}
+
+#[test]
+fn weights_that_overflow_are_noticed_before_a_save_is_due() {
+    let place = Workplace::new();
+    // One step an epoch, and no save for a long time.
+    let overflowing = "--json --max-samples 64 --epochs 9 --checkpoint-every 9 --lr 3e38";
+    let words = ["diverged: weights that are not finite in epoch 0, step 0, at", "rate 3e38"];
+    place.run(overflowing).fails(4, &words);
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
 fn weights_that_overflow_in_the_last_step_are_not_saved() {
     let place = Workplace::new();
     // One step an epoch: no later loss shows what it has done.
@@ -205,6 +232,34 @@ fn weights_that_overflow_in_the_last_step_are_not_saved() {
     let run = place.run(overflowing).fails(4, &words);
     assert_eq!(run.last("epoch")["epoch"], 0);
     assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn a_file_that_is_no_model_is_not_replaced_by_one() {
+    let place = Workplace::new();
+    for (name, content) in [("notes.txt", &b"more than eight bytes of notes"[..]), ("note", b"few")]
+    {
+        fs::write(place.path(name), content).unwrap();
+        let run = place.run(&format!("{SHORT} --epochs 1 --model {name}"));
+        assert_eq!(run.stdout, "", "found after training had begun");
+        run.fails(3, &[name, "not a checkpoint", "it is not replaced: name another --model"]);
+        assert_eq!(place.read(name), content);
+    }
+    // What `mktemp` makes holds nothing that could be lost.
+    fs::write(place.path("empty"), "").unwrap();
+    place.run(&format!("{SHORT} --epochs 1 --model empty")).succeeds();
+    place.run("eval --model empty").succeeds();
+}
+
+#[test]
+fn listing_files_that_are_not_valid_is_an_error_after_the_list() {
+    let place = Workplace::new();
+    fs::create_dir(place.path("d")).unwrap();
+    fs::write(place.path("d/t10k-labels-idx1-ubyte"), "garbage").unwrap();
+    let run = Run::of(place.bare("data --data d --json"));
+    assert_eq!(run.last("data")["files"][3]["status"], "invalid");
+    run.fails(3, &["d: not valid, as listed: t10k-labels-idx1-ubyte", "data fetch"]);
+    Run::of(place.bare("data --data missing")).succeeds();
 }
 
 #[test]
