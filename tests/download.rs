@@ -400,6 +400,21 @@ fn starts_a_partial_file_afresh() {
     assert_eq!(names_in(folder.path()), all_names());
 }
 
+#[cfg(unix)]
+#[test]
+fn writes_nothing_outside_its_folder() {
+    let (set, folder) = (SmallSet::new(), tempfile::tempdir().unwrap());
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    let link = data.join("train-images-idx3-ubyte.gz.part");
+    std::os::unix::fs::symlink(&victim, &link).unwrap();
+    fetch(&data, &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
+    assert_eq!(names_in(&data), all_names());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+}
+
 #[test]
 fn leaves_a_file_to_the_process_that_is_downloading_it() {
     let set = SmallSet::new();

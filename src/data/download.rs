@@ -299,6 +299,10 @@ impl PartialFile {
         let mut name = path.as_os_str().to_owned();
         name.push(".part");
         let partial = PathBuf::from(name);
+        if partial.is_symlink() {
+            // Nothing is written outside the folder.
+            fs::remove_file(&partial).map_err(Error::io("remove", &partial))?;
+        }
         let file = File::options()
             .create(true)
             .truncate(false)

@@ -1,6 +1,7 @@
 //! One process at a time for one file.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::system::Os;
@@ -24,7 +25,14 @@ impl Lock {
     fn acquire(path: &Path) -> Result<Self> {
         let lock = beside(&resolved(path)?, ".lock");
         loop {
-            let file = File::create(&lock).map_err(Error::io("write", &lock))?;
+            // A name that leads elsewhere is not emptied, and a pipe not waited for.
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&lock)
+                .map_err(Error::io("write", &lock))?;
             match file.try_lock() {
                 // Its last holder may have removed it after it was opened here.
                 Ok(()) if !is_at(&file, &lock) => {}
@@ -96,6 +104,13 @@ pub fn lock_for_writing(path: &Path) -> Result<Lock> {
     }
     let lock = Lock::acquire(path)?;
     let temporary = beside(&target, ".tmp");
+    // What stands there is left over, or a link by which somebody would have us write elsewhere.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", &temporary)(error));
+        }
+        _ => {}
+    }
     write_and_flush(&Os, &temporary, b"")
         .and_then(|()| fs::remove_file(&temporary))
         .map_err(Error::io("write", &temporary))?;
@@ -133,5 +148,21 @@ mod tests {
         fs::write(folder.path().join("model.tmp"), b"half a mod").unwrap();
         lock_for_writing(&path).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_in_the_place_of_its_own_files_are_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, victim) = (folder.path().join("model"), folder.path().join("victim"));
+        fs::write(&victim, b"precious").unwrap();
+        for suffix in [".tmp", ".lock"] {
+            std::os::unix::fs::symlink(&victim, beside(&path, suffix)).unwrap();
+        }
+        let lock = lock_for_writing(&path).unwrap();
+        crate::durable::replace(&path, b"new").unwrap();
+        drop(lock);
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the model and the victim");
     }
 }
