@@ -31,6 +31,8 @@ pub mod bf16;
 mod isa;
 pub mod peak;
 mod portable;
+#[cfg(test)]
+mod tests;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;

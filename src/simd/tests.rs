@@ -1,0 +1,223 @@
+//! Every operation of every set of instructions that this CPU has, against plain arithmetic.
+
+#[cfg(target_arch = "x86_64")]
+use super::{Avx2, Avx512, Avx512Bf16, bf16::Pair, has_bf16};
+use super::{Isa, Portable, Simd};
+
+/// Something to do with each set of instructions.
+trait Check {
+    fn run<S: Simd>(simd: S, isa: Isa);
+}
+
+/// Runs `C` with every set that this CPU has; there is always one.
+fn with_every_isa<C: Check>() {
+    fn run<C: Check, S: Simd>(simd: Option<S>, isa: Isa) {
+        assert_eq!(simd.is_some(), isa.is_available(), "{isa}");
+        if let Some(simd) = simd {
+            C::run(simd, isa);
+        }
+    }
+    run::<C, _>(Some(Portable), Isa::Portable);
+    #[cfg(target_arch = "x86_64")]
+    {
+        run::<C, _>(Avx2::detect(), Isa::Avx2);
+        run::<C, _>(Avx512::detect(), Isa::Avx512);
+    }
+}
+
+/// Numbers of both signs and many sizes, as many as the widest vector has.
+fn numbers(seed: usize) -> [f32; 16] {
+    std::array::from_fn(|i| {
+        let number = ((i * 7 + seed * 5) % 16) as f32 - 7.5;
+        number * 10_f32.powi((i as i32 + seed as i32) % 5 - 2)
+    })
+}
+
+/// The lanes of what `operation` returns.
+fn lanes<S: Simd>(simd: S, operation: impl FnOnce() -> S::Vector) -> Vec<f32> {
+    let mut lanes = vec![0.0; S::LANES];
+    simd.vectorize(|| simd.store(operation(), &mut lanes));
+    lanes
+}
+
+#[test]
+fn arithmetic_is_that_of_every_lane() {
+    struct Arithmetic;
+    impl Check for Arithmetic {
+        fn run<S: Simd>(simd: S, isa: Isa) {
+            let (a, b, c) = (numbers(0), numbers(3), numbers(6));
+            let check = |name: &str, found: Vec<f32>, expected: &dyn Fn(usize) -> f32| {
+                let expected: Vec<f32> = (0..S::LANES).map(expected).collect();
+                assert_eq!(found, expected, "{name} of {isa}");
+            };
+            let (va, vb) = (simd.load(&a), simd.load(&b));
+            check("splat", lanes(simd, || simd.splat(1.5)), &|_| 1.5);
+            check("add", lanes(simd, || simd.add(va, vb)), &|i| a[i] + b[i]);
+            check("sub", lanes(simd, || simd.sub(va, vb)), &|i| a[i] - b[i]);
+            check("mul", lanes(simd, || simd.mul(va, vb)), &|i| a[i] * b[i]);
+            check("div", lanes(simd, || simd.div(va, vb)), &|i| a[i] / b[i]);
+            check("max", lanes(simd, || simd.max(va, vb)), &|i| a[i].max(b[i]));
+            let squares = lanes(simd, || simd.sqrt(simd.mul(va, va)));
+            check("sqrt", squares, &|i| (a[i] * a[i]).sqrt());
+            let found = lanes(simd, || simd.mul_add(va, vb, simd.load(&c)));
+            for (i, found) in found.into_iter().enumerate() {
+                let exact = f64::from(a[i]) * f64::from(b[i]) + f64::from(c[i]);
+                // Rounded once, or twice.
+                let rounding = 1.2e-7 * (f64::from(a[i] * b[i]).abs() + exact.abs());
+                assert!((f64::from(found) - exact).abs() <= rounding, "mul_add of {isa}: {found}");
+            }
+            let sum = simd.vectorize(|| simd.sum(va));
+            let expected: f32 = a[..S::LANES].iter().sum();
+            assert!((sum - expected).abs() <= 1e-4 * expected.abs().max(1000.0), "{isa}: {sum}");
+        }
+    }
+    with_every_isa::<Arithmetic>();
+}
+
+#[test]
+fn what_is_not_a_number_is_kept_by_the_second_argument_of_max_and_is_never_greater() {
+    struct NotANumber;
+    impl Check for NotANumber {
+        fn run<S: Simd>(simd: S, isa: Isa) {
+            let (nan, one) = (simd.splat(f32::NAN), simd.splat(1.0));
+            assert!(lanes(simd, || simd.max(one, nan)).iter().all(|x| x.is_nan()), "{isa}");
+            assert_eq!(lanes(simd, || simd.max(nan, one)), vec![1.0; S::LANES], "{isa}");
+            let greater = |a, b| simd.vectorize(|| simd.greater(a, b));
+            assert_eq!((greater(nan, one), greater(one, nan)), (0, 0), "{isa}");
+        }
+    }
+    with_every_isa::<NotANumber>();
+}
+
+#[test]
+fn lanes_are_chosen_by_their_bits() {
+    struct Choice;
+    impl Check for Choice {
+        fn run<S: Simd>(simd: S, isa: Isa) {
+            let (a, b) = (numbers(0), numbers(3));
+            let (va, vb) = (simd.load(&a), simd.load(&b));
+            let bit = |bits: u16, i: usize| bits >> i & 1 == 1;
+            let greater = simd.vectorize(|| simd.greater(va, vb));
+            assert!((0..16).all(|i| bit(greater, i) == (i < S::LANES && a[i] > b[i])), "{isa}");
+            for bits in [0, 1, 0x8001, 0x5a5a, 0xfff0, u16::MAX] {
+                let kept = lanes(simd, || simd.keep(bits, va));
+                let spread = lanes(simd, || simd.expand(va, &simd.expansion(bits)));
+                let mut next = a.into_iter();
+                for i in 0..S::LANES {
+                    assert_eq!(kept[i], if bit(bits, i) { a[i] } else { 0.0 }, "keep of {isa}");
+                    let expected = if bit(bits, i) { next.next().unwrap() } else { 0.0 };
+                    assert_eq!(spread[i], expected, "expand of {isa}, {bits:#x}");
+                }
+            }
+            let cut = lanes(simd, || simd.cut(va, simd.splat(1.0)));
+            for (cut, a) in cut.into_iter().zip(a) {
+                assert_eq!(cut, if a.abs() < 1.0 { 0.0 } else { a }, "cut of {isa}");
+            }
+        }
+    }
+    with_every_isa::<Choice>();
+}
+
+#[test]
+fn lanes_move_where_they_are_sent() {
+    struct Movement;
+    impl Check for Movement {
+        fn run<S: Simd>(simd: S, isa: Isa) {
+            let table: [f32; 16] = std::array::from_fn(|i| i as f32);
+            let (down, right) = (0b0110_1100_1010_0011, 0b1100_0101_0110_1010);
+            let found = lanes(simd, || simd.look_up(&table, simd.places(down, right)));
+            for (i, found) in found.into_iter().enumerate() {
+                let place = 8 * (down >> i & 1) + (right >> i & 1);
+                assert_eq!(found, f32::from(place), "look_up of {isa}");
+            }
+            let square: Vec<f32> = (0..S::LANES * S::LANES).map(|i| i as f32).collect();
+            let mut columns = Vec::new();
+            simd.vectorize(|| {
+                simd.transpose(
+                    |row| simd.load(&square[row * S::LANES..]),
+                    |column, vector| {
+                        let mut lanes = vec![0.0; S::LANES];
+                        simd.store(vector, &mut lanes);
+                        columns.push((column, lanes));
+                    },
+                );
+            });
+            assert_eq!(columns.len(), S::LANES);
+            for (expected, (column, lanes)) in columns.into_iter().enumerate() {
+                assert_eq!(column, expected, "transpose of {isa} gives columns in order");
+                let expected = (0..S::LANES).map(|row| (row * S::LANES + column) as f32);
+                assert!(lanes.into_iter().eq(expected), "transpose of {isa}");
+            }
+        }
+    }
+    with_every_isa::<Movement>();
+}
+
+#[test]
+fn bytes_become_numbers_and_bits() {
+    struct Bytes;
+    impl Check for Bytes {
+        fn run<S: Simd>(simd: S, isa: Isa) {
+            let bytes: [u8; 16] = std::array::from_fn(|i| (i * 17) as u8);
+            let mut floats = [0.0; 16];
+            simd.vectorize(|| simd.widen(bytes, &mut floats));
+            assert!(floats.into_iter().eq(bytes.map(f32::from)), "widen of {isa}");
+            let bytes: [u8; 32] =
+                std::array::from_fn(|i| if i % 3 == 0 { 0 } else { 128 + i as u8 });
+            let bits = simd.vectorize(|| simd.nonzero(&bytes));
+            assert!((0..32).all(|i| (bits >> i & 1 == 1) == (bytes[i] != 0)), "nonzero of {isa}");
+        }
+    }
+    with_every_isa::<Bytes>();
+}
+
+/// The upper half of an f32 that has nothing in the lower one.
+#[cfg(target_arch = "x86_64")]
+fn exact(number: f32) -> u16 {
+    assert_eq!(number.to_bits() & 0xffff, 0, "{number} has more than 8 bits");
+    (number.to_bits() >> 16) as u16
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn pairs_are_rounded_side_by_side_and_multiplied_lane_by_lane() {
+    assert_eq!(Avx512Bf16::detect().is_some(), has_bf16());
+    let Some(simd) = Avx512Bf16::detect() else { return };
+    let first: [f32; 16] = std::array::from_fn(|i| i as f32);
+    let second: [f32; 16] = std::array::from_fn(|i| 0.5 - i as f32);
+    let (mut pairs, mut rounded) = ([Pair::default(); 16], [Pair::default(); 8]);
+    let mut pixels = [0; 16];
+    let bytes: [u8; 16] = std::array::from_fn(|i| 255 - i as u8);
+    let sums = lanes(simd, || {
+        let both = simd.pairs(simd.load(&first), simd.load(&second));
+        simd.store_pairs(both, &mut pairs);
+        // A quarter of the way to the next number of 8 bits.
+        simd.store_rounded(simd.splat(1.0 + 0.25 / 128.0), &mut rounded);
+        simd.store_bytes(bytes, &mut pixels);
+        let factor = simd.splat_pair(&[exact(2.0), exact(-4.0)]);
+        simd.dot(simd.load_pairs(&pairs), factor, simd.splat(100.0))
+    });
+    for i in 0..16 {
+        assert_eq!(pairs[i], [exact(first[i]), exact(second[i])]);
+        assert_eq!(sums[i], 100.0 + 2.0 * first[i] - 4.0 * second[i]);
+    }
+    assert_eq!(rounded, [[exact(1.0); 2]; 8]);
+    assert_eq!(pixels, bytes.map(|byte| exact(f32::from(byte))));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn pairs_are_looked_up_in_the_rows_of_two_images() {
+    let Some(simd) = Avx512Bf16::detect() else { return };
+    let table: [u16; 32] = std::array::from_fn(|i| i as u16);
+    let (down, right) = ([0xf0f0, 0x3333], [0xaaaa, 0x1234]);
+    let mut found = [Pair::default(); 16];
+    simd.vectorize(|| {
+        let places = simd.pair_places(down, right);
+        simd.store_pairs(simd.look_up_pairs(&table, places), &mut found);
+    });
+    for (lane, found) in found.into_iter().enumerate() {
+        let place = |k: usize| 16 * (down[k] >> lane & 1) + (right[k] >> lane & 1);
+        assert_eq!(found, [place(0), 8 + place(1)], "lane {lane}");
+    }
+}
