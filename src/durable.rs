@@ -180,7 +180,8 @@ mod tests {
         }
 
         fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-            self.call().or_else(|error| Os.write(file, &bytes[..1]).and(Err(error)))?;
+            self.call()
+                .or_else(|error| Os.write(file, &bytes[..bytes.len() / 2]).and(Err(error)))?;
             Os.write(file, bytes)
         }
 
@@ -274,6 +275,17 @@ mod tests {
                 assert!(!beside(path, ".tmp").exists());
                 replace(path, b"newer").unwrap();
             });
+        }
+    }
+
+    #[test]
+    fn a_check_that_fails_leaves_nothing() {
+        for fails_at in 0..3 {
+            let folder = tempfile::tempdir().unwrap();
+            let system = Failing::at(fails_at, false);
+            lock::lock_on(&system, &folder.path().join("model")).unwrap_err();
+            assert!(system.has_failed());
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "call {fails_at}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::system::Os;
+use super::system::{Os, System};
 use super::{beside, folder_of, resolved, write_and_flush};
 use crate::error::{Error, Result, printable};
 
@@ -80,6 +80,10 @@ impl Drop for Lock {
 /// When another process holds `path`, when it is a folder, a device or a pipe, or when its folder is
 /// missing or cannot be written.
 pub fn lock_for_writing(path: &Path) -> Result<Lock> {
+    lock_on(&Os, path)
+}
+
+pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     let target = resolved(path)?;
     if target.is_dir() {
         return Err(Error::Unavailable(format!(
@@ -111,9 +115,9 @@ pub fn lock_for_writing(path: &Path) -> Result<Lock> {
         }
         _ => {}
     }
-    write_and_flush(&Os, &temporary, b"")
-        .and_then(|()| fs::remove_file(&temporary))
-        .map_err(Error::io("write", &temporary))?;
+    let written = write_and_flush(system, &temporary, b"");
+    let removed = system.remove(&temporary);
+    written.and(removed).map_err(Error::io("write", &temporary))?;
     Ok(lock)
 }
 
