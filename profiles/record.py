@@ -4,8 +4,9 @@
     MNIST_DATA=DIR profiles/record.py accuracy [STAGE …]
                                                   ten seeds of the default recipe → README.md, OPTIMIZATIONS.md
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
-    MNIST_DATA=DIR profiles/record.py ladder      bench stages --record → OPTIMIZATIONS.md
+    MNIST_DATA=DIR profiles/record.py ladder      bench stages --record, also without background → OPTIMIZATIONS.md
     profiles/record.py scaling                    what costs more, and how much → OPTIMIZATIONS.md
+    profiles/record.py saving                     what writing a checkpoint costs → OPTIMIZATIONS.md
     profiles/record.py compare [--rounds N]       other frameworks on the same job → README.md, OPTIMIZATIONS.md
     profiles/record.py splice                     only the tables, from the records that are there
 
@@ -14,6 +15,7 @@ and when it ran.
 """
 
 import datetime
+import gzip
 import json
 import os
 import pathlib
@@ -40,6 +42,8 @@ SEEDS = range(1, 11)
 ACCURACY_STAGES = ["gemm", "sparse", "bf16"]
 CORES = os.cpu_count()
 SCALING_ROUNDS = 3
+SAVING_ROUNDS = 7
+SAVING_EPOCHS = 5
 # For each parameter of a step with one pass over the weights: w read forward; w, m and v read and written backward.
 WEIGHT_BYTES = 7 * 4
 
@@ -109,6 +113,29 @@ def record_synthetic():
 def record_ladder():
     (PROFILES / "ladder").mkdir(exist_ok=True)
     subprocess.run([PROGRAM, "bench", "stages", "--record"], cwd=ROOT, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        remove_background(pathlib.Path(os.environ["MNIST_DATA"]), pathlib.Path(folder))
+        bench = [PROGRAM, "bench", "stages", "--stage", "parallel,sparse", "--data", folder]
+        subprocess.run([*bench, "--record", PROFILES / "ladder" / "no-background.json"], check=True)
+
+
+def remove_background(source, target):
+    """The images of `source` with 1 for every pixel of 0."""
+    for file in json.loads(output_of(PROGRAM, "data", "--data", str(source), "--json"))["files"]:
+        path = pathlib.Path(file["path"])
+        content = (gzip.open if path.suffix == ".gz" else open)(path, "rb").read()
+        if "images" in file["name"]:
+            content = content[:16] + content[16:].replace(b"\0", b"\1")
+        (target / file["name"]).write_bytes(content)
+
+
+def record_saving():
+    """Training that saves after every epoch, against training that saves at the end."""
+    describe("saving")
+    for number in range(SAVING_ROUNDS):
+        for every in [1, SAVING_EPOCHS][:: 1 if number % 2 == 0 else -1]:
+            flags = ["--epochs", SAVING_EPOCHS, "--checkpoint-every", every, "--no-eval"]
+            run("saving", f"every-{every}-{number}", *map(str, flags))
 
 
 def multiply_adds(channels=32, hidden=128):
@@ -123,21 +150,23 @@ class Sweep(typing.NamedTuple):
     label: str
     flag: str
     values: list
+    # Of runs that vary something else; and where the line of `cost` begins.
     usual: int
+    base: int
     ideal: str
     cost: typing.Callable
 
 
 SWEEPS = {
-    "threads": Sweep("threads", "--threads", sorted({1, 2, CORES // 2, CORES} - {0}), 1, "1 / threads",
-                     lambda threads: 1 / threads),
-    "batch": Sweep("images of a batch", "--batch-size", [8, 16, 32, 64, 128, 256, 512], 64, "constant",
+    "threads": Sweep("threads", "--threads", sorted({1, 2, CORES // 2, CORES} - {0}), CORES, 1,
+                     "1 / threads", lambda threads: 1 / threads),
+    "batch": Sweep("images of a batch", "--batch-size", [8, 16, 32, 64, 128, 256, 512], 64, 64, "constant",
                    lambda images: 1),
     "images": Sweep("training images", "--data", [60_000, 120_000, 240_000, 420_000, 600_000], 60_000,
-                    "proportional", lambda images: images),
-    "channels": Sweep("channels", "--channels", [16, 32, 64, 128], 32, "multiply-adds",
+                    60_000, "proportional", lambda images: images),
+    "channels": Sweep("channels", "--channels", [16, 32, 64, 128], 32, 32, "dense multiply-adds",
                       lambda channels: multiply_adds(channels=channels)),
-    "hidden": Sweep("hidden units", "--hidden", [64, 128, 256, 512], 128, "multiply-adds",
+    "hidden": Sweep("hidden units", "--hidden", [64, 128, 256, 512], 128, 128, "dense multiply-adds",
                     lambda hidden: multiply_adds(hidden=hidden)),
 }
 
@@ -148,13 +177,18 @@ def record_scaling():
         for images in SWEEPS["images"].values:
             draw = ["data", "synthetic", "--images", str(images), "--out", f"{folder}/{images}"]
             subprocess.run([PROGRAM, *draw], check=True, stdout=subprocess.DEVNULL)
-        points = [(name, value) for name, sweep in SWEEPS.items() for value in sweep.values]
+        points = {point(name, value): (name, value) for name, sweep in SWEEPS.items() for value in sweep.values}
         for number in range(SCALING_ROUNDS):
-            for name, value in points[:: 1 if number % 2 == 0 else -1]:
+            for record, (name, value) in list(points.items())[:: 1 if number % 2 == 0 else -1]:
                 flags = {"--data": SWEEPS["images"].usual, SWEEPS[name].flag: value}
                 flags["--data"] = f"{folder}/{flags['--data']}"
                 words = [str(word) for pair in flags.items() for word in pair]
-                run("scaling", f"{name}-{value}-{number}", "--epochs", "1", "--no-eval", *words)
+                run("scaling", f"{record}-{number}", "--epochs", "1", "--no-eval", *words)
+
+
+def point(name, value):
+    """The name of a record; all sweeps share the one in which nothing is unusual."""
+    return "usual" if value == SWEEPS[name].usual else f"{name}-{value}"
 
 
 def events(record, name, kind):
@@ -334,17 +368,47 @@ def roofline_table(record):
     for stream in record["streams"]:
         name = f"{stream['array_bytes'] // 10**6} MB read and written, GB/s"
         rates.setdefault(name, []).append(stream["gbytes_per_second"])
+    for handover in record.get("handovers", []):
+        rates.setdefault("an empty round of the team, µs", []).append(handover["microseconds"])
     heading = ["limit", *(f"{count} thread{'s' if count > 1 else ''}" for count in counts)]
     return table(heading, [[name, *map(digits, rate)] for name, rate in rates.items()]) + bench_footer(record)
+
+
+def no_background_line():
+    record = json.loads((PROFILES / "ladder" / "no-background.json").read_text())
+    speedups = [
+        f"{over(row['over_previous'])} on {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+        for row in record["rows"] if row["stage"] == "sparse"
+    ]
+    return (
+        f"Where no pixel is 0 (MNIST with 1 for every 0, {record['repeats']} interleaved rounds) its speed is that of "
+        f"parallel times: {', '.join(speedups)}.\n"
+    )
+
+
+def saving_line():
+    seconds = {
+        every: [
+            events("saving", f"every-{every}-{number}", "done")[0]["train_seconds"] for number in range(SAVING_ROUNDS)
+        ]
+        for every in (1, SAVING_EPOCHS)
+    }
+    ratios = sorted(often / seldom - 1 for often, seldom in zip(seconds[1], seconds[SAVING_EPOCHS]))
+    percent = lambda value: f"{100 * value:+.1f} %"
+    return (
+        f"Saving after each of {SAVING_EPOCHS} epochs changes the time of training by {percent(statistics.median(ratios))} "
+        f"against saving at the end alone: the median of {SAVING_ROUNDS} interleaved rounds, which lie between "
+        f"{percent(ratios[0])} and {percent(ratios[-1])}.\n" + footer("saving")
+    )
 
 
 def scaling_table():
     """A picture and a table for each sweep."""
     text = ""
-    for name, (label, _, values, usual, ideal, cost) in SWEEPS.items():
+    for name, (label, _, values, _, base_value, ideal, cost) in SWEEPS.items():
         points, rows = [], []
         for value in values:
-            records = [f"{name}-{value}-{number}" for number in range(SCALING_ROUNDS)]
+            records = [f"{point(name, value)}-{number}" for number in range(SCALING_ROUNDS)]
             seconds = [events("scaling", record, "epoch")[0]["seconds"] for record in records]
             median = statistics.median(seconds)
             deviation = statistics.median(abs(one - median) for one in seconds)
@@ -353,8 +417,8 @@ def scaling_table():
             load = statistics.median(one["load_seconds"] for one in done)
             memory = statistics.median(one["peak_rss_bytes"] for one in done) / 1e6
             rows.append([f"{value:,}", f"{digits(median)} ± {digits(deviation)}", digits(load), digits(memory)])
-        base = next(median for value, median, _ in points if value == usual)
-        line = lambda value: base * cost(value) / cost(usual)
+        base = next(median for value, median, _ in points if value == base_value)
+        line = lambda value: base * cost(value) / cost(base_value)
         for row, (value, median, _) in zip(rows, points):
             row.insert(2, f"{median / line(value):.2f}×")
         heading = [label, "s an epoch", f"over {ideal}", "loading, s", "peak RSS, MB"]
@@ -362,7 +426,7 @@ def scaling_table():
         text += f"![{title}](profiles/scaling/{name}.svg)\n\n{table(heading, rows)}\n"
         picture = plot.svg(title, label, "seconds an epoch", points, line, ideal)
         (PROFILES / "scaling" / f"{name}.svg").write_text(picture)
-    start = events("scaling", "threads-1-0", "start")[0]
+    start = events("scaling", "usual-0", "start")[0]
     usual = ", ".join(f"{sweep.usual:,} {sweep.label}" for name, sweep in SWEEPS.items() if name != "threads")
     return text + (
         f"Stage {start['stage']} on synthetic digits, one epoch; {usual} and all threads unless varied. "
@@ -409,6 +473,7 @@ def main():
         "synthetic": record_synthetic,
         "ladder": record_ladder,
         "scaling": record_scaling,
+        "saving": record_saving,
         "compare": lambda: record_compare(arguments),
     }
     if task not in [*recorders, "splice"] or arguments and task not in ("accuracy", "compare"):
@@ -431,6 +496,9 @@ def main():
             splice("OPTIMIZATIONS.md", f"chapter {stage}", chapter_table(record, stage))
         splice("OPTIMIZATIONS.md", "roofline", roofline_table(record))
         splice("OPTIMIZATIONS.md", "limits", limits_table(record))
+        splice("OPTIMIZATIONS.md", "no background", no_background_line())
+    if is_there("saving"):
+        splice("OPTIMIZATIONS.md", "saving", saving_line())
     if is_there("scaling"):
         splice("OPTIMIZATIONS.md", "scaling", scaling_table())
     if task == "splice" and (PROFILES / "compare").exists():

@@ -1,5 +1,6 @@
 //! The machine's limits, to judge a figure by: the most arithmetic and the most memory traffic that
-//! some threads manage together (Williams, Waterman & Patterson, "Roofline", 2009).
+//! some threads manage together (Williams, Waterman & Patterson, "Roofline", 2009), and the least
+//! time in which they hand work to each other.
 //!
 //! Measured in the same process as the claim, because they are not what a data sheet says: clocks
 //! depend on the instructions and on the neighbours.
@@ -13,12 +14,15 @@ use serde::Serialize;
 
 use crate::simd::Isa;
 use crate::simd::peak::{MultiplyAdds, read_and_write};
+use crate::team::{Order, Team};
 
 /// Sizes of the arrays that are streamed: about that of weights and moments together, and one that
 /// no cache of a desktop holds.
 const ARRAYS_BYTES: [usize; 2] = [10_000_000, 100_000_000];
 /// How long one try takes: short, so that some of them find all cores free on a busy machine.
 const TRY: Duration = Duration::from_millis(1);
+/// Items of a round of a team that has nothing to do.
+const EMPTY_ITEMS: usize = 14;
 /// The best of so many counts.
 const TRIES: usize = 20;
 
@@ -29,6 +33,8 @@ pub struct Roofline {
     pub peaks: Vec<Peak>,
     /// Of memory.
     pub streams: Vec<Stream>,
+    /// Of working together.
+    pub handovers: Vec<Handover>,
 }
 
 impl Roofline {
@@ -38,7 +44,7 @@ impl Roofline {
     /// # Panics
     /// When the operating system refuses to start so many threads.
     pub fn measure(thread_counts: &[usize]) -> Self {
-        let (mut peaks, mut streams) = (Vec::new(), Vec::new());
+        let (mut peaks, mut streams, mut handovers) = (Vec::new(), Vec::new(), Vec::new());
         for &threads in thread_counts {
             let sets = Isa::ALL.into_iter().filter(|isa| isa.is_available());
             let in_f32 = sets.map(|isa| (isa, "f32", MultiplyAdds::f32(isa)));
@@ -50,8 +56,9 @@ impl Roofline {
                 let gbytes_per_second = stream_gbytes(Isa::detect(), array_bytes, threads);
                 streams.push(Stream { threads, array_bytes, gbytes_per_second });
             }
+            handovers.push(Handover { threads, microseconds: handover_microseconds(threads) });
         }
-        Self { peaks, streams }
+        Self { peaks, streams, handovers }
     }
 
     /// Keeps the better of two measurements with the same thread counts: what disturbs one only
@@ -62,6 +69,9 @@ impl Roofline {
         }
         for (best, other) in self.streams.iter_mut().zip(&other.streams) {
             best.gbytes_per_second = best.gbytes_per_second.max(other.gbytes_per_second);
+        }
+        for (best, other) in self.handovers.iter_mut().zip(&other.handovers) {
+            best.microseconds = best.microseconds.min(other.microseconds);
         }
     }
 
@@ -95,6 +105,35 @@ pub struct Stream {
     pub array_bytes: usize,
     /// 10⁹ bytes a second, read and written.
     pub gbytes_per_second: f64,
+}
+
+/// The least time for handing out work and waiting until it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Handover {
+    /// Of the team.
+    pub threads: usize,
+    /// A round of 14 items, as many as a step has rows of cells, with nothing to do.
+    pub microseconds: f64,
+}
+
+/// Microseconds of a round of a team of `threads` that has nothing to do.
+///
+/// # Panics
+/// When the operating system refuses to start the threads.
+fn handover_microseconds(threads: usize) -> f64 {
+    let mut team = Team::new(threads).expect("the operating system starts the threads");
+    let (mut items, order) = ([(); EMPTY_ITEMS], Order::of(EMPTY_ITEMS));
+    let mut rounds = |count| {
+        (0..count)
+            .for_each(|_| team.for_each(&mut items, &order, |index, ()| _ = black_box(index)));
+    };
+    let count = count_for(TRY, &mut rounds);
+    let seconds = |_| {
+        let began = Instant::now();
+        rounds(count);
+        began.elapsed().as_secs_f64()
+    };
+    1e6 * (0..TRIES).map(seconds).fold(f64::INFINITY, f64::min) / count as f64
 }
 
 /// 10⁹ floating-point operations a second that `threads` threads do at most.
@@ -189,10 +228,13 @@ mod tests {
         assert_eq!(found.streams.len(), 2 * ARRAYS_BYTES.len());
         let positive = |stream: &Stream| stream.gbytes_per_second > 0.0;
         assert!(found.streams.iter().all(positive), "{found:?}");
+        assert_eq!(found.handovers.len(), 2);
+        assert!(found.handovers.iter().all(|round| round.microseconds > 0.0), "{found:?}");
 
         let (mut better, worse) = (found.clone(), found.clone());
         better.peaks[0].gflops *= 2.0;
         better.streams[1].gbytes_per_second *= 2.0;
+        better.handovers[1].microseconds /= 2.0;
         found.keep_best(&better);
         assert_eq!(found, better);
         found.keep_best(&worse);

@@ -111,7 +111,7 @@ fn work(text: &mut String, bench: &Bench) {
 }
 
 /// A row for each limit, a column for each number of threads.
-fn limits(text: &mut String, Roofline { peaks, streams }: &Roofline) {
+fn limits(text: &mut String, Roofline { peaks, streams, handovers }: &Roofline) {
     let arithmetic = peaks.iter().map(|peak| {
         (format!("{} {}, GFLOP/s", peak.isa, peak.precision), peak.threads, peak.gflops)
     });
@@ -122,7 +122,10 @@ fn limits(text: &mut String, Roofline { peaks, streams }: &Roofline) {
     });
     let mut rows: Vec<(String, String)> = Vec::new();
     let mut heading = format!("{:<36}", "limits of the machine, meanwhile");
-    for (name, threads, rate) in arithmetic.chain(memory) {
+    let together = handovers
+        .iter()
+        .map(|round| ("a round of nothing, µs".into(), round.threads, round.microseconds));
+    for (name, threads, rate) in arithmetic.chain(memory).chain(together) {
         let rate = format!("{:>12}", digits(rate));
         match rows.iter_mut().find(|row| row.0 == name) {
             Some((_, rates)) => rates.push_str(&rate),
