@@ -3,7 +3,7 @@
 
 use std::iter;
 
-use super::network::{CELLS, Network};
+use super::network::{CELLS, LARGEST_KERNEL, Network};
 use super::products::Products;
 use crate::data::batches::Batch;
 use crate::data::dataset::SIDE;
@@ -52,8 +52,8 @@ impl Images {
         SIDE + self.kernel - 1
     }
 
-    /// Takes the images of `batch`.
-    pub fn fill<S: Simd>(&mut self, simd: S, batch: &Batch<'_>) {
+    /// Takes the images of `batch`; with `find_ink` it can be asked what their cells see.
+    pub fn fill<S: Simd>(&mut self, simd: S, batch: &Batch<'_>, find_ink: bool) {
         let (border, rows) = (self.kernel / 2, self.rows());
         self.count = batch.len();
         self.inked_counts = [0; CELLS];
@@ -70,9 +70,11 @@ impl Images {
                     for (row, framed) in image.chunks_exact(SIDE).zip(inner) {
                         framed[border..border + SIDE].copy_from_slice(row);
                     }
-                    ink(simd, framed, self.kernel + 1, inked);
-                    for (sum, inked) in self.inked_counts.iter_mut().zip(inked) {
-                        *sum += (*inked & EVEN_COLUMNS).count_ones() as usize;
+                    if find_ink {
+                        ink(simd, framed, self.kernel + 1, inked);
+                        for (sum, inked) in self.inked_counts.iter_mut().zip(inked) {
+                            *sum += (*inked & EVEN_COLUMNS).count_ones() as usize;
+                        }
                     }
                 }
             },
@@ -134,10 +136,12 @@ impl Images {
 /// Finds the cells of one image that see ink, each through a window of `side`² pixels.
 #[inline(always)]
 fn ink<S: Simd>(simd: S, framed: &[u8], side: usize, inked: &mut [u32; CELLS]) {
-    for (y, inked) in inked.iter_mut().enumerate() {
-        let columns = framed[2 * y * ROW..].chunks(ROW).take(side).fold(0, |columns, row| {
-            columns | simd.nonzero(row[..32].first_chunk().expect("32 bytes"))
-        });
+    let mut rows = [0; SIDE + LARGEST_KERNEL - 1];
+    for (columns, row) in rows.iter_mut().zip(framed.chunks_exact(ROW)) {
+        *columns = simd.nonzero(row.first_chunk().expect("40 bytes"));
+    }
+    for (inked, rows) in inked.iter_mut().zip(rows.windows(side).step_by(2)) {
+        let columns = rows.iter().fold(0, |columns, row| columns | row);
         // Bit x of the result: any of the columns x..x + side.
         *inked = (1..side).fold(columns, |seen, shift| seen | columns >> shift);
     }

@@ -244,7 +244,7 @@ impl<S: Products> FusedEngine<S> {
     fn forward(&mut self, batch: &Batch<'_>) {
         let groups = batch.len().div_ceil(GROUP_IMAGES);
         self.reserve(batch.len());
-        self.images.fill(self.simd, batch);
+        self.images.fill(self.simd, batch, self.skip_zeros);
         for (index, group) in self.groups[..groups].iter_mut().enumerate() {
             let first = index * GROUP_IMAGES;
             group.take(batch.labels().skip(first).take(GROUP_IMAGES));

@@ -7,6 +7,8 @@ use crate::model::geometry::{Conv2d, Linear, MaxPool2d};
 /// Cells along a side: windows of 2×2 pixels of the convolution's output, each of which max pooling
 /// makes one value a channel of.
 pub const CELLS: usize = SIDE / 2;
+/// The largest side of a kernel.
+pub const LARGEST_KERNEL: usize = 5;
 /// Floats that row lengths are rounded up to: a vector of the widest instructions.
 pub const ALIGNMENT: usize = 16;
 

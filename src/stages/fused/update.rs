@@ -29,6 +29,8 @@ pub struct Active<S: Simd> {
     pub units: Vec<u32>,
     /// Their number, A.
     pub count: usize,
+    /// Which they are, in their order.
+    indices: Vec<u32>,
     /// For each vector of hidden units, where its first active one stands among the packed ones.
     starts: Vec<usize>,
     /// For each vector, which of its lanes are active.
@@ -42,6 +44,7 @@ impl<S: Simd> Active<S> {
         let mut all = Self {
             units: vec![1; hidden],
             count: hidden,
+            indices: vec![0; hidden],
             starts: vec![0; vectors],
             expansions: vec![simd.expansion(u16::MAX); vectors],
         };
@@ -51,6 +54,9 @@ impl<S: Simd> Active<S> {
 
     /// Takes a change of `units` into account.
     pub fn restart(&mut self, simd: S) {
+        let active = (0..).zip(&self.units).filter(|&(_, &unit)| unit == 1);
+        self.indices.clear();
+        self.indices.extend(active.map(|(index, _)| index));
         self.count = 0;
         let vectors = self.starts.iter_mut().zip(&mut self.expansions);
         for (units, (start, expansion)) in self.units.chunks_exact(S::LANES).zip(vectors) {
@@ -63,10 +69,8 @@ impl<S: Simd> Active<S> {
 
     /// Packs the active ones of `row` (H padded) to the front of `packed`.
     pub fn pack(&self, row: &[f32], packed: &mut [f32]) {
-        let mut place = 0;
-        for (&unit, &value) in self.units.iter().zip(row) {
-            packed[place] = value;
-            place += unit as usize;
+        for (packed, &index) in packed.iter_mut().zip(&self.indices) {
+            *packed = row[index as usize];
         }
         packed[self.count..].fill(0.0);
     }
