@@ -207,6 +207,7 @@ impl Drop for Wait<'_> {
 
 impl Shared {
     /// The life of a worker.
+    #[inline(never)] // So that a profile can tell waiting by name.
     fn serve(&self) {
         let mut done = 0;
         loop {

@@ -93,6 +93,7 @@ impl AdamStep {
     }
 
     /// Updates `w` and its moments `m` and `v` by the gradient `g`; four slices of one length.
+    #[inline(never)] // A phase of a step in profiles, on any thread.
     pub fn update(&self, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
         for (((&g, w), m), v) in g.iter().zip(w).zip(m).zip(v) {

@@ -66,6 +66,66 @@ struct ConvChunk {
     db: Vec<f32>,
 }
 
+impl ConvChunk {
+    /// Convolves the images of the chunk, x (n, C, H, W) to y (n, O, H', W').
+    #[inline(never)] // Threads of the pool have no other frame that tells the phase.
+    fn conv2d_forward(
+        &mut self,
+        conv: &Conv2d,
+        x: &[f32],
+        weight: ArrayView2<'_, f32>,
+        bias: &[f32],
+        y: &mut [f32],
+    ) {
+        let (output, taps) = (conv.output(), conv.taps());
+        let images = x.chunks_exact(conv.input.len());
+        for (x, y) in images.zip(y.chunks_exact_mut(output.len())) {
+            unfold(conv, x, &mut self.columns);
+            for (y, &bias) in y.chunks_exact_mut(output.plane()).zip(bias) {
+                y.fill(bias);
+            }
+            let mut y = matrix_mut(y, conv.out_channels, output.plane());
+            let columns = matrix(&self.columns, taps, output.plane());
+            general_mat_mul(1.0, &weight, &columns, 1.0, &mut y);
+        }
+    }
+
+    /// The gradients of the images of the chunk: dw and db stay in it, dx is theirs if it is wanted.
+    #[inline(never)] // Likewise.
+    fn conv2d_backward(
+        &mut self,
+        conv: &Conv2d,
+        x: &[f32],
+        weight: ArrayView2<'_, f32>,
+        dy: &[f32],
+        mut dx: Option<&mut [f32]>,
+    ) {
+        let (output, taps) = (conv.output(), conv.taps());
+        let Self { columns, dw, db } = self;
+        dw.clear();
+        dw.resize(conv.out_channels * taps, 0.0);
+        db.clear();
+        db.resize(conv.out_channels, 0.0);
+        let mut dw = matrix_mut(dw, conv.out_channels, taps);
+        let images = x.chunks_exact(conv.input.len()).zip(dy.chunks_exact(output.len()));
+        for (image, (x, dy)) in images.enumerate() {
+            for (db, dy) in db.iter_mut().zip(dy.chunks_exact(output.plane())) {
+                *db += dy.iter().sum::<f32>();
+            }
+            let dy = matrix(dy, conv.out_channels, output.plane());
+            unfold(conv, x, columns);
+            general_mat_mul(1.0, &dy, &matrix(columns, taps, output.plane()).t(), 1.0, &mut dw);
+            if let Some(dx) = &mut dx {
+                let dx = &mut dx[image * conv.input.len()..][..conv.input.len()];
+                let mut dcolumns = matrix_mut(columns, taps, output.plane());
+                general_mat_mul(1.0, &weight.t(), &dy, 0.0, &mut dcolumns);
+                dx.fill(0.0);
+                fold(conv, columns, dx);
+            }
+        }
+    }
+}
+
 impl Gemm {
     /// # Errors
     /// When the operating system refuses to start `threads` threads.
@@ -97,7 +157,28 @@ fn matrix_mut(data: &mut [f32], rows: usize, columns: usize) -> ArrayViewMut2<'_
     ArrayViewMut2::from_shape((rows, columns), data).expect("the lengths agree")
 }
 
+/// A chunk's part of y.
+#[inline(never)] // Threads of the pool have no other frame that tells the phase.
+fn linear_forward(
+    x: ArrayView2<'_, f32>,
+    weight: ArrayView2<'_, f32>,
+    mut y: ArrayViewMut2<'_, f32>,
+) {
+    general_mat_mul(1.0, &x, &weight.t(), 0.0, &mut y);
+}
+
+/// A chunk's part of a gradient: `dy` times the `other` factor.
+#[inline(never)] // Likewise.
+fn linear_backward(
+    dy: ArrayView2<'_, f32>,
+    other: ArrayView2<'_, f32>,
+    mut gradient: ArrayViewMut2<'_, f32>,
+) {
+    general_mat_mul(1.0, &dy, &other, 0.0, &mut gradient);
+}
+
 impl LayerKernels for Gemm {
+    #[inline(never)]
     fn conv2d_forward(
         &mut self,
         conv: &Conv2d,
@@ -116,26 +197,11 @@ impl LayerKernels for Gemm {
             .zip(y.par_chunks_mut(CHUNK_IMAGES * output.len()))
             .zip(chunks);
         pool.install(|| {
-            work.for_each(|((x, y), ConvChunk { columns, .. })| {
-                let images = x.chunks_exact(conv.input.len());
-                for (x, y) in images.zip(y.chunks_exact_mut(output.len())) {
-                    unfold(conv, x, columns);
-                    for (y, &bias) in y.chunks_exact_mut(output.plane()).zip(bias) {
-                        y.fill(bias);
-                    }
-                    let mut y = matrix_mut(y, conv.out_channels, output.plane());
-                    general_mat_mul(
-                        1.0,
-                        &weight,
-                        &matrix(columns, taps, output.plane()),
-                        1.0,
-                        &mut y,
-                    );
-                }
-            });
+            work.for_each(|((x, y), chunk)| chunk.conv2d_forward(conv, x, weight, bias, y));
         });
     }
 
+    #[inline(never)]
     fn conv2d_backward(
         &mut self,
         conv: &Conv2d,
@@ -161,36 +227,7 @@ impl LayerKernels for Gemm {
             .zip(dx_chunks)
             .zip(&mut *chunks);
         pool.install(|| {
-            work.for_each(|(((x, dy), mut dx), chunk)| {
-                let ConvChunk { columns, dw, db } = chunk;
-                dw.clear();
-                dw.resize(conv.out_channels * taps, 0.0);
-                db.clear();
-                db.resize(conv.out_channels, 0.0);
-                let mut dw = matrix_mut(dw, conv.out_channels, taps);
-                let images = x.chunks_exact(conv.input.len()).zip(dy.chunks_exact(output.len()));
-                for (image, (x, dy)) in images.enumerate() {
-                    for (db, dy) in db.iter_mut().zip(dy.chunks_exact(output.plane())) {
-                        *db += dy.iter().sum::<f32>();
-                    }
-                    let dy = matrix(dy, conv.out_channels, output.plane());
-                    unfold(conv, x, columns);
-                    general_mat_mul(
-                        1.0,
-                        &dy,
-                        &matrix(columns, taps, output.plane()).t(),
-                        1.0,
-                        &mut dw,
-                    );
-                    if let Some(dx) = &mut dx {
-                        let dx = &mut dx[image * conv.input.len()..][..conv.input.len()];
-                        let mut dcolumns = matrix_mut(columns, taps, output.plane());
-                        general_mat_mul(1.0, &weight.t(), &dy, 0.0, &mut dcolumns);
-                        dx.fill(0.0);
-                        fold(conv, columns, dx);
-                    }
-                }
-            });
+            work.for_each(|(((x, dy), dx), chunk)| chunk.conv2d_backward(conv, x, weight, dy, dx));
         });
         dw.fill(0.0);
         db.fill(0.0);
@@ -200,12 +237,14 @@ impl LayerKernels for Gemm {
         }
     }
 
+    #[inline(never)]
     fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
         assert_eq!(x.len(), y.len());
         let work = x.par_chunks(CHUNK_PARAMETERS).zip(y.par_chunks_mut(CHUNK_PARAMETERS));
         self.pool.install(|| work.for_each(|(x, y)| Strided.relu_forward(x, y)));
     }
 
+    #[inline(never)]
     fn relu_backward(&mut self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
         assert_eq!((y.len(), dy.len()), (dx.len(), dx.len()));
         let work = y
@@ -215,6 +254,7 @@ impl LayerKernels for Gemm {
         self.pool.install(|| work.for_each(|((y, dy), dx)| Strided.relu_backward(y, dy, dx)));
     }
 
+    #[inline(never)]
     fn maxpool2d_forward(&mut self, pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
         let (input, output) = (pool.input.len(), pool.output().len());
         let outputs = pool.input.images_in(x.len()) * output;
@@ -228,6 +268,7 @@ impl LayerKernels for Gemm {
         });
     }
 
+    #[inline(never)]
     fn maxpool2d_backward(&mut self, pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
         let (input, output) = (pool.input.len(), pool.output().len());
         let outputs = pool.input.images_in(dx.len()) * output;
@@ -241,6 +282,7 @@ impl LayerKernels for Gemm {
         });
     }
 
+    #[inline(never)]
     fn linear_forward(
         &mut self,
         linear: &Linear,
@@ -263,8 +305,7 @@ impl LayerKernels for Gemm {
         self.pool.install(|| {
             work.for_each(|((x, weight), sums)| {
                 sums.resize(samples * out_features, 0.0);
-                let mut sums = matrix_mut(sums, samples, out_features);
-                general_mat_mul(1.0, &x, &weight.t(), 0.0, &mut sums);
+                linear_forward(x, weight, matrix_mut(sums, samples, out_features));
             });
         });
         for y in y.chunks_exact_mut(out_features) {
@@ -275,6 +316,7 @@ impl LayerKernels for Gemm {
         }
     }
 
+    #[inline(never)]
     fn linear_backward(
         &mut self,
         linear: &Linear,
@@ -295,18 +337,19 @@ impl LayerKernels for Gemm {
             x.axis_chunks_iter(Axis(1), CHUNK_INPUTS)
                 .into_par_iter()
                 .zip(dw.axis_chunks_iter_mut(Axis(1), CHUNK_INPUTS))
-                .for_each(|(x, mut dw)| general_mat_mul(1.0, &dy.t(), &x, 0.0, &mut dw));
+                .for_each(|(x, dw)| linear_backward(dy.t(), x, dw));
             if let Some(dx) = dx {
                 let mut dx = matrix_mut(dx, samples, in_features);
                 weight
                     .axis_chunks_iter(Axis(1), CHUNK_INPUTS)
                     .into_par_iter()
                     .zip(dx.axis_chunks_iter_mut(Axis(1), CHUNK_INPUTS))
-                    .for_each(|(weight, mut dx)| general_mat_mul(1.0, &dy, &weight, 0.0, &mut dx));
+                    .for_each(|(weight, dx)| linear_backward(dy, weight, dx));
             }
         });
     }
 
+    #[inline(never)]
     fn adam(&mut self, step: &AdamStep, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
         let work = g

@@ -103,6 +103,7 @@ pub fn sum_rows(dy: &[f32], db: &mut [f32]) {
 }
 
 impl LayerKernels for Im2col {
+    #[inline(never)]
     fn conv2d_forward(
         &mut self,
         conv: &Conv2d,
@@ -125,6 +126,7 @@ impl LayerKernels for Im2col {
         }
     }
 
+    #[inline(never)]
     fn conv2d_backward(
         &mut self,
         conv: &Conv2d,
@@ -156,22 +158,27 @@ impl LayerKernels for Im2col {
         }
     }
 
+    #[inline(never)]
     fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
         Strided.relu_forward(x, y);
     }
 
+    #[inline(never)]
     fn relu_backward(&mut self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
         Strided.relu_backward(y, dy, dx);
     }
 
+    #[inline(never)]
     fn maxpool2d_forward(&mut self, pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
         Strided.maxpool2d_forward(pool, x, y, argmax);
     }
 
+    #[inline(never)]
     fn maxpool2d_backward(&mut self, pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
         Strided.maxpool2d_backward(pool, argmax, dy, dx);
     }
 
+    #[inline(never)]
     fn linear_forward(
         &mut self,
         linear: &Linear,
@@ -189,6 +196,7 @@ impl LayerKernels for Im2col {
         add_product(Matrix::new(x, samples, in_features), weight.transposed(), y);
     }
 
+    #[inline(never)]
     fn linear_backward(
         &mut self,
         linear: &Linear,

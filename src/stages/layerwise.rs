@@ -91,14 +91,19 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
         }
     }
 
-    /// Leaves every layer's output in place; the last one is the logits.
-    fn forward(&mut self, batch: &Batch<'_>) {
-        let images = batch.len();
+    #[inline(never)] // A phase of a step in profiles, as are the kernels.
+    fn take_images(&mut self, batch: &Batch<'_>) {
         self.images.clear();
         for image in batch.images() {
             assert_eq!(image.len(), self.input.len());
             self.images.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
         }
+    }
+
+    /// Leaves every layer's output in place; the last one is the logits.
+    fn forward(&mut self, batch: &Batch<'_>) {
+        let images = batch.len();
+        self.take_images(batch);
         self.clock.lap(Phase::Data, 0);
         let mut x = &self.images;
         for LayerState { layer, pair, output: y, argmax, phases, flops } in &mut self.layers {
@@ -157,6 +162,7 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
         }
     }
 
+    #[inline(never)] // Likewise.
     fn update(&mut self, lr: f64) {
         let TrainState { parameters, first_moment, second_moment, steps } = &mut self.state;
         *steps += 1;

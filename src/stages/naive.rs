@@ -30,6 +30,7 @@ use crate::nn::{self, Gradients};
 pub struct Naive;
 
 impl LayerKernels for Naive {
+    #[inline(never)]
     fn conv2d_forward(
         &mut self,
         conv: &Conv2d,
@@ -41,6 +42,7 @@ impl LayerKernels for Naive {
         nn::conv2d::forward(conv, x, weight, bias, y);
     }
 
+    #[inline(never)]
     fn conv2d_backward(
         &mut self,
         conv: &Conv2d,
@@ -52,22 +54,27 @@ impl LayerKernels for Naive {
         nn::conv2d::backward(conv, x, weight, dy, gradients);
     }
 
+    #[inline(never)]
     fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
         nn::relu::forward(x, y);
     }
 
+    #[inline(never)]
     fn relu_backward(&mut self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
         nn::relu::backward(y, dy, dx);
     }
 
+    #[inline(never)]
     fn maxpool2d_forward(&mut self, pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
         nn::maxpool2d::forward(pool, x, y, argmax);
     }
 
+    #[inline(never)]
     fn maxpool2d_backward(&mut self, pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
         nn::maxpool2d::backward(pool, argmax, dy, dx);
     }
 
+    #[inline(never)]
     fn linear_forward(
         &mut self,
         linear: &Linear,
@@ -79,6 +86,7 @@ impl LayerKernels for Naive {
         nn::linear::forward(linear, x, weight, bias, y);
     }
 
+    #[inline(never)]
     fn linear_backward(
         &mut self,
         linear: &Linear,

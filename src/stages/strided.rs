@@ -71,6 +71,7 @@ impl Window {
 }
 
 impl LayerKernels for Strided {
+    #[inline(never)]
     fn conv2d_forward(
         &mut self,
         conv: &Conv2d,
@@ -100,6 +101,7 @@ impl LayerKernels for Strided {
         }
     }
 
+    #[inline(never)]
     fn conv2d_backward(
         &mut self,
         conv: &Conv2d,
@@ -138,14 +140,17 @@ impl LayerKernels for Strided {
         }
     }
 
+    #[inline(never)]
     fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
         nn::relu::forward(x, y);
     }
 
+    #[inline(never)]
     fn relu_backward(&mut self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
         nn::relu::backward(y, dy, dx);
     }
 
+    #[inline(never)]
     fn maxpool2d_forward(&mut self, pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
         let MaxPool2d { input, kernel, stride } = *pool;
         let output = pool.output();
@@ -170,6 +175,7 @@ impl LayerKernels for Strided {
         }
     }
 
+    #[inline(never)]
     fn maxpool2d_backward(&mut self, pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
         let MaxPool2d { input, kernel, stride } = *pool;
         let output = pool.output();
@@ -192,6 +198,7 @@ impl LayerKernels for Strided {
         }
     }
 
+    #[inline(never)]
     fn linear_forward(
         &mut self,
         linear: &Linear,
@@ -210,6 +217,7 @@ impl LayerKernels for Strided {
         }
     }
 
+    #[inline(never)]
     fn linear_backward(
         &mut self,
         linear: &Linear,
