@@ -132,6 +132,7 @@ impl<S: Products> CellRow<S> {
     }
 
     /// Finds out for which images each cell is computed.
+    #[inline(never)]
     fn list_rows(&mut self, shared: &Shared<'_>) {
         let count = shared.images.count() as u32;
         self.rows.iter_mut().for_each(Vec::clear);

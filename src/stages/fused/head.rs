@@ -117,7 +117,7 @@ impl Group {
     /// The hidden units and the logits. `partial_sums` are (N + 1, H padded) for each cell row; the
     /// images of the group begin at `first`; `common` (H padded) is what all images have in common.
     #[inline(always)]
-    pub fn forward<'a, S: Simd>(
+    fn forward<'a, S: Simd>(
         &mut self,
         simd: S,
         weights: &HeadWeights,
@@ -148,7 +148,7 @@ impl Group {
 
     /// The loss, and the gradients from the logits back to dz; `images` is N, those of the batch.
     #[inline(always)]
-    pub fn backward<S: Simd>(&mut self, simd: S, weights: &HeadWeights, images: usize) {
+    fn backward<S: Simd>(&mut self, simd: S, weights: &HeadWeights, images: usize) {
         let (width, classes) = (weights.bias1.len(), self.classes);
         self.gradient.clear();
         self.loss = LossSum::default();
@@ -181,4 +181,29 @@ impl Group {
             db2.zip(dlogits).for_each(|(sum, dlogit)| *sum += dlogit);
         }
     }
+}
+
+/// [`Group::forward`] with the instructions of `simd`.
+#[inline(never)]
+pub fn forward<'a, S: Simd>(
+    simd: S,
+    group: &mut Group,
+    weights: &HeadWeights,
+    first: usize,
+    common: &[f32],
+    partial_sums: impl Iterator<Item = &'a [f32]> + Clone,
+) {
+    simd.vectorize(
+        #[inline(always)]
+        || group.forward(simd, weights, first, common, partial_sums),
+    );
+}
+
+/// [`Group::backward`] with the instructions of `simd`.
+#[inline(never)]
+pub fn backward<S: Simd>(simd: S, group: &mut Group, weights: &HeadWeights, images: usize) {
+    simd.vectorize(
+        #[inline(always)]
+        || group.backward(simd, weights, images),
+    );
 }

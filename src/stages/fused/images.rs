@@ -53,6 +53,7 @@ impl Images {
     }
 
     /// Takes the images of `batch`; with `find_ink` it can be asked what their cells see.
+    #[inline(never)]
     pub fn fill<S: Simd>(&mut self, simd: S, batch: &Batch<'_>, find_ink: bool) {
         let (border, rows) = (self.kernel / 2, self.rows());
         self.count = batch.len();
@@ -82,6 +83,7 @@ impl Images {
     }
 
     /// Asks for the images that follow `batch`, so that they are in the cache when they are taken.
+    #[inline(never)]
     pub fn prefetch<S: Simd>(&self, simd: S, batch: &Batch<'_>) {
         for image in batch.upcoming() {
             (0..image.len()).step_by(64).for_each(|byte| simd.prefetch_later(image, byte));

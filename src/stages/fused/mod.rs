@@ -188,6 +188,24 @@ pub fn build(
     })
 }
 
+/// Adam on all that no row of cells has.
+#[inline(never)]
+fn update_small_layers<S: Products>(
+    simd: S,
+    conv: &mut Trained<ConvWeights>,
+    head: &mut Trained<HeadWeights>,
+    weights: &AdamVectors<S>,
+    biases: &AdamVectors<S>,
+) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            conv.update(simd, [weights, biases]);
+            head.update(simd, [biases, weights, biases]);
+        },
+    );
+}
+
 impl<S: Products> FusedEngine<S> {
     /// An engine with all parameters zero, to be loaded. With `skip_zeros`, see
     /// [`sparse`](super::sparse).
@@ -269,14 +287,12 @@ impl<S: Products> FusedEngine<S> {
         let (cell_rows, head, common) = (&self.cell_rows, &self.head.w, &self.common);
         self.team.for_each(&mut self.groups[..groups], &self.group_order, |index, group| {
             let partial_sums = cell_rows.iter().map(|row| row.partial_sums.as_slice());
-            simd.vectorize(
-                #[inline(always)]
-                || group.forward(simd, head, index * GROUP_IMAGES, common, partial_sums),
-            );
+            head::forward(simd, group, head, index * GROUP_IMAGES, common, partial_sums);
         });
     }
 
     /// The bias of the hidden units, and what blank cells add to it.
+    #[inline(never)]
     fn sum_common(&mut self) {
         self.common.copy_from_slice(&self.head.w.bias1);
         if self.skip_zeros {
@@ -289,6 +305,7 @@ impl<S: Products> FusedEngine<S> {
     }
 
     /// dz of all images, from their groups, packed to the active units; and their sum.
+    #[inline(never)]
     fn gather_dz(&mut self) {
         let width = self.network.hidden_padded();
         let images = self.images.count();
@@ -344,10 +361,7 @@ impl<S: Products> Engine for FusedEngine<S> {
         let head = &self.head.w;
         let groups = &mut self.groups[..images.div_ceil(GROUP_IMAGES)];
         self.team.for_each(groups, &self.group_order, |_, group| {
-            simd.vectorize(
-                #[inline(always)]
-                || group.backward(simd, head, images),
-            );
+            head::backward(simd, group, head, images);
         });
         let mut loss = LossSum::default();
         self.head.gradient.clear();
@@ -385,13 +399,7 @@ impl<S: Products> Engine for FusedEngine<S> {
             conv.gradient.add(&row.gradient);
         }
         conv.gradient.scale_gradient();
-        simd.vectorize(
-            #[inline(always)]
-            || {
-                conv.update(simd, [&weights, &biases]);
-                head.update(simd, [&biases, &weights, &biases]);
-            },
-        );
+        update_small_layers(simd, conv, head, &weights, &biases);
         self.clock.lap(Phase::Optimizer, 0);
         loss
     }
