@@ -11,7 +11,7 @@
 use std::arch::x86_64::*;
 use std::hint::black_box;
 
-use super::{Isa, has_bf16};
+use super::Isa;
 
 /// Multiply-adds with nothing else to do.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,7 @@ impl MultiplyAdds {
     /// Products of bf16 added up in f32, if the CPU has an instruction for that.
     pub fn bf16() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if has_bf16() {
+        if super::has_bf16() {
             // SAFETY: the condition.
             let repeat = |count| unsafe { avx512_bf16(count) };
             return Some(Self { flops: 24 * 32 * 2, repeat });
