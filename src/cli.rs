@@ -1,7 +1,9 @@
 //! Every flag once: its name, default and help.
 
 use std::env;
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{Arg, Args, Parser, Subcommand};
 
@@ -133,7 +135,7 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "X", default_value = "1e-8", value_parser = above_zero)]
     pub eps: f64,
     /// What initial weights and the order of images are drawn from
-    #[arg(long, value_name = "N", default_value_t = recipe().seed)]
+    #[arg(long, value_name = "N", default_value_t = recipe().seed, value_parser = whole::<u64>)]
     pub seed: u64,
     /// Initial weights: pytorch, xavier, he, or seed (the scheme of the C program nn_c)
     #[arg(long, value_name = "NAME", default_value = "pytorch", hide_possible_values = true)]
@@ -282,7 +284,7 @@ pub struct BenchStagesArgs {
     #[arg(long, value_name = "N", default_value_t = recipe().batch_size, value_parser = positive)]
     pub batch_size: usize,
     /// What initial weights and the order of images are drawn from
-    #[arg(long, value_name = "N", default_value_t = recipe().seed)]
+    #[arg(long, value_name = "N", default_value_t = recipe().seed, value_parser = whole::<u64>)]
     pub seed: u64,
     /// Also write the JSON to FILE [default: profiles/ladder/bench.json]
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
@@ -446,11 +448,17 @@ const MOST_THREADS: usize = 1024;
 /// More generated images than this need more memory than most machines have.
 const MOST_IMAGES: usize = 10_000_000;
 
+fn whole<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow => "is too large".into(),
+        _ => "is not a whole number, 0 or more".into(),
+    })
+}
+
 fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(number) => Ok(number),
-        Err(_) => Err("is not a whole number".into()),
+    match whole(text)? {
+        0 => Err("must be at least 1".into()),
+        number => Ok(number),
     }
 }
 

@@ -179,6 +179,13 @@ fn refuses_what_is_no_checkpoint_at_all() {
     let mut stream = Stream::new(1, "random bytes", 0);
     let random: Vec<u8> = (0..1000).map(|_| stream.below(256) as u8).collect();
     let length = |length: u64, rest: &[u8]| [&length.to_le_bytes(), rest].concat();
+    let header = |what: &str, json: &str, words: &str| {
+        case(
+            what,
+            length(json.len() as u64, json.as_bytes()),
+            &["damaged checkpoint header", words],
+        )
+    };
     assert_refused([
         case("nothing", "", &["empty file"]),
         case("five bytes", "abcde", &["need 8 bytes", "have 5"]),
@@ -215,6 +222,29 @@ fn refuses_what_is_no_checkpoint_at_all() {
         case("JSON nested deeply", length(100_000, &[b'['; 100_000]), &["from byte 8 on"]),
         case("a header that is no UTF-8", length(8, b"{\"\xff\":{}}"), &["from byte 1"]),
         case("a header without tensors", length(2, b"{}"), &["conv1.weight is missing"]),
+        header("a number for a tensor", r#"{"x":1}"#, "x: a known \"dtype\" expected"),
+        header("an unknown type", r#"{"x":{"dtype":"F33"}}"#, "x: a known \"dtype\" expected"),
+        header("no shape", r#"{"x":{"dtype":"F32"}}"#, "x: a \"shape\" of whole numbers expected"),
+        header(
+            "a shape below 0",
+            r#"{"x":{"dtype":"F32","shape":[-1]}}"#,
+            "x: a \"shape\" of whole numbers expected",
+        ),
+        header(
+            "one offset",
+            r#"{"x":{"dtype":"F32","shape":[0],"data_offsets":[0]}}"#,
+            "x: two \"data_offsets\" expected",
+        ),
+        header(
+            "a shape whose bytes cannot be counted",
+            r#"{"x":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}"#,
+            "shape [4294967296, 4294967296] has 0 bytes",
+        ),
+        header(
+            "a number among the texts",
+            r#"{"__metadata__":{"mnist-train":1}}"#,
+            "__metadata__: an object of texts expected",
+        ),
     ]);
 }
 

@@ -87,6 +87,8 @@ fn refuses_flags_that_make_no_sense() {
         ("--beta1 1", "must be in 0..1"),
         ("--epochs 0", "must be at least 1"),
         ("--epochs -1", "is not a whole number"),
+        ("--epochs 18446744073709551616", "is too large"),
+        ("--seed -1", "is not a whole number, 0 or more"),
         ("--batch-size 0", "must be at least 1"),
         ("--checkpoint-every 0", "must be at least 1"),
         ("--max-samples 0", "must be at least 1"),

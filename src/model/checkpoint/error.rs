@@ -19,7 +19,7 @@ pub enum CheckpointError {
     HeaderTruncated { needed: u64, found: u64 },
     DataLength { needed: u64, found: u64 },
     NotJson { byte: usize },
-    Entry { name: String, lacks: &'static str },
+    Entry { name: String, expected: &'static str },
     Offsets { name: String, found: [u64; 2], expected: u64 },
     Length { name: String, dtype: String, shape: Vec<u64>, found: u64 },
     Header,
@@ -78,8 +78,8 @@ impl fmt::Display for CheckpointError {
                     "damaged checkpoint header: no JSON object of tensors from byte {byte} on"
                 )
             }
-            Self::Entry { name, lacks } => {
-                write!(f, "damaged checkpoint header: {} has not {lacks}", escaped(name))
+            Self::Entry { name, expected } => {
+                write!(f, "damaged checkpoint header: {}: {expected} expected", escaped(name))
             }
             Self::Offsets { name, found: [begin, end], expected } => write!(
                 f,

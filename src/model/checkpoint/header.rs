@@ -49,7 +49,7 @@ pub fn check(start: &[u8], length: u64) -> ParseResult<()> {
         |value: &Value| value.as_object().is_some_and(|texts| texts.values().all(Value::is_string));
     match texts {
         Some((_, value)) if !are_texts(value) => {
-            Err(CheckpointError::Entry { name: TEXTS.into(), lacks: "an object of texts" })
+            Err(CheckpointError::Entry { name: TEXTS.into(), expected: "an object of texts" })
         }
         _ => Ok(()),
     }
@@ -130,17 +130,17 @@ impl<'a> TryFrom<&'a (String, Value)> for Tensor<'a> {
     type Error = CheckpointError;
 
     fn try_from((name, entry): &'a (String, Value)) -> ParseResult<Self> {
-        let lacks = |lacks| CheckpointError::Entry { name: name.clone(), lacks };
+        let without = |expected| CheckpointError::Entry { name: name.clone(), expected };
         let counts = |field: &str| {
             let values = entry.get(field)?.as_array()?;
             values.iter().map(Value::as_u64).collect::<Option<Vec<_>>>()
         };
         let dtype = entry.get("dtype").and_then(|dtype| Dtype::deserialize(dtype).ok());
-        let dtype = dtype.ok_or(lacks("a known \"dtype\""))?;
-        let shape = counts("shape").ok_or(lacks("a \"shape\" of whole numbers"))?;
+        let dtype = dtype.ok_or(without("a known \"dtype\""))?;
+        let shape = counts("shape").ok_or(without("a \"shape\" of whole numbers"))?;
         let offsets = counts("data_offsets").unwrap_or_default();
         let [begin, end] = offsets[..] else {
-            return Err(lacks("two \"data_offsets\""));
+            return Err(without("two \"data_offsets\""));
         };
         Ok(Self { name, dtype, shape, begin, end })
     }
