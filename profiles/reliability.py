@@ -201,8 +201,8 @@ def table():
     if "faults" in there:
         facts = load("faults")
         rows.append((
-            "injected faults", f"{facts['faults']} failing system calls of the running program; every time an error, and "
-            f"the old checkpoint or the new one ({facts['date']})",
+            "injected faults", f"{facts['faults']}, failing system calls of the running program and a full disk; every "
+            f"time an error, and the old checkpoint or the new one ({facts['date']})",
         ))
     for target in TARGETS:
         if f"fuzz-{target}" in there:
