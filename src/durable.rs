@@ -137,8 +137,8 @@ mod tests {
 
     use super::*;
 
-    /// An operating system that refuses the call number `fails_at`, counted from 0, or from there on
-    /// every one, as if the machine had stopped there.
+    /// An operating system that refuses the call number `fails_at`, counted from 0, or every one
+    /// from there on, as if the machine had stopped there.
     struct Failing {
         fails_at: usize,
         for_good: bool,

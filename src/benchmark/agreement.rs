@@ -48,7 +48,8 @@ impl Benchmark<'_> {
     /// over the first ten batches.
     ///
     /// # Errors
-    /// When one of them is above the [`tolerance`], or the operating system refuses to start threads.
+    /// When one of them is above the [`tolerance`], or the operating system refuses to start
+    /// threads.
     pub fn agreement(&self, contestants: &[Contestant]) -> error::Result<Vec<f64>> {
         let expected = self.losses(Contestant { stage: &STAGES[0], threads: 1 })?;
         let deviation =

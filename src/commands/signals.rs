@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks the run to stop in an orderly way, the second stops at
-//! once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks the run to stop in an orderly way, the second stops
+//! at once.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};

@@ -73,12 +73,12 @@ impl Drop for Lock {
     }
 }
 
-/// Finds out, before hours of work depend on it, whether [`replace`](super::replace) could write `path`, keeps other
-/// processes from doing so, and removes what a killed one has left beside it.
+/// Finds out, before hours of work depend on it, whether [`replace`](super::replace) could write
+/// `path`, keeps other processes from doing so, and removes what a killed one has left beside it.
 ///
 /// # Errors
-/// When another process holds `path`, when it is a folder, a device or a pipe, or when its folder is
-/// missing or cannot be written.
+/// When another process holds `path`, when it is a folder, a device or a pipe, or when its folder
+/// is missing or cannot be written.
 pub fn lock_for_writing(path: &Path) -> Result<Lock> {
     lock_on(&Os, path)
 }

@@ -97,7 +97,8 @@ impl Stage {
     /// An engine of this stage for `architecture`.
     ///
     /// # Errors
-    /// [`Unavailable`](crate::error::Error::Unavailable) when the operating system refuses to start its threads.
+    /// [`Unavailable`](crate::error::Error::Unavailable) when the operating system refuses to start
+    /// its threads.
     pub fn build(
         &self,
         architecture: &Architecture,

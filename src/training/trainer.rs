@@ -92,9 +92,9 @@ impl Trainer<'_> {
     /// Trains to the end; returns when the last checkpoint is on the disk.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when the loss runs away or the loss or the weights are no longer finite, [`Error::Interrupted`]
-    /// when the observer asks to stop (the state is saved), [`Error::Io`] when saving fails: after
-    /// the step during which it did.
+    /// [`Error::Diverged`] when the loss runs away, or it or a weight is no longer finite,
+    /// [`Error::Interrupted`] when the observer asks to stop (the state is saved), [`Error::Io`]
+    /// when saving fails: after the step during which it did.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let (mut training, mut evaluating) = (Duration::ZERO, Duration::ZERO);
         let mut last = None;

@@ -204,7 +204,7 @@ fn every_stage_notices_in_its_step_that_training_diverges() {
     for stage in &STAGES {
         let place = Workplace::new();
         let train = format!("{SHORT} --stage {}", stage.name);
-        // Weights of 1e30 give a loss that is not finite, and weights of 10 one that is far too large.
+        // Weights of 1e30 give a loss that is not finite, and weights of 10 a far too large one.
         for (lr, words) in
             [("1e30", "epoch 0, step 1, at learning rate 1e30"), ("10", "step 1, at")]
         {
