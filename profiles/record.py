@@ -196,12 +196,18 @@ def events(record, name, kind):
     return [event for event in map(json.loads, lines) if event["event"] == kind]
 
 
+def contended(share):
+    """What to say of the share of the machine that others used."""
+    return f", others kept {100 * share:.0f} % of the processors busy" if share is not None else ""
+
+
 def footer(record, facts=None):
     facts = facts or json.loads((PROFILES / record / "machine.json").read_text())
     features = " ".join(facts["features"])
     return (
         f"\n{facts['cpu']}, {facts['threads']} threads, {features}; {facts['kernel']}, {facts['rustc']}, "
-        f"commit {facts['commit']}, {facts['date']}, load average at the start {facts['load_average']}. "
+        f"commit {facts['commit']}, {facts['date']}, load average at the start {facts['load_average']}"
+        f"{contended(facts.get('share_of_others'))}. "
         f"Raw record: [profiles/{record}](profiles/{record}).\n"
     )
 
@@ -264,7 +270,8 @@ def bench():
 
 def bench_footer(record):
     facts = record["environment"]
-    return footer("ladder", {**facts, "commit": record["commit"], "date": utc(facts["unix_seconds"])})
+    own = {key: record.get(key) for key in ("commit", "share_of_others")}
+    return footer("ladder", {**facts, **own, "date": utc(facts["unix_seconds"])})
 
 
 def ladder_table(record):

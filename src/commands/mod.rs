@@ -1,8 +1,10 @@
 //! One verb a file. Only these, and [`crate::cli`], know that there is a terminal.
 
 mod bench;
+mod child;
 mod data;
 mod eval;
+mod ladder;
 mod output;
 mod progress;
 mod signals;

@@ -36,6 +36,10 @@ pub struct Bench {
     pub recipe: Recipe,
     /// Rounds.
     pub repeats: usize,
+    /// Of the time of all processors during the rounds, what others used; absent where the system
+    /// does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_of_others: Option<f64>,
     /// Multiply-adds × 2 of all layers in a step, whether a stage does them or not.
     pub dense_flops_per_step: usize,
     /// Activations, parameters, gradients and moments of a step, each read or written once.

@@ -10,8 +10,11 @@ use crate::report::bench::{Bench, BenchRow};
 
 /// `bench` as lines of up to 100 characters, without the last line's end.
 pub fn lines(bench: &Bench) -> String {
+    let others = bench.share_of_others.map_or_else(String::new, |share| {
+        format!("\nothers kept {:.0} % of the processors busy meanwhile", 100.0 * share)
+    });
     let mut text = format!(
-        "data: {}, {} images | batch size {} | {} rounds, interleaved\n\n",
+        "data: {}, {} images | batch size {} | {} rounds, interleaved{others}\n\n",
         bench.dataset_description,
         grouped(bench.train_images),
         bench.recipe.batch_size,
