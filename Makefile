@@ -4,10 +4,13 @@
 # make data     download MNIST into data/
 # make bench    time every stage, keep the record, write the tables of OPTIMIZATIONS.md
 # make scaling  likewise for threads, batch size, training-set size and the network's sizes, with pictures
+# make profiles flamegraphs of every stage, into profiles/flamegraphs and OPTIMIZATIONS.md
+# make perf-record, perf-report, perf-annotate
+#               look at STAGE with Linux perf; the fastest exact stage if none is named
 # make compare  time other frameworks on the same job; needs the real MNIST, in data/ or MNIST_DATA
 # make faults   kill runs, fail system calls and fuzz for hours, keep the record; needs strace and cargo-fuzz
 
-.PHONY: train test check data bench scaling compare faults
+.PHONY: train test check data bench scaling profiles compare perf-record perf-report perf-annotate faults
 
 train:
 	cargo run --release -- --epochs 10
@@ -38,3 +41,9 @@ faults:
 	profiles/reliability.py faults
 	profiles/reliability.py fuzz
 	profiles/record.py splice
+
+profiles:
+	MNIST_DATA=$${MNIST_DATA:-data} profiles/record.py profiles
+
+perf-record perf-report perf-annotate: perf-%:
+	profiles/perf.py $* $(STAGE)

@@ -7,6 +7,7 @@
     MNIST_DATA=DIR profiles/record.py ladder      bench stages --record, also without background → OPTIMIZATIONS.md
     profiles/record.py scaling                    what costs more, and how much → OPTIMIZATIONS.md
     profiles/record.py saving                     what writing a checkpoint costs → OPTIMIZATIONS.md
+    MNIST_DATA=DIR profiles/record.py profiles    flamegraphs of every stage → OPTIMIZATIONS.md
     profiles/record.py compare [--rounds N]       other frameworks on the same job → README.md, OPTIMIZATIONS.md
     profiles/record.py splice                     only the tables, from the records that are there
 
@@ -44,6 +45,8 @@ CORES = os.cpu_count()
 SCALING_ROUNDS = 3
 SAVING_ROUNDS = 7
 SAVING_EPOCHS = 5
+# Where a record stands that is not called like its command.
+FOLDERS = {"profiles": "flamegraphs"}
 # For each parameter of a step with one pass over the weights: w read forward; w, m and v read and written backward.
 WEIGHT_BYTES = 7 * 4
 
@@ -136,6 +139,13 @@ def record_saving():
         for every in [1, SAVING_EPOCHS][:: 1 if number % 2 == 0 else -1]:
             flags = ["--epochs", SAVING_EPOCHS, "--checkpoint-every", every, "--no-eval"]
             run("saving", f"every-{every}-{number}", *map(str, flags))
+
+
+def record_profiles():
+    describe("flamegraphs")
+    folder = PROFILES / "flamegraphs"
+    command = [PROGRAM, "--profile", "--profile-out", folder.relative_to(ROOT)]
+    subprocess.run(command, cwd=ROOT, check=True)
 
 
 def multiply_adds(channels=32, hidden=128):
@@ -331,6 +341,34 @@ def chapter_table(record, stage):
     )
 
 
+def profile_line(record, before):
+    """What the profile of the stage `before` shows, for the chapter that begins with it."""
+    profile = next(one for one in record["stages"] if one["stage"] == before)
+    of_all = lambda samples: f"{100 * samples / profile['samples']:.0f} %"
+    phases = sorted(profile["phases"], key=lambda phase: -phase["samples"])[:4]
+    phases = ", ".join(f"{phase_name(phase['phase'])} {of_all(phase['samples'])}" for phase in phases)
+    functions = ", ".join(f"`{one['function']}` {of_all(one['samples'])}" for one in profile["top_functions"][:3])
+    threads = f"{profile['threads']} thread" + ("s" if profile["threads"] > 1 else "")
+    graph = f"profiles/flamegraphs/{profile['flamegraph']}"
+    return (
+        f"[![Flamegraph of {before}]({graph})]({graph})\n\n"
+        f"The profile of {before} on {threads}, {profile['samples']:,} samples: {phases}; on top {functions}.\n"
+    )
+
+
+def splice_profiles():
+    record = json.loads((PROFILES / "flamegraphs" / "profiles.json").read_text())
+    names = {stage["stage"]: stage["predecessor"] for stage in stage_table() if "predecessor" in stage}
+    profiled = {profile["stage"] for profile in record["stages"]}
+    for stage, before in names.items():
+        if before in profiled:
+            splice("OPTIMIZATIONS.md", f"profile {stage}", profile_line(record, before))
+
+
+def stage_table():
+    return json.loads((PROFILES / "flamegraphs" / "stages.json").read_text())["stages"]
+
+
 def limits_table(record):
     """What the machine allows the stages with one pass over the weights, and where the last f32 one's time goes."""
     one_pass = [
@@ -481,16 +519,17 @@ def main():
         "ladder": record_ladder,
         "scaling": record_scaling,
         "saving": record_saving,
+        "profiles": record_profiles,
         "compare": lambda: record_compare(arguments),
     }
     if task not in [*recorders, "splice"] or arguments and task not in ("accuracy", "compare"):
         sys.exit(__doc__)
-    if task in ("accuracy", "ladder") and "MNIST_DATA" not in os.environ:
+    if task in ("accuracy", "ladder", "profiles") and "MNIST_DATA" not in os.environ:
         sys.exit("set MNIST_DATA to the folder of the real MNIST")
     if task in recorders:
         subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
         recorders[task]()
-    is_there = lambda name: task == name or task == "splice" and (PROFILES / name).exists()
+    is_there = lambda name: task == name or task == "splice" and (PROFILES / FOLDERS.get(name, name)).exists()
     if is_there("accuracy"):
         for document in ("README.md", "OPTIMIZATIONS.md"):
             splice(document, "accuracy", accuracy_table())
@@ -508,6 +547,8 @@ def main():
         splice("OPTIMIZATIONS.md", "saving", saving_line())
     if is_there("scaling"):
         splice("OPTIMIZATIONS.md", "scaling", scaling_table())
+    if is_there("profiles"):
+        splice_profiles()
     if task == "splice" and (PROFILES / "compare").exists():
         splice_compare()
     if task == "splice" and (PROFILES / "reliability").exists():

@@ -1,5 +1,7 @@
 //! Every flag once: its name, default and help.
 
+mod profile;
+
 use std::env;
 use std::num::{IntErrorKind, ParseIntError};
 use std::path::{Path, PathBuf};
@@ -7,6 +9,9 @@ use std::str::FromStr;
 
 use clap::{Arg, Args, Parser, Subcommand};
 
+pub use self::profile::ProfileArgs;
+#[cfg(feature = "profile")]
+pub use self::profile::{CappedRunArgs, PerfFlamegraphArgs};
 use crate::data::dataset::Split;
 use crate::data::synthetic;
 use crate::error::{self, Error};
@@ -49,6 +54,7 @@ Examples:
   mnist-train --epochs 20 --resume      go on to 20 epochs
   mnist-train eval --model ckpt.bin     test the model
   mnist-train --data ~/fashion-mnist    train on other 28x28 images
+  mnist-train --profile                 where the time of each stage goes, as profiles/index.html
   mnist-train --json > run.jsonl        one JSON object a line, see docs/JSON.md";
 
 /// A verb.
@@ -64,6 +70,14 @@ pub enum Command {
     Data(DataCommand),
     /// Measure stages against each other
     Bench(BenchCommand),
+    /// Train the profile's images again and again, for a profiler to look at
+    #[cfg(feature = "profile")]
+    #[command(hide = true)]
+    CappedRun(CappedRunArgs),
+    /// Draw a flamegraph of what 'perf script' prints of a capped run
+    #[cfg(feature = "profile")]
+    #[command(hide = true)]
+    PerfFlamegraph(PerfFlamegraphArgs),
 }
 
 /// The flags of training.
@@ -98,6 +112,9 @@ pub struct TrainArgs {
     /// What computes.
     #[command(flatten)]
     pub compute: ComputeArgs,
+    /// What to do instead of training to an end.
+    #[command(flatten)]
+    pub profile: ProfileArgs,
     /// What is printed.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -310,7 +327,7 @@ pub struct BenchStagesArgs {
 pub struct ComputeArgs {
     /// How a step is executed, see 'mnist-train stages' [default: the fastest exact one]
     #[arg(long, value_name = "NAME", value_parser = stage)]
-    stage: Option<&'static Stage>,
+    pub stage: Option<&'static Stage>,
     /// What it may use.
     #[command(flatten)]
     machine: MachineArgs,

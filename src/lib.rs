@@ -36,7 +36,8 @@
 //! 7. [`data`]: where images come from, and the digits drawn for those who have none.
 //! 8. [`model::checkpoint`], [`durable`] and [`training::checkpoints`]: one file that is never torn,
 //!    written while training goes on.
-//! 9. [`benchmark`] and [`measure`]: stages against each other, and against what the machine can do.
+//! 9. [`benchmark`] and [`measure`]: stages against each other, and against what the machine can do;
+//!    `profile`, with the feature of that name: where their time goes, function by function.
 //! 10. [`commands`]: the verbs of the program.
 //!
 //! # Notation
@@ -58,6 +59,8 @@ pub mod error;
 pub mod measure;
 pub mod model;
 pub mod nn;
+#[cfg(feature = "profile")]
+pub mod profile;
 pub mod random;
 pub mod report;
 pub mod simd;

@@ -6,6 +6,8 @@ mod data;
 mod eval;
 mod ladder;
 mod output;
+#[cfg(feature = "profile")]
+mod profile;
 mod progress;
 mod signals;
 mod stages;
@@ -14,7 +16,9 @@ mod train;
 
 use clap::ArgMatches;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, TrainArgs};
+#[cfg(not(feature = "profile"))]
+use crate::error::Error;
 
 /// Does what `cli`, parsed from `matches`, asks for.
 ///
@@ -22,11 +26,28 @@ use crate::cli::{Cli, Command};
 /// Whatever went wrong; a [`crate::error::Error`] inside knows its exit code.
 pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<()> {
     match &cli.command {
+        None if cli.train.profile.profile => profile(&cli.train),
         None => train::run(&cli.train, matches),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Summary(args)) => summary::run(args),
         Some(Command::Stages(args)) => stages::run(*args),
         Some(Command::Data(args)) => data::run(args),
         Some(Command::Bench(args)) => bench::run(&args.action),
+        #[cfg(feature = "profile")]
+        Some(Command::CappedRun(args)) => profile::capped_run(args),
+        #[cfg(feature = "profile")]
+        Some(Command::PerfFlamegraph(args)) => profile::perf_flamegraph(args),
     }
+}
+
+#[cfg(feature = "profile")]
+fn profile(args: &TrainArgs) -> anyhow::Result<()> {
+    profile::run(args)
+}
+
+#[cfg(not(feature = "profile"))]
+fn profile(_: &TrainArgs) -> anyhow::Result<()> {
+    let problem = "--profile: this program was built without profiles";
+    let remedy = "build it with 'cargo build --release --features profile'";
+    Err(Error::Usage(format!("{problem}: {remedy}")).into())
 }

@@ -5,8 +5,12 @@
 //! units stand in the names, and counts are counts of images.
 
 pub mod bench;
+#[cfg(feature = "profile")]
+pub mod html;
 pub mod json;
 pub mod picture;
+#[cfg(feature = "profile")]
+pub mod profile;
 pub mod text;
 
 use serde::Serialize;
@@ -38,6 +42,9 @@ pub enum Event {
     Data(Data),
     /// Stages measured against each other.
     Bench(bench::Bench),
+    /// Where the time of each stage goes.
+    #[cfg(feature = "profile")]
+    Profile(profile::Profile),
 }
 
 /// What a run is about to do.

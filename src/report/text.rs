@@ -1,6 +1,8 @@
 //! Results for people: aligned columns that also read well in a log file.
 
 mod bench;
+#[cfg(feature = "profile")]
+mod profile;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -20,6 +22,8 @@ pub fn lines(event: &Event) -> String {
         Event::Stages(stages) => self::stages(stages),
         Event::Data(data) => self::data(data),
         Event::Bench(bench) => bench::lines(bench),
+        #[cfg(feature = "profile")]
+        Event::Profile(profile) => profile::lines(profile),
     }
 }
 
@@ -247,9 +251,38 @@ pub fn grouped(count: usize) -> String {
     text
 }
 
+/// Three significant digits, whole from 1,000 on.
+pub fn digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 999.5 => grouped(value.round() as usize),
+        size if size >= 99.95 => format!("{value:.0}"),
+        size if size >= 9.995 => format!("{value:.1}"),
+        size if size >= 0.9995 || size == 0.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_that_mean_something() {
+        let cases = [
+            (0.0, "0.00"),
+            (0.012_34, "0.012"),
+            (0.999_6, "1.00"),
+            (9.994, "9.99"),
+            (9.996, "10.0"),
+            (99.96, "100"),
+            (999.4, "999"),
+            (999.6, "1,000"),
+            (54_321.0, "54,321"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(digits(value), expected);
+        }
+    }
 
     #[test]
     fn large_numbers_are_grouped() {

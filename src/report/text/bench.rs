@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{counted, grouped};
+use super::{counted, digits, grouped};
 use crate::measure::phases::Phase;
 use crate::measure::roofline::Roofline;
 use crate::measure::statistics::Speedup;
@@ -186,38 +186,4 @@ fn speedup(speedup: Option<Speedup>) -> String {
     speedup.map_or("-".into(), |Speedup { median, inconclusive, .. }| {
         format!("{}{}", if inconclusive { "~" } else { "" }, digits(median))
     })
-}
-
-/// Three significant digits, whole from 1,000 on.
-fn digits(value: f64) -> String {
-    match value.abs() {
-        size if size >= 999.5 => grouped(value.round() as usize),
-        size if size >= 99.95 => format!("{value:.0}"),
-        size if size >= 9.995 => format!("{value:.1}"),
-        size if size >= 0.9995 || size == 0.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_three_digits_that_mean_something() {
-        let cases = [
-            (0.0, "0.00"),
-            (0.012_34, "0.012"),
-            (0.999_6, "1.00"),
-            (9.994, "9.99"),
-            (9.996, "10.0"),
-            (99.96, "100"),
-            (999.4, "999"),
-            (999.6, "1,000"),
-            (54_321.0, "54,321"),
-        ];
-        for (value, expected) in cases {
-            assert_eq!(digits(value), expected);
-        }
-    }
 }

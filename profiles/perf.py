@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""Looks at one stage with Linux perf, without asking for more rights than you have.
+
+    profiles/perf.py record [STAGE]     samples → target/perf/STAGE.data, a flamegraph → target/perf/STAGE.svg
+    profiles/perf.py report [STAGE]     the hottest functions of what was recorded
+    profiles/perf.py annotate [STAGE]   the hottest instructions of the hottest function
+
+STAGE defaults to the fastest exact one. MNIST_DATA names the images, else those in data/ are taken.
+"""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+PROGRAM = TARGET / "profiling" / "mnist-train"
+FOLDER = TARGET / "perf"
+SECONDS = 10
+# Walking by frame pointers is cheap, and right where a program has them.
+FLAGS = "-C force-frame-pointers=yes"
+
+
+def build():
+    flags = f"{os.environ.get('RUSTFLAGS', '')} {FLAGS}".strip()
+    command = ["cargo", "build", "--profile", "profiling"]
+    subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "RUSTFLAGS": flags})
+
+
+def default_stage():
+    stages = json.loads(subprocess.run([PROGRAM, "stages", "--json"], check=True, capture_output=True).stdout)
+    return next(stage["name"] for stage in stages["stages"] if stage["default"])
+
+
+def perf(*arguments, **options):
+    return subprocess.run(["perf", *map(str, arguments)], text=True, **options)
+
+
+def event():
+    """The cycles of the CPU where they can be counted, else the kernel's clock."""
+    try:
+        counted = perf("stat", "-e", "cycles:u", "true", capture_output=True)
+    except FileNotFoundError:
+        sys.exit("error: there is no perf: install it, on Debian with 'apt install linux-perf'")
+    if counted.returncode == 0 and "<not" not in counted.stderr:
+        return "cycles:u"
+    allowed = perf("record", "-q", "-e", "cpu-clock:u", "-o", "/dev/null", "true", capture_output=True)
+    if allowed.returncode != 0:
+        sys.exit("error: perf may not look at your processes: 'sysctl kernel.perf_event_paranoid=2' as root lets it")
+    print("no hardware counters here: the kernel's clock is sampled instead", flush=True)
+    return "cpu-clock:u"
+
+
+def record(stage):
+    sampled = event()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    data = FOLDER / f"{stage}.data"
+    run = [PROGRAM, "capped-run", "--stage", stage, "--seconds", SECONDS, "--offline"]
+    # A data folder of nobody's would be another program's business to explain.
+    recorded = perf("record", "-q", "-e", sampled, "-F", 997, "--call-graph", "fp", "-o", data, "--", *run, cwd=ROOT)
+    if recorded.returncode != 0:
+        sys.exit(f"error: perf could not record stage {stage}, as it says above")
+    script = subprocess.Popen(["perf", "script", "-i", data], stdout=subprocess.PIPE)
+    name = sampled if sampled.startswith("cycles") else f"{sampled}, no hardware counters"
+    out = FOLDER / f"{stage}.svg"
+    draw = [PROGRAM, "perf-flamegraph", "--stage", stage, "--event", name, "--out", out]
+    drawn = subprocess.run(draw, stdin=script.stdout)
+    if drawn.returncode != 0 or script.wait() != 0:
+        sys.exit(f"error: no flamegraph of stage {stage}, as said above")
+
+
+def recorded(stage):
+    data = FOLDER / f"{stage}.data"
+    if not data.exists():
+        sys.exit(f"error: {data} does not exist: 'make perf-record STAGE={stage}' records it")
+    return data
+
+
+def report(stage):
+    listing = ["report", "--stdio", "--no-children", "-g", "none", "--percent-limit", "0.5", "-i", recorded(stage)]
+    sys.exit(perf(*listing).returncode)
+
+
+def annotate(stage):
+    data = recorded(stage)
+    listing = perf("report", "--stdio", "--no-children", "-g", "none", "-F", "overhead,symbol", "-i", data,
+                   capture_output=True, check=True).stdout
+    hottest = next(line for line in listing.splitlines() if line.strip() and not line.startswith("#"))
+    symbol = re.sub(r"^\s*[\d.]+%\s+\[.\]\s+", "", hottest).strip()
+    print(f"{hottest.strip()}\n")
+    sys.exit(perf("annotate", "--stdio", "-i", data, "-s", symbol).returncode)
+
+
+def main():
+    actions = {"record": record, "report": report, "annotate": annotate}
+    if not 2 <= len(sys.argv) <= 3 or sys.argv[1] not in actions:
+        sys.exit(__doc__)
+    if sys.argv[1] == "record":
+        build()
+    elif not PROGRAM.exists():
+        sys.exit("error: nothing was recorded yet: 'make perf-record' does")
+    stage = sys.argv[2] if len(sys.argv) == 3 else default_stage()
+    actions[sys.argv[1]](stage)
+
+
+if __name__ == "__main__":
+    main()

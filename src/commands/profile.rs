@@ -1,0 +1,205 @@
+//! `mnist-train --profile`, and the processes that it looks at.
+
+mod outputs;
+mod perf;
+
+use std::io::{self, Read};
+use std::process::{self, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use self::outputs::Outputs;
+pub use self::perf::perf_flamegraph;
+use super::child::Job;
+use super::data;
+use super::ladder::{self, Ladder};
+use super::output::Output;
+use super::progress::{counter, spinner};
+use super::signals::Signals;
+use crate::benchmark::Contestant;
+use crate::cli::{CappedRunArgs, TrainArgs};
+use crate::data::dataset::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::measure::machine::Environment;
+use crate::model::recipe::Recipe;
+use crate::nn::adam::Adam;
+use crate::profile::capped_run::{CappedRun, ENOUGH_SAMPLES, IMAGES, Sampled};
+use crate::report::Event;
+use crate::report::profile::ProfileFailure;
+
+/// Rounds in which each stage is timed without a profiler: six are the fewest that can decide which
+/// of two is faster.
+const ROUNDS: usize = 6;
+
+/// Profiles the stages that `args` name, or all.
+pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
+    let output = Output::new(args.output, args.quiet);
+    let environment = Environment::detect();
+    let signals = Signals::install(Some("stopping"))?;
+    let architecture = args.network.architecture();
+    let named: Vec<_> = args.compute.stage.into_iter().collect();
+    let stages = ladder::stages(&named, &architecture, args.compute.compute().isa)?;
+    let outputs = Outputs::prepare(&args.profile.profile_out, &stages)?;
+    if !environment.release {
+        output.warn("note: not a release build: it spends its time on other things");
+    }
+    let mut dataset = data::load(&args.data, &output, &signals)?;
+    signals.stop_at_once()?;
+    cap(&mut dataset, &output);
+    let mut recipe = Recipe::from(&args.recipe);
+    recipe.max_samples = Some(dataset.train.len());
+    check_batch(&recipe, &dataset.train)?;
+    let last_batch = dataset.train.len() % recipe.batch_size;
+    if last_batch > 0 {
+        let images = dataset.train.len();
+        output.note(&format!(
+            "a pass is {images} images, the last batch of {last_batch} instead of {}",
+            recipe.batch_size
+        ));
+    }
+
+    let compute = args.compute.compute();
+    let contestants = Contestant::all(&stages, compute.threads);
+    let job = Job { recipe: &recipe, network: &args.network, data: &args.data, isa: compute.isa };
+    let (mut profiles, mut failures) = (Vec::new(), Vec::new());
+    let bar = counter(&output, "sampling", stages.len());
+    for stage in &stages {
+        let on_all_threads = |one: &&Contestant| one.stage.name == stage.name;
+        let contestant = *contestants.iter().rfind(on_all_threads).expect("on one, or on all");
+        let stage = stage.name;
+        match sample(&job, contestant, dataset.train.len(), args.profile.profile_seconds) {
+            Ok(sampled) => {
+                if sampled.stacks.samples() < ENOUGH_SAMPLES {
+                    bar.suspend(|| output.warn(&too_few(stage, &sampled)));
+                }
+                profiles.push((contestant, sampled));
+            }
+            Err(error) => {
+                let reason = format!("{error:#}");
+                bar.suspend(|| output.warn(&format!("warning: no profile of {stage}: {reason}")));
+                failures.push(ProfileFailure { stage, reason });
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let ladder = Ladder {
+        contestants: &contestants,
+        job: &job,
+        dataset: &dataset,
+        repeats: ROUNDS,
+        environment,
+        commit: None,
+    }
+    .measure(&output)?;
+
+    let drawing = spinner(&output, "drawing");
+    let profile = outputs.write(ladder, &profiles, failures, compute.isa)?;
+    drawing.finish_and_clear();
+    let failed: Vec<_> = profile.failures.iter().map(|failure| failure.stage).collect();
+    let page = profile.page.clone();
+    output.event(&Event::Profile(profile));
+    output.finish()?;
+    if !failed.is_empty() {
+        let failed = failed.join(", ");
+        let kept = if profiles.is_empty() { "nothing else was asked for" } else { &page };
+        let problem = format!("no profile of {failed}, as said above; of the others: {kept}");
+        return Err(Error::Unavailable(problem).into());
+    }
+    Ok(())
+}
+
+/// Leaves the images of a pass.
+fn cap(dataset: &mut Dataset, output: &Output) {
+    let images = dataset.train.len();
+    if images < IMAGES {
+        output.warn(&format!("note: there are {images} training images, and a pass has no more"));
+    }
+    dataset.train.truncate(IMAGES);
+}
+
+fn check_batch(recipe: &Recipe, images: &Split) -> Result<()> {
+    let (batch_size, images) = (recipe.batch_size, images.len());
+    if batch_size > images {
+        let problem =
+            format!("--batch-size {batch_size} is more than the {images} images of a pass");
+        return Err(Error::Usage(problem));
+    }
+    Ok(())
+}
+
+fn too_few(stage: &str, sampled: &Sampled) -> String {
+    format!(
+        "warning: stage {stage}: {} samples instead of {ENOUGH_SAMPLES}, so that shares of a few \
+         percent mean nothing: allow more time with --profile-seconds",
+        sampled.stacks.samples()
+    )
+}
+
+/// The call stacks of `contestant`, met in a process of its own: what the sampler may break is
+/// broken there.
+fn sample(
+    job: &Job<'_>,
+    contestant: Contestant,
+    images: usize,
+    seconds: usize,
+) -> anyhow::Result<Sampled> {
+    let mut command = job.command(Some("capped-run"), contestant, images)?;
+    command.args(["--sampled".to_string(), format!("--seconds={seconds}")]);
+    // It ends when this process does, however that ends.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("cannot run this program once more")?;
+    let lifeline = child.stdin.take();
+    let run = child.wait_with_output().context("cannot wait for the process that is sampled")?;
+    drop(lifeline);
+    if !run.status.success() {
+        let said = String::from_utf8_lossy(&run.stderr);
+        let last = said.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        anyhow::bail!(ended_by_signal(run.status).unwrap_or_else(|| last.into()));
+    }
+    serde_json::from_slice(&run.stdout).context("the process that was sampled said something else")
+}
+
+/// What is to be said of a process that a signal has ended.
+fn ended_by_signal(status: ExitStatus) -> Option<String> {
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    let signal: Option<i32> = None;
+    signal.map(|signal| format!("its process was ended by signal {signal}"))
+}
+
+/// Trains the images of a pass again and again, and says what the sampler met if it is to be used.
+pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
+    let output = Output::new(crate::cli::OutputArgs { json: true }, true);
+    let architecture = args.network.architecture();
+    let mut dataset = data::load(&args.data, &output, &Signals::install(None)?)?;
+    dataset.train.truncate(args.recipe.max_samples.unwrap_or(IMAGES));
+    let recipe = Recipe::from(&args.recipe);
+    check_batch(&recipe, &dataset.train)?;
+    let stage = args.compute.stage(None, &architecture, &dataset.train)?;
+    let build = || stage.build(&architecture, Adam::from(&recipe), args.compute.compute());
+    let run = CappedRun::new(&architecture, &recipe, &dataset.train);
+    let seconds = Duration::from_secs(args.seconds as u64);
+    if !args.sampled {
+        let passes = run.repeat(build()?, seconds);
+        println!("{passes} passes of {} images by {}", dataset.train.len(), stage.name);
+        return Ok(());
+    }
+    thread::spawn(|| {
+        _ = io::stdin().read_to_end(&mut Vec::new());
+        process::exit(1);
+    });
+    let sampled = run.sample(build, seconds)?;
+    if sampled.stacks.samples() == 0 {
+        anyhow::bail!(
+            "no samples in {} passes: this system gives the program no profiling signals; try \
+             'make perf-record'",
+            sampled.passes
+        );
+    }
+    println!("{}", serde_json::to_string(&sampled).expect("plain data"));
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! The files of a profile.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::benchmark::Contestant;
+use crate::durable;
+use crate::error::{Error, Result, printable};
+use crate::measure::phases::Phase;
+use crate::profile::capped_run::{ENOUGH_SAMPLES, Sampled};
+use crate::profile::flamegraph::{self, Heading};
+use crate::profile::part::Part;
+use crate::profile::sampler::RATE_HZ;
+use crate::report::bench::Bench;
+use crate::report::html::{self, Graphs};
+use crate::report::profile::{
+    FunctionSamples, PhaseSamples, Profile, ProfileFailure, ProfiledStage,
+};
+use crate::report::text::{counted, grouped};
+use crate::report::{Event, SCHEMA_VERSION, json};
+use crate::simd::Isa;
+use crate::stages::{STAGES, Stage};
+
+/// Functions of a stage that are listed.
+const TOP_FUNCTIONS: usize = 10;
+
+/// The folder that is written to.
+pub struct Outputs {
+    folder: PathBuf,
+}
+
+impl Outputs {
+    /// Makes the folder, and finds out whether everything that the profiles of `stages` consist of
+    /// could be written there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Unavailable`] when it could not.
+    pub fn prepare(folder: &Path, stages: &[&'static Stage]) -> Result<Self> {
+        fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+        let outputs = Self { folder: folder.into() };
+        let of_stages = stages.iter().flat_map(|stage| KINDS.map(|kind| name(stage, kind)));
+        for name in of_stages.chain([RECORD.into(), PAGE.into()]) {
+            durable::lock_for_writing(&outputs.folder.join(name))?;
+        }
+        Ok(outputs)
+    }
+
+    /// Draws and writes everything; what is returned says what it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(
+        &self,
+        ladder: Bench,
+        profiles: &[(Contestant, Sampled)],
+        failures: Vec<ProfileFailure>,
+        isa: Isa,
+    ) -> Result<Profile> {
+        let (mut stages, mut graphs) = (Vec::new(), Vec::new());
+        for (contestant, sampled) in profiles {
+            let Contestant { stage, threads } = *contestant;
+            let heading = Heading {
+                title: format!(
+                    "{}: {} stack samples of {} of {} images",
+                    stage.name,
+                    grouped(sampled.stacks.samples()),
+                    html::passes(sampled.passes),
+                    grouped(sampled.images),
+                ),
+                subtitle: circumstances(contestant, isa, &ladder),
+            };
+            let before = profiles.iter().find(|(one, _)| Some(one.stage.name) == stage.predecessor);
+            let flamegraph = flamegraph::draw(&sampled.stacks, stage.name, &heading);
+            self.replace(&name(stage, GRAPH), &flamegraph)?;
+            self.replace(&name(stage, FOLDED), &sampled.stacks.lines(stage.name))?;
+            let difference = before.map(|(before, earlier)| {
+                let heading = Heading {
+                    title: format!("{} against {}", stage.name, before.stage.name),
+                    subtitle: format!(
+                        "red: a larger share, blue: a smaller one; {}",
+                        heading.subtitle
+                    ),
+                };
+                flamegraph::draw_difference(&earlier.stacks, &sampled.stacks, &heading)
+            });
+            if let Some(difference) = &difference {
+                self.replace(&name(stage, DIFFERENCE), difference)?;
+            }
+            stages.push(ProfiledStage {
+                stage: stage.name,
+                threads,
+                isa: stage.vectorized.then_some(isa),
+                passes: sampled.passes,
+                samples: sampled.stacks.samples(),
+                phases: phases(sampled),
+                waiting_samples: sampled.stacks.of_part(Part::Waiting),
+                other_samples: sampled.stacks.of_part(Part::Other),
+                top_functions: top_functions(sampled),
+                flamegraph: name(stage, GRAPH),
+                folded: name(stage, FOLDED),
+                difference: difference.as_ref().map(|_| name(stage, DIFFERENCE)),
+            });
+            graphs.push(Graphs { flamegraph, difference });
+        }
+        let profile = Profile {
+            schema: SCHEMA_VERSION,
+            images_per_pass: ladder.train_images,
+            last_batch_images: (ladder.train_images - 1) % ladder.recipe.batch_size + 1,
+            ladder,
+            rate_hz: RATE_HZ,
+            enough_samples: ENOUGH_SAMPLES,
+            stages,
+            failures,
+            page: printable(&self.folder.join(PAGE)),
+        };
+        let event = Event::Profile(profile.clone());
+        self.replace(RECORD, &format!("{}\n", json::line(&event)))?;
+        self.replace(PAGE, &html::page(&profile, &graphs))?;
+        Ok(profile)
+    }
+
+    fn replace(&self, name: &str, content: &str) -> Result<()> {
+        durable::replace(&self.folder.join(name), content.as_bytes())
+    }
+}
+
+const RECORD: &str = "profiles.json";
+const PAGE: &str = "index.html";
+const GRAPH: &str = "svg";
+const FOLDED: &str = "folded";
+const DIFFERENCE: &str = "diff.svg";
+const KINDS: [&str; 3] = [GRAPH, FOLDED, DIFFERENCE];
+
+/// Name of a stage's file, with its place in the ladder.
+fn name(stage: &Stage, kind: &str) -> String {
+    let place = STAGES.iter().position(|one| one.name == stage.name).expect("is in the table");
+    format!("{:02}-{}.{kind}", place + 1, stage.name)
+}
+
+fn circumstances(contestant: &Contestant, isa: Isa, ladder: &Bench) -> String {
+    let Contestant { stage, threads } = contestant;
+    let isa = if stage.vectorized { format!(", {isa}") } else { String::new() };
+    let data = &ladder.dataset_description;
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "{}{isa}; {data}; mnist-train {version}, pprof at {RATE_HZ} Hz",
+        counted(*threads, "thread")
+    )
+}
+
+fn phases(sampled: &Sampled) -> Vec<PhaseSamples> {
+    let samples =
+        |phase| PhaseSamples { phase, samples: sampled.stacks.of_part(Part::Phase(phase)) };
+    Phase::ALL.into_iter().map(samples).filter(|one| one.samples > 0).collect()
+}
+
+fn top_functions(sampled: &Sampled) -> Vec<FunctionSamples> {
+    let top = sampled.stacks.top_functions().into_iter().take(TOP_FUNCTIONS);
+    top.map(|(function, samples)| FunctionSamples { function: function.into(), samples }).collect()
+}

@@ -1,0 +1,42 @@
+//! A flamegraph of the samples that Linux perf has taken.
+
+use std::io;
+
+use anyhow::{Context, bail};
+use inferno::collapse::Collapse;
+use inferno::collapse::perf::Folder;
+
+use crate::cli::PerfFlamegraphArgs;
+use crate::durable;
+use crate::profile::flamegraph::{self, Heading};
+use crate::profile::stacks::{Folded, Stack};
+use crate::report::text::grouped;
+
+/// Draws what `perf script` prints, cleaned as our own samples are.
+pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
+    let mut lines = Vec::new();
+    Folder::default().collapse(io::stdin().lock(), &mut lines).context("cannot read stdin")?;
+    let lines = String::from_utf8(lines).context("perf's names of functions are not text")?;
+    let stacks: Vec<Stack> = lines.lines().filter_map(stack).collect();
+    let folded = Folded::of(&stacks);
+    let stage = args.stage.name;
+    if folded.samples() == 0 {
+        bail!("perf has no samples of stage {stage}: record it again, and look at 'perf report'");
+    }
+    let heading = Heading {
+        title: format!("{stage}: {} samples by perf", grouped(folded.samples())),
+        subtitle: format!("event {}; mnist-train {}", args.event, env!("CARGO_PKG_VERSION")),
+    };
+    let graph = flamegraph::draw(&folded, stage, &heading);
+    durable::replace(&args.out, graph.as_bytes())?;
+    durable::replace(&args.out.with_extension("folded"), folded.lines(stage).as_bytes())?;
+    println!("{}", args.out.display());
+    Ok(())
+}
+
+/// A stack from `program;function;function samples`.
+fn stack(line: &str) -> Option<Stack> {
+    let (frames, samples) = line.rsplit_once(' ')?;
+    let frames = frames.split(';').skip(1).map(str::to_string).collect();
+    Some(Stack { frames, samples: samples.parse().ok()? })
+}

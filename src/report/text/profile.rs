@@ -1,0 +1,54 @@
+//! Profiles of stages, a line each: how fast without a profiler, and where the time goes with one.
+
+use std::fmt::Write;
+
+use super::{digits, grouped};
+use crate::report::profile::{PhaseSamples, Profile, ProfiledStage};
+
+/// Phases that a line has room for.
+const SHOWN_PHASES: usize = 3;
+
+/// `profile` as lines, without the last line's end.
+pub fn lines(profile: &Profile) -> String {
+    let ladder = &profile.ladder;
+    let mut text = format!(
+        "data: {}, passes of {} images, the last batch of {}\n\n\
+         {:<9}{:>4}{:>10}{:>9}{:>8}{:>9}  {}\n",
+        ladder.dataset_description,
+        grouped(profile.images_per_pass),
+        profile.last_batch_images,
+        "stage",
+        "thr.",
+        "µs/image",
+        "× naive",
+        "passes",
+        "samples",
+        "of which",
+    );
+    for stage in &profile.stages {
+        let row = profile.row(stage);
+        let over_naive = row.over_naive.map_or("-".into(), |speedup| digits(speedup.median));
+        _ = writeln!(
+            text,
+            "{:<9}{:>4}{:>10}{:>9}{:>8}{:>9}  {}",
+            stage.stage,
+            stage.threads,
+            digits(1e6 / row.images_per_second),
+            over_naive,
+            grouped(stage.passes),
+            grouped(stage.samples),
+            largest_phases(stage),
+        );
+    }
+    _ = write!(text, "µs/image and × naive: without a profiler\n{}", profile.page);
+    text
+}
+
+fn largest_phases(stage: &ProfiledStage) -> String {
+    let mut phases: Vec<_> = stage.phases.iter().collect();
+    phases.sort_by_key(|phase| std::cmp::Reverse(phase.samples));
+    let share = |samples: usize| 100.0 * samples as f64 / stage.samples as f64;
+    let phase =
+        |phase: &&PhaseSamples| format!("{} {:.0} %", phase.phase.name(), share(phase.samples));
+    phases.iter().take(SHOWN_PHASES).map(phase).collect::<Vec<_>>().join(", ")
+}

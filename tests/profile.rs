@@ -1,0 +1,232 @@
+//! `--profile` as a user meets it: the files that it leaves, and what it says when something is in
+//! the way.
+
+#![cfg(feature = "profile")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mnist_train::data::synthetic;
+use mnist_train::report::text::grouped;
+use mnist_train::stages::STAGES;
+use serde_json::Value;
+
+mod program;
+
+use program::{Run, Workplace, save};
+
+/// Far more than the whole ladder takes on a busy machine.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// The program, told to profile a set of more images than a pass has.
+fn profile(place: &Workplace, arguments: &str) -> Command {
+    let data = place.path("digits");
+    if !data.exists() {
+        save(&synthetic::generate(1, 1100, 10), &data);
+    }
+    let mut command = place.bare(&format!("--profile --offline {arguments}"));
+    command.arg("--data").arg(data);
+    command
+}
+
+fn run(command: Command) -> Run {
+    let output = assert_cmd::Command::from_std(command).timeout(LIMIT).output().unwrap();
+    Run {
+        code: output.status.code().expect("ended by itself, in time"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn read(folder: &Path, name: &str) -> String {
+    fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The names in `folder`, sorted.
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Samples of all stacks of a folded file, each of which must begin with `stage`.
+fn folded_samples(text: &str, stage: &str) -> u64 {
+    let samples = |line: &str| {
+        let (stack, samples) = line.rsplit_once(' ').expect("a stack and a count");
+        assert!(stack.starts_with(&format!("{stage};")), "{line}");
+        samples.parse::<u64>().expect("a count")
+    };
+    text.lines().map(samples).sum()
+}
+
+/// Checks the graphs and figures of a stage in `folder` against each other.
+#[track_caller]
+fn check_stage(stage: &Value, folder: &Path) {
+    let name = stage["stage"].as_str().unwrap();
+    let samples = stage["samples"].as_u64().unwrap();
+    assert!(samples > 0, "{stage}");
+    assert_eq!(folded_samples(&read(folder, stage["folded"].as_str().unwrap()), name), samples);
+    let phases = stage["phases"].as_array().unwrap();
+    let of_phases: u64 = phases.iter().map(|phase| phase["samples"].as_u64().unwrap()).sum();
+    let rest = ["waiting_samples", "other_samples"].map(|key| stage[key].as_u64().unwrap());
+    assert_eq!(of_phases + rest[0] + rest[1], samples);
+    assert!(10 * rest[1] < samples, "too much belongs to no phase: {stage}");
+    for graph in ["flamegraph", "difference"].iter().filter_map(|key| stage[*key].as_str()) {
+        let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+        let svg = read(folder, graph);
+        let parsed = roxmltree::Document::parse_with_options(&svg, options);
+        assert!(parsed.is_ok(), "{graph}: {parsed:?}");
+    }
+    let title = format!("{name}: {} stack samples of ", grouped(samples as usize));
+    assert!(read(folder, stage["flamegraph"].as_str().unwrap()).contains(&title), "{title}");
+    assert!(read(folder, "index.html").contains(&title), "{title}");
+}
+
+#[test]
+fn a_stage_leaves_its_graph_and_figures() {
+    let place = Workplace::new();
+    let run =
+        run(profile(&place, "--json --threads 2 --stage sparse --profile-out out")).succeeds();
+    let event = run.last("profile");
+    assert_eq!(
+        (&event["images_per_pass"], &event["last_batch_images"]),
+        (&1000.into(), &40.into())
+    );
+    assert!(run.stderr.contains("the last batch of 40 instead of 64"), "{run:#?}");
+    let out = place.path("out");
+    assert_eq!(
+        names_in(&out),
+        ["07-sparse.folded", "07-sparse.svg", "index.html", "profiles.json"]
+    );
+    let recorded: Value = serde_json::from_str(&read(&out, "profiles.json")).unwrap();
+    assert_eq!(recorded, event);
+    let stage = &event["stages"][0];
+    check_stage(stage, &out);
+    assert!(stage["samples"].as_u64() >= Some(1000), "{stage}");
+    assert_eq!((&stage["stage"], &stage["threads"]), (&"sparse".into(), &2.into()));
+    let page = read(&out, "index.html");
+    for address in ["src=\"http", "href=\"http", "url(http", "@import"] {
+        assert!(!page.contains(address), "the page asks for {address}");
+    }
+}
+
+/// The ladder, with a network that even naive is through with in a second.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stage_whose_profile_crashes_is_reported_and_all_others_are_kept() {
+    let place = Workplace::new();
+    let small = "--json --channels 16 --kernel-size 3 --hidden 32 --profile-seconds 1";
+    let mut command = profile(&place, small);
+    let parent = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    kill("SEGV", &sampled_child(&parent));
+    let output = parent.wait_with_output().unwrap();
+    let run = Run {
+        code: output.status.code().expect("not ended by the signal itself"),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    };
+    let said = "no profile of naive: its process was ended by signal 11";
+    assert!(run.stderr.contains(said), "{run:#?}");
+    let event = run.last("profile");
+    let out = place.path("profiles");
+    assert_eq!(event["failures"][0]["stage"], "naive");
+    assert!(!names_in(&out).iter().any(|name| name.contains("naive")));
+    let stages = event["stages"].as_array().unwrap();
+    assert_eq!(stages.len(), STAGES.len() - 1);
+    for (stage, row) in stages.iter().zip(&STAGES[1..]) {
+        assert_eq!(stage["stage"], row.name);
+        check_stage(stage, &out);
+        let compared = row.predecessor.is_some_and(|before| before != "naive");
+        assert_eq!(stage["difference"].is_string(), compared, "{stage}");
+    }
+    assert!(event["ladder"]["rows"].as_array().unwrap().len() >= STAGES.len());
+    run.fails(1, &["no profile of naive", "profiles/index.html"]);
+}
+
+#[test]
+fn phases_of_a_slow_stage_are_told_apart_and_too_few_samples_are_said() {
+    let place = Workplace::new();
+    let run = run(profile(&place, "--json --profile-seconds 1 --stage im2col")).succeeds();
+    let stage = &run.last("profile")["stages"][0];
+    let samples = stage["samples"].as_u64().unwrap();
+    assert!((1..1000).contains(&samples), "{stage}");
+    assert!(run.stderr.contains("samples instead of 1000"), "{run:#?}");
+    let phases = stage["phases"].as_array().unwrap();
+    let of = |name: &str| phases.iter().find(|phase| phase["phase"] == name).map(|p| &p["samples"]);
+    for phase in ["conv_forward", "conv_backward", "linear_forward", "linear_backward"] {
+        assert!(of(phase).is_some(), "no {phase} in {stage}");
+    }
+    assert!(read(&place.path("profiles"), "index.html").contains("Fewer than 1,000 samples"));
+    assert!(fs::metadata(place.path("profiles/03-im2col.svg")).unwrap().len() > 1000);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_an_error_before_anything_is_measured() {
+    let place = Workplace::new();
+    fs::write(place.path("file"), "").unwrap();
+    run(profile(&place, "--stage fused --profile-out file")).fails(1, &["file", "cannot create"]);
+    fs::create_dir_all(place.path("out/05-fused.svg")).unwrap();
+    run(profile(&place, "--stage fused --profile-out out"))
+        .fails(1, &["05-fused.svg", "is a directory"]);
+    assert_eq!(fs::read_dir(place.path("out")).unwrap().count(), 1, "nothing was left");
+}
+
+#[test]
+fn flags_of_training_to_an_end_are_refused() {
+    let place = Workplace::new();
+    for flags in ["--resume", "--epochs 3", "--max-samples 10", "--model m.bin", "--no-eval"] {
+        run(profile(&place, flags)).rejects_flags(&["--profile", flags.split(' ').next().unwrap()]);
+    }
+    run(place.bare("--profile-out somewhere")).rejects_flags(&["--profile"]);
+}
+
+/// Processes that were started by `parent` and run still.
+#[cfg(target_os = "linux")]
+fn children(parent: &Child) -> Vec<String> {
+    let path = format!("/proc/{0}/task/{0}/children", parent.id());
+    fs::read_to_string(path).unwrap_or_default().split_whitespace().map(str::to_string).collect()
+}
+
+/// Waits until the process that is sampled runs.
+#[cfg(target_os = "linux")]
+fn sampled_child(parent: &Child) -> String {
+    let began = Instant::now();
+    loop {
+        if let Some(child) = children(parent).pop() {
+            // It has taken its images and is past its preparation.
+            thread::sleep(Duration::from_millis(500));
+            return child;
+        }
+        assert!(began.elapsed() < LIMIT, "no process was started");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn kill(signal: &str, process: &str) {
+    assert!(Command::new("kill").args(["-s", signal, process]).status().unwrap().success());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_it_at_once_with_its_children_and_leaves_no_half_files() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let place = Workplace::new();
+        let mut command = profile(&place, "--stage naive");
+        let mut parent = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let child = sampled_child(&parent);
+        kill(signal, &parent.id().to_string());
+        assert_eq!(parent.wait().unwrap().code(), Some(code));
+        let began = Instant::now();
+        while Path::new(&format!("/proc/{child}/exe")).exists() {
+            assert!(began.elapsed() < Duration::from_secs(30), "{child} goes on");
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(fs::read_dir(place.path("profiles")).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,147 @@
+//! The gate that the sampler must pass: known work must come out of it as what it is, on any number
+//! of threads, and nothing that it interrupts may break.
+//!
+//! What is asserted are shares of samples, never times.
+
+#![cfg(feature = "profile")]
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use mnist_train::data::batches::{Batch, epoch_order};
+use mnist_train::model::architecture::Architecture;
+use mnist_train::model::parameters::TrainState;
+use mnist_train::model::recipe::Recipe;
+use mnist_train::nn::adam::Adam;
+use mnist_train::profile::sampler::Sampler;
+use mnist_train::profile::stacks::Stack;
+use mnist_train::stages::Compute;
+
+mod common;
+
+/// There is one sampler in a process, and it sees the threads of all tests.
+static ALONE: Mutex<()> = Mutex::new(());
+
+const THREADS: [usize; 3] = [1, 2, 8];
+
+#[inline(never)]
+fn spin(steps: u64) -> u64 {
+    arithmetic(steps)
+}
+
+#[inline(never)]
+fn seventy(steps: u64) -> u64 {
+    arithmetic(steps) ^ 70
+}
+
+#[inline(never)]
+fn thirty(steps: u64) -> u64 {
+    arithmetic(steps) ^ 30
+}
+
+/// A chain of operations that each need the one before.
+#[inline(always)]
+fn arithmetic(steps: u64) -> u64 {
+    (0..steps).fold(1, |x, _| black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)))
+}
+
+/// Calls `work` until it is `done`.
+#[inline(never)]
+fn at_work(done: &AtomicBool, work: &(impl Fn() + Sync)) {
+    while !done.load(Ordering::Relaxed) {
+        work();
+    }
+}
+
+/// The stacks of `threads` threads while each calls `work` again and again, until there are
+/// `wanted` samples of them.
+fn sampled(threads: usize, wanted: usize, work: impl Fn() + Sync) -> Vec<Stack> {
+    let _alone = alone();
+    let sampler = Sampler::start().unwrap();
+    let done = AtomicBool::new(false);
+    let mut stacks = Vec::new();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| at_work(&done, &work));
+        }
+        // A minute at most, however busy the machine.
+        for _ in 0..600 {
+            thread::sleep(Duration::from_millis(100));
+            stacks = sampler.stacks().unwrap();
+            stacks.retain(|stack| stack.frames.iter().any(|frame| frame.contains("at_work")));
+            if samples(&stacks) >= wanted {
+                break;
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(samples(&stacks) >= wanted, "{} samples", samples(&stacks));
+    stacks
+}
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn samples<'a>(stacks: impl IntoIterator<Item = &'a Stack>) -> usize {
+    stacks.into_iter().map(|stack| stack.samples).sum()
+}
+
+/// Samples of stacks whose innermost function is called `name`.
+fn on_top(stacks: &[Stack], name: &str) -> usize {
+    samples(
+        stacks.iter().filter(|stack| stack.frames.last().is_some_and(|leaf| leaf.contains(name))),
+    )
+}
+
+#[test]
+fn a_function_that_spins_is_on_top_of_nine_stacks_in_ten() {
+    for threads in THREADS {
+        let work = || _ = spin(black_box(100_000));
+        let stacks = sampled(threads, 300, work);
+        let (all, top) = (samples(&stacks), on_top(&stacks, "spin"));
+        println!("{threads} threads: {top} of {all} samples on top");
+        assert!(10 * top >= 9 * all, "{threads} threads: {top} of {all}: {stacks:?}");
+    }
+}
+
+#[test]
+fn two_functions_come_out_with_their_shares_of_the_work() {
+    for threads in THREADS {
+        let work = || _ = seventy(black_box(70_000)) ^ thirty(black_box(30_000));
+        let stacks = sampled(threads, 1500, work);
+        let (more, less) = (on_top(&stacks, "seventy"), on_top(&stacks, "thirty"));
+        let share = more as f64 / (more + less) as f64;
+        println!("{threads} threads: {:.1} % of {} samples", 100.0 * share, more + less);
+        assert!((0.65..=0.75).contains(&share), "{threads} threads: {more} to {less}");
+    }
+}
+
+#[test]
+fn every_stage_is_profiled_twenty_times_and_goes_on_as_if_nobody_had_looked() {
+    let _alone = alone();
+    let architecture = Architecture::mnist_cnn();
+    let recipe = Recipe::default();
+    let images = common::noise_split(1, 24);
+    let order = epoch_order(images.len(), recipe.seed, 0);
+    let parameters = recipe.init.parameters(&architecture, recipe.seed);
+    let initial = TrainState::new(&architecture, parameters);
+    for (stage, isa) in common::runnable(&architecture) {
+        let compute = Compute { threads: 2, isa };
+        let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
+        let mut step = || {
+            engine.load(&initial);
+            engine.step(&Batch::new(&images, &order), recipe.lr);
+            engine.store().parameters.sha256()
+        };
+        let undisturbed = step();
+        for _ in 0..20 {
+            let sampler = Sampler::start().unwrap();
+            assert_eq!(step(), undisturbed, "{stage:?} {isa}");
+            assert_ne!(samples(&sampler.stacks().unwrap()), 0, "{stage:?} {isa}");
+        }
+    }
+}
