@@ -50,6 +50,7 @@ fn ticks() -> Option<Ticks> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::hint::black_box;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -57,7 +58,9 @@ mod tests {
     fn own_work_is_not_that_of_others() {
         let contention = Contention::start();
         let (before, mut after) = (contention.0.unwrap(), ticks().unwrap());
+        let began = Instant::now();
         while after.own < before.own + 5 {
+            assert!(began.elapsed() < Duration::from_secs(60), "no time is booked: {after:?}");
             black_box((0..100_000).sum::<u64>());
             after = ticks().unwrap();
         }
