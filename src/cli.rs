@@ -334,8 +334,8 @@ pub struct ComputeArgs {
 }
 
 impl ComputeArgs {
-    /// The stage that was asked for, else `otherwise`, else the fastest exact one for `architecture`
-    /// and `images`.
+    /// The stage that was asked for, else `otherwise`, else the fastest exact one for
+    /// `architecture` and `images`.
     ///
     /// # Errors
     /// [`Error::Usage`] when it cannot run.

@@ -34,10 +34,10 @@
 //! 5. [`simd`] and [`team`]: what the fused engine is made of, vectors and threads.
 //! 6. [`training::trainer`]: the loop, and nothing but the loop.
 //! 7. [`data`]: where images come from, and the digits drawn for those who have none.
-//! 8. [`model::checkpoint`], [`durable`] and [`training::checkpoints`]: one file that is never torn,
-//!    written while training goes on.
-//! 9. [`benchmark`] and [`measure`]: stages against each other, and against what the machine can do;
-//!    `profile`, with the feature of that name: where their time goes, function by function.
+//! 8. [`model::checkpoint`], [`durable`] and [`training::checkpoints`]: one file that is never
+//!    torn, written while training goes on.
+//! 9. [`benchmark`] and [`measure`]: stages against each other, and against what the machine can
+//!    do; `profile`, with the feature of that name: where their time goes, function by function.
 //! 10. [`commands`]: the verbs of the program.
 //!
 //! # Notation

@@ -1,5 +1,5 @@
-//! Ctrl-C, a polite request to end, and `kill -9` at any moment: nothing that was saved is lost, and
-//! what is resumed ends with the bits of a run that nobody disturbed.
+//! Ctrl-C, a polite request to end, and `kill -9` at any moment: nothing that was saved is lost,
+//! and what is resumed ends with the bits of a run that nobody disturbed.
 
 #![cfg(unix)]
 

@@ -29,8 +29,8 @@ const MEMORY_BATCHES: usize = 2;
 /// Bytes that Adam reads and writes for each parameter: w, m, v and the gradient in; w, m, v out.
 const ADAM_BYTES: usize = 7 * size_of::<f32>();
 
-/// The stages `wanted`, or all that can run `architecture` with `isa` if none is named, in the order
-/// of the table.
+/// The stages `wanted`, or all that can run `architecture` with `isa` if none is named, in the
+/// order of the table.
 ///
 /// # Errors
 /// [`Error::Usage`] when one that is wanted cannot run.

@@ -53,8 +53,8 @@ pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
 /// Opens the file at `path` for `parse`, which is told how many bytes are stored in it.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when `parse` refuses it or it is not
-/// a regular file.
+/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when `parse` refuses it or it is
+/// not a regular file.
 pub fn read<T>(
     path: &Path,
     parse: impl FnOnce(BufReader<File>, u64) -> std::result::Result<T, IdxError>,

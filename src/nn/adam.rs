@@ -12,9 +12,10 @@
 //! default recipe ends with many such units. Without the cut their weights, or λ times them, become
 //! denormal (below 1.2e-38), and many CPUs take a hundred cycles for an operation that meets a
 //! denormal number: every epoch would be slower than the one before. In 64 steps a first moment
-//! without a gradient shrinks to a thousandth, which is still far from denormal; a cut in every step
-//! would cost as much as the rest of Adam's arithmetic. Nothing that small can be seen in a sum with
-//! anything that matters; the root of a v that is cut, 9e-16, is nothing beside the default ε.
+//! without a gradient shrinks to a thousandth, which is still far from denormal; a cut in every
+//! step would cost as much as the rest of Adam's arithmetic. Nothing that small can be seen in a
+//! sum with anything that matters; the root of a v that is cut, 9e-16, is nothing beside the
+//! default ε.
 //!
 //! t counts steps from 1. The factors that do not depend on the element are computed once a step,
 //! in f64. λ·w goes through the moments, as `weight_decay` does in PyTorch's `Adam` (and not in its
@@ -60,7 +61,8 @@ impl Adam {
     }
 }
 
-/// 2⁻¹⁰⁰, about 8e-31. Small enough not to matter, and large enough that λ times it is not denormal.
+/// 2⁻¹⁰⁰, about 8e-31. Small enough not to matter, and large enough that λ times it is not
+/// denormal.
 const SMALLEST: f32 = f32::from_bits(0x0d80_0000);
 /// What is below it becomes 0 once in so many steps.
 const CUT_STEPS: i32 = 64;

@@ -22,8 +22,8 @@ impl<const BF16: bool> Avx512With<BF16> {
     }
 }
 
-// SAFETY of every block below: a value of `Avx512With` exists only where the CPU has the features that
-// the intrinsics need; what else a block relies on stands beside it.
+// SAFETY of every block below: a value of `Avx512With` exists only where the CPU has the features
+// that the intrinsics need; what else a block relies on stands beside it.
 #[allow(clippy::needless_range_loop)] // See stages::fused::tile.
 impl<const BF16: bool> Simd for Avx512With<BF16> {
     const LANES: usize = 16;

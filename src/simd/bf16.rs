@@ -1,8 +1,8 @@
 //! bf16, the upper half of an f32: AVX-512's products of pairs of it, added up in f32.
 //!
 //! A vector of *pairs* holds two numbers for each lane of a vector of f32, and `Avx512Bf16::dot`
-//! adds both products of a lane to its sum: twice the multiply-adds of f32 in an instruction. Numbers
-//! are rounded to nearest, ties to even; the instruction takes denormal numbers for 0.
+//! adds both products of a lane to its sum: twice the multiply-adds of f32 in an instruction.
+//! Numbers are rounded to nearest, ties to even; the instruction takes denormal numbers for 0.
 
 use std::arch::x86_64::*;
 
@@ -97,8 +97,8 @@ impl Avx512Bf16 {
         }
     }
 
-    /// For each lane two places in a table of rows of eight, in which the first and the second number
-    /// of a pair take turns: 16·down + right for the first, and eight more for the second.
+    /// For each lane two places in a table of rows of eight, in which the first and the second
+    /// number of a pair take turns: 16·down + right for the first, and eight more for the second.
     #[inline(always)]
     pub fn pair_places(self, down: [u16; 2], right: [u16; 2]) -> __m512i {
         // SAFETY: `self` proves the features.

@@ -24,14 +24,14 @@
 //!
 //! 1. **Everything that is kept stays f32**: weights, moments, activations, gradients, sums. Adam
 //!    moves a weight by 10⁻³ or less at a time, which bf16 could not tell from nothing.
-//! 2. **Pixels are exact.** A pixel is a whole number up to 255, which is 8 bits. What it is divided
-//!    by goes to the weights of the convolution.
+//! 2. **Pixels are exact.** A pixel is a whole number up to 255, which is 8 bits. What it is
+//!    divided by goes to the weights of the convolution.
 //! 3. **Pairs follow each other along the sum**, so every product wants other pairs. *By columns*
 //!    means numbers that lie side by side already: rounding is all there is to do. *By rows* means
 //!    that two rows are shuffled into each other.
 //! 4. **The convolution's taps** pair up in rows of five, with a sixth of weight 0.
-//! 5. **The convolution's gradient** takes its pixels from a table of two images at once: one shuffle
-//!    of 32 numbers brings each lane the pixel under its maximum in either image.
+//! 5. **The convolution's gradient** takes its pixels from a table of two images at once: one
+//!    shuffle of 32 numbers brings each lane the pixel under its maximum in either image.
 //!
 //! **What it costs.** A trait ([`fused::products`](super::fused)) between kernels and instructions,
 //! and copies of every factor. The CPU needs AVX-512 BF16. And exactness: see the accuracy of ten

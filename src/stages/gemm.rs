@@ -90,7 +90,8 @@ impl ConvChunk {
         }
     }
 
-    /// The gradients of the images of the chunk: dw and db stay in it, dx is theirs if it is wanted.
+    /// The gradients of the images of the chunk: dw and db stay in it, dx is theirs if it is
+    /// wanted.
     #[inline(never)] // Likewise.
     fn conv2d_backward(
         &mut self,

@@ -80,8 +80,8 @@ impl Rows<'_> {
         }
     }
 
-    /// Contestant `index` over `stage` on as many of its threads as there are up to `threads`, unless
-    /// that is itself or was not measured.
+    /// Contestant `index` over `stage` on as many of its threads as there are up to `threads`,
+    /// unless that is itself or was not measured.
     fn speedup(&self, index: usize, stage: &Stage, threads: usize) -> Option<Speedup> {
         let is_it = |one: &Contestant| one.stage.name == stage.name && one.threads <= threads;
         let other = self.contestants.iter().rposition(is_it).filter(|other| *other != index)?;

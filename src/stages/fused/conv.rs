@@ -13,8 +13,8 @@
 //!     remember which sum was the largest, and whether a > 0
 //! ```
 //!
-//! The (C, 28, 28) map of the layer never exists: the sums live in registers, a few images at a time,
-//! and what is written is the C values of the cell and three bits a channel.
+//! The (C, 28, 28) map of the layer never exists: the sums live in registers, a few images at a
+//! time, and what is written is the C values of the cell and three bits a channel.
 //!
 //! # Backward
 //! Through max pooling and relu only the largest pixel of the window has a gradient, and only where

@@ -1,4 +1,5 @@
-//! Memory that begins on a cache line: a vector of 16 floats that begins elsewhere takes two accesses.
+//! Memory that begins on a cache line: a vector of 16 floats that begins elsewhere takes two
+//! accesses.
 
 use aligned_vec::{AVec, ConstAlign};
 

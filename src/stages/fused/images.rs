@@ -107,9 +107,9 @@ impl Images {
         })
     }
 
-    /// The pixels that cell (`y`, `x`) sees of `images`, DEPTH of them or fewer: K + 1 rows, each of
-    /// [`PATCH_ROW`] pixels of every image, of which the first K + 1 count. What stands in the place
-    /// of an image that is not there is some other.
+    /// The pixels that cell (`y`, `x`) sees of `images`, DEPTH of them or fewer: K + 1 rows, each
+    /// of [`PATCH_ROW`] pixels of every image, of which the first K + 1 count. What stands in the
+    /// place of an image that is not there is some other.
     #[inline(always)]
     pub fn patch<S: Products>(
         &self,

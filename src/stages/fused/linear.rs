@@ -1,4 +1,5 @@
-//! The first linear layer of one cell: its part of the forward sums, and the gradient of its inputs.
+//! The first linear layer of one cell: its part of the forward sums, and the gradient of its
+//! inputs.
 
 use super::products::Products;
 use super::tile;

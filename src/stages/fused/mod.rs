@@ -48,8 +48,8 @@
 //! 8. **Groups of eight images** (`head`) do the middle part, likewise.
 //! 9. **Lists of images** say for which of them a cell is computed. Here they hold all;
 //!    [sparse](super::sparse) leaves some out.
-//! 10. **Pixels are whole numbers** in the products, 0 to 255; the kernel is divided by 255 instead,
-//!     once a step, and so is its gradient.
+//! 10. **Pixels are whole numbers** in the products, 0 to 255; the kernel is divided by 255
+//!     instead, once a step, and so is its gradient.
 //! 11. **A factor** (`products`) is what a multiply-add multiplies. Here it is a number;
 //!     [bf16](super::bf16) makes it a pair.
 //!

@@ -1,9 +1,9 @@
 //! What the large products of a step are made of: factors in f32, or in bf16 two at a time.
 //!
-//! A multiply-add takes two *factors* a lane and adds their product to a sum in f32. In f32 a factor
-//! is a number. In bf16 it is a pair of numbers that follow each other along the sum, and its product
-//! with another is the sum of two products: half as many multiply-adds. [`DEPTH`](Products::DEPTH) is
-//! how many numbers make a factor.
+//! A multiply-add takes two *factors* a lane and adds their product to a sum in f32. In f32 a
+//! factor is a number. In bf16 it is a pair of numbers that follow each other along the sum, and
+//! its product with another is the sum of two products: half as many multiply-adds.
+//! [`DEPTH`](Products::DEPTH) is how many numbers make a factor.
 //!
 //! ```text
 //! Σ_k x[r][k] · M[k][c]      rows x[r]  numbers k, k + 1 lie side by side: pairs by columns
@@ -50,8 +50,8 @@ pub trait Products: Simd {
     fn store_pixels(self, bytes: [u8; 16], to: &mut [Self::Pixel]);
     /// The factor that begins at the front of `pixels`, in every lane.
     fn splat_pixels(self, pixels: &[Self::Pixel]) -> Self::Factors;
-    /// The places 8·DEPTH·down + 8·k + right of the k-th numbers of factors; `marks(k)` has the bits
-    /// (down, right) of the lanes.
+    /// The places 8·DEPTH·down + 8·k + right of the k-th numbers of factors; `marks(k)` has the
+    /// bits (down, right) of the lanes.
     fn pixel_places(self, marks: impl Fn(usize) -> (u16, u16)) -> Self::PixelPlaces;
     /// For each lane the pixels at its places in the first 16·DEPTH of `table`.
     fn look_up_pixels(self, table: &[Self::Pixel], places: Self::PixelPlaces) -> Self::Factors;
@@ -70,7 +70,8 @@ pub trait Products: Simd {
         columns: Range<usize>,
         copy: &'a mut [Self::Factor],
     ) -> &'a [Self::Factor];
-    /// Likewise of the `rows` of a matrix, in their order; [`Products::gathered`] says where they are.
+    /// Likewise of the `rows` of a matrix, in their order; [`Products::gathered`] says where they
+    /// are.
     fn gather<'a>(
         self,
         matrix: &'a [f32],

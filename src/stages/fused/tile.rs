@@ -1,7 +1,9 @@
-//! The innermost loop of all products with the linear layer: a tile of sums that stays in registers.
+//! The innermost loop of all products with the linear layer: a tile of sums that stays in
+//! registers.
 //!
 //! Arrays of vectors are filled by loops and not by `array::from_fn` or `map`: those are functions
-//! without the CPU feature, and where the compiler does not inline them, vectors pass through memory.
+//! without the CPU feature, and where the compiler does not inline them, vectors pass through
+//! memory.
 #![allow(clippy::needless_range_loop)]
 
 use super::products::Products;
@@ -51,7 +53,8 @@ pub fn factors<S: Products, const U: usize>(simd: S, row: &[S::Factor]) -> [S::F
 /// `matrix` are `stride` factors apart.
 ///
 /// A step of the loop loads U vectors, broadcasts R factors and does R·U multiply-adds: with 6×4 or
-/// 12×2 sums, ten or fourteen loads feed 24 multiply-adds, and the sums never leave their registers.
+/// 12×2 sums, ten or fourteen loads feed 24 multiply-adds, and the sums never leave their
+/// registers.
 #[inline(always)]
 pub fn multiply_add<S: Products, const R: usize, const U: usize>(
     simd: S,

@@ -1,5 +1,5 @@
-//! The last pass over a cell's weights: their gradient, L2 and Adam, each weight and moment read and
-//! written once.
+//! The last pass over a cell's weights: their gradient, L2 and Adam, each weight and moment read
+//! and written once.
 //!
 //! ```text
 //! for each four channels c                               lanes are hidden units
@@ -171,8 +171,8 @@ pub struct Operands<'a, F> {
     pub stride: usize,
 }
 
-/// Updates the weights of the first cell; `packed` (2, 4, H padded) is room for the gradients of two
-/// tiles.
+/// Updates the weights of the first cell; `packed` (2, 4, H padded) is room for the gradients of
+/// two tiles.
 ///
 /// Products keep the multiply-add units busy and Adam the one that divides; so the loop over the
 /// images of a tile takes a channel of the tile before through Adam every [`TURN_IMAGES`] images.
