@@ -1,17 +1,20 @@
 //! Every flag once: its name, default and help.
 
 mod profile;
+mod values;
 
 use std::env;
-use std::num::{IntErrorKind, ParseIntError};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use clap::{Arg, Args, Parser, Subcommand};
 
 pub use self::profile::ProfileArgs;
 #[cfg(feature = "profile")]
 pub use self::profile::{CappedRunArgs, PerfFlamegraphArgs};
+use self::values::{
+    MOST_IMAGES, MOST_THREADS, above_zero, decay, isa, kernel_size, not_negative, positive, stage,
+    up_to, whole,
+};
 use crate::data::dataset::Split;
 use crate::data::synthetic;
 use crate::error::{self, Error};
@@ -21,7 +24,7 @@ use crate::model::init::Init;
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
-use crate::stages::{Compute, STAGES, Stage};
+use crate::stages::{Compute, Stage};
 
 /// Train the MNIST CNN on the CPU
 #[derive(Debug, Parser)]
@@ -458,77 +461,6 @@ pub fn one_line(error: &clap::Error) -> String {
         .map(|part| part.lines().map(str::trim).collect::<Vec<_>>().join(" "))
         .collect();
     format!("{}; see --help", said.join("; "))
-}
-
-/// More threads than this are a mistake, or would be slower.
-const MOST_THREADS: usize = 1024;
-/// More generated images than this need more memory than most machines have.
-const MOST_IMAGES: usize = 10_000_000;
-
-fn whole<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, String> {
-    text.parse().map_err(|error: ParseIntError| match error.kind() {
-        IntErrorKind::PosOverflow => "is too large".into(),
-        _ => "is not a whole number, 0 or more".into(),
-    })
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match whole(text)? {
-        0 => Err("must be at least 1".into()),
-        number => Ok(number),
-    }
-}
-
-fn up_to(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
-    move |text| match positive(text)? {
-        count if count > most => Err(format!("must be at most {most}")),
-        count => Ok(count),
-    }
-}
-
-fn kernel_size(text: &str) -> Result<usize, String> {
-    match up_to(MnistCnn::LARGEST.kernel_size)(text)? {
-        even if even % 2 == 0 => Err("must be odd, so that the kernel has a middle".into()),
-        odd => Ok(odd),
-    }
-}
-
-fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
-    match text.parse() {
-        // The arithmetic is in f32: what overflows or vanishes there does not fit either.
-        Ok(number) if fits(number) && fits(f64::from(number as f32)) => Ok(number),
-        Ok(_) => Err(format!("must be {wanted}")),
-        Err(_) => Err("is not a number".into()),
-    }
-}
-
-fn above_zero(text: &str) -> Result<f64, String> {
-    number(text, "a finite number above 0", |number| number > 0.0 && number.is_finite())
-}
-
-fn not_negative(text: &str) -> Result<f64, String> {
-    number(text, "a finite number, 0 or more", |number| number >= 0.0 && number.is_finite())
-}
-
-fn decay(text: &str) -> Result<f64, String> {
-    number(text, "in 0..1", |number| (0.0..1.0).contains(&number))
-}
-
-fn stage(name: &str) -> Result<&'static Stage, String> {
-    Stage::find(name).ok_or_else(|| {
-        let names: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
-        format!("there are {}", names.join(", "))
-    })
-}
-
-fn isa(name: &str) -> Result<Isa, String> {
-    let available: Vec<_> = Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect();
-    let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
-    match Isa::find(name) {
-        Some(isa) if isa.is_available() => Ok(isa),
-        Some(_) => Err(format!("this CPU does not have it; it has {}", names.join(", "))),
-        None => Err(format!("this CPU has {}", names.join(", "))),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,88 @@
+//! What the values of flags may be, and what is said of others.
+
+use std::num::{IntErrorKind, ParseIntError};
+use std::str::FromStr;
+
+use crate::model::mnist_cnn::MnistCnn;
+use crate::simd::Isa;
+use crate::stages::{STAGES, Stage};
+
+/// More threads than this are a mistake, or would be slower.
+pub const MOST_THREADS: usize = 1024;
+/// More generated images than this need more memory than most machines have.
+pub const MOST_IMAGES: usize = 10_000_000;
+
+/// A whole number, 0 or more.
+pub fn whole<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow => "is too large".into(),
+        _ => "is not a whole number, 0 or more".into(),
+    })
+}
+
+/// At least 1.
+pub fn positive(text: &str) -> Result<usize, String> {
+    match whole(text)? {
+        0 => Err("must be at least 1".into()),
+        number => Ok(number),
+    }
+}
+
+/// At least 1 and at most `most`.
+pub fn up_to(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match positive(text)? {
+        count if count > most => Err(format!("must be at most {most}")),
+        count => Ok(count),
+    }
+}
+
+/// An odd side of a kernel.
+pub fn kernel_size(text: &str) -> Result<usize, String> {
+    match up_to(MnistCnn::LARGEST.kernel_size)(text)? {
+        even if even % 2 == 0 => Err("must be odd, so that the kernel has a middle".into()),
+        odd => Ok(odd),
+    }
+}
+
+fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
+    match text.parse() {
+        // The arithmetic is in f32: what overflows or vanishes there does not fit either.
+        Ok(number) if fits(number) && fits(f64::from(number as f32)) => Ok(number),
+        Ok(_) => Err(format!("must be {wanted}")),
+        Err(_) => Err("is not a number".into()),
+    }
+}
+
+/// A finite number above 0.
+pub fn above_zero(text: &str) -> Result<f64, String> {
+    number(text, "a finite number above 0", |number| number > 0.0 && number.is_finite())
+}
+
+/// A finite number, 0 or more.
+pub fn not_negative(text: &str) -> Result<f64, String> {
+    number(text, "a finite number, 0 or more", |number| number >= 0.0 && number.is_finite())
+}
+
+/// In 0..1.
+pub fn decay(text: &str) -> Result<f64, String> {
+    number(text, "in 0..1", |number| (0.0..1.0).contains(&number))
+}
+
+/// A stage by its name.
+pub fn stage(name: &str) -> Result<&'static Stage, String> {
+    Stage::find(name).ok_or_else(|| {
+        let names: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
+        format!("there are {}", names.join(", "))
+    })
+}
+
+/// Vector instructions by their name, if this CPU has them.
+pub fn isa(name: &str) -> Result<Isa, String> {
+    let available: Vec<_> = Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect();
+    let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
+    match Isa::find(name) {
+        Some(isa) if isa.is_available() => Ok(isa),
+        Some(_) => Err(format!("this CPU does not have it; it has {}", names.join(", "))),
+        None => Err(format!("this CPU has {}", names.join(", "))),
+    }
+}
