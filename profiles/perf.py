@@ -20,6 +20,8 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PROGRAM = TARGET / "profiling" / "mnist-train"
 FOLDER = TARGET / "perf"
 SECONDS = 10
+# Percent of a function's samples from which on an instruction is listed.
+SHOWN = 0.5
 # Walking by frame pointers is cheap, and right where a program has them.
 FLAGS = "-C force-frame-pointers=yes"
 
@@ -59,11 +61,12 @@ def record(stage):
     FOLDER.mkdir(parents=True, exist_ok=True)
     data = FOLDER / f"{stage}.data"
     run = [PROGRAM, "capped-run", "--stage", stage, "--seconds", SECONDS, "--offline"]
-    # A data folder of nobody's would be another program's business to explain.
     recorded = perf("record", "-q", "-e", sampled, "-F", 997, "--call-graph", "fp", "-o", data, "--", *run, cwd=ROOT)
     if recorded.returncode != 0:
         sys.exit(f"error: perf could not record stage {stage}, as it says above")
-    script = subprocess.Popen(["perf", "script", "-i", data], stdout=subprocess.PIPE)
+    # Without periods, which would count as so many samples.
+    fields = "comm,tid,time,event,ip,sym,dso"
+    script = subprocess.Popen(["perf", "script", "-F", fields, "-i", data], stdout=subprocess.PIPE)
     name = sampled if sampled.startswith("cycles") else f"{sampled}, no hardware counters"
     out = FOLDER / f"{stage}.svg"
     draw = [PROGRAM, "perf-flamegraph", "--stage", stage, "--event", name, "--out", out]
@@ -90,8 +93,17 @@ def annotate(stage):
                    capture_output=True, check=True).stdout
     hottest = next(line for line in listing.splitlines() if line.strip() and not line.startswith("#"))
     symbol = re.sub(r"^\s*[\d.]+%\s+\[.\]\s+", "", hottest).strip()
-    print(f"{hottest.strip()}\n")
-    sys.exit(perf("annotate", "--stdio", "-i", data, "-s", symbol).returncode)
+    listing = perf("annotate", "--stdio", "-i", data, "-s", symbol, capture_output=True, check=True).stdout
+    # Several functions may have the name; the hottest comes first.
+    listing = listing.split("Percent |")[1]
+    print(f"{hottest.strip()}\n\npercent of it, instruction, line of source; what takes less than {SHOWN} % is left out\n")
+    source = ""
+    for line in listing.splitlines():
+        share = re.match(r"\s*(\d+\.\d+)\s*:\s*[0-9a-f]+:\s*(.*)", line)
+        if not share:
+            source = re.sub(r"^\s*:\s*\d*\s*", "", line).strip() or source
+        elif float(share[1]) >= SHOWN:
+            print(f"{share[1]:>6}  {share[2].split('<')[0].strip():<56}  {source}")
 
 
 def main():

@@ -18,7 +18,7 @@ use mnist_train::model::recipe::Recipe;
 use mnist_train::nn::adam::Adam;
 use mnist_train::profile::sampler::Sampler;
 use mnist_train::profile::stacks::Stack;
-use mnist_train::stages::Compute;
+use mnist_train::stages::STAGES;
 
 mod common;
 
@@ -129,8 +129,8 @@ fn every_stage_is_profiled_twenty_times_and_goes_on_as_if_nobody_had_looked() {
     let order = epoch_order(images.len(), recipe.seed, 0);
     let parameters = recipe.init.parameters(&architecture, recipe.seed);
     let initial = TrainState::new(&architecture, parameters);
-    for (stage, isa) in common::runnable(&architecture) {
-        let compute = Compute { threads: 2, isa };
+    for stage in STAGES.iter().filter(|stage| !stage.isas(&architecture).is_empty()) {
+        let compute = common::compute(2);
         let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
         let mut step = || {
             engine.load(&initial);
@@ -140,8 +140,8 @@ fn every_stage_is_profiled_twenty_times_and_goes_on_as_if_nobody_had_looked() {
         let undisturbed = step();
         for _ in 0..20 {
             let sampler = Sampler::start().unwrap();
-            assert_eq!(step(), undisturbed, "{stage:?} {isa}");
-            assert_ne!(samples(&sampler.stacks().unwrap()), 0, "{stage:?} {isa}");
+            assert_eq!(step(), undisturbed, "{stage:?}");
+            assert_ne!(samples(&sampler.stacks().unwrap()), 0, "{stage:?}");
         }
     }
 }

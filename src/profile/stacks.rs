@@ -3,14 +3,14 @@
 //! What a stack says is cut down to what a reader of a training step asks for:
 //!
 //! 1. **A phase is one column.** A stack begins with the phase of the step whose entry point
-//!    ([`ENTRIES`]) it has passed through, whichever thread that was on; names of threads, and what
+//!    ([`entered`]) it has passed through, whichever thread that was on; names of threads, and what
 //!    rayon or the [team](crate::team) do to share work, are left out.
 //! 2. **The standard library's adapters are folded** into the function that called them: a loop is
 //!    the loop of who wrote it.
 //! 3. **Names are short**: `CellRow::convolve`, without generics, closures and most of the path.
 //! 4. **Waiting** is what threads do that have found no work to share; what belongs to no phase is
 //!    **other**.
-//! 5. **Preparation is not profiled**: what the main thread does outside of passes is left out.
+//! 5. **Preparation is not profiled**: what is done outside of passes is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -120,10 +120,7 @@ fn cleaned(paths: &[Vec<&str>]) -> String {
         Some(entry) => (entered(&short(&paths[entry])).expect("found"), entry),
         None if is_waiting(paths) => (Part::Waiting, paths.len()),
         // Nothing of how the pass was reached.
-        None => {
-            let of_engine = |path: &Vec<&str>| path.last() == Some(&"step");
-            (Part::Other, paths.iter().position(of_engine).unwrap_or(0))
-        }
+        None => (Part::Other, paths.iter().position(|path| is_pass(path)).map_or(0, |at| at + 1)),
     };
     let mut cleaned = part.name().to_string();
     let mut last = String::new();
@@ -138,10 +135,19 @@ fn cleaned(paths: &[Vec<&str>]) -> String {
     cleaned
 }
 
-/// Whether the main thread was met outside of a pass.
+/// Whether a thread was met that had no part in a pass: one that reads files, or whose stack begins
+/// where threads do and goes neither through a pass nor to a pool. One whose beginning was not found
+/// may be any.
 fn is_preparation(paths: &[Vec<&str>]) -> bool {
-    let has = |wanted: [&str; 2]| paths.iter().any(|path| path.ends_with(&wanted));
-    has(["mnist_train", "main"]) && !has(["CappedRun", "pass"])
+    let any = |of: &dyn Fn(&Vec<&str>) -> bool| paths.iter().any(of);
+    let is_complete =
+        any(&|path| path.ends_with(&["mnist_train", "main"]) || path.ends_with(&["start_thread"]));
+    let reads = any(&|path| path.starts_with(&["mnist_train", "data"]));
+    !any(&|path| is_pass(path)) && (reads || is_complete && !any(&|path| shares_work(path)))
+}
+
+fn is_pass(path: &[&str]) -> bool {
+    path.ends_with(&["CappedRun", "pass"])
 }
 
 /// Whether the innermost function that is not the standard library's or C's shares out work.
@@ -250,6 +256,8 @@ mod tests {
             stack(&[pool.as_slice(), &phase].concat(), 4),
             stack(&pool, 2),
             stack(&main[..1], 100),
+            stack(&["clone3", "start_thread", "mnist_train::commands::signals::wait"], 100),
+            stack(&["start_thread", "rayon_core::job::run", "mnist_train::data::idx::read"], 100),
         ]);
         assert_eq!(
             folded.lines("gemm"),
