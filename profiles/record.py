@@ -358,7 +358,7 @@ def profile_line(record, before):
 
 def splice_profiles():
     record = json.loads((PROFILES / "flamegraphs" / "profiles.json").read_text())
-    names = {stage["stage"]: stage["predecessor"] for stage in stage_table() if "predecessor" in stage}
+    names = {stage["name"]: stage["predecessor"] for stage in stage_table() if "predecessor" in stage}
     profiled = {profile["stage"] for profile in record["stages"]}
     for stage, before in names.items():
         if before in profiled:
