@@ -212,7 +212,7 @@ fn a_second_run_on_the_same_model_is_refused() {
     let place = Workplace::new();
     let mut first = Running::start(place.command(ENDLESS));
     first.wait_for("epoch");
-    let words = ["ckpt.bin: another run is writing it", "name another --model"];
+    let words = ["ckpt.bin: another run is writing it", "name another file"];
     for arguments in ["--epochs 1", "--epochs 1 --resume"] {
         assert_eq!(place.run(arguments).fails(1, &words).stdout, "");
     }

@@ -39,7 +39,7 @@ impl Lock {
                 Ok(()) => return Ok(Self { _file: file, path: lock }),
                 Err(TryLockError::WouldBlock) => {
                     return Err(Error::Unavailable(format!(
-                        "{}: another run is writing it: wait for that, or name another --model",
+                        "{}: another run is writing it: wait for that, or name another file",
                         printable(path)
                     )));
                 }
@@ -87,14 +87,13 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     let target = resolved(path)?;
     if target.is_dir() {
         return Err(Error::Unavailable(format!(
-            "{} is a directory: give --model the name of a file",
+            "{} is a directory where a file is to be: name another, or move it away",
             printable(path)
         )));
     }
     if target.exists() && !target.is_file() {
         return Err(Error::Unavailable(format!(
-            "{} is not a regular file, and would be replaced by one: give --model the name of a \
-             file",
+            "{} is not a regular file, and would be replaced by one: name another",
             printable(path)
         )));
     }
