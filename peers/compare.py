@@ -231,9 +231,9 @@ def compare_curves(folder, contestants, program, data, inputs, threads):
         if reference is None:
             reference = curve, sizes
         losses = [abs(a - b) for a, b in zip(curve, reference[0])]
-        norms = [abs(sizes[name] / value - 1) for name, value in reference[1].items()]
+        sizes_apart = [abs(sizes[name] / value - 1) for name, value in reference[1].items()]
         # max() can lose what is not a number.
-        loss, norm = (math.nan if any(map(math.isnan, values)) else max(values) for values in (losses, norms))
+        loss, norm = (math.nan if any(map(math.isnan, values)) else max(values) for values in (losses, sizes_apart))
         allowed_loss, allowed_norm = TOLERANCES[contestant.precision]
         good = len(curve) == CURVE_EPOCHS and loss <= allowed_loss and norm <= allowed_norm
         (agreeing if good else wrong).append(contestant)
