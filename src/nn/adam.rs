@@ -13,7 +13,7 @@
 //! denormal (below 1.2e-38), and many CPUs take a hundred cycles for an operation that meets a
 //! denormal number: every epoch would be slower than the one before. In 64 steps a first moment
 //! without a gradient shrinks to a thousandth, which is still far from denormal; a cut in every
-//! step would cost as much as the rest of Adam's arithmetic. Nothing that small can be seen in a
+//! step would be a large part of Adam's arithmetic. Nothing that small can be seen in a
 //! sum with anything that matters; the root of a v that is cut, 9e-16, is nothing beside the
 //! default ε.
 //!
