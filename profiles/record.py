@@ -440,8 +440,9 @@ def saving_line():
     }
     ratios = sorted(often / seldom - 1 for often, seldom in zip(seconds[1], seconds[SAVING_EPOCHS]))
     percent = lambda value: f"{100 * value:+.1f} %"
-    return (
-        f"Saving after each of {SAVING_EPOCHS} epochs changes the time of training by {percent(statistics.median(ratios))} "
+    verdict = "Inconclusive, less than the noise of the machine: " if ratios[0] < 0 < ratios[-1] else ""
+    return verdict + (
+        f"{'saving' if verdict else 'Saving'} after each of {SAVING_EPOCHS} epochs changes the time of training by {percent(statistics.median(ratios))} "
         f"against saving at the end alone: the median of {SAVING_ROUNDS} interleaved rounds, which lie between "
         f"{percent(ratios[0])} and {percent(ratios[-1])}.\n" + footer("saving")
     )
