@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mnist_train::data::batches::{Batch, epoch_order};
 use mnist_train::model::architecture::Architecture;
@@ -42,6 +42,21 @@ fn thirty(steps: u64) -> u64 {
     arithmetic(steps) ^ 30
 }
 
+#[inline(never)]
+fn inlined_seventy_and_thirty(steps: u64) -> u64 {
+    inlined_seventy(7 * steps) ^ inlined_thirty(3 * steps)
+}
+
+#[inline(always)]
+fn inlined_seventy(steps: u64) -> u64 {
+    arithmetic(steps) ^ 70
+}
+
+#[inline(always)]
+fn inlined_thirty(steps: u64) -> u64 {
+    arithmetic(steps) ^ 30
+}
+
 /// A chain of operations that each need the one before.
 #[inline(always)]
 fn arithmetic(steps: u64) -> u64 {
@@ -71,7 +86,7 @@ fn sampled(threads: usize, wanted: usize, work: impl Fn() + Sync) -> Vec<Stack> 
         for _ in 0..600 {
             thread::sleep(Duration::from_millis(100));
             stacks = sampler.stacks().unwrap();
-            stacks.retain(|stack| stack.frames.iter().any(|frame| frame.contains("at_work")));
+            stacks.retain(|stack| passes(stack, "at_work"));
             if samples(&stacks) >= wanted {
                 break;
             }
@@ -90,11 +105,20 @@ fn samples<'a>(stacks: impl IntoIterator<Item = &'a Stack>) -> usize {
     stacks.into_iter().map(|stack| stack.samples).sum()
 }
 
+fn passes(stack: &Stack, function: &str) -> bool {
+    stack.functions.iter().any(|name| name.contains(function))
+}
+
 /// Samples of stacks whose innermost function is called `name`.
 fn on_top(stacks: &[Stack], name: &str) -> usize {
-    samples(
-        stacks.iter().filter(|stack| stack.frames.last().is_some_and(|leaf| leaf.contains(name))),
-    )
+    let is_it = |stack: &&Stack| stack.functions.last().is_some_and(|last| last.contains(name));
+    samples(stacks.iter().filter(is_it))
+}
+
+/// Samples of stacks whose innermost function was in the inlined `name`.
+fn within(stacks: &[Stack], name: &str) -> usize {
+    let is_it = |stack: &&Stack| stack.inlined.iter().any(|inlined| inlined.contains(name));
+    samples(stacks.iter().filter(is_it))
 }
 
 #[test]
@@ -113,11 +137,28 @@ fn two_functions_come_out_with_their_shares_of_the_work() {
     for threads in THREADS {
         let work = || _ = seventy(black_box(70_000)) ^ thirty(black_box(30_000));
         let stacks = sampled(threads, 1500, work);
-        let (more, less) = (on_top(&stacks, "seventy"), on_top(&stacks, "thirty"));
-        let share = more as f64 / (more + less) as f64;
-        println!("{threads} threads: {:.1} % of {} samples", 100.0 * share, more + less);
-        assert!((0.65..=0.75).contains(&share), "{threads} threads: {more} to {less}");
+        check_seventy(threads, on_top(&stacks, "seventy"), on_top(&stacks, "thirty"));
     }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn what_was_inlined_into_one_function_comes_out_with_its_share_of_the_work() {
+    for threads in THREADS {
+        let work = || _ = inlined_seventy_and_thirty(black_box(10_000));
+        let stacks = sampled(threads, 1500, work);
+        let on_top = on_top(&stacks, "inlined_seventy_and_thirty");
+        assert!(10 * on_top >= 9 * samples(&stacks), "{threads} threads: {on_top}: {stacks:?}");
+        let [more, less] = ["inlined_seventy", "inlined_thirty"].map(|name| within(&stacks, name));
+        check_seventy(threads, more, less);
+    }
+}
+
+#[track_caller]
+fn check_seventy(threads: usize, more: usize, less: usize) {
+    let share = more as f64 / (more + less) as f64;
+    println!("{threads} threads: {:.1} % of {} samples", 100.0 * share, more + less);
+    assert!((0.65..=0.75).contains(&share), "{threads} threads: {more} to {less}");
 }
 
 #[test]
@@ -132,16 +173,23 @@ fn every_stage_is_profiled_twenty_times_and_goes_on_as_if_nobody_had_looked() {
     for stage in STAGES.iter().filter(|stage| !stage.isas(&architecture).is_empty()) {
         let compute = common::compute(2);
         let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
-        let mut step = || {
-            engine.load(&initial);
-            engine.step(&Batch::new(&images, &order), recipe.lr);
-            engine.store().parameters.sha256()
-        };
-        let undisturbed = step();
+        engine.load(&initial);
+        engine.step(&Batch::new(&images, &order), recipe.lr);
+        let undisturbed = engine.store().parameters.sha256();
         for _ in 0..20 {
             let sampler = Sampler::start().unwrap();
-            assert_eq!(step(), undisturbed, "{stage:?}");
-            assert_ne!(samples(&sampler.stacks().unwrap()), 0, "{stage:?}");
+            // The fast stages are through with many steps before one is interrupted.
+            let is_interrupted = (0..1000).any(|_| {
+                let began = Instant::now();
+                while began.elapsed() < Duration::from_millis(10) {
+                    engine.load(&initial);
+                    engine.step(&Batch::new(&images, &order), recipe.lr);
+                }
+                let stacks = sampler.stacks().unwrap();
+                stacks.iter().any(|stack| passes(stack, "Engine>::step"))
+            });
+            assert!(is_interrupted, "{stage:?}");
+            assert_eq!(engine.store().parameters.sha256(), undisturbed, "{stage:?}");
         }
     }
 }

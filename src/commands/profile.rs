@@ -104,8 +104,11 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     output.finish()?;
     if !failed.is_empty() {
         let failed = failed.join(", ");
-        let kept = if profiles.is_empty() { "nothing else was asked for" } else { &page };
-        let problem = format!("no profile of {failed}, as said above; of the others: {kept}");
+        let kept = match profiles.len() {
+            0 => String::new(),
+            _ => format!("; of the others: {page}"),
+        };
+        let problem = format!("no profile of {failed}, as said above{kept}");
         return Err(Error::Unavailable(problem).into());
     }
     Ok(())
@@ -175,7 +178,9 @@ fn ended_by_signal(status: ExitStatus) -> Option<String> {
 pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let output = Output::new(crate::cli::OutputArgs { json: true }, true);
     let architecture = args.network.architecture();
-    let mut dataset = data::load(&args.data, &output, &Signals::install(None)?)?;
+    let signals = Signals::install(None)?;
+    let mut dataset = data::load(&args.data, &output, &signals)?;
+    signals.stop_at_once()?;
     dataset.train.truncate(args.recipe.max_samples.unwrap_or(IMAGES));
     let recipe = Recipe::from(&args.recipe);
     check_batch(&recipe, &dataset.train)?;

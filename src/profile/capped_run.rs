@@ -57,8 +57,8 @@ impl<'a> CappedRun<'a> {
         }
     }
 
-    /// Passes of an engine that is `built` here, until there are enough samples or a pass ends
-    /// after `limit`.
+    /// Passes of an engine that is `built` here, at least one, until there are enough samples; none
+    /// begins after `limit`.
     ///
     /// # Errors
     /// When the sampler does not work, or the engine cannot be built.
@@ -74,7 +74,7 @@ impl<'a> CappedRun<'a> {
         let mut passes = 0;
         loop {
             let look = Instant::now();
-            while look.elapsed() < LOOK {
+            while look.elapsed() < LOOK && (passes == 0 || began.elapsed() < limit) {
                 engine.load(&self.initial);
                 self.pass(engine.as_mut());
                 passes += 1;

@@ -1,29 +1,27 @@
 //! Call stacks of the whole process, taken by pprof at a rate of its CPU time.
 //!
 //! # Which unwinder
-//! pprof has three. Each was put to the gate, `tests/sampler.rs`, on 1, 2 and 8 threads:
+//! pprof has three. Each was put to the gate, `tests/sampler.rs`:
 //!
-//! | feature | a spinning leaf is on top of | 70 % of the work | every stage, 20 times |
-//! |---|---|---|---|
-//! | `framehop-unwinder` | 100 %, 100 %, 100 % | 71.0 %, 69.0 %, 70.2 % | ends as undisturbed |
-//! | none (libgcc's) | 100 %, 100 %, 100 % | 69.4 %, 69.2 %, 70.6 % | ends as undisturbed |
-//! | `frame-pointer` | no stack reaches it | no stack reaches it | ends as undisturbed |
+//! - `framehop-unwinder` passes it.
+//! - libgcc's, without a feature, passes it too.
+//! - `frame-pointer` fails: no stack reaches a function that spins. It needs a program with frame
+//!   pointers, which a release is not, and begins with a return address, so that a function that
+//!   calls nothing would be missing even there.
 //!
-//! The last one needs a program with frame pointers, which a release is not, and begins with a
-//! return address, so that a function that calls nothing would be missing even there. Between the
-//! others the gate does not decide. The first reads the interrupted registers and tables that it
-//! has made before; the second runs libgcc's unwinder within a signal, of which crashes are
-//! reported. So it is the first.
+//! Between the first two the gate does not decide. The first reads the interrupted registers and
+//! tables that it has made before; the second runs libgcc's unwinder within a signal, of which
+//! crashes are reported. So it is the first. docs/PROFILING.md has its figures.
 //!
 //! What the chosen one needs is kept here:
 //!
 //! 1. **It makes its tables within the first signal**, and allocates. A signal that interrupts the
 //!    allocator would wait for ever; so the thread that starts the sampler does nothing but
 //!    arithmetic until the first signals have come.
-//! 2. **Stacks are told apart by their functions, not by their addresses.** Of all samples with the
-//!    same functions only the first address is kept, so what was inlined there says nothing about
-//!    the others. Only functions that exist in the program's machine code are told. Their names
-//!    come from its symbol table, which every release has, so nothing is added to it.
+//! 2. **Of all samples with the same functions it keeps the first address only**, which says nothing
+//!    about what was inlined where the others were. [`addresses`] makes it keep them apart, so that
+//!    the innermost function is told with what was inlined there. The addresses of its callers are
+//!    those behind a call, which may belong to something else: of them only the function is told.
 //! 3. **On aarch64 it begins with the link register**, by its source: the innermost function is
 //!    missing there. It was not tried.
 
@@ -32,6 +30,8 @@ use std::hint::black_box;
 use pprof::{ProfilerGuard, ProfilerGuardBuilder};
 
 use super::stacks::Stack;
+
+mod addresses;
 
 /// Samples a second of CPU time that are asked for. Linux looks at the clock of a process once in a
 /// tick of each core, so more than its tick rate, often 250, cannot be had.
@@ -61,15 +61,22 @@ impl Sampler {
     /// When pprof cannot read the file into which it puts rare stacks.
     pub fn stacks(&self) -> Result<Vec<Stack>, pprof::Error> {
         let report = self.guard.report().build()?;
-        let stack = |(frames, &samples): (&pprof::Frames, &isize)| {
-            // The last symbol of a frame is the function, those before it were inlined there.
-            let functions = frames.frames.iter().rev().filter_map(|inlined| inlined.last());
-            Stack {
-                frames: functions.map(pprof::Symbol::name).collect(),
-                samples: usize::try_from(samples).expect("a count"),
-            }
-        };
-        Ok(report.data.iter().map(stack).collect())
+        Ok(report.data.iter().map(|(frames, &samples)| stack(&frames.frames, samples)).collect())
+    }
+}
+
+/// Of frames, the innermost first, each of which ends with its function and begins with what was
+/// inlined there, the innermost first.
+fn stack(frames: &[Vec<pprof::Symbol>], samples: isize) -> Stack {
+    let function = |frame: &Vec<pprof::Symbol>| frame.last().map(pprof::Symbol::name);
+    let inlined = match frames.first().and_then(|innermost| innermost.split_last()) {
+        Some((_, inlined)) if addresses::KEPT => inlined,
+        _ => &[],
+    };
+    Stack {
+        functions: frames.iter().rev().filter_map(function).collect(),
+        inlined: inlined.iter().rev().map(pprof::Symbol::name).collect(),
+        samples: usize::try_from(samples).expect("a count"),
     }
 }
 

@@ -5,8 +5,8 @@
 //! 1. **A phase is one column.** A stack begins with the phase of the step whose entry point
 //!    ([`entered`]) it has passed through, whichever thread that was on; names of threads, and what
 //!    rayon or the [team](crate::team) do to share work, are left out.
-//! 2. **The standard library's adapters are folded** into the function that called them: a loop is
-//!    the loop of who wrote it.
+//! 2. **What a kernel is made of is folded** into the kernel: the standard library's adapters and the
+//!    [vector operations](crate::simd). A loop is the loop of who wrote it.
 //! 3. **Names are short**: `CellRow::convolve`, without generics, closures and most of the path.
 //! 4. **Waiting** is what threads do that have found no work to share; what belongs to no phase is
 //!    **other**.
@@ -22,8 +22,10 @@ use super::part::{Part, entered};
 /// A call stack and how often it was met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {
-    /// Functions, the outermost first.
-    pub frames: Vec<String>,
+    /// Functions of the machine code, the outermost first.
+    pub functions: Vec<String>,
+    /// What was inlined where the innermost function was met, the outermost first.
+    pub inlined: Vec<String>,
     /// Samples.
     pub samples: usize,
 }
@@ -37,7 +39,8 @@ impl Folded {
     pub fn of(stacks: &[Stack]) -> Self {
         let mut folded = BTreeMap::new();
         for stack in stacks {
-            let paths: Vec<_> = stack.frames.iter().map(|frame| path(frame)).collect();
+            let frames = stack.functions.iter().chain(&stack.inlined);
+            let paths: Vec<_> = frames.map(|frame| path(frame)).collect();
             if is_preparation(&paths) {
                 continue;
             }
@@ -169,7 +172,10 @@ fn shares_work(path: &[&str]) -> bool {
 }
 
 fn is_folded(path: &[&str]) -> bool {
-    is_of(path, &STANDARD) || shares_work(path) || path.contains(&"vectorize")
+    is_of(path, &STANDARD)
+        || shares_work(path)
+        || path.starts_with(&["mnist_train", "simd"])
+        || path.contains(&"Products")
 }
 
 /// The last two names of a path, or the only one.
@@ -185,7 +191,13 @@ fn path(symbol: &str) -> Vec<&str> {
             // The type of a method; what comes later are type arguments.
             if index == 0 {
                 let inner = inner.strip_suffix('>').unwrap_or(inner);
-                names.extend(path(split(inner, " as ")[0]));
+                let named = split(inner, " as ");
+                // A number, a slice or a type parameter has no path, but its trait has; what has
+                // none either is the standard library's.
+                match named.iter().find(|name| name.contains("::")) {
+                    Some(whose) => names.extend(path(whose)),
+                    None => names.extend(["core", inner]),
+                }
             }
         } else if !part.starts_with('{') && !is_hash(part) {
             names.push(part.split('<').next().unwrap_or(part));
@@ -225,7 +237,8 @@ mod tests {
     use super::*;
 
     fn stack(frames: &[&str], samples: usize) -> Stack {
-        Stack { frames: frames.iter().map(|frame| frame.to_string()).collect(), samples }
+        let functions = frames.iter().map(|frame| frame.to_string()).collect();
+        Stack { functions, inlined: Vec::new(), samples }
     }
 
     #[test]
@@ -234,6 +247,9 @@ mod tests {
             ("mnist_train::stages::fused::cell_row::CellRow::convolve", "CellRow::convolve"),
             ("<mnist_train::stages::gemm::Gemm as a::Kernels>::adam::{{closure}}", "Gemm::adam"),
             ("<a::Engine<b::Avx512> as c::Engine>::step", "Engine::step"),
+            ("<usize as core::iter::Sum>::sum::<core::iter::Map<I, F>>", "Sum::sum"),
+            ("<usize>::checked_sub", "usize::checked_sub"),
+            ("<S as a::products::Products>::multiply_add", "Products::multiply_add"),
             ("a::Engine<S>::forward::{closure#0}", "Engine::forward"),
             ("a::b::c::h0123456789abcdef", "b::c"),
             ("<core::iter::Map<I, F> as Iterator>::fold::<f32, fn(A) -> B>", "Map::fold"),
@@ -266,6 +282,25 @@ mod tests {
         assert_eq!(folded.lines_below_entries("step"), "step;conv forward 7\nstep;waiting 2\n");
         assert_eq!((folded.samples(), folded.of_part(Part::Waiting)), (9, 2));
         assert_eq!(folded.top_functions(), [("Strided::maxpool2d_forward", 7), ("waiting", 2)]);
+    }
+
+    #[test]
+    fn what_was_inlined_stands_on_its_function_without_what_kernels_are_made_of() {
+        let mut sampled = stack(&["<a::Naive as K>::conv2d_forward"], 2);
+        sampled.inlined = [
+            "mnist_train::nn::conv2d::forward",
+            "<mnist_train::nn::TensorView<T, 4>>::offset",
+            "<usize as core::iter::Sum>::sum",
+            "<usize>::checked_add",
+            "<mnist_train::simd::avx2::Avx2 as mnist_train::simd::Simd>::add",
+            "<S as mnist_train::stages::fused::products::Products>::multiply_add",
+        ]
+        .map(String::from)
+        .to_vec();
+        assert_eq!(
+            Folded::of(&[sampled]).lines("s"),
+            "s;conv forward;Naive::conv2d_forward;conv2d::forward;TensorView::offset 2\n"
+        );
     }
 
     #[test]

@@ -37,6 +37,6 @@ pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
 /// A stack from `program;function;function samples`.
 fn stack(line: &str) -> Option<Stack> {
     let (frames, samples) = line.rsplit_once(' ')?;
-    let frames = frames.split(';').skip(1).map(str::to_string).collect();
-    Some(Stack { frames, samples: samples.parse().ok()? })
+    let functions = frames.split(';').skip(1).map(str::to_string).collect();
+    Some(Stack { functions, inlined: Vec::new(), samples: samples.parse().ok()? })
 }
