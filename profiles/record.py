@@ -8,6 +8,7 @@
     profiles/record.py scaling                    what costs more, and how much → OPTIMIZATIONS.md
     profiles/record.py saving                     what writing a checkpoint costs → OPTIMIZATIONS.md
     MNIST_DATA=DIR profiles/record.py profiles    flamegraphs of every stage → OPTIMIZATIONS.md
+    MNIST_DATA=DIR profiles/record.py profiling   what profiles cost, and pprof beside perf → docs/PROFILING.md
     profiles/record.py compare [--rounds N]       other frameworks on the same job → README.md, OPTIMIZATIONS.md
     profiles/record.py splice                     only the tables, from the records that are there
 
@@ -31,6 +32,7 @@ import time
 import typing
 
 import plot
+import profiling
 import reliability
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -146,6 +148,11 @@ def record_profiles():
     folder = PROFILES / "flamegraphs"
     command = [PROGRAM, "--profile", "--profile-out", folder.relative_to(ROOT)]
     subprocess.run(command, cwd=ROOT, check=True)
+
+
+def record_profiling():
+    describe("profiling")
+    profiling.record()
 
 
 def multiply_adds(channels=32, hidden=128):
@@ -521,11 +528,12 @@ def main():
         "scaling": record_scaling,
         "saving": record_saving,
         "profiles": record_profiles,
+        "profiling": record_profiling,
         "compare": lambda: record_compare(arguments),
     }
     if task not in [*recorders, "splice"] or arguments and task not in ("accuracy", "compare"):
         sys.exit(__doc__)
-    if task in ("accuracy", "ladder", "profiles") and "MNIST_DATA" not in os.environ:
+    if task in ("accuracy", "ladder", "profiles", "profiling") and "MNIST_DATA" not in os.environ:
         sys.exit("set MNIST_DATA to the folder of the real MNIST")
     if task in recorders:
         subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
@@ -550,6 +558,8 @@ def main():
         splice("OPTIMIZATIONS.md", "scaling", scaling_table())
     if is_there("profiles"):
         splice_profiles()
+    if is_there("profiling"):
+        splice("docs/PROFILING.md", "profiling", profiling.tables(table) + footer("profiling"))
     if task == "splice" and (PROFILES / "compare").exists():
         splice_compare()
     if task == "splice" and (PROFILES / "reliability").exists():
