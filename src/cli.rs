@@ -15,7 +15,6 @@ use self::values::{
     MOST_IMAGES, MOST_THREADS, above_zero, decay, isa, kernel_size, not_negative, positive, stage,
     up_to, whole,
 };
-use crate::data::dataset::Split;
 use crate::data::synthetic;
 use crate::error::{self, Error};
 use crate::measure::machine;
@@ -338,7 +337,7 @@ pub struct ComputeArgs {
 
 impl ComputeArgs {
     /// The stage that was asked for, else `otherwise`, else the fastest exact one for
-    /// `architecture` and `images`.
+    /// `architecture`.
     ///
     /// # Errors
     /// [`Error::Usage`] when it cannot run.
@@ -346,9 +345,8 @@ impl ComputeArgs {
         &self,
         otherwise: Option<&'static Stage>,
         architecture: &Architecture,
-        images: &Split,
     ) -> error::Result<&'static Stage> {
-        let fastest = || Stage::fastest_exact(architecture, images.zero_share());
+        let fastest = || Stage::fastest_exact(architecture);
         let stage = self.stage.or(otherwise).unwrap_or_else(fastest);
         if let Some(unmet) = stage.unmet(architecture, self.compute().isa) {
             return Err(Error::Usage(format!("{unmet}: choose another with --stage")));

@@ -17,7 +17,8 @@ use mnist_train::simd::{self, Isa};
 use mnist_train::stages::{Compute, Stage};
 
 const CELLS: usize = SIDE / 2;
-/// One factor in a sum of 13 or more, rounded the other way, is a 3000th of the sum.
+/// One factor in a sum of 13 or more, rounded the other way, is a 3000th of the sum. Of a batch of
+/// fewer images it could be a 256th of an element; the images drawn here have no such factor.
 const TOLERANCE: f64 = 1e-3;
 
 /// To the nearest number of 8 bits of significand, ties to even.

@@ -34,7 +34,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         output.warn(&format!("note: trained on {name}, tested on {}", dataset.kind().name()));
     }
 
-    let stage = args.compute.stage(None, &architecture, &dataset.test)?;
+    let stage = args.compute.stage(None, &architecture)?;
     let adam = Adam::from(&Recipe::default());
     let mut engine = stage.build(&architecture, adam, args.compute.compute())?;
     engine.load(&TrainState::new(&architecture, model.parameters().clone()));

@@ -184,7 +184,7 @@ pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     dataset.train.truncate(args.recipe.max_samples.unwrap_or(IMAGES));
     let recipe = Recipe::from(&args.recipe);
     check_batch(&recipe, &dataset.train)?;
-    let stage = args.compute.stage(None, &architecture, &dataset.train)?;
+    let stage = args.compute.stage(None, &architecture)?;
     let build = || stage.build(&architecture, Adam::from(&recipe), args.compute.compute());
     let run = CappedRun::new(&architecture, &recipe, &dataset.train);
     let seconds = Duration::from_secs(args.seconds as u64);

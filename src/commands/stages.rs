@@ -11,7 +11,7 @@ use crate::stages::{STAGES, Stage};
 /// Prints the table of stages.
 pub fn run(args: OutputArgs) -> anyhow::Result<()> {
     let architecture = Architecture::mnist_cnn();
-    let default = Stage::fastest_exact(&architecture, 1.0);
+    let default = Stage::fastest_exact(&architecture);
     let row = |stage: &Stage| StageRow {
         name: stage.name,
         idea: stage.idea,

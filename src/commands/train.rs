@@ -73,7 +73,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         return Err(Error::Usage(problem).into());
     }
 
-    let stage = stage(args, saved.as_ref(), &architecture, &dataset, &output)?;
+    let stage = stage(args, saved.as_ref(), &architecture, &output)?;
     check_memory(stage.memory_bytes(&architecture, recipe.batch_size))?;
     let mut engine = stage.build(&architecture, Adam::from(&recipe), args.compute.compute())?;
     let (state, position) = match saved {
@@ -263,12 +263,11 @@ fn stage(
     args: &TrainArgs,
     saved: Option<&Checkpoint>,
     architecture: &Architecture,
-    dataset: &Dataset,
     output: &Output,
 ) -> Result<&'static Stage> {
     let saved = saved.map(|checkpoint| checkpoint.metadata.stage.as_str());
     let known = saved.and_then(Stage::find);
-    let stage = args.compute.stage(known, architecture, &dataset.train)?;
+    let stage = args.compute.stage(known, architecture)?;
     if let Some(name) = saved.filter(|name| *name != stage.name) {
         let name = escaped(name);
         output.note(&format!(

@@ -54,12 +54,6 @@ impl Split {
         &self.images[index * PIXELS..][..PIXELS]
     }
 
-    /// The share of pixels that are 0, from the first thousand images.
-    pub fn zero_share(&self) -> f64 {
-        let pixels = &self.images[..self.images.len().min(1000 * PIXELS)];
-        pixels.iter().filter(|&&pixel| pixel == 0).count() as f64 / pixels.len() as f64
-    }
-
     /// Keeps the first `count` images; a `count` above the length changes nothing.
     pub fn truncate(&mut self, count: usize) {
         self.images.truncate(count * PIXELS);

@@ -41,8 +41,6 @@ pub struct Stage {
     pub multithreaded: bool,
     /// Whether the stage has kernels for each [`Isa`], to choose from.
     pub vectorized: bool,
-    /// Whether the stage is faster the more pixels are 0.
-    pub skips_zeros: bool,
     build: fn(&Architecture, Adam, Compute) -> Result<Box<dyn Engine>>,
 }
 
@@ -99,6 +97,9 @@ impl Stage {
     /// # Errors
     /// [`Unavailable`](crate::error::Error::Unavailable) when the operating system refuses to start
     /// its threads.
+    ///
+    /// # Panics
+    /// When the stage [lacks something](Self::unmet).
     pub fn build(
         &self,
         architecture: &Architecture,
@@ -154,20 +155,14 @@ impl Stage {
         STAGES.iter().find(|stage| stage.name == name)
     }
 
-    /// The fastest stage that computes `architecture` in f32 on images of which `zeros`, a share,
-    /// are pixels of 0.
-    pub fn fastest_exact(architecture: &Architecture, zeros: f64) -> &'static Self {
+    /// The fastest stage that computes `architecture` in f32.
+    pub fn fastest_exact(architecture: &Architecture) -> &'static Self {
         let fits = |stage: &&Self| {
-            stage.precision == Precision::F32
-                && stage.unmet(architecture, Isa::detect()).is_none()
-                && (zeros >= WORTH_SKIPPING || !stage.skips_zeros)
+            stage.precision == Precision::F32 && stage.unmet(architecture, Isa::detect()).is_none()
         };
         STAGES.iter().rfind(fits).expect("naive is one")
     }
 }
-
-/// Share of pixels of 0 from which on looking for them pays.
-const WORTH_SKIPPING: f64 = 0.25;
 
 impl fmt::Debug for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,7 +180,6 @@ pub static STAGES: [Stage; 8] = [
         predecessor: None,
         multithreaded: false,
         vectorized: false,
-        skips_zeros: false,
         build: |architecture, adam, _| {
             Ok(Box::new(LayerwiseEngine::new(architecture, adam, naive::Naive)))
         },
@@ -198,7 +192,6 @@ pub static STAGES: [Stage; 8] = [
         predecessor: Some("naive"),
         multithreaded: false,
         vectorized: false,
-        skips_zeros: false,
         build: |architecture, adam, _| {
             Ok(Box::new(LayerwiseEngine::new(architecture, adam, strided::Strided)))
         },
@@ -211,7 +204,6 @@ pub static STAGES: [Stage; 8] = [
         predecessor: Some("strided"),
         multithreaded: false,
         vectorized: false,
-        skips_zeros: false,
         build: |architecture, adam, _| {
             Ok(Box::new(LayerwiseEngine::new(architecture, adam, im2col::Im2col::default())))
         },
@@ -224,7 +216,6 @@ pub static STAGES: [Stage; 8] = [
         predecessor: Some("im2col"),
         multithreaded: true,
         vectorized: false,
-        skips_zeros: false,
         build: |architecture, adam, Compute { threads, .. }| {
             Ok(Box::new(LayerwiseEngine::new(architecture, adam, gemm::Gemm::new(threads)?)))
         },
@@ -237,7 +228,6 @@ pub static STAGES: [Stage; 8] = [
         predecessor: Some("gemm"),
         multithreaded: false,
         vectorized: true,
-        skips_zeros: false,
         build: |architecture, adam, compute| {
             let compute = Compute { threads: 1, ..compute };
             fused::build(architecture, adam, compute, Precision::F32, false)
@@ -251,7 +241,6 @@ pub static STAGES: [Stage; 8] = [
         predecessor: Some("fused"),
         multithreaded: true,
         vectorized: true,
-        skips_zeros: false,
         build: parallel::build,
     },
     Stage {
@@ -262,7 +251,6 @@ pub static STAGES: [Stage; 8] = [
         predecessor: Some("parallel"),
         multithreaded: true,
         vectorized: true,
-        skips_zeros: true,
         build: sparse::build,
     },
     Stage {
@@ -273,7 +261,6 @@ pub static STAGES: [Stage; 8] = [
         predecessor: Some("sparse"),
         multithreaded: true,
         vectorized: true,
-        skips_zeros: true,
         build: bf16::build,
     },
 ];

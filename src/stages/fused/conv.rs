@@ -86,7 +86,7 @@ impl Tensors<2> for ConvWeights {
 }
 
 /// What a pixel of 1 stands for: pixels are multiplied as the numbers 0..=255 that they are in the
-/// file, which every format has, and the factor goes to the weights.
+/// file, which f32 and bf16 both hold exactly, and the factor goes to the weights.
 const PIXEL: f32 = 1.0 / 255.0;
 
 /// What all cells have in common in a step.

@@ -151,6 +151,9 @@ pub struct FusedEngine<S: Products> {
 ///
 /// # Errors
 /// When the operating system refuses to start the threads.
+///
+/// # Panics
+/// When the network is not of the engine's pattern, or the CPU or `compute.isa` lacks the instructions.
 pub fn build(
     architecture: &Architecture,
     adam: Adam,

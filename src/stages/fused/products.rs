@@ -235,6 +235,7 @@ impl Products for Avx512Bf16 {
     #[inline(always)]
     fn by_columns<'a>(self, matrix: &'a [f32], copy: &'a mut [Pair]) -> &'a [Pair] {
         let numbers = matrix.chunks_exact(Self::LANES);
+        assert!(numbers.remainder().is_empty(), "whole vectors");
         let copy = &mut copy[..matrix.len() / 2];
         for (pairs, numbers) in copy.chunks_exact_mut(Self::LANES / 2).zip(numbers) {
             self.store_rounded(self.load(numbers), pairs);
@@ -284,7 +285,9 @@ fn interleave<'a, 'b>(
     columns: Range<usize>,
     copy: &'a mut [Pair],
 ) -> &'a [Pair] {
-    let pairs = copy.chunks_exact_mut(stride).take(count.div_ceil(2));
+    assert!(columns.len().is_multiple_of(Avx512Bf16::LANES), "whole vectors");
+    let copy = &mut copy[..count.div_ceil(2) * stride];
+    let pairs = copy.chunks_exact_mut(stride);
     for (k, pairs) in (0..count).step_by(2).zip(pairs) {
         let (pairs, first) = (&mut pairs[columns.clone()], &row(k)[columns.clone()]);
         let first = first.chunks_exact(Avx512Bf16::LANES);
