@@ -2,7 +2,9 @@
 //! never something between.
 //!
 //! The order is PostgreSQL's `durable_rename`: write a temporary file in the same folder, flush it
-//! to the disk, rename it over the old one, flush the folder.
+//! to the disk, rename it over the old one, flush the folder. The temporary file is `NAME.tmp`
+//! every time, so that what a killed process has left is found and removed; this is why only the
+//! holder of the file's [`Lock`] may replace it.
 
 mod lock;
 mod system;
@@ -16,7 +18,8 @@ pub use self::lock::{Lock, lock_for_writing};
 use self::system::{Os, System};
 use crate::error::{Error, Result};
 
-/// Puts `bytes` under `path`, whole or not at all; returns when they are on the disk.
+/// Puts `bytes` under `path`, whole or not at all; returns when they are on the disk. The caller
+/// holds the [`Lock`] of `path`: two that replace it at once would write into one temporary file.
 ///
 /// # Errors
 /// [`Error::Io`]; what stood under `path` before still does, and the temporary file is gone.
@@ -55,7 +58,7 @@ fn replace_after(
 ) -> Result<()> {
     let target = resolved(path)?;
     let temporary = beside(&target, ".tmp");
-    let written = write_and_flush(system, &temporary, bytes)
+    let written = write_temporary(system, &temporary, bytes)
         .map_err(Error::io("write", &temporary))
         .and_then(|()| before_rename(&target))
         .and_then(|()| rename_on(system, &temporary, &target));
@@ -85,6 +88,15 @@ fn keep(system: &impl System, target: &Path) -> Result<PathBuf> {
     });
     kept.map_err(Error::io("write", &previous))?;
     Ok(previous)
+}
+
+/// Writes a temporary file anew: what stands there is left over, or a link by which somebody would
+/// have us write elsewhere.
+fn write_temporary(system: &impl System, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match system.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => write_and_flush(system, path, bytes),
+    }
 }
 
 fn write_and_flush(system: &impl System, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -253,13 +265,13 @@ mod tests {
             let calls = fail_at_each_call(false, keeps, |path, system, replaced| {
                 assert!(is_old_or_new(path), "call {}", system.fails_at);
                 // A second name is given in another way where it cannot be given in one.
-                let is_link = keeps && system.fails_at == 3;
+                let is_link = keeps && system.fails_at == 4;
                 assert_eq!(replaced.is_ok(), is_link, "call {}", system.fails_at);
                 let names = fs::read_dir(path.parent().unwrap()).unwrap();
                 let names: Vec<_> = names.map(|name| name.unwrap().file_name()).collect();
                 assert!(names.iter().all(|name| name != "model.tmp"), "{names:?}");
             });
-            assert_eq!(calls, if keeps { 6 } else { 5 });
+            assert_eq!(calls, if keeps { 7 } else { 6 });
         }
     }
 
@@ -280,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_check_that_fails_leaves_nothing() {
-        for fails_at in 0..3 {
+        for fails_at in 0..4 {
             let folder = tempfile::tempdir().unwrap();
             let system = Failing::at(fails_at, false);
             lock::lock_on(&system, &folder.path().join("model")).unwrap_err();

@@ -1,6 +1,7 @@
 //! The program as a user meets it: what a run prints, what it leaves behind, and what it refuses
 //! (`cli/refusals.rs`).
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
@@ -299,6 +300,20 @@ fn synthetic_sets_have_the_size_that_was_asked_for() {
     assert_eq!(trained.events()[0]["train_images"], 70);
     let refused = "data synthetic --out other --images 0";
     Run::of(place.bare(refused)).rejects_flags(&["--images", "must be at least 1"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn synthetic_sets_are_not_written_through_links() {
+    let place = Workplace::new();
+    fs::create_dir(place.path("digits")).unwrap();
+    fs::write(place.path("victim"), "precious").unwrap();
+    let link = place.path("digits/train-images-idx3-ubyte.tmp");
+    std::os::unix::fs::symlink(place.path("victim"), &link).unwrap();
+    Run::of(place.bare("data synthetic --out digits --images 10")).succeeds();
+    assert_eq!(place.read("victim"), b"precious");
+    assert_eq!(fs::read_dir(place.path("digits")).unwrap().count(), 4);
+    assert!(!place.path("digits/train-images-idx3-ubyte").is_symlink());
 }
 
 #[test]

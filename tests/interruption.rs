@@ -239,9 +239,10 @@ fn bench_stops_at_the_first_signal_and_leaves_no_record() {
     let mut run = Running::start(place.command(flags));
     run.wait_for_notice("not a release build");
     thread::sleep(Duration::from_millis(500));
+    assert_eq!(place.names(), ["bench.json.lock"]);
     run.signal(INT);
     assert_eq!(run.end().0, Some(130));
-    assert!(!place.path("bench.json").exists());
+    assert_eq!(place.names(), [""; 0]);
 }
 
 #[test]
@@ -308,24 +309,20 @@ fn checkpoints_are_written_every_n_epochs_and_at_the_end() {
 }
 
 #[test]
-fn training_goes_on_while_the_disk_is_slow_and_ends_when_it_fails() {
+fn a_run_that_cannot_save_any_more_ends_and_keeps_what_was_saved() {
     let place = Workplace::new();
-    let mut run = Running::start(place.command(&format!("{ENDLESS} --model m")));
-    while !place.path("m").exists() {
+    let mut run = Running::start(place.command(ENDLESS));
+    while !place.path("ckpt.bin").exists() {
         run.wait_for("epoch");
     }
-    // Whoever opens a pipe to write waits for a reader, and a pipe cannot be flushed to a disk.
-    let pipe = place.path("m.tmp");
-    while !Command::new("mkfifo").arg(&pipe).stderr(Stdio::null()).status().unwrap().success() {}
-    let stuck = run.wait_for("epoch")["epoch"].as_u64().unwrap();
-    while run.wait_for("epoch")["epoch"] != stuck + 20 {}
-    let saved = place.read("m");
-    fs::read(&pipe).unwrap();
+    let saved = position(&place).epoch;
+    // A folder cannot be removed as a file can that is left over.
+    while fs::create_dir(place.path("ckpt.bin.tmp")).is_err() {}
     let (code, stderr) = run.end();
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("error: m.tmp: cannot write: "), "{stderr}");
-    assert_eq!(place.names(), ["m"]);
-    assert_eq!(place.read("m"), saved);
+    assert!(stderr.contains("error: ckpt.bin.tmp: cannot write: "), "{stderr}");
+    assert_eq!(place.names(), ["ckpt.bin", "ckpt.bin.tmp"]);
+    assert!(position(&place).epoch >= saved);
 }
 
 #[test]

@@ -221,6 +221,8 @@ fn a_signal_ends_it_at_once_with_its_children_and_leaves_no_half_files() {
         let mut command = profile(&place, "--stage naive");
         let mut parent = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let child = sampled_child(&parent);
+        let second = run(profile(&place, "--stage naive"));
+        second.fails(1, &["01-naive.svg: another run is writing it"]);
         kill(signal, &parent.id().to_string());
         assert_eq!(parent.wait().unwrap().code(), Some(code));
         let began = Instant::now();

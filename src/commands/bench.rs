@@ -28,10 +28,10 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     if !environment.release {
         output.warn("note: not a release build: times include checks of overflow and assertions");
     }
-    let _lock = args.record.as_deref().map(durable::lock_for_writing).transpose()?;
+    let lock = args.record.as_deref().map(durable::lock_for_writing).transpose()?;
     let signals = Signals::install(Some("stopping"))?;
     let dataset = data::load(&args.data, &output, &signals)?;
-    signals.stop_at_once()?;
+    let at_once = signals.stop_at_once(Vec::from_iter(lock))?;
     let (images, batch_size) = (dataset.train.len(), args.batch_size);
     if batch_size > images {
         let problem =
@@ -51,6 +51,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         commit: args.record.as_ref().and_then(|_| commit()),
     };
     let event = Event::Bench(ladder.measure(&output)?);
+    let _locks = at_once.end();
     output.event(&event);
     if let Some(path) = &args.record {
         durable::replace(path, format!("{}\n", json::line(&event)).as_bytes())?;

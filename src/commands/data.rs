@@ -46,6 +46,7 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
             list(&directory, &output)?;
         }
         Some(DataAction::Synthetic { out, images, .. }) => {
+            // Before drawing takes its time.
             check_empty(out)?;
             write(&generate(&output, *images), out)?;
             list(out, &output)?;
@@ -125,6 +126,10 @@ fn check_empty(directory: &Path) -> Result<()> {
 
 fn write(dataset: &Dataset, directory: &Path) -> Result<()> {
     fs::create_dir_all(directory).map_err(Error::io("create the folder", directory))?;
+    let lock = |part: Part| durable::lock_for_writing(&directory.join(part.name()));
+    let _locks = Part::ALL.map(lock).into_iter().collect::<Result<Vec<_>>>()?;
+    // Another process may have been faster.
+    check_empty(directory)?;
     for part in Part::ALL {
         let content = match part {
             Part::TrainImages => images_file(&dataset.train),

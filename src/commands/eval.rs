@@ -24,7 +24,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let architecture = network.architecture();
     let signals = Signals::install(Some("stopping"))?;
     let dataset = data::load(&args.data, &output, &signals)?;
-    signals.stop_at_once()?;
+    let _at_once = signals.stop_at_once(Vec::new())?;
     let trained_on = match &model {
         Model::Checkpoint(checkpoint) => Some(checkpoint.metadata.dataset.name.clone()),
         Model::Weights(_) => None,

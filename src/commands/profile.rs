@@ -41,12 +41,13 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let architecture = args.network.architecture();
     let named: Vec<_> = args.compute.stage.into_iter().collect();
     let stages = ladder::stages(&named, &architecture, args.compute.compute().isa)?;
-    let outputs = Outputs::prepare(&args.profile.profile_out, &stages)?;
+    let folder = &args.profile.profile_out;
+    let locks = outputs::prepare(folder, &stages)?;
     if !environment.release {
         output.warn("note: not a release build: it spends its time on other things");
     }
     let mut dataset = data::load(&args.data, &output, &signals)?;
-    signals.stop_at_once()?;
+    let at_once = signals.stop_at_once(locks)?;
     cap(&mut dataset, &output);
     let mut recipe = Recipe::from(&args.recipe);
     recipe.max_samples = Some(dataset.train.len());
@@ -96,6 +97,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     .measure(&output)?;
 
     let drawing = spinner(&output, "drawing");
+    let outputs = Outputs { folder, _locks: at_once.end() };
     let profile = outputs.write(ladder, &profiles, failures, compute.isa)?;
     drawing.finish_and_clear();
     let failed: Vec<_> = profile.failures.iter().map(|failure| failure.stage).collect();

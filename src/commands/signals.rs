@@ -4,14 +4,15 @@
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::process;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator;
 
+use crate::durable::Lock;
 use crate::error::{Error, Result};
 
 /// A signal this soon after the first is the same wish once more: `timeout` signals a process and
@@ -23,8 +24,25 @@ const SAME_WISH: Duration = Duration::from_millis(500);
 pub struct Signals {
     /// Its number, or 0.
     received: Arc<AtomicUsize>,
-    /// Whether the next signal ends the process.
-    at_once: Arc<AtomicBool>,
+    /// While the next signal ends the process, what is locked until then.
+    at_once: Arc<Mutex<Option<Vec<Lock>>>>,
+}
+
+/// A time in which the next signal ends the process; over when this is dropped.
+#[must_use]
+pub struct AtOnce(Signals);
+
+impl AtOnce {
+    /// Ends that time, for work that is not to be cut short; the locks are the caller's again.
+    pub fn end(self) -> Vec<Lock> {
+        self.0.at_once().take().unwrap_or_default()
+    }
+}
+
+impl Drop for AtOnce {
+    fn drop(&mut self) {
+        self.0.at_once().take();
+    }
 }
 
 impl Signals {
@@ -38,17 +56,21 @@ impl Signals {
         let hangup = (!hangups_are_ignored()).then_some(SIGHUP);
         let mut arriving = iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))
             .map_err(|error| Error::Unavailable(format!("cannot listen to signals: {error}")))?;
-        let Self { received, at_once } = signals.clone();
+        let arrived = signals.clone();
         let listen = move || {
             let mut first: Option<Instant> = None;
             for signal in arriving.forever() {
                 let again = first.is_some_and(|first| first.elapsed() > SAME_WISH);
-                if again || at_once.load(Ordering::SeqCst) {
+                let mut at_once = arrived.at_once();
+                if again || at_once.is_some() {
+                    // An end without cleaning up would leave the files of the locks.
+                    drop(at_once.take());
                     process::exit(128 + signal);
                 }
                 if first.is_none() {
                     first = Some(Instant::now());
-                    received.store(signal as usize, Ordering::SeqCst);
+                    arrived.received.store(signal as usize, Ordering::SeqCst);
+                    drop(at_once);
                     if let Some(notice) = notice {
                         // On a terminal the line at hand holds a bar, or ^C.
                         let line_end = if io::stderr().is_terminal() { "\n" } else { "" };
@@ -62,16 +84,22 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Lets the next signal end the process: for work that leaves nothing to put in order.
+    /// Lets the next signal end the process: for work that leaves nothing to put in order but
+    /// `locks`, on files that nothing is written to meanwhile.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when a signal has come already.
-    pub fn stop_at_once(&self) -> Result<()> {
-        self.at_once.store(true, Ordering::SeqCst);
+    pub fn stop_at_once(&self, locks: Vec<Lock>) -> Result<AtOnce> {
+        *self.at_once() = Some(locks);
+        let at_once = AtOnce(self.clone());
         match self.received() {
-            None => Ok(()),
+            None => Ok(at_once),
             Some(signal) => Err(Error::Interrupted { signal, message: "interrupted".into() }),
         }
+    }
+
+    fn at_once(&self) -> MutexGuard<'_, Option<Vec<Lock>>> {
+        self.at_once.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The signal that has come, if one has.

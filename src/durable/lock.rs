@@ -1,11 +1,10 @@
 //! One process at a time for one file.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::system::{Os, System};
-use super::{beside, folder_of, resolved, write_and_flush};
+use super::{beside, folder_of, resolved, write_temporary};
 use crate::error::{Error, Result, printable};
 
 /// Holds a file for one process: as long as this lives, no other gets it. A crash leaves nothing
@@ -107,14 +106,7 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     }
     let lock = Lock::acquire(path)?;
     let temporary = beside(&target, ".tmp");
-    // What stands there is left over, or a link by which somebody would have us write elsewhere.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(Error::io("remove", &temporary)(error));
-        }
-        _ => {}
-    }
-    let written = write_and_flush(system, &temporary, b"");
+    let written = write_temporary(system, &temporary, b"");
     let removed = system.remove(&temporary);
     written.and(removed).map_err(Error::io("write", &temporary))?;
     Ok(lock)
@@ -159,10 +151,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, victim) = (folder.path().join("model"), folder.path().join("victim"));
         fs::write(&victim, b"precious").unwrap();
-        for suffix in [".tmp", ".lock"] {
-            std::os::unix::fs::symlink(&victim, beside(&path, suffix)).unwrap();
-        }
+        let plant = |suffix| std::os::unix::fs::symlink(&victim, beside(&path, suffix)).unwrap();
+        plant(".lock");
+        plant(".tmp");
         let lock = lock_for_writing(&path).unwrap();
+        plant(".tmp");
         crate::durable::replace(&path, b"new").unwrap();
         drop(lock);
         assert_eq!(fs::read(&victim).unwrap(), b"precious");

@@ -7,9 +7,10 @@ use std::path::Path;
 
 /// The operating system, or a test's.
 pub trait System {
-    /// Creates the file at `path`, or empties it.
+    /// Creates the file at `path`, where nothing may stand: not even a link, which would lead
+    /// elsewhere.
     fn create(&self, path: &Path) -> io::Result<File> {
-        File::create(path)
+        File::create_new(path)
     }
 
     /// Writes `bytes` to `file`.

@@ -57,7 +57,8 @@ impl Checkpoints {
         })
     }
 
-    fn start_with(
+    /// The same with something else than a file to `write` to.
+    pub(super) fn start_with(
         path: &Path,
         every: usize,
         ours: bool,
@@ -138,7 +139,8 @@ impl Drop for Checkpoints {
     }
 }
 
-fn write(mut checkpoint: Checkpoint, path: &Path, keep_previous: bool) -> Written {
+/// Puts `checkpoint` under `path`.
+pub(super) fn write(mut checkpoint: Checkpoint, path: &Path, keep_previous: bool) -> Written {
     if !checkpoint.state.is_finite() {
         return Err(NotWritten::NotFinite(checkpoint.metadata.position));
     }

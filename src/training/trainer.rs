@@ -262,3 +262,100 @@ fn progress(position: &Position, images: usize, batch_size: usize) -> Progress {
         accuracy: position.correct as f64 / done as f64,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::data::synthetic;
+    use crate::model::checkpoint::{DatasetIdentity, FORMAT_VERSION};
+    use crate::model::mnist_cnn::MnistCnn;
+    use crate::model::recipe::Recipe;
+    use crate::nn::adam::Adam;
+    use crate::simd::Isa;
+    use crate::stages::{Compute, Stage};
+    use crate::training::checkpoints;
+
+    /// Does something after every epoch.
+    struct AfterEpoch<F>(F);
+
+    impl<F: FnMut(usize)> Observer for AfterEpoch<F> {
+        fn batch(&mut self, _: &Progress) {}
+
+        fn epoch(&mut self, report: &EpochReport) {
+            self.0(report.progress.epoch);
+        }
+
+        fn kept_previous(&mut self, _: &Path) {}
+
+        fn stop(&self) -> Option<i32> {
+            None
+        }
+    }
+
+    /// Trains a small network for longer than a test takes, one step an epoch.
+    fn train(checkpoints: Checkpoints, after_epoch: impl FnMut(usize)) -> Error {
+        let architecture = MnistCnn { channels: 1, kernel_size: 1, hidden: 1 }.architecture();
+        let recipe = Recipe { batch_size: 4, ..Recipe::default() };
+        let compute = Compute { threads: 1, isa: Isa::Portable };
+        let stage = Stage::find("naive").unwrap();
+        let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
+        let parameters = recipe.init.parameters(&architecture, recipe.seed);
+        engine.load(&TrainState::new(&architecture, parameters));
+        let trainer = Trainer {
+            engine: engine.as_mut(),
+            dataset: &synthetic::generate(1, 4, 1),
+            metadata: Metadata {
+                format_version: FORMAT_VERSION,
+                architecture: architecture.to_string(),
+                recipe,
+                dataset: DatasetIdentity { name: "custom".into(), sha256: String::new() },
+                stage: stage.name.into(),
+                position: Position::default(),
+                steps: 0,
+                content_sha256: String::new(),
+            },
+            epochs: 1_000_000,
+            evaluate: false,
+            checkpoints,
+        };
+        trainer.run(&mut AfterEpoch(after_epoch)).unwrap_err()
+    }
+
+    #[test]
+    fn training_goes_on_while_the_disk_is_slow_and_ends_when_it_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m");
+        // Takes one checkpoint for each time that it is told to.
+        let (disk, told) = mpsc::channel();
+        let target = path.clone();
+        let checkpoints = Checkpoints::start_with(&path, 1, false, move |checkpoint| {
+            told.recv().unwrap();
+            checkpoints::write(checkpoint, &target, false)
+        });
+        disk.send(()).unwrap();
+        let mut saved = Vec::new();
+        let mut epochs = 0;
+        let error = train(checkpoints.unwrap(), |epoch| {
+            epochs = epoch;
+            if epoch == 0 {
+                while !path.exists() {
+                    thread::yield_now();
+                }
+                saved = fs::read(&path).unwrap();
+            }
+            if epoch == 20 {
+                assert_eq!(fs::read(&path).unwrap(), saved, "nothing has been taken since");
+                // A folder cannot be removed as a file can that is left over.
+                fs::create_dir(folder.path().join("m.tmp")).unwrap();
+                disk.send(()).unwrap();
+            }
+        });
+        assert!(epochs >= 20, "ended after epoch {epochs}");
+        assert!(error.to_string().contains("m.tmp: cannot write: "), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), saved);
+    }
+}

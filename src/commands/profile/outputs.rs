@@ -1,10 +1,10 @@
 //! The files of a profile.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::benchmark::Contestant;
-use crate::durable;
+use crate::durable::{self, Lock};
 use crate::error::{Error, Result, printable};
 use crate::measure::phases::Phase;
 use crate::profile::capped_run::{ENOUGH_SAMPLES, Sampled};
@@ -24,27 +24,25 @@ use crate::stages::{STAGES, Stage};
 /// Functions of a stage that are listed.
 const TOP_FUNCTIONS: usize = 10;
 
-/// The folder that is written to.
-pub struct Outputs {
-    folder: PathBuf,
+/// Makes the folder, finds out whether everything that the profiles of `stages` consist of could be
+/// written there, and keeps other processes from doing so.
+///
+/// # Errors
+/// [`Error::Io`] or [`Error::Unavailable`] when it could not.
+pub fn prepare(folder: &Path, stages: &[&'static Stage]) -> Result<Vec<Lock>> {
+    fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+    let of_stages = stages.iter().flat_map(|stage| KINDS.map(|kind| name(stage, kind)));
+    let names = of_stages.chain([RECORD.into(), PAGE.into()]);
+    names.map(|name| durable::lock_for_writing(&folder.join(name))).collect()
 }
 
-impl Outputs {
-    /// Makes the folder, and finds out whether everything that the profiles of `stages` consist of
-    /// could be written there.
-    ///
-    /// # Errors
-    /// [`Error::Io`] or [`Error::Unavailable`] when it could not.
-    pub fn prepare(folder: &Path, stages: &[&'static Stage]) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
-        let outputs = Self { folder: folder.into() };
-        let of_stages = stages.iter().flat_map(|stage| KINDS.map(|kind| name(stage, kind)));
-        for name in of_stages.chain([RECORD.into(), PAGE.into()]) {
-            durable::lock_for_writing(&outputs.folder.join(name))?;
-        }
-        Ok(outputs)
-    }
+/// The folder that is written to, and its files' locks.
+pub struct Outputs<'a> {
+    pub folder: &'a Path,
+    pub _locks: Vec<Lock>,
+}
 
+impl Outputs<'_> {
     /// Draws and writes everything; what is returned says what it is.
     ///
     /// # Errors

@@ -28,8 +28,11 @@ pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
         subtitle: format!("event {}; mnist-train {}", args.event, env!("CARGO_PKG_VERSION")),
     };
     let graph = flamegraph::draw(&folded, stage, &heading);
-    durable::replace(&args.out, graph.as_bytes())?;
-    durable::replace(&args.out.with_extension("folded"), folded.lines(stage).as_bytes())?;
+    let lines = folded.lines(stage);
+    for (path, content) in [(&args.out, graph), (&args.out.with_extension("folded"), lines)] {
+        let _lock = durable::lock_for_writing(path)?;
+        durable::replace(path, content.as_bytes())?;
+    }
     println!("{}", args.out.display());
     Ok(())
 }
