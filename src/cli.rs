@@ -362,6 +362,11 @@ impl ComputeArgs {
     pub fn compute(&self) -> Compute {
         self.machine.compute()
     }
+
+    /// The vector instructions that were asked for.
+    pub fn isa(&self) -> Option<Isa> {
+        self.machine.isa
+    }
 }
 
 /// What a stage may use.

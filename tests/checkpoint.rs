@@ -104,6 +104,21 @@ fn a_file_says_itself_which_sizes_its_network_has() {
 }
 
 #[test]
+fn a_file_of_an_early_version_does_not_say_which_instructions_trained_it() {
+    let expected = good(&network());
+    for early in ["", "\"isa\":null,"] {
+        let mut file = Crafted::from(&whole());
+        file.replace_in_metadata("\"isa\":\"avx2\",", early);
+        file.seal();
+        let Model::Checkpoint(read) = checkpoint::parse(&file.bytes(), &network()).unwrap() else {
+            panic!("read as weights alone");
+        };
+        assert_eq!(read.metadata.isa, None);
+        assert_eq!(read.state, expected.state);
+    }
+}
+
+#[test]
 fn refuses_tensors_that_fit_no_network_before_taking_memory_for_one() {
     let whole =
         good(&MnistCnn { channels: 2, kernel_size: 3, hidden: 4 }.architecture()).to_bytes();
@@ -397,8 +412,21 @@ fn refuses_metadata_that_it_cannot_go_on_from() {
         ),
         spoilt(
             "a stage that is a number",
-            replace("\"stage\":\"naive\"", "\"stage\":1"),
+            replace("\"stage\":\"fused\"", "\"stage\":1"),
             &["field stage is 1, expected a text"],
+        ),
+        spoilt(
+            "instructions that are a list",
+            replace("\"isa\":\"avx2\"", "\"isa\":[]"),
+            &["field isa is [], expected a text"],
+        ),
+        spoilt(
+            "no instructions, which an early version left out, and no seed",
+            |file| {
+                file.replace_in_metadata("\"isa\":\"avx2\",", "");
+                file.replace_in_metadata("\"seed\":77,", "");
+            },
+            &["damaged checkpoint metadata: field recipe.seed is missing"],
         ),
         spoilt(
             "initial weights that no run has",
@@ -439,6 +467,7 @@ fn the_checksum_covers_weights_moments_and_metadata() {
         ("\"lr\":0.001", "\"lr\":0.002"),
         ("\"epoch\":3", "\"epoch\":2"),
         ("\"name\":\"custom\"", "\"name\":\"mnist\""),
+        ("\"isa\":\"avx2\"", "\"isa\":\"avx9\""),
         ("\"seed\":77", "\"seed\": 77"),
     ]
     .map(|(from, to)| changed(to, &|file| file.replace_in_metadata(from, to)))

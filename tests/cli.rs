@@ -5,7 +5,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use mnist_train::simd;
+use mnist_train::model::checkpoint::{self, Model};
+use mnist_train::simd::{self, Isa};
 use serde_json::Value;
 
 mod program;
@@ -166,6 +167,38 @@ fn any_number_of_threads_gives_the_same_weights() {
     assert!(weights.iter().all(|other| *other == weights[0]), "{weights:?}");
     let other_seed = Workplace::new().run(&format!("{SHORT} --epochs 1 --seed 2")).succeeds();
     assert_ne!(other_seed.weights(), weights[0]);
+}
+
+#[test]
+fn a_run_that_goes_on_in_another_way_says_so() {
+    let place = Workplace::new();
+    let change = "the weights will agree to rounding, not bit for bit";
+    place.run(&format!("{SHORT} --epochs 1 --stage fused --isa portable")).succeeds();
+    let model = place.read("ckpt.bin");
+    let widest = Isa::detect();
+    let resume = |flags: &str, words: &str| {
+        let run = place.run(&format!("--resume --json --no-eval --epochs 2 {flags}")).succeeds();
+        let note = format!("note: trained so far {words}: {change}\n");
+        assert!(run.stderr.contains(&note), "{words}: {}", run.stderr);
+        fs::write(place.path("ckpt.bin"), &model).unwrap();
+        run.events()[0]["isa"].clone()
+    };
+    if widest != Isa::Portable {
+        let words = format!("with portable, going on with {widest}");
+        assert_eq!(resume(&format!("--isa {widest}"), &words), widest.name());
+    }
+    assert_eq!(resume("--stage sparse", "by stage fused, going on with sparse"), "portable");
+    resume("--stage gemm", "by stage fused, going on with gemm");
+
+    // As of a version that knows more.
+    let (_, Model::Checkpoint(mut newer)) = checkpoint::read(&place.path("ckpt.bin")).unwrap()
+    else {
+        panic!("a checkpoint");
+    };
+    newer.metadata.isa = Some("avx9\u{1b}[2J".into());
+    fs::write(place.path("ckpt.bin"), newer.to_bytes()).unwrap();
+    let words = format!("with avx9\\u{{1b}}[2J, going on with {widest}");
+    assert_eq!(resume("", &words), widest.name());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mnist_train::data::synthetic;
 use mnist_train::model::checkpoint::{self, Model, Position};
 use mnist_train::random::Stream;
+use mnist_train::simd::Isa;
 use serde_json::Value;
 
 mod program;
@@ -150,6 +151,31 @@ fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
             assert_eq!(part[key], whole[key], "{key}");
         }
         assert_eq!(place.names(), ["ckpt.bin"]);
+    }
+}
+
+#[test]
+fn a_run_goes_on_with_the_vector_instructions_that_it_was_begun_with() {
+    let train = "--json --stage fused --max-samples 200 --batch-size 1 --no-eval";
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        let place = Workplace::new();
+        let endless = format!("{train} --isa {isa} --epochs 1000000");
+        let mut run = Running::start(place.command(&endless));
+        run.wait_for("epoch");
+        run.signal(INT);
+        let (code, stderr) = run.end();
+        assert_eq!(code, Some(130), "{stderr}");
+        let end = position(&place).epoch + 1;
+        let resumed = place.run(&format!("--resume --json --no-eval --epochs {end}")).succeeds();
+        assert_eq!(resumed.events()[0]["isa"], isa.name());
+        assert!(!resumed.stderr.contains("note: "), "{}", resumed.stderr);
+
+        let undisturbed = Workplace::new();
+        undisturbed.run(&format!("{train} --isa {isa} --epochs {end}")).succeeds();
+        assert_eq!(place.read("ckpt.bin"), undisturbed.read("ckpt.bin"));
+        let by_the_widest = Workplace::new().run(&format!("{train} --epochs {end}")).succeeds();
+        let is_the_widest = isa == Isa::detect();
+        assert_eq!(resumed.weights() == by_the_widest.weights(), is_the_widest, "{isa}");
     }
 }
 

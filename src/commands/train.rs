@@ -25,7 +25,8 @@ use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
 use crate::nn::adam::Adam;
 use crate::report::{self, Event, SCHEMA_VERSION};
-use crate::stages::Stage;
+use crate::simd::Isa;
+use crate::stages::{Compute, Stage};
 use crate::training::checkpoints::Checkpoints;
 use crate::training::trainer::{Outcome, Trainer};
 
@@ -74,8 +75,11 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     }
 
     let stage = stage(args, saved.as_ref(), &architecture, &output)?;
+    let isa = isa(args, saved.as_ref(), stage, &architecture, &output);
     check_memory(stage.memory_bytes(&architecture, recipe.batch_size))?;
-    let mut engine = stage.build(&architecture, Adam::from(&recipe), args.compute.compute())?;
+    let compute = Compute { isa, ..args.compute.compute() };
+    let mut engine = stage.build(&architecture, Adam::from(&recipe), compute)?;
+    let isa = stage.vectorized.then_some(isa);
     let (state, position) = match saved {
         Some(Checkpoint { state, metadata }) => (state, metadata.position),
         None => {
@@ -97,7 +101,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         stage: stage.name.into(),
         engine: stage.engine.name().into(),
         products: stage.precision.name(),
-        isa: stage.vectorized.then_some(args.compute.compute().isa),
+        isa,
         threads: engine.threads(),
         architecture: architecture.to_string(),
         parameters: architecture.parameter_count(),
@@ -126,6 +130,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
                 sha256: dataset.sha256().to_string(),
             },
             stage: stage.name.into(),
+            isa: isa.map(|isa| isa.name().into()),
             position,
             steps: 0,
             content_sha256: String::new(),
@@ -277,6 +282,29 @@ fn stage(
         ));
     }
     Ok(stage)
+}
+
+/// The vector instructions that were asked for, else those that the model was trained with, where
+/// this CPU and `stage` have them, else the widest.
+fn isa(
+    args: &TrainArgs,
+    saved: Option<&Checkpoint>,
+    stage: &Stage,
+    architecture: &Architecture,
+    output: &Output,
+) -> Isa {
+    let saved = saved.and_then(|checkpoint| checkpoint.metadata.isa.as_deref());
+    let can_run = |isa: &Isa| stage.isas(architecture).contains(isa);
+    let known = saved.and_then(Isa::find).filter(can_run);
+    let isa = args.compute.isa().or(known).unwrap_or_else(Isa::detect);
+    if let Some(name) = saved.filter(|name| stage.vectorized && *name != isa.name()) {
+        let name = escaped(name);
+        output.note(&format!(
+            "note: trained so far with {name}, going on with {isa}: the weights will agree to \
+             rounding, not bit for bit"
+        ));
+    }
+    isa
 }
 
 #[cfg(test)]

@@ -60,6 +60,9 @@ pub struct Metadata {
     pub dataset: DatasetIdentity,
     /// The stage that trained it last.
     pub stage: String,
+    /// The vector instructions that it used, where it can choose; an early version did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isa: Option<String>,
     /// Where training stands.
     pub position: Position,
     /// Adam's steps, t.

@@ -175,6 +175,7 @@ mod tests {
                 recipe: Recipe::default(),
                 dataset: DatasetIdentity { name: "custom".into(), sha256: String::new() },
                 stage: "naive".into(),
+                isa: None,
                 position: Position { epoch, ..Position::default() },
                 steps: 0,
                 content_sha256: String::new(),

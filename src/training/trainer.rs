@@ -314,6 +314,7 @@ mod tests {
                 recipe,
                 dataset: DatasetIdentity { name: "custom".into(), sha256: String::new() },
                 stage: stage.name.into(),
+                isa: None,
                 position: Position::default(),
                 steps: 0,
                 content_sha256: String::new(),
