@@ -17,7 +17,7 @@ use serde_json::Value;
 
 mod program;
 
-use program::{Workplace, save};
+use program::{Run, Workplace, save};
 
 const HUP: &str = "HUP";
 const INT: &str = "INT";
@@ -209,6 +209,29 @@ fn a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been() {
     let evaluated = place.run("eval --json").succeeds();
     assert_eq!(evaluated.weights(), expected.weights());
     assert_eq!(place.read("ckpt.bin"), undisturbed.read("ckpt.bin"));
+}
+
+#[test]
+fn a_signal_in_the_last_evaluation_says_that_training_is_over() {
+    let place = Workplace::new();
+    // A step, and then many seconds of testing.
+    save(&synthetic::generate(1, 1, 5000), &place.path("many"));
+    let train = "--json --stage naive --data many --batch-size 1 --epochs 1";
+    let mut run = Running::start(place.bare(train));
+    run.wait_for("start");
+    while !place.path("ckpt.bin").exists() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    run.signal(INT);
+    assert_eq!(run.wait_for("epoch").get("test_correct"), None);
+    let (code, stderr) = run.end();
+    assert_eq!(code, Some(130), "{stderr}");
+    let words = "error: interrupted after the last epoch; saved to ckpt.bin, test it with \
+                 'mnist-train eval'\n";
+    assert!(stderr.ends_with(words), "{stderr}");
+    assert_eq!(place.names(), ["ckpt.bin", "many"]);
+    let resumed = place.bare("--resume --json --no-eval --data many --epochs 1");
+    assert!(Run::of(resumed).succeeds().stderr.contains("nothing to do"));
 }
 
 #[test]

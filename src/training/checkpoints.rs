@@ -27,6 +27,8 @@ pub struct Checkpoints {
     /// Whether the thread owes an answer.
     writing: bool,
     waiting: Option<Checkpoint>,
+    /// The newest state that was handed over.
+    newest: Option<Position>,
 }
 
 /// What became of a checkpoint: it is on the disk, and another run's file that stood there has this
@@ -74,7 +76,8 @@ impl Checkpoints {
             })
             .map_err(Error::io("start the thread that writes it", path))?;
         let path = path.to_path_buf();
-        Ok(Self { path, every, ours, to_write, written, writing: false, waiting: None })
+        let (writing, waiting, newest) = (false, None, None);
+        Ok(Self { path, every, ours, to_write, written, writing, waiting, newest })
     }
 
     /// The file.
@@ -92,8 +95,14 @@ impl Checkpoints {
         self.ours && self.path.exists()
     }
 
+    /// Whether the state at `position` is the newest that was handed over, written or not.
+    pub fn has(&self, position: Position) -> bool {
+        self.newest == Some(position)
+    }
+
     /// Has `checkpoint` written as soon as the one before is.
     pub fn save(&mut self, checkpoint: Checkpoint) {
+        self.newest = Some(checkpoint.metadata.position);
         if self.writing {
             self.waiting = Some(checkpoint);
         } else {

@@ -135,8 +135,10 @@ impl Trainer<'_> {
 
     /// Of the test images, if that is wanted and no signal has come.
     fn evaluation(&mut self, observer: &dyn Observer) -> Option<Evaluation> {
-        let stop = || !self.evaluate || observer.stop().is_some();
-        Evaluation::of(self.engine, &self.dataset.test, &stop)
+        if !self.evaluate {
+            return None;
+        }
+        Evaluation::of(self.engine, &self.dataset.test, &|| observer.stop().is_some())
     }
 
     /// Trains what is left of `epoch`.
@@ -179,20 +181,27 @@ impl Trainer<'_> {
         Ok(EpochReport { progress, lr, duration, images, evaluation: None })
     }
 
-    /// Saves the state between two steps, unless no step has been taken.
+    /// Saves the state between two steps, unless no step has been taken or it is being saved.
     fn interrupted(&mut self, signal: i32, observer: &mut dyn Observer) -> Error {
-        let Position { epoch, batch, .. } = self.metadata.position;
+        let position @ Position { epoch, batch, .. } = self.metadata.position;
         let batches = self.batches();
-        let place = format!("interrupted in epoch {epoch} after {batch} of {batches} batches");
-        let path = printable(self.checkpoints.path());
-        let state = self.engine.store();
-        if state.steps == 0 {
-            return Error::Interrupted { signal, message: format!("{place}; nothing to save yet") };
+        let (place, remedy) = if epoch == self.epochs {
+            ("after the last epoch".into(), "test it with 'mnist-train eval'")
+        } else {
+            (format!("in epoch {epoch} after {batch} of {batches} batches"), "go on with --resume")
+        };
+        if !self.checkpoints.has(position) {
+            let state = self.engine.store();
+            if state.steps == 0 {
+                let message = format!("interrupted {place}; nothing to save yet");
+                return Error::Interrupted { signal, message };
+            }
+            self.save(state);
         }
-        self.save(state);
         match self.settle(observer) {
             Ok(()) => {
-                let message = format!("{place}; saved to {path}, go on with --resume");
+                let path = printable(self.checkpoints.path());
+                let message = format!("interrupted {place}; saved to {path}, {remedy}");
                 Error::Interrupted { signal, message }
             }
             Err(error) => error,
@@ -279,25 +288,25 @@ mod tests {
     use crate::stages::{Compute, Stage};
     use crate::training::checkpoints;
 
-    /// Does something after every epoch.
-    struct AfterEpoch<F>(F);
+    /// Does something after every epoch, which may end with a signal.
+    struct AfterEpoch<F>(F, Option<i32>);
 
-    impl<F: FnMut(usize)> Observer for AfterEpoch<F> {
+    impl<F: FnMut(usize) -> Option<i32>> Observer for AfterEpoch<F> {
         fn batch(&mut self, _: &Progress) {}
 
         fn epoch(&mut self, report: &EpochReport) {
-            self.0(report.progress.epoch);
+            self.1 = self.0(report.progress.epoch);
         }
 
         fn kept_previous(&mut self, _: &Path) {}
 
         fn stop(&self) -> Option<i32> {
-            None
+            self.1
         }
     }
 
     /// Trains a small network for longer than a test takes, one step an epoch.
-    fn train(checkpoints: Checkpoints, after_epoch: impl FnMut(usize)) -> Error {
+    fn train(checkpoints: Checkpoints, after_epoch: impl FnMut(usize) -> Option<i32>) -> Error {
         let architecture = MnistCnn { channels: 1, kernel_size: 1, hidden: 1 }.architecture();
         let recipe = Recipe { batch_size: 4, ..Recipe::default() };
         let compute = Compute { threads: 1, isa: Isa::Portable };
@@ -323,7 +332,22 @@ mod tests {
             evaluate: false,
             checkpoints,
         };
-        trainer.run(&mut AfterEpoch(after_epoch)).unwrap_err()
+        trainer.run(&mut AfterEpoch(after_epoch, None)).unwrap_err()
+    }
+
+    #[test]
+    fn an_interruption_saves_nothing_twice() {
+        // After epochs 1 and 2 nothing is due, after epoch 3 something is.
+        for (last, expected) in [(0, &[1][..]), (2, &[3])] {
+            let (written, epochs) = mpsc::channel();
+            let checkpoints = Checkpoints::start_with(Path::new("m"), 3, true, move |checkpoint| {
+                written.send(checkpoint.metadata.position.epoch).unwrap();
+                Ok(None)
+            });
+            let error = train(checkpoints.unwrap(), |epoch| (epoch == last).then_some(2));
+            assert!(matches!(error, Error::Interrupted { signal: 2, .. }), "{error}");
+            assert_eq!(epochs.into_iter().collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]
@@ -354,6 +378,7 @@ mod tests {
                 fs::create_dir(folder.path().join("m.tmp")).unwrap();
                 disk.send(()).unwrap();
             }
+            None
         });
         assert!(epochs >= 20, "ended after epoch {epochs}");
         assert!(error.to_string().contains("m.tmp: cannot write: "), "{error}");
