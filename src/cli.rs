@@ -72,6 +72,9 @@ pub enum Command {
     Data(DataCommand),
     /// Measure stages against each other
     Bench(BenchCommand),
+    /// Train the images once and print the peak of memory; ends when stdin does
+    #[command(hide = true)]
+    PeakMemory(JobArgs),
     /// Train the profile's images again and again, for a profiler to look at
     #[cfg(feature = "profile")]
     #[command(hide = true)]
@@ -80,6 +83,23 @@ pub enum Command {
     #[cfg(feature = "profile")]
     #[command(hide = true)]
     PerfFlamegraph(PerfFlamegraphArgs),
+}
+
+/// What a process of its own is to train.
+#[derive(Debug, Args)]
+pub struct JobArgs {
+    /// Hyperparameters.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// The sizes of the network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Where images come from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// What computes.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 }
 
 /// The flags of training.

@@ -294,6 +294,59 @@ fn bench_stops_at_the_first_signal_and_leaves_no_record() {
     assert_eq!(place.names(), [""; 0]);
 }
 
+/// Stops the next process that `parent` starts, as soon as it is there; it has hardly begun.
+#[cfg(target_os = "linux")]
+fn stop_a_child_of(parent: &Child) -> String {
+    let path = format!("/proc/{0}/task/{0}/children", parent.id());
+    loop {
+        let children = fs::read_to_string(&path).expect("the parent runs still");
+        if let Some(child) = children.split_whitespace().next() {
+            let stopped = Command::new("kill").args(["-s", "STOP", child]).status();
+            if stopped.unwrap().success() {
+                return child.into();
+            }
+        }
+    }
+}
+
+#[cfg(target_os = "linux")] // The only one that says which processes another has started.
+#[test]
+fn a_signal_while_memory_is_measured_leaves_neither_a_process_nor_a_file() {
+    let place = Workplace::new();
+    fs::create_dir(place.path("tmp")).unwrap();
+    let mut bench = place.command("bench stages --batch-size 4 --repeats 1 --json");
+    bench.env("TMPDIR", place.path("tmp"));
+    let run = Running::start(bench);
+    let child = stop_a_child_of(&run.child);
+    run.signal(INT);
+    assert_eq!(run.end().0, Some(130));
+    let go_on = Command::new("kill").args(["-s", "CONT", &child]).status();
+    assert!(go_on.unwrap().success(), "it was there still");
+    let began = Instant::now();
+    while fs::exists(format!("/proc/{child}/exe")).unwrap_or(true) {
+        assert!(began.elapsed() < Duration::from_secs(30), "{child} goes on");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(place.names(), ["tmp"]);
+    assert_eq!(fs::read_dir(place.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_measured_in_a_process_of_its_own_ends_with_the_process_that_asked() {
+    let place = Workplace::new();
+    // One step of several seconds.
+    let measure = || place.command("peak-memory --stage naive --batch-size 400");
+    let run = Run::of(measure());
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "nobody holds its stdin");
+    let mut held = measure().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lifeline = held.stdin.take();
+    thread::sleep(Duration::from_millis(300));
+    assert!(held.try_wait().unwrap().is_none(), "somebody holds it");
+    drop(lifeline);
+    let run = held.wait_with_output().unwrap();
+    assert_eq!((run.status.code(), run.stdout.as_slice()), (Some(1), &b""[..]));
+}
+
 #[test]
 fn a_second_signal_stops_at_once() {
     let place = Workplace::new();

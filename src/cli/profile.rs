@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::positive;
 #[cfg(feature = "profile")]
-use super::{ComputeArgs, DataArgs, NetworkArgs, RecipeArgs, stage};
+use super::{JobArgs, stage};
 #[cfg(feature = "profile")]
 use crate::stages::Stage;
 
@@ -38,18 +38,9 @@ pub struct CappedRunArgs {
     /// Seconds after which no other pass is begun
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
     pub seconds: usize,
-    /// Hyperparameters.
+    /// What is trained.
     #[command(flatten)]
-    pub recipe: RecipeArgs,
-    /// The sizes of the network.
-    #[command(flatten)]
-    pub network: NetworkArgs,
-    /// Where images come from.
-    #[command(flatten)]
-    pub data: DataArgs,
-    /// What computes.
-    #[command(flatten)]
-    pub compute: ComputeArgs,
+    pub job: JobArgs,
 }
 
 /// The flags of a graph of perf's samples, which come from stdin.

@@ -1,14 +1,17 @@
 //! This program once more, in a process of its own, to do the same to the same.
 
 use std::env;
+use std::io::{self, Read};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{self, Command, ExitStatus, Stdio};
+use std::thread;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use crate::benchmark::Contestant;
 use crate::cli::{DataArgs, NetworkArgs};
+use crate::error::{Error, Result};
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
@@ -26,11 +29,11 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// This program with `verb`, or to train without one, set to do the job by `contestant` on the
-    /// first images, at most `max_samples`.
+    /// This program with `verb`, set to do the job by `contestant` on the first images, at most
+    /// `max_samples`.
     pub fn command(
         &self,
-        verb: Option<&str>,
+        verb: &str,
         contestant: Contestant,
         max_samples: usize,
     ) -> anyhow::Result<Command> {
@@ -39,7 +42,7 @@ impl Job<'_> {
             self.recipe;
         let MnistCnn { channels, kernel_size, hidden } = MnistCnn::from(self.network);
         let mut command = Command::new(this_program()?);
-        command.args(verb);
+        command.arg(verb);
         command.args([format!("--stage={}", stage.name), format!("--threads={threads}")]);
         if stage.vectorized {
             command.arg(format!("--isa={}", self.isa));
@@ -63,4 +66,41 @@ impl Job<'_> {
 
 fn this_program() -> anyhow::Result<PathBuf> {
     env::current_exe().context("cannot find this program's file")
+}
+
+/// What `command`, whose verb lets it [end with this process](end_with_parent), prints.
+pub fn stdout(mut command: Command) -> anyhow::Result<Vec<u8>> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().context("cannot run this program once more")?;
+    let lifeline = child.stdin.take();
+    let run = child.wait_with_output().context("cannot wait for a process")?;
+    drop(lifeline);
+    if !run.status.success() {
+        let said = String::from_utf8_lossy(&run.stderr);
+        let last = said.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        bail!(ended_by_signal(run.status).unwrap_or_else(|| last.into()));
+    }
+    Ok(run.stdout)
+}
+
+/// What is to be said of a process that a signal has ended.
+fn ended_by_signal(status: ExitStatus) -> Option<String> {
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    let signal: Option<i32> = None;
+    signal.map(|signal| format!("its process was ended by signal {signal}"))
+}
+
+/// Ends this process when the one that has started it with [`stdout`] does, however that ends.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the operating system refuses a thread.
+pub fn end_with_parent() -> Result<()> {
+    let wait = || {
+        _ = io::stdin().read_to_end(&mut Vec::new());
+        process::exit(1);
+    };
+    let thread = thread::Builder::new().name("lifeline".into());
+    thread.spawn(wait).map(|_| ()).map_err(Error::threads(1))
 }

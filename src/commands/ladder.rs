@@ -2,15 +2,10 @@
 
 mod rows;
 
-use std::env;
-use std::fs;
-use std::process;
-
-use anyhow::{Context, bail};
-use serde_json::Value;
+use anyhow::Context;
 
 use self::rows::Rows;
-use super::child::Job;
+use super::child::{self, Job};
 use super::output::Output;
 use super::progress::{counter, spinner};
 use crate::benchmark::{Benchmark, Contestant};
@@ -128,27 +123,14 @@ impl Ladder<'_> {
     }
 }
 
-/// The most memory that training by `contestant` takes, as this program's `done` line says it: in a
-/// process of its own, because memory that one stage gave back would count for the next.
+/// The most memory that training by `contestant` takes, in a process of its own, because memory
+/// that one stage gave back would count for the next.
 fn peak_rss_bytes(
     job: &Job<'_>,
     contestant: Contestant,
     max_samples: usize,
 ) -> anyhow::Result<Option<u64>> {
-    let stage = contestant.stage.name;
-    let model = env::temp_dir().join(format!("mnist-train-bench-{}.bin", process::id()));
-    let mut command = job.command(None, contestant, max_samples)?;
-    command.args(["--json", "--quiet", "--no-eval", "--epochs=1", "--model"]).arg(&model);
-    let run = command.output().context("cannot run this program once more");
-    _ = fs::remove_file(&model);
-    let run = run?;
-    if !run.status.success() {
-        let said = String::from_utf8_lossy(&run.stderr);
-        let reason = said.lines().last().unwrap_or_default();
-        bail!("cannot measure the memory of stage {stage}: {reason}");
-    }
-    let last = run.stdout.trim_ascii_end().rsplit(|&byte| byte == b'\n').next();
-    let done: Value = serde_json::from_slice(last.unwrap_or_default())
-        .with_context(|| format!("cannot measure the memory of stage {stage}"))?;
-    Ok(done["peak_rss_bytes"].as_u64())
+    let said = job.command("peak-memory", contestant, max_samples).and_then(child::stdout);
+    let peak = said.and_then(|said| Ok(serde_json::from_slice(&said)?));
+    peak.with_context(|| format!("cannot measure the memory of stage {}", contestant.stage.name))
 }

@@ -6,6 +6,7 @@ mod data;
 mod eval;
 mod ladder;
 mod output;
+mod peak_memory;
 #[cfg(feature = "profile")]
 mod profile;
 mod progress;
@@ -33,6 +34,7 @@ pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<()> {
         Some(Command::Stages(args)) => stages::run(*args),
         Some(Command::Data(args)) => data::run(args),
         Some(Command::Bench(args)) => bench::run(&args.action),
+        Some(Command::PeakMemory(args)) => peak_memory::run(args),
         #[cfg(feature = "profile")]
         Some(Command::CappedRun(args)) => profile::capped_run(args),
         #[cfg(feature = "profile")]

@@ -3,16 +3,13 @@
 mod outputs;
 mod perf;
 
-use std::io::{self, Read};
-use std::process::{self, ExitStatus, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
 
 use self::outputs::Outputs;
 pub use self::perf::perf_flamegraph;
-use super::child::Job;
+use super::child::{self, Job};
 use super::data;
 use super::ladder::{self, Ladder};
 use super::output::Output;
@@ -151,43 +148,24 @@ fn sample(
     images: usize,
     seconds: usize,
 ) -> anyhow::Result<Sampled> {
-    let mut command = job.command(Some("capped-run"), contestant, images)?;
+    let mut command = job.command("capped-run", contestant, images)?;
     command.args(["--sampled".to_string(), format!("--seconds={seconds}")]);
-    // It ends when this process does, however that ends.
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().context("cannot run this program once more")?;
-    let lifeline = child.stdin.take();
-    let run = child.wait_with_output().context("cannot wait for the process that is sampled")?;
-    drop(lifeline);
-    if !run.status.success() {
-        let said = String::from_utf8_lossy(&run.stderr);
-        let last = said.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        anyhow::bail!(ended_by_signal(run.status).unwrap_or_else(|| last.into()));
-    }
-    serde_json::from_slice(&run.stdout).context("the process that was sampled said something else")
-}
-
-/// What is to be said of a process that a signal has ended.
-fn ended_by_signal(status: ExitStatus) -> Option<String> {
-    #[cfg(unix)]
-    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-    #[cfg(not(unix))]
-    let signal: Option<i32> = None;
-    signal.map(|signal| format!("its process was ended by signal {signal}"))
+    let said = child::stdout(command)?;
+    serde_json::from_slice(&said).context("the process that was sampled said something else")
 }
 
 /// Trains the images of a pass again and again, and says what the sampler met if it is to be used.
 pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let output = Output::new(crate::cli::OutputArgs { json: true }, true);
-    let architecture = args.network.architecture();
+    let architecture = args.job.network.architecture();
     let signals = Signals::install(None)?;
-    let mut dataset = data::load(&args.data, &output, &signals)?;
+    let mut dataset = data::load(&args.job.data, &output, &signals)?;
     signals.stop_at_once()?;
-    dataset.train.truncate(args.recipe.max_samples.unwrap_or(IMAGES));
-    let recipe = Recipe::from(&args.recipe);
+    dataset.train.truncate(args.job.recipe.max_samples.unwrap_or(IMAGES));
+    let recipe = Recipe::from(&args.job.recipe);
     check_batch(&recipe, &dataset.train)?;
-    let stage = args.compute.stage(None, &architecture)?;
-    let build = || stage.build(&architecture, Adam::from(&recipe), args.compute.compute());
+    let stage = args.job.compute.stage(None, &architecture)?;
+    let build = || stage.build(&architecture, Adam::from(&recipe), args.job.compute.compute());
     let run = CappedRun::new(&architecture, &recipe, &dataset.train);
     let seconds = Duration::from_secs(args.seconds as u64);
     if !args.sampled {
@@ -195,10 +173,7 @@ pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
         println!("{passes} passes of {} images by {}", dataset.train.len(), stage.name);
         return Ok(());
     }
-    thread::spawn(|| {
-        _ = io::stdin().read_to_end(&mut Vec::new());
-        process::exit(1);
-    });
+    child::end_with_parent()?;
     let sampled = run.sample(build, seconds)?;
     if sampled.stacks.samples() == 0 {
         anyhow::bail!(
