@@ -22,51 +22,45 @@ use crate::error::{Error, Result};
 /// holds the [`Lock`] of `path`: two that replace it at once would write into one temporary file.
 ///
 /// # Errors
-/// [`Error::Io`]; what stood under `path` before still does, and the temporary file is gone.
+/// [`Error::Io`]; the file has its old or its new content, whole, and the temporary one is gone.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace_on(&Os, path, bytes)
-}
-
-fn replace_on(system: &impl System, path: &Path, bytes: &[u8]) -> Result<()> {
-    replace_after(system, path, bytes, |_| Ok(()))
+    replace_on(&Os, path, bytes, false).map(|_| ())
 }
 
 /// The same, and what stood under `path` before is kept beside it under the name that is returned:
 /// `NAME.previous` or, where that is taken, `NAME.previous.2` and so on.
 ///
 /// # Errors
-/// [`Error::Io`]; nothing has changed its name then.
+/// The same; the old content has another name only if the file has its new one.
 pub fn replace_and_keep(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>> {
-    replace_and_keep_on(&Os, path, bytes)
+    replace_on(&Os, path, bytes, true)
 }
 
-fn replace_and_keep_on(system: &impl System, path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>> {
-    let mut kept = None;
-    replace_after(system, path, bytes, |target| {
-        kept = if target.exists() { Some(keep(system, target)?) } else { None };
-        Ok(())
-    })?;
-    Ok(kept)
-}
-
-/// Does `before_rename`, with the path behind any link, when the new content is safely on the disk.
-fn replace_after(
+fn replace_on(
     system: &impl System,
     path: &Path,
     bytes: &[u8],
-    before_rename: impl FnOnce(&Path) -> Result<()>,
-) -> Result<()> {
+    keeps: bool,
+) -> Result<Option<PathBuf>> {
     let target = resolved(path)?;
     let temporary = beside(&target, ".tmp");
-    let written = write_temporary(system, &temporary, bytes)
-        .map_err(Error::io("write", &temporary))
-        .and_then(|()| before_rename(&target))
-        .and_then(|()| rename_on(system, &temporary, &target));
-    if written.is_err() {
+    let mut kept = None;
+    let mut replace = || {
+        write_temporary(system, &temporary, bytes).map_err(Error::io("write", &temporary))?;
+        if keeps && target.exists() {
+            kept = Some(keep(system, &target)?);
+        }
+        system.rename(&temporary, &target).map_err(Error::io("replace", &target))
+    };
+    if let Err(error) = replace() {
         // The failure that is reported is the one that came first.
-        let _ = system.remove(&temporary);
+        for path in kept.iter().chain([&temporary]) {
+            let _ = system.remove(path);
+        }
+        return Err(error);
     }
-    written
+    flush_folder_of(system, &target)?;
+    Ok(kept)
 }
 
 /// Gives the file `target` a second name that is free.
@@ -110,12 +104,12 @@ fn write_and_flush(system: &impl System, path: &Path, bytes: &[u8]) -> io::Resul
 /// # Errors
 /// [`Error::Io`].
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    rename_on(&Os, from, to)
+    Os.rename(from, to).map_err(Error::io("replace", to))?;
+    flush_folder_of(&Os, to)
 }
 
-fn rename_on(system: &impl System, from: &Path, to: &Path) -> Result<()> {
-    system.rename(from, to).map_err(Error::io("replace", to))?;
-    let folder = folder_of(to);
+fn flush_folder_of(system: &impl System, path: &Path) -> Result<()> {
+    let folder = folder_of(path);
     system.flush_folder(folder).map_err(Error::io("flush", folder))
 }
 
@@ -241,11 +235,7 @@ mod tests {
             let path = folder.path().join("model");
             fs::write(&path, b"old").unwrap();
             let system = Failing::at(fails_at, for_good);
-            let replaced = if keeps {
-                replace_and_keep_on(&system, &path, b"new").map(|_| ())
-            } else {
-                replace_on(&system, &path, b"new")
-            };
+            let replaced = replace_on(&system, &path, b"new", keeps).map(|_| ());
             if !system.has_failed() {
                 replaced.unwrap();
                 return fails_at;
@@ -253,6 +243,14 @@ mod tests {
             examine(&path, &system, replaced);
         }
         unreachable!("a file takes finitely many calls");
+    }
+
+    fn names_beside(path: &Path) -> Vec<String> {
+        let entries = fs::read_dir(path.parent().unwrap()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 
     fn is_old_or_new(path: &Path) -> bool {
@@ -263,13 +261,19 @@ mod tests {
     fn whichever_call_fails_the_file_is_the_old_or_the_new_one_and_nothing_is_left_beside_it() {
         for keeps in [false, true] {
             let calls = fail_at_each_call(false, keeps, |path, system, replaced| {
-                assert!(is_old_or_new(path), "call {}", system.fails_at);
+                let call = system.fails_at;
                 // A second name is given in another way where it cannot be given in one.
-                let is_link = keeps && system.fails_at == 4;
-                assert_eq!(replaced.is_ok(), is_link, "call {}", system.fails_at);
-                let names = fs::read_dir(path.parent().unwrap()).unwrap();
-                let names: Vec<_> = names.map(|name| name.unwrap().file_name()).collect();
-                assert!(names.iter().all(|name| name != "model.tmp"), "{names:?}");
+                let is_link = keeps && call == 4;
+                assert_eq!(replaced.is_ok(), is_link, "call {call}");
+                let is_renamed = is_link || call == if keeps { 6 } else { 5 };
+                let content: &[u8] = if is_renamed { b"new" } else { b"old" };
+                assert_eq!(fs::read(path).unwrap(), content, "call {call}");
+                let mut expected = vec!["model"];
+                if keeps && is_renamed {
+                    expected.push("model.previous");
+                    assert_eq!(fs::read(beside(path, ".previous")).unwrap(), b"old");
+                }
+                assert_eq!(names_beside(path), expected, "call {call}");
             });
             assert_eq!(calls, if keeps { 7 } else { 6 });
         }
@@ -305,7 +309,7 @@ mod tests {
     fn nothing_is_said_to_be_replaced_before_its_name_is_on_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let system = Failing::at(usize::MAX, false);
-        replace_on(&system, &folder.path().join("model"), b"new").unwrap();
+        replace_on(&system, &folder.path().join("model"), b"new", false).unwrap();
         assert!(system.names_are_flushed.get() && system.unflushed.take().is_none());
     }
 

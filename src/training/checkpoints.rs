@@ -35,7 +35,7 @@ pub struct Checkpoints {
 /// name now.
 pub type Written = std::result::Result<Option<PathBuf>, NotWritten>;
 
-/// Why a checkpoint was not written; the file is what it was before.
+/// Why a checkpoint is not known to be on the disk; the file holds it or is what it was before.
 #[derive(Debug)]
 pub enum NotWritten {
     /// A weight or a moment at this position is infinite or not a number.
