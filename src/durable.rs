@@ -14,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use self::lock::{Lock, lock_for_writing};
+pub use self::lock::{Lock, lock_for_writing, open_locked};
 use self::system::{Os, System};
 use crate::error::{Error, Result};
 

@@ -9,7 +9,7 @@
 //! keep anybody from stopping the program.
 
 use std::fmt::Write as _;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
@@ -299,24 +299,12 @@ impl PartialFile {
         let mut name = path.as_os_str().to_owned();
         name.push(".part");
         let partial = PathBuf::from(name);
-        if partial.is_symlink() {
-            // Nothing is written outside the folder.
-            fs::remove_file(&partial).map_err(Error::io("remove", &partial))?;
-        }
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&partial)
-            .map_err(Error::io("create", &partial))?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(Error::Unavailable(format!(
+        match durable::open_locked(&partial)? {
+            Some(file) => Ok(Self { path: partial, file }),
+            None => Err(Error::Unavailable(format!(
                 "{}: another process is downloading it: wait until it has finished",
                 printable(&partial),
             ))),
-            // Some network file systems have no locks; then the verification must be enough.
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { path: partial, file }),
         }
     }
 

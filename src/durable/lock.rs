@@ -1,6 +1,7 @@
 //! One process at a time for one file.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::system::{Os, System};
@@ -23,29 +24,50 @@ impl Lock {
     /// missing or cannot be written.
     fn acquire(path: &Path) -> Result<Self> {
         let lock = beside(&resolved(path)?, ".lock");
-        loop {
-            // A name that leads elsewhere is not emptied, and a pipe not waited for.
-            let file = File::options()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&lock)
-                .map_err(Error::io("write", &lock))?;
-            match file.try_lock() {
-                // Its last holder may have removed it after it was opened here.
-                Ok(()) if !is_at(&file, &lock) => {}
-                Ok(()) => return Ok(Self { _file: file, path: lock }),
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::Unavailable(format!(
-                        "{}: another run is writing it: wait for that, or name another file",
-                        printable(path)
-                    )));
-                }
-                Err(TryLockError::Error(error)) => return Err(Error::io("lock", &lock)(error)),
-            }
+        match open_locked(&lock)? {
+            Some(file) => Ok(Self { _file: file, path: lock }),
+            None => Err(Error::Unavailable(format!(
+                "{}: another run is writing it: wait for that, or name another file",
+                printable(path)
+            ))),
         }
     }
+}
+
+/// Opens the file at `path`, which is made if need be and not emptied, for one process at a time:
+/// `None` while another has it. Who has it may remove it, and does so before letting go.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be written, [`Error::Unavailable`] where there are no locks, as on
+/// some file systems of a network.
+pub fn open_locked(path: &Path) -> Result<Option<File>> {
+    loop {
+        if path.is_symlink() {
+            // Nothing is made where somebody's link leads.
+            fs::remove_file(path).map_err(Error::io("remove", path))?;
+        }
+        // A pipe is not waited for.
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(Error::io("write", path))?;
+        match file.try_lock() {
+            // The one that had it may have removed it after it was opened here.
+            Ok(()) if !is_at(&file, path) => {}
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(no_lock(path, error)),
+        }
+    }
+}
+
+/// Two processes that write one file at once would tear it, so there is no going on without a lock.
+fn no_lock(path: &Path, error: io::Error) -> Error {
+    let refusal = Error::io("lock", path)(error);
+    Error::Unavailable(format!("{refusal}: write to a folder on a file system that has locks"))
 }
 
 /// Whether `path` still leads to `file`.
@@ -134,6 +156,27 @@ mod tests {
         drop(held);
         drop(Lock::acquire(&path).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn where_there_are_no_locks_the_line_says_what_to_do() {
+        let error = no_lock(Path::new("model.lock"), io::ErrorKind::Unsupported.into());
+        let words = "model.lock: cannot lock: unsupported: write to a folder on a file system that \
+                     has locks";
+        assert_eq!((error.to_string().as_str(), error.exit_code()), (words, 1));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_was_removed_is_not_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.lock");
+        let file = File::create(&path).unwrap();
+        assert!(is_at(&file, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_at(&file, &path));
+        let _other = open_locked(&path).unwrap().unwrap();
+        assert!(!is_at(&file, &path));
     }
 
     #[test]
