@@ -38,8 +38,20 @@ impl Job<'_> {
         max_samples: usize,
     ) -> anyhow::Result<Command> {
         let Contestant { stage, threads } = contestant;
-        let Recipe { batch_size, lr, min_lr, t_max, l2, beta1, beta2, eps, seed, init, .. } =
-            self.recipe;
+        // Every field by its name, so that a new one is not forgotten.
+        let Recipe {
+            batch_size,
+            lr,
+            min_lr,
+            t_max,
+            l2,
+            beta1,
+            beta2,
+            eps,
+            seed,
+            init,
+            max_samples: _,
+        } = self.recipe;
         let MnistCnn { channels, kernel_size, hidden } = MnistCnn::from(self.network);
         let mut command = Command::new(this_program()?);
         command.arg(verb);
