@@ -3,6 +3,7 @@
 
 #![cfg(target_os = "linux")]
 
+use std::env;
 use std::fs::{self, File};
 use std::io::Write;
 use std::process::Command;
@@ -11,6 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use mnist_train::data::files::Part;
 use mnist_train::data::idx::images_header;
+use mnist_train::measure::roofline::Roofline;
 use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::stages::Stage;
 
@@ -60,6 +62,25 @@ fn too_few_threads_are_an_error_and_no_panic() {
     let run = Run::of(limited(&many, "-v 600000"));
     run.fails(1, &["cannot start 1000 threads: ", "choose fewer with --threads", "ulimit -u"]);
     assert_eq!(place.names(), [""; 0]);
+}
+
+/// In a process of its own. Stacks of 64 MiB are refused long before anything small is.
+#[test]
+fn the_limits_of_the_machine_are_not_measured_with_fewer_threads() {
+    const NAME: &str = "the_limits_of_the_machine_are_not_measured_with_fewer_threads";
+    const AGAIN: &str = "MNIST_TRAIN_TEST_AGAIN";
+    if env::var_os(AGAIN).is_some() {
+        let error = Roofline::measure(&[1, 64]).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        assert!(error.to_string().starts_with("cannot start 64 threads: "), "{error}");
+        return;
+    }
+    let mut again = Command::new(env::current_exe().unwrap());
+    again.args(["--exact", NAME, "--test-threads=1"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let mut again = limited(&again, "-v 1500000");
+    again.env(AGAIN, "1").env("RUST_MIN_STACK", (64 << 20).to_string());
+    let run = Run::of(again).succeeds();
+    assert!(run.stdout.contains("1 passed"), "{run:#?}");
 }
 
 #[test]

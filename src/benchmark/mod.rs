@@ -117,7 +117,7 @@ impl<'a> Benchmark<'a> {
         let mut thread_counts: Vec<_> = contestants.iter().map(|one| one.threads).collect();
         thread_counts.sort_unstable();
         thread_counts.dedup();
-        let mut roofline = Roofline::measure(&thread_counts);
+        let mut roofline = Roofline::measure(&thread_counts)?;
 
         let prepare = |&contestant: &Contestant| {
             let measurement = self.prepare(contestant);
@@ -134,7 +134,7 @@ impl<'a> Benchmark<'a> {
                 self.round(contestant, measurement)?;
                 advanced();
             }
-            roofline.keep_best(&Roofline::measure(&thread_counts));
+            roofline.keep_best(&Roofline::measure(&thread_counts)?);
         }
         Ok((measurements, roofline))
     }

@@ -160,7 +160,7 @@ pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let architecture = args.job.network.architecture();
     let signals = Signals::install(None)?;
     let mut dataset = data::load(&args.job.data, &output, &signals)?;
-    signals.stop_at_once()?;
+    let _at_once = signals.stop_at_once(Vec::new())?;
     dataset.train.truncate(args.job.recipe.max_samples.unwrap_or(IMAGES));
     let recipe = Recipe::from(&args.job.recipe);
     check_batch(&recipe, &dataset.train)?;

@@ -6,12 +6,14 @@
 //! depend on the instructions and on the neighbours.
 
 use std::hint::{self, black_box};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::error::{Error, Result};
 use crate::simd::Isa;
 use crate::simd::peak::{MultiplyAdds, read_and_write};
 use crate::team::{Order, Team};
@@ -41,24 +43,25 @@ impl Roofline {
     /// With each of `thread_counts`, in every set of instructions that the CPU has; takes some
     /// 0.1 s for each of them.
     ///
-    /// # Panics
+    /// # Errors
     /// When the operating system refuses to start so many threads.
-    pub fn measure(thread_counts: &[usize]) -> Self {
+    pub fn measure(thread_counts: &[usize]) -> Result<Self> {
         let (mut peaks, mut streams, mut handovers) = (Vec::new(), Vec::new(), Vec::new());
         for &threads in thread_counts {
             let sets = Isa::ALL.into_iter().filter(|isa| isa.is_available());
             let in_f32 = sets.map(|isa| (isa, "f32", MultiplyAdds::f32(isa)));
             let in_bf16 = MultiplyAdds::bf16().map(|kernel| (Isa::Avx512, "bf16", kernel));
             for (isa, precision, kernel) in in_f32.chain(in_bf16) {
-                peaks.push(Peak { isa, precision, threads, gflops: peak_gflops(kernel, threads) });
+                let gflops = peak_gflops(kernel, threads)?;
+                peaks.push(Peak { isa, precision, threads, gflops });
             }
             for array_bytes in ARRAYS_BYTES {
-                let gbytes_per_second = stream_gbytes(Isa::detect(), array_bytes, threads);
+                let gbytes_per_second = stream_gbytes(Isa::detect(), array_bytes, threads)?;
                 streams.push(Stream { threads, array_bytes, gbytes_per_second });
             }
-            handovers.push(Handover { threads, microseconds: handover_microseconds(threads) });
+            handovers.push(Handover { threads, microseconds: handover_microseconds(threads)? });
         }
-        Self { peaks, streams, handovers }
+        Ok(Self { peaks, streams, handovers })
     }
 
     /// Keeps the better of two measurements with the same thread counts: what disturbs one only
@@ -118,10 +121,10 @@ pub struct Handover {
 
 /// Microseconds of a round of a team of `threads` that has nothing to do.
 ///
-/// # Panics
+/// # Errors
 /// When the operating system refuses to start the threads.
-fn handover_microseconds(threads: usize) -> f64 {
-    let mut team = Team::new(threads).expect("the operating system starts the threads");
+fn handover_microseconds(threads: usize) -> Result<f64> {
+    let mut team = Team::new(threads).map_err(Error::threads(threads))?;
     let (mut items, order) = ([(); EMPTY_ITEMS], Order::of(EMPTY_ITEMS));
     let mut rounds = |count| {
         (0..count)
@@ -133,25 +136,25 @@ fn handover_microseconds(threads: usize) -> f64 {
         rounds(count);
         began.elapsed().as_secs_f64()
     };
-    1e6 * (0..TRIES).map(seconds).fold(f64::INFINITY, f64::min) / count as f64
+    Ok(1e6 * (0..TRIES).map(seconds).fold(f64::INFINITY, f64::min) / count as f64)
 }
 
 /// 10⁹ floating-point operations a second that `threads` threads do at most.
 ///
-/// # Panics
+/// # Errors
 /// When the operating system refuses to start `threads` threads.
-fn peak_gflops(multiply_adds: MultiplyAdds, threads: usize) -> f64 {
+fn peak_gflops(multiply_adds: MultiplyAdds, threads: usize) -> Result<f64> {
     let repetitions = count_for(TRY, |count| multiply_adds.repeat(count));
-    let seconds = best_seconds(threads, || (), |()| multiply_adds.repeat(repetitions));
-    (threads as u64 * repetitions * multiply_adds.flops) as f64 / seconds / 1e9
+    let seconds = best_seconds(threads, || (), |()| multiply_adds.repeat(repetitions))?;
+    Ok((threads as u64 * repetitions * multiply_adds.flops) as f64 / seconds / 1e9)
 }
 
 /// 10⁹ bytes a second that `threads` threads read and write at most, in an array of `bytes` bytes
 /// that they share out between them.
 ///
-/// # Panics
+/// # Errors
 /// When the operating system refuses to start `threads` threads.
-fn stream_gbytes(isa: Isa, bytes: usize, threads: usize) -> f64 {
+fn stream_gbytes(isa: Isa, bytes: usize, threads: usize) -> Result<f64> {
     let share = || vec![1.0_f32; bytes / threads / size_of::<f32>()];
     let pass = |values: &mut Vec<f32>| read_and_write(isa, black_box(values));
     let passes = {
@@ -159,8 +162,8 @@ fn stream_gbytes(isa: Isa, bytes: usize, threads: usize) -> f64 {
         pass(&mut values);
         count_for(TRY, |count| (0..count).for_each(|_| pass(&mut values)))
     };
-    let seconds = best_seconds(threads, share, |values| (0..passes).for_each(|_| pass(values)));
-    2.0 * (passes * bytes as u64) as f64 / seconds / 1e9
+    let seconds = best_seconds(threads, share, |values| (0..passes).for_each(|_| pass(values)))?;
+    Ok(2.0 * (passes * bytes as u64) as f64 / seconds / 1e9)
 }
 
 /// How many repetitions of `work` take `time`.
@@ -179,11 +182,14 @@ fn count_for(time: Duration, mut work: impl FnMut(u64)) -> u64 {
 
 /// The least time from when the first of `threads` threads begins `work` on what it has `prepared`
 /// to when the last one ends.
+///
+/// # Errors
+/// When the operating system refuses to start one of them.
 fn best_seconds<T>(
     threads: usize,
     prepared: impl Fn() -> T + Sync,
     work: impl Fn(&mut T) + Sync,
-) -> f64 {
+) -> Result<f64> {
     let arrived = AtomicUsize::new(0);
     let run = || {
         let mut own = prepared();
@@ -199,16 +205,23 @@ fn best_seconds<T>(
         };
         (0..TRIES).map(one_try).collect::<Vec<_>>()
     };
-    let tries: Vec<_> = thread::scope(|scope| {
-        let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        running.into_iter().map(|thread| thread.join().expect("arithmetic")).collect()
+    let tries = thread::scope(|scope| {
+        let start = |_| thread::Builder::new().spawn_scoped(scope, run);
+        let running: Vec<_> =
+            (0..threads).map(start).collect::<io::Result<_>>().inspect_err(|_| {
+                // Those that run already wait for all.
+                arrived.fetch_add(TRIES * threads, Ordering::Relaxed);
+            })?;
+        let finish = |thread: ScopedJoinHandle<'_, _>| thread.join().expect("arithmetic");
+        io::Result::Ok(running.into_iter().map(finish).collect::<Vec<_>>())
     });
+    let tries = tries.map_err(Error::threads(threads))?;
     let seconds = |one_try: usize| {
         let began = tries.iter().map(|of_thread| of_thread[one_try].0).min();
         let ended = tries.iter().map(|of_thread| of_thread[one_try].1).max();
         (ended.expect("a thread") - began.expect("a thread")).as_secs_f64()
     };
-    (0..TRIES).map(seconds).fold(f64::INFINITY, f64::min)
+    Ok((0..TRIES).map(seconds).fold(f64::INFINITY, f64::min))
 }
 
 #[cfg(test)]
@@ -217,7 +230,7 @@ mod tests {
 
     #[test]
     fn every_limit_is_found_and_the_better_of_two_is_kept() {
-        let mut found = Roofline::measure(&[1, 2]);
+        let mut found = Roofline::measure(&[1, 2]).unwrap();
         for isa in Isa::ALL {
             for threads in [1, 2] {
                 let peak = found.peak_gflops(isa, "f32", threads);
