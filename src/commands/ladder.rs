@@ -13,6 +13,7 @@ use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::measure::contention::Contention;
 use crate::measure::machine::Environment;
+use crate::measure::memory;
 use crate::model::architecture::{Architecture, Work};
 use crate::report::SCHEMA_VERSION;
 use crate::report::bench::Bench;
@@ -44,6 +45,20 @@ pub fn stages(
     Ok(STAGES.iter().filter(is_wanted).collect())
 }
 
+/// Refuses `stages` of which one is sure not to fit, or naive, whose losses they are compared with.
+///
+/// # Errors
+/// [`Error::Unavailable`], naming what is needed and what there is.
+pub fn check_memory(
+    stages: impl Iterator<Item = &'static Stage>,
+    architecture: &Architecture,
+    batch_size: usize,
+) -> Result<()> {
+    let needed =
+        stages.chain([&STAGES[0]]).map(|stage| stage.memory_bytes(architecture, batch_size));
+    memory::check_available(needed.max().expect("naive is one"))
+}
+
 /// What is measured.
 pub struct Ladder<'a> {
     /// Stages and their threads.
@@ -67,6 +82,7 @@ impl Ladder<'_> {
         let images = dataset.train.len();
         let batch_size = job.recipe.batch_size;
         let architecture = job.network.architecture();
+        check_memory(contestants.iter().map(|one| one.stage), &architecture, batch_size)?;
         let benchmark = Benchmark::new(&architecture, job.recipe, &dataset.train, job.isa);
 
         let bar = spinner(output, "comparing losses with naive's");
@@ -133,4 +149,42 @@ fn peak_rss_bytes(
     let said = job.command("peak-memory", contestant, max_samples).and_then(child::stdout);
     let peak = said.and_then(|said| Ok(serde_json::from_slice(&said)?));
     peak.with_context(|| format!("cannot measure the memory of stage {}", contestant.stage.name))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{BenchAction, Cli, Command};
+    use crate::data::synthetic;
+    use crate::model::recipe::Recipe;
+
+    #[test]
+    fn stages_that_cannot_fit_are_refused_before_anything_is_computed() {
+        let bench = "mnist-train bench stages --stage fused --json";
+        let Some(Command::Bench(bench)) = Cli::parse_from(bench.split(' ')).command else {
+            panic!("is a bench");
+        };
+        let BenchAction::Stages(args) = bench.action;
+        let recipe = Recipe { batch_size: 1 << 40, ..Recipe::default() };
+        let ladder = Ladder {
+            contestants: &Contestant::all(&args.stages, 1),
+            job: &Job {
+                recipe: &recipe,
+                network: &args.network,
+                data: &args.data,
+                isa: Isa::detect(),
+            },
+            dataset: &synthetic::generate(1, 10, 10),
+            repeats: 1,
+            environment: Environment::detect(),
+            commit: None,
+        };
+        // There are fewer images than a batch has, which whoever computes would notice.
+        let error = ladder.measure(&Output::new(args.output, true)).unwrap_err();
+        let error = error.downcast::<Error>().unwrap();
+        assert_eq!(error.exit_code(), 1);
+        assert!(error.to_string().contains("MB of memory"), "{error}");
+    }
 }

@@ -49,6 +49,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let mut recipe = Recipe::from(&args.recipe);
     recipe.max_samples = Some(dataset.train.len());
     check_batch(&recipe, &dataset.train)?;
+    ladder::check_memory(stages.iter().copied(), &architecture, recipe.batch_size)?;
     let last_batch = dataset.train.len() % recipe.batch_size;
     if last_batch > 0 {
         let images = dataset.train.len();

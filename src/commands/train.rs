@@ -76,7 +76,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
 
     let stage = stage(args, saved.as_ref(), &architecture, &output)?;
     let isa = isa(args, saved.as_ref(), stage, &architecture, &output);
-    check_memory(stage.memory_bytes(&architecture, recipe.batch_size))?;
+    memory::check_available(stage.memory_bytes(&architecture, recipe.batch_size))?;
     let compute = Compute { isa, ..args.compute.compute() };
     let mut engine = stage.build(&architecture, Adam::from(&recipe), compute)?;
     let isa = stage.vectorized.then_some(isa);
@@ -249,19 +249,6 @@ fn check_same_data(args: &TrainArgs, saved: &Checkpoint, dataset: &Dataset) -> R
     )))
 }
 
-/// Refuses a run that is sure to be ended by the operating system, which does so without a word.
-fn check_memory(needed: u64) -> Result<()> {
-    match memory::available_bytes() {
-        Some(available) if available < needed => Err(Error::Unavailable(format!(
-            "this network and --batch-size need at least {} MB of memory, and {} MB are available: \
-             choose smaller ones",
-            needed.div_ceil(1_000_000),
-            available / 1_000_000,
-        ))),
-        _ => Ok(()),
-    }
-}
-
 /// The stage that was asked for, else the one that the model was trained with, so that resuming
 /// gives the bits of an uninterrupted run.
 fn stage(
@@ -305,20 +292,4 @@ fn isa(
         ));
     }
     isa
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_that_cannot_fit_is_refused() {
-        check_memory(1).unwrap();
-        if cfg!(target_os = "linux") {
-            let error = check_memory(1 << 60).unwrap_err();
-            assert_eq!(error.exit_code(), 1);
-            let words = ["at least 1152921504607 MB of memory", "--batch-size", "are available"];
-            assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
-        }
-    }
 }

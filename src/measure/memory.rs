@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::error::{Error, Result};
+
 /// The most memory that this process has had in RAM at once; `None` where the operating system does
 /// not say, which is everywhere but on Linux.
 ///
@@ -21,6 +23,22 @@ pub fn available_bytes() -> Option<u64> {
     machine.into_iter().chain(group).min()
 }
 
+/// Refuses a run that is sure to be ended by the operating system, which does so without a word.
+///
+/// # Errors
+/// When fewer than the `needed` bytes are [available](available_bytes).
+pub fn check_available(needed: u64) -> Result<()> {
+    match available_bytes() {
+        Some(available) if available < needed => Err(Error::Unavailable(format!(
+            "this network and --batch-size need at least {} MB of memory, and {} MB are available: \
+             choose smaller ones",
+            needed.div_ceil(1_000_000),
+            available / 1_000_000,
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// The value of `field`, in bytes, among lines like `field  123 kB`.
 fn kibibytes(lines: &str, field: &str) -> Option<u64> {
     let value = lines.lines().find_map(|line| line.strip_prefix(field))?;
@@ -36,6 +54,15 @@ mod tests {
     fn something_is_available_and_no_more_than_the_machine_has() {
         let total = kibibytes(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal:").unwrap();
         assert!((1..=total).contains(&available_bytes().unwrap()));
+    }
+
+    #[test]
+    fn a_run_that_cannot_fit_is_refused() {
+        check_available(1).unwrap();
+        let error = check_available(1 << 60).unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        let words = ["at least 1152921504607 MB of memory", "--batch-size", "are available"];
+        assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
     }
 
     #[test]
