@@ -95,18 +95,24 @@ impl AdamStep {
     }
 
     /// Updates `w` and its moments `m` and `v` by the gradient `g`; four slices of one length.
+    /// Returns whether every weight is finite then.
     #[inline(never)] // A phase of a step in profiles, on any thread.
-    pub fn update(&self, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+    pub fn update(&self, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) -> bool {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
+        // Without their signs, bits are in the order of numbers, and above infinity there are none.
+        let magnitude = |value: f32| value.to_bits() << 1;
+        let mut largest = 0;
         for (((&g, w), m), v) in g.iter().zip(w).zip(m).zip(v) {
             let g = g + self.l2 * *w;
             *m += self.blend1 * (g - *m);
             *v = self.beta2 * *v + self.blend2 * g * g;
             *w -= self.step_size * *m / (v.sqrt() / self.root_correction + self.eps);
+            largest = magnitude(*w).max(largest);
             for value in [w, m, v] {
                 *value = if value.abs() < self.smallest { 0.0 } else { *value };
             }
         }
+        largest < magnitude(f32::INFINITY)
     }
 }
 
@@ -124,14 +130,27 @@ mod tests {
     fn two_steps_with_one_gradient_give_the_published_moments() {
         let (mut w, mut m, mut v) = ([0.5_f32, 0.5], [0.0], [0.0]);
         let g = [0.3];
-        ADAM.step(1, 1e-3).update(&g, &mut w[..1], &mut m, &mut v);
+        assert!(ADAM.step(1, 1e-3).update(&g, &mut w[..1], &mut m, &mut v));
         close(m[0], 0.1 * 0.3);
         close(v[0], 0.001 * 0.09);
         // The first step is the learning rate against the sign of the gradient.
         close(w[0], 0.5 - 1e-3);
-        ADAM.step(2, 1e-3).update(&g, &mut w[..1], &mut m, &mut v);
+        assert!(ADAM.step(2, 1e-3).update(&g, &mut w[..1], &mut m, &mut v));
         close(m[0], 0.19 * 0.3);
         close(v[0], 0.001_999 * 0.09);
+    }
+
+    #[test]
+    fn a_weight_that_is_not_finite_is_told() {
+        for bad in [f32::INFINITY, -f32::INFINITY, f32::NAN] {
+            for place in 0..40 {
+                let (mut w, mut m, mut v) = ([1.0; 40], [0.0; 40], [0.0; 40]);
+                let mut g = [-0.5; 40];
+                assert!(ADAM.step(1, 1e-3).update(&g, &mut w, &mut m, &mut v));
+                g[place] = bad;
+                assert!(!ADAM.step(2, 1e-3).update(&g, &mut w, &mut m, &mut v), "{bad} {place}");
+            }
+        }
     }
 
     #[test]

@@ -351,14 +351,22 @@ impl LayerKernels for Gemm {
     }
 
     #[inline(never)]
-    fn adam(&mut self, step: &AdamStep, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
+    fn adam(
+        &mut self,
+        step: &AdamStep,
+        g: &[f32],
+        w: &mut [f32],
+        m: &mut [f32],
+        v: &mut [f32],
+    ) -> bool {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
         let work = g
             .par_chunks(CHUNK_PARAMETERS)
             .zip(w.par_chunks_mut(CHUNK_PARAMETERS))
             .zip(m.par_chunks_mut(CHUNK_PARAMETERS))
             .zip(v.par_chunks_mut(CHUNK_PARAMETERS));
-        self.pool.install(|| work.for_each(|(((g, w), m), v)| step.update(g, w, m, v)));
+        let are_finite = work.map(|(((g, w), m), v)| step.update(g, w, m, v));
+        self.pool.install(|| are_finite.reduce(|| true, |one, other| one & other))
     }
 
     fn threads(&self) -> usize {

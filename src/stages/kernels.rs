@@ -68,8 +68,15 @@ pub trait LayerKernels {
 
     /// [`AdamStep::update`]. Every element stands for itself, so only the sharing of the work can
     /// differ between stages.
-    fn adam(&mut self, step: &AdamStep, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
-        step.update(g, w, m, v);
+    fn adam(
+        &mut self,
+        step: &AdamStep,
+        g: &[f32],
+        w: &mut [f32],
+        m: &mut [f32],
+        v: &mut [f32],
+    ) -> bool {
+        step.update(g, w, m, v)
     }
 
     /// Threads that the kernels use.

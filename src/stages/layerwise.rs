@@ -162,17 +162,21 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
         }
     }
 
+    /// Returns whether every weight is finite then.
     #[inline(never)] // Likewise.
-    fn update(&mut self, lr: f64) {
+    fn update(&mut self, lr: f64) -> bool {
         let TrainState { parameters, first_moment, second_moment, steps } = &mut self.state;
         *steps += 1;
         let weights = self.adam.step(*steps, lr);
         let biases = weights.without_l2();
         let tensors = self.gradients.iter().zip(parameters.values_mut());
         let moments = first_moment.values_mut().zip(second_moment.values_mut());
+        let mut are_finite = true;
         for (((spec, g), w), (m, v)) in tensors.zip(moments) {
-            self.kernels.adam(if spec.is_bias() { &biases } else { &weights }, g, w, m, v);
+            let step = if spec.is_bias() { &biases } else { &weights };
+            are_finite &= self.kernels.adam(step, g, w, m, v);
         }
+        are_finite
     }
 
     fn logits(&self) -> &[f32] {
@@ -202,10 +206,12 @@ impl<K: LayerKernels> Engine for LayerwiseEngine<K> {
             }
         }
         let dlogits = &mut self.delta[..logits.len()];
-        let sum = cross_entropy::backward(logits, batch.labels(), batch.len(), dlogits);
+        let mut sum = cross_entropy::backward(logits, batch.labels(), batch.len(), dlogits);
         self.clock.lap(Phase::Loss, 0);
         self.backward(batch.len());
-        self.update(lr);
+        if !self.update(lr) {
+            sum.loss = f64::NAN;
+        }
         self.clock.lap(Phase::Optimizer, 0);
         sum
     }

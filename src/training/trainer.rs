@@ -103,13 +103,8 @@ impl Trainer<'_> {
             training += report.duration;
             let done = epoch + 1;
             self.metadata.position = Position { epoch: done, ..Position::default() };
-            let state = self.engine.store();
             if done == self.epochs || self.checkpoints.is_due(done) {
-                // Before it is written it is looked at.
-                self.save(state);
-            } else if !state.is_finite() {
-                self.settle(observer)?;
-                return Err(self.overflown(self.metadata.position));
+                self.save(self.engine.store());
             }
             // While that is being written.
             report.evaluation = self.evaluation(observer);
@@ -165,7 +160,11 @@ impl Trainer<'_> {
             let position = &mut self.metadata.position;
             let mean = sum.loss / indices.len() as f64;
             if !mean.is_finite() || mean > RUNAWAY_LOSS {
-                let what = format!("loss {mean:.0}");
+                let what = if mean.is_finite() {
+                    format!("loss {mean:.0}")
+                } else {
+                    "a loss or weights that are not finite".into()
+                };
                 let step = position.batch;
                 // What is being written came first, and may turn out not to be finite either.
                 self.settle(observer)?;
@@ -248,15 +247,15 @@ impl Trainer<'_> {
         }
     }
 
-    /// A weight or a moment is not finite at this position: the last step before it overflowed, and
-    /// no later loss has shown it yet.
+    /// A moment is not finite at this position: a finite gradient has a square that is not. Weights
+    /// that are not finite are noticed in their step.
     fn overflown(&self, Position { epoch, batch, .. }: Position) -> Error {
         let (epoch, step) = match batch.checked_sub(1) {
             Some(step) => (epoch, step),
             None => (epoch - 1, self.batches() - 1),
         };
         let lr = CosineAnnealing::from(&self.metadata.recipe).lr(epoch);
-        self.diverged("weights that are not finite".into(), epoch, step, lr)
+        self.diverged("moments that are not finite".into(), epoch, step, lr)
     }
 }
 

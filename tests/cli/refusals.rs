@@ -205,11 +205,11 @@ fn every_stage_notices_in_its_step_that_training_diverges() {
         let place = Workplace::new();
         let train = format!("{SHORT} --stage {}", stage.name);
         // Weights of 1e30 give a loss that is not finite, and weights of 10 a far too large one.
-        for (lr, words) in
-            [("1e30", "epoch 0, step 1, at learning rate 1e30"), ("10", "step 1, at")]
-        {
+        for (lr, what) in [("1e30", "a loss or weights that are not finite"), ("1e1", "loss ")] {
+            let what = format!("training diverged: {what}");
+            let place_in_run = format!("in epoch 0, step 1, at learning rate {lr}");
             let run = place.run(&format!("{train} --lr {lr}"));
-            run.fails(4, &["training diverged: loss ", words, "no checkpoint was written"]);
+            run.fails(4, &[&what, &place_in_run, "no checkpoint was written"]);
         }
         assert_eq!(place.names(), [""; 0], "{stage:?}");
     }
@@ -220,7 +220,7 @@ fn weights_that_overflow_are_noticed_before_a_save_is_due() {
     let place = Workplace::new();
     // One step an epoch, and no save for a long time.
     let overflowing = "--json --max-samples 64 --epochs 9 --checkpoint-every 9 --lr 3e38";
-    let words = ["diverged: weights that are not finite in epoch 0, step 0, at", "rate 3e38"];
+    let words = ["weights that are not finite in epoch 0, step 0, at", "rate 3e38"];
     place.run(overflowing).fails(4, &words);
     assert_eq!(place.names(), [""; 0]);
 }
@@ -231,8 +231,7 @@ fn weights_that_overflow_in_the_last_step_are_not_saved() {
     // One step an epoch: no later loss shows what it has done.
     let overflowing = "--json --max-samples 64 --epochs 1 --lr 3e38";
     let words = ["diverged", "epoch 0, step 0, at learning rate 3e38", "no checkpoint was written"];
-    let run = place.run(overflowing).fails(4, &words);
-    assert_eq!(run.last("epoch")["epoch"], 0);
+    place.run(overflowing).fails(4, &words);
     assert_eq!(place.names(), [""; 0]);
 }
 

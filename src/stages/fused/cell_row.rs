@@ -70,6 +70,8 @@ pub struct CellRow<S: Products> {
     right: Lines<S::Factor>,
     /// Of the convolution, by the cells of this row, for pixels 0..=255.
     pub gradient: ConvWeights,
+    /// Whether all weights are finite after the last update.
+    pub are_finite: bool,
     pub clock: PhaseClock,
 }
 
@@ -93,6 +95,7 @@ impl<S: Products> CellRow<S> {
             left: floats::zeros(0),
             right: floats::zeros(0),
             gradient: ConvWeights::new(network),
+            are_finite: true,
             clock: PhaseClock::default(),
         }
     }
@@ -214,6 +217,7 @@ impl<S: Products> CellRow<S> {
     pub fn backward(&mut self, simd: S, shared: &SharedBackward<'_, S>) {
         let Shared { network, skip_zeros, .. } = shared.forward;
         self.gradient.clear();
+        self.are_finite = true;
         for x in 0..CELLS {
             let rows = self.rows[x].len();
             let inked = rows - usize::from(skip_zeros);
@@ -296,22 +300,23 @@ impl<S: Products> CellRow<S> {
     fn update(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
         let Shared { network, images, .. } = shared.forward;
         let (channels, stride) = (network.channels, network.hidden_padded());
-        let cell = x * network.cell_weights()..;
-        let Self { rows, activations, packed, left, right, w, m, v, .. } = self;
+        let first = x * network.cell_weights();
+        let Self { rows, activations, packed, left, right, w, m, v, are_finite, .. } = self;
         let rows = &rows[x];
         let capacity = (images.count() + 1) * channels;
         let activations = &activations[x * capacity..][..rows.len() * channels];
         // The last vector of active units may hold some that are not.
         let columns = 0..shared.active.count.next_multiple_of(S::LANES);
-        let weights =
-            CellWeights { w: &mut w[cell.clone()], m: &mut m[cell.clone()], v: &mut v[cell] };
         simd.vectorize(
             #[inline(always)]
             || {
                 let x = simd.by_rows(activations, rows.len(), channels, 0..channels, left);
                 let dz = simd.gather(shared.dz, rows, stride, columns, right);
+                let weights =
+                    CellWeights { w: &mut w[first..], m: &mut m[first..], v: &mut v[first..] };
                 let operands = Operands { x, rows, dz, channels, stride };
                 update::update(simd, &shared.adam, shared.active, operands, weights, packed);
+                *are_finite &= update::are_finite(simd, &w[first..][..network.cell_weights()]);
             },
         );
     }

@@ -191,7 +191,7 @@ pub fn build(
     })
 }
 
-/// Adam on all that no row of cells has.
+/// Adam on all that no row of cells has. Returns whether every weight is finite then.
 #[inline(never)]
 fn update_small_layers<S: Products>(
     simd: S,
@@ -199,14 +199,11 @@ fn update_small_layers<S: Products>(
     head: &mut Trained<HeadWeights>,
     weights: &AdamVectors<S>,
     biases: &AdamVectors<S>,
-) {
+) -> bool {
     simd.vectorize(
         #[inline(always)]
-        || {
-            conv.update(simd, [weights, biases]);
-            head.update(simd, [biases, weights, biases]);
-        },
-    );
+        || conv.update(simd, [weights, biases]) & head.update(simd, [biases, weights, biases]),
+    )
 }
 
 impl<S: Products> FusedEngine<S> {
@@ -398,11 +395,16 @@ impl<S: Products> Engine for FusedEngine<S> {
         self.clock.start(measuring);
         let Self { conv, head, cell_rows, .. } = self;
         conv.gradient.clear();
+        let mut are_finite = true;
         for row in cell_rows {
             conv.gradient.add(&row.gradient);
+            are_finite &= row.are_finite;
         }
         conv.gradient.scale_gradient();
-        update_small_layers(simd, conv, head, &weights, &biases);
+        are_finite &= update_small_layers(simd, conv, head, &weights, &biases);
+        if !are_finite {
+            loss.loss = f64::NAN;
+        }
         self.clock.lap(Phase::Optimizer, 0);
         loss
     }

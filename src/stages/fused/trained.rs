@@ -1,6 +1,6 @@
 //! Small tensors of a layer, with what training keeps beside them.
 
-use super::update::AdamVectors;
+use super::update::{self, AdamVectors};
 use crate::simd::Simd;
 
 /// A layer's tensors in the layout of the kernels.
@@ -37,9 +37,10 @@ impl<T> Trained<T> {
         Self { w: zeros(), m: zeros(), v: zeros(), gradient: zeros() }
     }
 
-    /// Adam on each tensor, by its gradient, with its factors.
+    /// Adam on each tensor, by its gradient, with its factors. Returns whether every weight is
+    /// finite then.
     #[inline(always)]
-    pub fn update<S: Simd, const N: usize>(&mut self, simd: S, adam: [&AdamVectors<S>; N])
+    pub fn update<S: Simd, const N: usize>(&mut self, simd: S, adam: [&AdamVectors<S>; N]) -> bool
     where
         T: Tensors<N>,
     {
@@ -49,5 +50,6 @@ impl<T> Trained<T> {
         for ((adam, g), (w, (m, v))) in adam.into_iter().zip(gradient.tensors()).zip(weights) {
             adam.update_all(simd, g, w, m, v);
         }
+        w.tensors().into_iter().all(|w| update::are_finite(simd, w))
     }
 }

@@ -145,6 +145,26 @@ impl<S: Simd> AdamVectors<S> {
     }
 }
 
+/// Whether all of `values`, whole vectors, are finite: only then they are 0 if multiplied by it.
+#[inline(always)]
+pub fn are_finite<S: Simd>(simd: S, values: &[f32]) -> bool {
+    assert!(values.len().is_multiple_of(S::LANES));
+    let zero = simd.splat(0.0);
+    // Several sums, because each waits for the one before.
+    let mut sums = [zero; 4];
+    let fours = values.chunks_exact(4 * S::LANES);
+    for vector in fours.remainder().chunks_exact(S::LANES) {
+        sums[0] = simd.mul_add(simd.load(vector), zero, sums[0]);
+    }
+    for four in fours {
+        for (sum, vector) in sums.iter_mut().zip(four.chunks_exact(S::LANES)) {
+            *sum = simd.mul_add(simd.load(vector), zero, *sum);
+        }
+    }
+    let [a, b, c, d] = sums;
+    simd.sum(simd.add(simd.add(a, b), simd.add(c, d))) == 0.0
+}
+
 /// The weights of one cell and of those that follow it, with their moments: (cells, C, H padded)
 /// each.
 pub struct CellWeights<'a> {
