@@ -56,7 +56,7 @@ Examples:
   mnist-train --epochs 20 --resume      go on to 20 epochs
   mnist-train eval --model ckpt.bin     test the model
   mnist-train --data ~/fashion-mnist    train on other 28x28 images
-  mnist-train --profile                 where the time of each stage goes, as profiles/index.html
+  mnist-train --profile                 where time goes: profiles/index.html
   mnist-train --json > run.jsonl        one JSON object a line, see docs/JSON.md";
 
 /// A verb.

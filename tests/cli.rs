@@ -269,8 +269,40 @@ fn files_get_no_terminal_codes_and_quiet_means_results_alone() {
     }
     let quiet = place.run(&format!("{train} --quiet")).succeeds();
     assert_eq!(quiet.stderr, "");
-    for result in ["data: ", "epoch  0  loss", "model ckpt.bin, weights SHA-256"] {
+    for result in ["data: ", "\nepoch ", "\n    0 ", "model ckpt.bin, weights SHA-256\n"] {
         assert!(quiet.stdout.contains(result), "{quiet:#?}");
+    }
+}
+
+/// With the figures of a real run: 60,000 + 10,000 synthetic images, which are drawn here.
+#[test]
+fn what_is_printed_fits_a_terminal_of_80_columns() {
+    let place = Workplace::new();
+    let fits = |arguments: &str| {
+        let mut command = place.bare(arguments);
+        command.env("COLUMNS", "80"); // For help alone, which is wrapped.
+        Run::of(command).succeeds().fits_a_terminal()
+    };
+    fits("data synthetic --out digits");
+    let trained = fits("--data digits --epochs 1");
+    assert!(trained.stdout.contains("SYNTHETIC digits (not MNIST), 60,000 + 10,000 images"));
+    fits("--data digits --epochs 1 --stage gemm --max-samples 640 --model other");
+    assert!(fits("--data digits --epochs 1 --model other").stderr.contains("other.previous"));
+    assert!(fits("--data digits --resume --epochs 1").stderr.contains("nothing to do"));
+    assert!(fits("eval --data digits").stdout.contains("most confidently wrong\n"));
+    place.run("--epochs 1 --model few --stage gemm").succeeds().fits_a_terminal();
+    let resumed = place.run("--resume --epochs 2 --model few --stage strided").succeeds();
+    assert!(resumed.fits_a_terminal().stderr.contains("not bit for bit"));
+    for arguments in [
+        "data --data digits",
+        "data",
+        "stages",
+        "summary",
+        "summary --channels 256 --kernel-size 27 --hidden 1024",
+        "--help",
+        "bench stages --help",
+    ] {
+        fits(arguments);
     }
 }
 
@@ -284,7 +316,9 @@ fn without_evaluation_there_are_no_test_results() {
     let with = place.run(&format!("{SHORT} --epochs 1")).succeeds();
     assert_eq!(with.weights(), without.weights());
     let text = place.run("--max-samples 192 --epochs 1 --no-eval").succeeds();
-    assert!(!text.stdout.contains("test"), "{text:#?}");
+    assert!(!text.stdout.contains("test images classified"), "{text:#?}");
+    let epoch = text.stdout.lines().find(|line| line.starts_with("    0 ")).unwrap();
+    assert_eq!(epoch.matches(" - ").count(), 2, "neither a share nor a count: {epoch}");
 }
 
 #[test]
@@ -415,11 +449,9 @@ fn stages_are_benchmarked_against_each_other() {
     assert_has(&rows[2]["over_one_thread"], "median low high");
     assert_eq!(rows[2]["over_one_thread"]["inconclusive"], true, "two rounds decide nothing");
 
-    let table = place.run(&format!("{flags} --stage naive")).succeeds().stdout;
-    for line in table.lines() {
-        assert!(line.chars().count() <= 100, "{line}");
-    }
-    for words in ["ms/step", "s/epoch", "of peak", "allocs/step", "waiting", "inconclusive"] {
+    let flags = flags.replace("gemm,im2col", "naive,gemm,fused");
+    let table = place.run(&flags).succeeds().fits_a_terminal().stdout;
+    for words in ["ms/step", "s/epoch", "of peak", "allocs", "waiting", "inconclusive"] {
         assert!(table.contains(words), "no {words} in {table}");
     }
 }

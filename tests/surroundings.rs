@@ -14,12 +14,15 @@ use std::thread;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 mod program;
 
 use program::{Run, Workplace};
 
 const TRAIN: &str = "--epochs 2 --max-samples 192 --no-eval";
+
+const COLUMNS: u16 = 80;
 
 /// What `command` writes to a terminal that is its stdout and stderr.
 fn on_a_terminal(mut command: Command) -> String {
@@ -28,6 +31,8 @@ fn on_a_terminal(mut command: Command) -> String {
     unlockpt(&terminal).unwrap();
     let name = ptsname(&terminal, Vec::new()).unwrap();
     let side = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+    let size = Winsize { ws_row: 24, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&side, size).unwrap();
     command.stdout(side.try_clone().unwrap()).stderr(side);
     let reader = thread::spawn(move || {
         let mut written = Vec::new();
@@ -41,6 +46,16 @@ fn on_a_terminal(mut command: Command) -> String {
     String::from_utf8(reader.join().unwrap()).unwrap()
 }
 
+/// The lines that were `written`, those that others were drawn over among them.
+fn without_codes(written: &str) -> Vec<String> {
+    let mut pieces = written.split("\x1b[");
+    let first = pieces.next().unwrap_or_default();
+    let text = pieces.fold(first.to_string(), |text, piece| {
+        text + piece.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).get(1..).unwrap()
+    });
+    text.split(['\r', '\n']).map(str::to_string).collect()
+}
+
 #[test]
 fn a_terminal_gets_a_bar_and_one_that_wants_no_codes_gets_none() {
     let train = |variables: &[(&str, &str)]| {
@@ -50,12 +65,17 @@ fn a_terminal_gets_a_bar_and_one_that_wants_no_codes_gets_none() {
         command.envs(variables.iter().copied());
         on_a_terminal(command)
     };
-    assert!(train(&[]).contains("\x1b["), "no bar where there can be one");
+    let drawn = without_codes(&train(&[]));
+    let bar = drawn.iter().find(|line| line.contains(" left")).expect("no bar where there can be");
+    assert!(["epoch ", "loss ", "acc ", "/s "].iter().all(|word| bar.contains(word)), "{bar}");
+    for line in drawn {
+        assert!(line.chars().count() <= COLUMNS.into(), "{line}");
+    }
     for variable in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")] {
         let written = train(&[variable]);
         let code = written.chars().find(|c| c.is_control() && !['\r', '\n'].contains(c));
         assert_eq!(code, None, "{variable:?}: {written:?}");
-        assert!(written.contains("epoch  1"), "{written}");
+        assert!(written.contains("\n    1 "), "{written}");
     }
 }
 

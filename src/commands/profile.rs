@@ -135,8 +135,8 @@ fn check_batch(recipe: &Recipe, images: &Split) -> Result<()> {
 
 fn too_few(stage: &str, sampled: &Sampled) -> String {
     format!(
-        "warning: stage {stage}: {} samples instead of {ENOUGH_SAMPLES}, so that shares of a few \
-         percent mean nothing: allow more time with --profile-seconds",
+        "warning: stage {stage}: {} samples instead of {ENOUGH_SAMPLES}:\n\
+         shares of a few percent mean nothing; allow more time with --profile-seconds",
         sampled.stacks.samples()
     )
 }

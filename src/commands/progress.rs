@@ -69,7 +69,7 @@ impl Observer for TrainingProgress<'_> {
         self.bar.set_message(match batch {
             last if last == batches => "testing".into(),
             _ => format!(
-                "loss {loss:.4} acc {:.2} % {} images/s {left:#} left",
+                "loss {loss:.4} acc {:.2} % {}/s {left:#} left",
                 100.0 * accuracy,
                 text::grouped(speed as usize),
             ),
@@ -111,7 +111,7 @@ pub struct DownloadProgress<'a> {
 impl<'a> DownloadProgress<'a> {
     /// Shows nothing until a download begins.
     pub fn new(output: &'a Output, signals: Signals) -> Self {
-        let bar = bar(output, "{prefix} {bar:24} {bytes}/{total_bytes} {bytes_per_sec}");
+        let bar = bar(output, "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");
         Self { output, signals, bar }
     }
 

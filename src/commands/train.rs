@@ -90,6 +90,13 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     engine.load(&state);
     drop(state);
 
+    if position.epoch >= args.epochs {
+        let (path, done) = (printable(&args.model), position.epoch);
+        output.note(&format!("nothing to do: {path} has been trained for {done} epochs"));
+    } else if position != Position::default() {
+        let Position { epoch, batch, .. } = position;
+        output.note(&format!("going on in epoch {epoch} after {batch} batches"));
+    }
     let dataset_name = dataset.kind().name().to_string();
     output.event(&Event::Start(report::Start {
         schema: SCHEMA_VERSION,
@@ -109,13 +116,6 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         epochs: args.epochs,
         first_epoch: position.epoch,
     }));
-    if position.epoch >= args.epochs {
-        let (path, done) = (printable(&args.model), position.epoch);
-        output.note(&format!("nothing to do: {path} has been trained for {done} epochs"));
-    } else if position != Position::default() {
-        let Position { epoch, batch, .. } = position;
-        output.note(&format!("going on in epoch {epoch} after {batch} batches"));
-    }
 
     let mut progress = TrainingProgress::new(&output, signals, args.epochs);
     let trainer = Trainer {
@@ -263,8 +263,8 @@ fn stage(
     if let Some(name) = saved.filter(|name| *name != stage.name) {
         let name = escaped(name);
         output.note(&format!(
-            "note: trained so far by stage {name}, going on with {}: the weights will agree to \
-             rounding, not bit for bit",
+            "note: trained so far by stage {name}, going on with {}:\n\
+             the weights will agree to rounding, not bit for bit",
             stage.name
         ));
     }

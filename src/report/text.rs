@@ -1,4 +1,4 @@
-//! Results for people: aligned columns that also read well in a log file.
+//! Results for people: aligned columns, no wider than a terminal of 80.
 
 mod bench;
 #[cfg(feature = "profile")]
@@ -30,32 +30,43 @@ pub fn lines(event: &Event) -> String {
 fn start(start: &Start) -> String {
     let Start { dataset_description, train_images, test_images, stage, isa, threads, .. } = start;
     let isa = isa.map(|isa| format!(", {isa}")).unwrap_or_default();
-    format!(
-        "data: {dataset_description}, {} + {} images | stage: {stage}{isa}, {}{}",
+    let mut text = format!(
+        "data: {dataset_description}, {} + {} images\nstage: {stage}{isa}, {}{}",
         grouped(*train_images),
         grouped(*test_images),
         counted(*threads, "thread"),
         not_exact(start.products),
-    )
+    );
+    if start.first_epoch < start.epochs {
+        let titles =
+            ["epoch", "loss", "train", "test", "correct", "lr", "time", "images/s"].map(Into::into);
+        text.push('\n');
+        text.push_str(&epoch_columns(&titles));
+    }
+    text
 }
 
+/// A line under the titles that [`start`] has put.
 fn epoch(epoch: &Epoch) -> String {
-    let test = match (epoch.test_correct, epoch.test_total) {
-        (Some(correct), Some(total)) => {
-            let accuracy = 100.0 * correct as f64 / total as f64;
-            format!("  test {accuracy:.2} % ({})", grouped(correct))
-        }
-        _ => String::new(),
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let (test, correct) = match (epoch.test_correct, epoch.test_total) {
+        (Some(correct), Some(total)) => (percent(correct as f64 / total as f64), grouped(correct)),
+        _ => ("-".into(), "-".into()),
     };
-    format!(
-        "epoch {:2}  loss {:.4}  train {:.2} %{test}  lr {:.3e}  {:.2} s  {} images/s",
-        epoch.epoch,
-        epoch.loss,
-        100.0 * epoch.train_accuracy,
-        epoch.lr,
-        epoch.seconds,
+    epoch_columns(&[
+        epoch.epoch.to_string(),
+        format!("{:.4}", epoch.loss),
+        percent(epoch.train_accuracy),
+        test,
+        correct,
+        format!("{:.3e}", epoch.lr),
+        format!("{:.2} s", epoch.seconds),
         grouped(epoch.images_per_second as usize),
-    )
+    ])
+}
+
+fn epoch_columns([epoch, loss, train, test, correct, lr, time, rate]: &[String; 8]) -> String {
+    format!("{epoch:>5}{loss:>9}{train:>10}{test:>10}{correct:>9}{lr:>11}{time:>11}{rate:>11}")
 }
 
 fn done(done: &Done) -> String {
@@ -68,8 +79,13 @@ fn done(done: &Done) -> String {
         let (correct, total) = (grouped(correct), grouped(total));
         _ = writeln!(text, "{correct} of {total}{synthetic} test images classified correctly");
     }
-    _ = write!(text, "model {}, weights SHA-256 {}", escaped(&done.model), done.weights_sha256);
+    text.push_str(&weights(&done.model, &done.weights_sha256));
     text
+}
+
+/// Two lines: with the digest, a name of a few letters would be too much for one.
+fn weights(model: &str, sha256: &str) -> String {
+    format!("model {}, weights SHA-256\n{sha256}", escaped(model))
 }
 
 /// What to say of products that are not f32.
@@ -79,8 +95,9 @@ fn not_exact(products: &str) -> String {
 
 fn eval(eval: &Eval) -> String {
     let mut text = format!(
-        "{} of {} correct, {:.2} %, loss {:.4} | data: {}\n\
-         model {}, weights SHA-256 {}\n\
+        "{} of {} correct, {:.2} %, loss {:.4}\n\
+         data: {}\n\
+         {}\n\
          stage {}, {}{}, {:.3} s, {} images/s\n\n\
          confusion: a row for each label, a column for each prediction\n    ",
         grouped(eval.correct),
@@ -88,8 +105,7 @@ fn eval(eval: &Eval) -> String {
         100.0 * eval.accuracy,
         eval.loss,
         eval.dataset_description,
-        escaped(&eval.model),
-        eval.weights_sha256,
+        weights(&eval.model, &eval.weights_sha256),
         eval.stage,
         counted(eval.threads, "thread"),
         not_exact(eval.products),
@@ -132,70 +148,57 @@ fn eval(eval: &Eval) -> String {
 }
 
 fn summary(summary: &Summary) -> String {
-    let mut text = format!(
-        "{:<9}{:<40}{:>10}{:>12}{:>24}{:>24}\n{:<49}{:>10}{:>12}{:>24}{:>24}\n",
-        "",
-        "",
-        "",
-        "",
-        "forward",
-        "backward",
-        "layer",
-        "output",
-        "parameters",
-        "MFLOP      MB",
-        "MFLOP      MB",
+    let mut text = format!("{:<9}{:<42}{:>12}{:>14}\n", "layer", "", "output", "parameters");
+    for layer in &summary.layers {
+        let (name, geometry, parameters) = (&layer.name, &layer.layer, grouped(layer.parameters));
+        _ = writeln!(text, "{name:<9}{geometry:<42}{:>12}{parameters:>14}", layer.output);
+    }
+    let parameters = grouped(summary.parameters);
+    _ = writeln!(
+        text,
+        "{:<63}{parameters:>14}\n\n{:<9}{:>26}{:>26}\n{:<9}{:>15}{:>11}{:>15}{:>11}",
+        "total", "", "forward", "backward", "layer", "MFLOP", "MB", "MFLOP", "MB",
     );
-    let mega = |count: usize| format!("{:.2}", count as f64 / 1e6);
-    let work = |flops: usize, bytes: usize| format!("{:>8}{:>8}", mega(flops), mega(bytes));
+    let work = |name: &str, counts: [usize; 4]| {
+        let [forward_flops, forward_bytes, backward_flops, backward_bytes] =
+            counts.map(|count| format!("{:.2}", count as f64 / 1e6));
+        format!(
+            "{name:<9}{forward_flops:>15}{forward_bytes:>11}{backward_flops:>15}\
+             {backward_bytes:>11}\n"
+        )
+    };
     let mut totals = [0; 4];
     for layer in &summary.layers {
         let counts =
             [layer.forward_flops, layer.forward_bytes, layer.backward_flops, layer.backward_bytes];
         totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
-        let [forward_flops, forward_bytes, backward_flops, backward_bytes] = counts;
-        _ = writeln!(
-            text,
-            "{:<9}{:<40}{:>10}{:>12}{:>24}{:>24}",
-            layer.name,
-            layer.layer,
-            layer.output,
-            grouped(layer.parameters),
-            work(forward_flops, forward_bytes),
-            work(backward_flops, backward_bytes),
-        );
+        text.push_str(&work(&layer.name, counts));
     }
-    let [forward_flops, forward_bytes, backward_flops, backward_bytes] = totals;
     _ = write!(
         text,
-        "{:<59}{:>12}{:>24}{:>24}\n\n\
-         for a batch of {}; a multiply-add is two FLOP, and relu, pooling and bias count none;\n\
+        "{}\n\
+         for a batch of {}; a multiply-add is two FLOP; relu, pooling and bias are none;\n\
          MB are 10^6 bytes of f32 activations and parameters, read and written once",
-        "total",
-        grouped(summary.parameters),
-        work(forward_flops, forward_bytes),
-        work(backward_flops, backward_bytes),
+        work("total", totals),
         summary.batch_size,
     );
     text
 }
 
 fn stages(stages: &Stages) -> String {
-    let mut text =
-        format!("{:<11}{:<11}{:<11}{:<9}idea", "stage", "engine", "precision", "threads");
+    let mut text = format!("{:<20}{:<11}{:<11}threads", "stage", "engine", "precision");
     for stage in &stages.stages {
         _ = write!(
             text,
-            "\n{:<11}{:<11}{:<11}{:<9}{}{}",
-            stage.name,
+            "\n{:<20}{:<11}{:<11}{}\n  {}",
+            format!("{}{}", stage.name, if stage.default { " (default)" } else { "" }),
             stage.engine,
             stage.precision,
             if stage.multithreaded { "all" } else { "1" },
             stage.idea,
-            if stage.default { " (default)" } else { "" },
         );
         if let Some(unmet) = &stage.unmet {
-            _ = write!(text, " (not here: {unmet})");
+            _ = write!(text, "\n  not here: {unmet}");
         }
     }
     let Machine { architecture, features, threads } = &stages.machine;
@@ -209,23 +212,24 @@ fn stages(stages: &Stages) -> String {
 }
 
 fn data(data: &Data) -> String {
-    let mut text = format!("{}:", escaped(&data.directory));
+    let mut text =
+        format!("{}:\n  {:<26}{:>10}{:>13}", escaped(&data.directory), "", "elements", "bytes");
     for file in &data.files {
         let found = file.path.as_deref().map(Path::new).and_then(Path::file_name);
         let name = found.map_or(file.name.into(), |name| escaped(&name.to_string_lossy()));
-        _ = write!(text, "\n  {name:<27}  ");
+        _ = write!(text, "\n  {name:<26}");
         _ = match file.status {
-            "missing" => write!(text, "missing"),
-            "invalid" => write!(text, "INVALID: {}", file.problem.as_deref().unwrap_or_default()),
+            "missing" => write!(text, "  missing"),
+            "invalid" => write!(text, "  INVALID: {}", file.problem.as_deref().unwrap_or_default()),
             status => write!(
                 text,
-                "{} elements, {} bytes, {}",
+                "{:>10}{:>13}  {}",
                 grouped(file.count.unwrap_or(0)),
                 grouped(file.bytes.unwrap_or(0) as usize),
                 match status {
-                    "mnist" => "official MNIST (SHA-256 verified)",
-                    "synthetic" => "the built-in SYNTHETIC digits",
-                    _ => "valid, not the official MNIST",
+                    "mnist" => "MNIST (SHA-256 verified)",
+                    "synthetic" => "built-in SYNTHETIC digits",
+                    _ => "valid, not official MNIST",
                 },
             ),
         };
@@ -299,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_is_one_line_with_or_without_a_test() {
+    fn epochs_stand_in_columns_with_or_without_a_test() {
         let mut report = Epoch {
             epoch: 3,
             loss: 0.067_44,
@@ -312,13 +316,26 @@ mod tests {
         };
         assert_eq!(
             epoch(&report),
-            "epoch  3  loss 0.0674  train 97.91 %  test 98.01 % (9,801)  lr 9.460e-4  4.20 s  \
-             14,285 images/s"
+            "    3   0.0674   97.91 %   98.01 %    9,801   9.460e-4     4.20 s     14,285"
         );
         report.test_correct = None;
         assert_eq!(
             epoch(&report),
-            "epoch  3  loss 0.0674  train 97.91 %  lr 9.460e-4  4.20 s  14,285 images/s"
+            "    3   0.0674   97.91 %         -        -   9.460e-4     4.20 s     14,285"
         );
+        let largest = Epoch {
+            epoch: 9999,
+            loss: 123.456_78,
+            train_accuracy: 1.0,
+            test_correct: Some(100_000),
+            test_total: Some(100_000),
+            lr: 1e-10,
+            seconds: 86_400.0,
+            images_per_second: 9_999_999.0,
+        };
+        let line = epoch(&largest);
+        assert_eq!(line.len(), epoch(&report).len(), "{line}");
+        assert_eq!(line.split_whitespace().count(), 11, "nothing touches: {line}");
+        assert!(line.len() <= 80, "{line}");
     }
 }

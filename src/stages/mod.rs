@@ -222,7 +222,7 @@ pub static STAGES: [Stage; 8] = [
     },
     Stage {
         name: "fused",
-        idea: "cell by cell in registers: conv to pooling, and linear gradient to Adam, in one pass",
+        idea: "cell by cell in registers: conv to pooling, linear gradient to Adam",
         engine: EngineKind::Fused,
         precision: Precision::F32,
         predecessor: Some("gemm"),

@@ -136,6 +136,15 @@ impl Run {
         self
     }
 
+    /// No line is wrapped by a terminal of 80 columns.
+    #[track_caller]
+    pub fn fits_a_terminal(self) -> Self {
+        for line in self.stdout.lines().chain(self.stderr.lines()) {
+            assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
+        }
+        self
+    }
+
     /// Ends with `code` and exactly one line of error, the last, which contains `words`.
     #[track_caller]
     pub fn fails(self, code: i32, words: &[&str]) -> Self {

@@ -8,13 +8,13 @@ use crate::measure::roofline::Roofline;
 use crate::measure::statistics::Speedup;
 use crate::report::bench::{Bench, BenchRow};
 
-/// `bench` as lines of up to 100 characters, without the last line's end.
+/// `bench` as lines, without the last line's end.
 pub fn lines(bench: &Bench) -> String {
     let others = bench.share_of_others.map_or_else(String::new, |share| {
         format!("\nothers kept {:.0} % of the processors busy meanwhile", 100.0 * share)
     });
     let mut text = format!(
-        "data: {}, {} images | batch size {} | {} rounds, interleaved{others}\n\n",
+        "data: {}, {} images\nbatch size {}, {} rounds, interleaved{others}\n\n",
         bench.dataset_description,
         grouped(bench.train_images),
         bench.recipe.batch_size,
@@ -29,14 +29,13 @@ pub fn lines(bench: &Bench) -> String {
 fn times(text: &mut String, bench: &Bench) {
     _ = writeln!(
         text,
-        "{}{:>9}{:>9}{:>8}{:>9}{:>10}{:>11}{:>10}{:>9}{:>9}",
+        "{}{:>8}{:>8}{:>7}{:>9}{:>10}{:>8}{:>8}{:>9}",
         title("stage", "thr."),
         "ms/step",
         "min",
         "MAD",
         "s/epoch",
         "images/s",
-        "img/round",
         "× naive",
         "× prev.",
         "× 1 thr.",
@@ -44,29 +43,29 @@ fn times(text: &mut String, bench: &Bench) {
     for row in &bench.rows {
         _ = writeln!(
             text,
-            "{}{:>9}{:>9}{:>8}{:>9}{:>10}{:>11}{:>10}{:>9}{:>9}",
+            "{}{:>8}{:>8}{:>7}{:>9}{:>10}{:>8}{:>8}{:>9}",
             row_title(row),
             digits(row.step_ms.median),
             digits(row.step_ms.min),
             digits(row.step_ms.mad),
             digits(row.epoch_seconds.median),
             grouped(row.images_per_second as usize),
-            grouped(row.round_images),
             speedup(row.over_naive),
             speedup(row.over_previous),
             speedup(row.over_one_thread),
         );
     }
     text.push_str(
-        "medians; MAD: median absolute deviation; s/epoch is scaled from the images of a round;\n\
-         ×: median of the ratios of the same rounds; ~ inconclusive, the 95 % interval contains 1\n",
+        "medians; MAD: median absolute deviation; s/epoch: scaled from a round's images;\n\
+         ×: median of the ratios of the same rounds;\n\
+         ~ inconclusive, the 95 % interval contains 1\n",
     );
     for row in bench.rows.iter().filter(|row| row.over_previous.is_some_and(|s| s.inconclusive)) {
         let Speedup { low, high, .. } = row.over_previous.expect("filtered");
         let (stage, threads) = (row.stage, counted(row.threads, "thread"));
         _ = writeln!(
             text,
-            "inconclusive: {stage}, {threads}, is {} to {} times as fast as the stage before",
+            "inconclusive: {stage}, {threads}: × prev. lies between {} and {}",
             digits(low),
             digits(high),
         );
@@ -77,21 +76,22 @@ fn times(text: &mut String, bench: &Bench) {
 fn work(text: &mut String, bench: &Bench) {
     _ = writeln!(
         text,
-        "{}{:>9}{:>10} {:<9}{:>11}{:>14}{:>14}{:>10}",
+        "{}{:>9}{:>9} {:<8}{:>7}{:>8}{:>8}{:>7}{:>10}",
         title("stage", "thr."),
         "GFLOP/s",
         "of peak",
         "",
-        "dense eq.",
-        "allocs/step",
-        "peak RSS MB",
+        "dense",
+        "allocs",
+        "RSS MB",
         "Δ loss",
+        "img/round",
     );
     for row in &bench.rows {
         let absent = || "-".to_string();
         _ = writeln!(
             text,
-            "{}{:>9}{:>10} {:<9}{:>11}{:>14}{:>14}{:>10}",
+            "{}{:>9}{:>9} {:<8}{:>7}{:>8}{:>8}{:>7}{:>10}",
             row_title(row),
             digits(row.gflops),
             row.peak_share.map_or_else(absent, |share| format!("{:.1} %", 100.0 * share)),
@@ -100,13 +100,15 @@ fn work(text: &mut String, bench: &Bench) {
             row.allocations_per_step.map_or_else(absent, digits),
             row.peak_rss_bytes.map_or_else(absent, |bytes| digits(bytes as f64 / 1e6)),
             format!("{:.0e}", row.loss_deviation),
+            grouped(row.round_images),
         );
     }
     _ = writeln!(
         text,
-        "GFLOP/s: executed; dense eq.: as if every product had been, {} MFLOP a step;\n\
-         every tensor of a step read or written once: {} MB;\n\
-         peak RSS: of a process of its own, data included; Δ loss: from naive's, over ten steps",
+        "GFLOP/s: executed; dense: as if every product had been, {} MFLOP a step;\n\
+         every tensor of a step read or written once: {} MB; allocs: of a step;\n\
+         RSS: the peak of a process of its own, data included;\n\
+         Δ loss: from naive's, over ten steps; img/round: images of a round",
         digits(bench.dense_flops_per_step as f64 / 1e6),
         digits(bench.tensor_bytes_per_step as f64 / 1e6),
     );
@@ -152,14 +154,11 @@ fn phases(text: &mut String, bench: &Bench) {
         bench.rows.iter().any(of_row)
     };
     let phases: Vec<Phase> = Phase::ALL.into_iter().filter(took_time).collect();
-    // Two lines of words, and room for the longest.
-    let words = |phase: &Phase| phase.name().split_once(' ').unwrap_or((phase.name(), ""));
-    let width = |phase: &Phase| words(phase).1.len().max(8) + 1;
     let mut heading = [title("ms/step,", ""), title("all thr.", "")];
     for phase in &phases {
-        let (width, (first, second)) = (width(phase), words(phase));
-        heading[0] += &format!("{first:>width$}");
-        heading[1] += &format!("{second:>width$}");
+        let words = words(*phase);
+        heading[0] += &format!("{:>7}", words[0]);
+        heading[1] += &format!("{:>7}", words[1]);
     }
     _ = writeln!(text, "{}{:>9}\n{}", heading[0], "waiting", heading[1].trim_end());
     for row in &bench.rows {
@@ -167,15 +166,29 @@ fn phases(text: &mut String, bench: &Bench) {
         for phase in &phases {
             let of_row = row.phases.iter().find(|of_row| of_row.phase == *phase);
             let ms = of_row.map_or("-".into(), |of_row| digits(of_row.thread_ms));
-            _ = write!(text, "{ms:>width$}", width = width(phase));
+            _ = write!(text, "{ms:>7}");
         }
         _ = writeln!(text, "{:>9}", digits(row.waiting_thread_ms));
     }
     text.push_str("means of other steps than those above, with a clock that costs a few percent");
 }
 
+/// The name of a phase over a column that has no room for it.
+fn words(phase: Phase) -> [&'static str; 2] {
+    match phase {
+        Phase::Data => ["data", ""],
+        Phase::ConvForward => ["conv", "fwd"],
+        Phase::LinearForward => ["linear", "fwd"],
+        Phase::Loss => ["loss", ""],
+        Phase::LinearBackward => ["linear", "bwd"],
+        Phase::ConvBackward => ["conv", "bwd"],
+        Phase::LinearUpdate => ["lin dW", "+ Adam"],
+        Phase::Optimizer => ["Adam", ""],
+    }
+}
+
 fn title(stage: &str, threads: &str) -> String {
-    format!("{stage:<9}{threads:>4}")
+    format!("{stage:<8}{threads:>5}")
 }
 
 fn row_title(row: &BenchRow) -> String {

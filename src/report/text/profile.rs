@@ -1,4 +1,4 @@
-//! Profiles of stages, a line each: how fast without a profiler, and where the time goes with one.
+//! Profiles of stages, two lines each: how fast without a profiler, where the time goes with one.
 
 use std::fmt::Write;
 
@@ -12,8 +12,8 @@ const SHOWN_PHASES: usize = 3;
 pub fn lines(profile: &Profile) -> String {
     let ladder = &profile.ladder;
     let mut text = format!(
-        "data: {}, passes of {} images, the last batch of {}\n\n\
-         {:<9}{:>4}{:>10}{:>9}{:>8}{:>9}  {}\n",
+        "data: {}\npasses of {} images, the last batch of {}\n\n\
+         {:<9}{:>4}{:>10}{:>9}{:>8}{:>9}\n",
         ladder.dataset_description,
         grouped(profile.images_per_pass),
         profile.last_batch_images,
@@ -23,14 +23,13 @@ pub fn lines(profile: &Profile) -> String {
         "× naive",
         "passes",
         "samples",
-        "of which",
     );
     for stage in &profile.stages {
         let row = profile.row(stage);
         let over_naive = row.over_naive.map_or("-".into(), |speedup| digits(speedup.median));
         _ = writeln!(
             text,
-            "{:<9}{:>4}{:>10}{:>9}{:>8}{:>9}  {}",
+            "{:<9}{:>4}{:>10}{:>9}{:>8}{:>9}\n    {}",
             stage.stage,
             stage.threads,
             digits(1e6 / row.images_per_second),
@@ -40,7 +39,11 @@ pub fn lines(profile: &Profile) -> String {
             largest_phases(stage),
         );
     }
-    _ = write!(text, "µs/image and × naive: without a profiler\n{}", profile.page);
+    _ = write!(
+        text,
+        "µs/image and × naive: without a profiler; below them: the largest phases\n{}",
+        profile.page
+    );
     text
 }
 
