@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,10 @@ fn profile(place: &Workplace, arguments: &str) -> Command {
 }
 
 fn run(command: Command) -> Run {
-    let output = assert_cmd::Command::from_std(command).timeout(LIMIT).output().unwrap();
+    ended(assert_cmd::Command::from_std(command).timeout(LIMIT).output().unwrap())
+}
+
+fn ended(output: Output) -> Run {
     Run {
         code: output.status.code().expect("ended by itself, in time"),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -124,12 +127,7 @@ fn a_stage_whose_profile_crashes_is_reported_and_all_others_are_kept() {
     let mut command = profile(&place, small);
     let parent = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     kill("ABRT", &sampled_child(&parent));
-    let output = parent.wait_with_output().unwrap();
-    let run = Run {
-        code: output.status.code().expect("not ended by the signal itself"),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    };
+    let run = ended(parent.wait_with_output().unwrap());
     let said = "no profile of naive: its process was ended by signal 6";
     assert!(run.stderr.contains(said), "{run:#?}");
     let event = run.last("profile");
@@ -152,8 +150,11 @@ fn a_stage_whose_profile_crashes_is_reported_and_all_others_are_kept() {
 #[test]
 fn phases_of_a_slow_stage_are_told_apart_and_too_few_samples_are_said() {
     let place = Workplace::new();
-    let run = run(profile(&place, "--json --profile-seconds 1 --stage im2col")).succeeds();
-    let stage = &run.last("profile")["stages"][0];
+    let run = run(profile(&place, "--profile-seconds 1 --stage im2col")).succeeds();
+    let run = run.fits_a_terminal();
+    assert!(run.stdout.contains("\nim2col ") && run.stdout.contains("conv backward "), "{run:#?}");
+    let record = read(&place.path("profiles"), "profiles.json");
+    let stage = &serde_json::from_str::<Value>(&record).unwrap()["stages"][0];
     let samples = stage["samples"].as_u64().unwrap();
     assert!((1..1000).contains(&samples), "{stage}");
     assert!(run.stderr.contains("samples instead of 1000"), "{run:#?}");
@@ -164,6 +165,25 @@ fn phases_of_a_slow_stage_are_told_apart_and_too_few_samples_are_said() {
     }
     assert!(read(&place.path("profiles"), "index.html").contains("Fewer than 1,000 samples"));
     assert!(fs::metadata(place.path("profiles/03-im2col.svg")).unwrap().len() > 1000);
+}
+
+/// The process that is sampled, where the system gives it no profiling signals.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_profile_without_samples_is_an_error() {
+    let place = Workplace::new();
+    let sampled = place.command("capped-run --sampled --seconds 1 --stage fused --max-samples 64");
+    let mut deaf = Command::new("env");
+    deaf.arg("--block-signal=PROF").arg(sampled.get_program()).args(sampled.get_args());
+    deaf.current_dir(sampled.get_current_dir().unwrap());
+    // It ends when its stdin does.
+    deaf.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = deaf.spawn().unwrap();
+    let lifeline = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    drop(lifeline);
+    let run = ended(output).fails(1, &["no samples in ", "no profiling signals", "perf-record"]);
+    assert_eq!(run.stdout, "");
 }
 
 #[test]
