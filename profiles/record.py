@@ -318,15 +318,24 @@ def ladder_table(record):
     return table(heading.split("|"), rows) + (
         f"\n{record['repeats']} interleaved rounds on {record['dataset']}, batches of "
         f"{record['recipe']['batch_size']}: median ± median absolute deviation; ratios are medians of those "
-        "within rounds, with their 95 % interval. Before that, ten losses of each were naive's to "
-        f"{max(row['loss_deviation'] for row in record['rows']):.0e}. Epochs are scaled from the images of a "
+        "within rounds, with their 95 % interval; over the stage before, they are of as many threads, or of one where it "
+        f"has no more. Before that, ten losses of each were naive's, to {deviations(record)}. Epochs are scaled from the images of a "
         f"round, of which the slower stages have few: {scaled}. If every tensor of a step were read or written "
         f"once, that would be {record['tensor_bytes_per_step'] / 1e6:.0f} MB.\n" + bench_footer(record)
     )
 
 
+def deviations(record):
+    """The largest of each format."""
+    largest = {}
+    for row in record["rows"]:
+        largest[row["precision"]] = max(largest.get(row["precision"], 0), row["loss_deviation"])
+    return ", ".join(f"{deviation:.0e} in {precision}" for precision, deviation in largest.items())
+
+
 def share(row):
-    return f"{100 * row['peak_share']:.1f} % {row['peak_isa']}" if "peak_share" in row else "–"
+    precision = "" if row["precision"] == "f32" else f" {row['precision']}"
+    return f"{100 * row['peak_share']:.1f} % {row['peak_isa']}{precision}" if "peak_share" in row else "–"
 
 
 def phase_name(phase):
@@ -433,8 +442,8 @@ def no_background_line():
         for row in record["rows"] if row["stage"] == "sparse"
     ]
     return (
-        f"Where no pixel is 0 (MNIST with 1 for every 0, {record['repeats']} interleaved rounds) its speed is that of "
-        f"parallel times: {', '.join(speedups)}.\n"
+        f"Where no pixel is 0 (MNIST with 1 for every 0, {record['repeats']} interleaved rounds) it is as many times as "
+        f"fast as parallel: {', '.join(speedups)}.\n"
     )
 
 

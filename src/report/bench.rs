@@ -115,6 +115,16 @@ pub struct BenchRow {
     pub phases_step_ms: f64,
 }
 
+impl BenchRow {
+    /// What the peak is that of: instructions, with the format of products that are not of f32.
+    pub fn peak_name(&self) -> String {
+        match self.precision {
+            "f32" => self.peak_isa.to_string(),
+            precision => format!("{} {precision}", self.peak_isa),
+        }
+    }
+}
+
 /// A part of a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BenchPhase {

@@ -7,7 +7,7 @@ use askama::Template;
 
 use super::bench::BenchRow;
 use super::profile::{Profile, ProfiledStage};
-use super::text::{counted, digits, grouped};
+use super::text::{counted, digits, grouped, not_exact};
 use crate::measure::statistics::Speedup;
 use crate::profile::part::Part;
 
@@ -65,7 +65,7 @@ struct Legend {
 
 struct Stage<'a> {
     profile: &'a ProfiledStage,
-    isa: &'static str,
+    isa: String,
     time: String,
     rate: String,
     over_first: String,
@@ -130,15 +130,17 @@ impl<'a> Stage<'a> {
         };
         Self {
             profile,
-            isa: profile.isa.map_or("", |isa| isa.name()),
+            isa: profile
+                .isa
+                .map_or_else(String::new, |isa| format!("{isa}{}", not_exact(row.precision))),
             time: digits(1e6 / row.images_per_second),
             rate: grouped(row.images_per_second as usize),
             over_first: over(row.over_naive),
             over_previous: over(row.over_previous),
             gflops: digits(row.gflops),
-            peak_share: row
-                .peak_share
-                .map_or_else(absent, |share| format!("{:.1} % of {}", 100.0 * share, row.peak_isa)),
+            peak_share: row.peak_share.map_or_else(absent, |share| {
+                format!("{:.1} % of {}", 100.0 * share, row.peak_name())
+            }),
             allocations: row.allocations_per_step.map_or_else(absent, digits),
             peak_rss: row.peak_rss_bytes.map_or_else(absent, |bytes| digits(bytes as f64 / 1e6)),
             samples: counted(profile.samples, "sample"),

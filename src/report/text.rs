@@ -89,7 +89,8 @@ fn weights(model: &str, sha256: &str) -> String {
 }
 
 /// What to say of products that are not f32.
-fn not_exact(products: &str) -> String {
+/// What is to be said of `products` that are not of f32.
+pub fn not_exact(products: &str) -> String {
     if products == "f32" { String::new() } else { format!(", {products} products: not exact") }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{counted, digits, grouped};
+use super::{counted, digits, grouped, not_exact};
 use crate::measure::phases::Phase;
 use crate::measure::roofline::Roofline;
 use crate::measure::statistics::Speedup;
@@ -76,7 +76,7 @@ fn times(text: &mut String, bench: &Bench) {
 fn work(text: &mut String, bench: &Bench) {
     _ = writeln!(
         text,
-        "{}{:>9}{:>9} {:<8}{:>7}{:>8}{:>8}{:>7}{:>10}",
+        "{}{:>8}{:>9} {:<11}{:>7}{:>7}{:>7}{:>7}{:>10}",
         title("stage", "thr."),
         "GFLOP/s",
         "of peak",
@@ -91,11 +91,11 @@ fn work(text: &mut String, bench: &Bench) {
         let absent = || "-".to_string();
         _ = writeln!(
             text,
-            "{}{:>9}{:>9} {:<8}{:>7}{:>8}{:>8}{:>7}{:>10}",
+            "{}{:>8}{:>9} {:<11}{:>7}{:>7}{:>7}{:>7}{:>10}",
             row_title(row),
             digits(row.gflops),
             row.peak_share.map_or_else(absent, |share| format!("{:.1} %", 100.0 * share)),
-            row.peak_isa.name(),
+            row.peak_name(),
             digits(row.dense_equivalent_gflops),
             row.allocations_per_step.map_or_else(absent, digits),
             row.peak_rss_bytes.map_or_else(absent, |bytes| digits(bytes as f64 / 1e6)),
@@ -103,6 +103,7 @@ fn work(text: &mut String, bench: &Bench) {
             grouped(row.round_images),
         );
     }
+    text.push_str(&inexact_stages(bench));
     _ = writeln!(
         text,
         "GFLOP/s: executed; dense: as if every product had been, {} MFLOP a step;\n\
@@ -185,6 +186,14 @@ fn words(phase: Phase) -> [&'static str; 2] {
         Phase::LinearUpdate => ["lin dW", "+ Adam"],
         Phase::Optimizer => ["Adam", ""],
     }
+}
+
+/// A line for each stage that is not exact.
+pub fn inexact_stages(bench: &Bench) -> String {
+    let mut names: Vec<_> = bench.rows.iter().map(|row| (row.stage, row.precision)).collect();
+    names.dedup();
+    let inexact = names.into_iter().filter(|(_, precision)| !not_exact(precision).is_empty());
+    inexact.map(|(stage, precision)| format!("{stage}{}\n", not_exact(precision))).collect()
 }
 
 fn title(stage: &str, threads: &str) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{digits, grouped};
+use super::{bench, digits, grouped};
 use crate::report::profile::{PhaseSamples, Profile, ProfiledStage};
 
 /// Phases that a line has room for.
@@ -41,7 +41,8 @@ pub fn lines(profile: &Profile) -> String {
     }
     _ = write!(
         text,
-        "µs/image and × naive: without a profiler; below them: the largest phases\n{}",
+        "{}µs/image and × naive: without a profiler; below them: the largest phases\n{}",
+        bench::inexact_stages(ladder),
         profile.page
     );
     text
