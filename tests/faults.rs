@@ -16,8 +16,8 @@ fn table() -> String {
 /// The number of each case, and its last column.
 fn cases(table: &str) -> Vec<(usize, &str)> {
     fn case(line: &str) -> Option<(usize, &str)> {
-        let cells: Vec<_> = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect();
-        Some((cells.first()?.parse().ok()?, *cells.last()?))
+        let mut cells = line.strip_prefix('|')?.strip_suffix('|')?.split('|').map(str::trim);
+        Some((cells.next()?.parse().ok()?, cells.last()?))
     }
     table.lines().filter_map(case).collect()
 }
