@@ -17,7 +17,7 @@ fn table() -> String {
 fn cases(table: &str) -> Vec<(usize, &str)> {
     fn case(line: &str) -> Option<(usize, &str)> {
         let mut cells = line.strip_prefix('|')?.strip_suffix('|')?.split('|').map(str::trim);
-        Some((cells.next()?.parse().ok()?, cells.last()?))
+        Some((cells.next()?.parse().ok()?, cells.next_back()?))
     }
     table.lines().filter_map(case).collect()
 }

@@ -62,6 +62,16 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let compute = args.compute.compute();
     let contestants = Contestant::all(&stages, compute.threads);
     let job = Job { recipe: &recipe, network: &args.network, data: &args.data, isa: compute.isa };
+    // First, because what fails here would make the samples worth nothing.
+    let ladder = Ladder {
+        contestants: &contestants,
+        job: &job,
+        dataset: &dataset,
+        repeats: ROUNDS,
+        environment,
+        commit: None,
+    }
+    .measure(&output)?;
     let (mut profiles, mut failures) = (Vec::new(), Vec::new());
     let bar = counter(&output, "sampling", stages.len());
     for stage in &stages {
@@ -84,15 +94,6 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let ladder = Ladder {
-        contestants: &contestants,
-        job: &job,
-        dataset: &dataset,
-        repeats: ROUNDS,
-        environment,
-        commit: None,
-    }
-    .measure(&output)?;
 
     let drawing = spinner(&output, "drawing");
     let outputs = Outputs { folder, _locks: at_once.end() };
