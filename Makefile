@@ -8,7 +8,8 @@
 # make perf-record, perf-report, perf-annotate
 #               look at STAGE with Linux perf; the fastest exact stage if none is named
 # make compare  time other frameworks on the same job; needs the real MNIST, in data/ or MNIST_DATA
-# make faults   kill runs, fail system calls and fuzz for hours, keep the record; needs strace and cargo-fuzz
+# make faults   kill runs, fail system calls, fuzz for hours and look over unsafe code, keep the records;
+#               needs strace, cargo-fuzz, Miri and Valgrind
 
 .PHONY: train test check data bench scaling profiles compare perf-record perf-report perf-annotate faults
 
@@ -40,6 +41,7 @@ faults:
 	profiles/reliability.py kills
 	profiles/reliability.py faults
 	profiles/reliability.py fuzz
+	profiles/reliability.py unsafe
 	profiles/record.py splice
 
 profiles:

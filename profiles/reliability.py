@@ -4,6 +4,8 @@
     profiles/reliability.py kills [N]         SIGKILL a run at N moments (200), resume it each time
     profiles/reliability.py faults            fail every call by which a checkpoint is written; needs strace
     profiles/reliability.py fuzz [MINUTES]    each reader on bytes that a fuzzer makes up (30); needs cargo-fuzz
+    profiles/reliability.py unsafe [TOOL …]   tests under tools that notice what unsafe code does wrong:
+                                              miri, address, thread, memcheck; needs nightly Rust and Valgrind
 
 `profiles/record.py splice` puts the counts into README.md. A record is written when all went well, and only then.
 """
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import typing
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "profiles" / "reliability"
@@ -28,6 +31,72 @@ PROGRAM = ROOT / "target" / "release" / "mnist-train"
 TARGETS = ("idx", "gzip", "checkpoint")
 # Saving takes most of the time of such a run, so that most kills come while a file is being replaced.
 SHORT = ["--max-samples", "64", "--batch-size", "16", "--no-eval", "--json", "--offline"]
+
+
+class Tool(typing.NamedTuple):
+    """What notices wrong unsafe code while tests run."""
+
+    name: str
+    version: str  # the shell's command that says it, and fails where something is missing
+    remedy: str
+    cargo: typing.List[str]
+    environment: typing.Dict[str, str]
+    flags: typing.List[str]
+    runs: typing.List[typing.List[str]]  # what `cargo test` gets beyond that
+
+
+HOST = "x86_64-unknown-linux-gnu"
+NIGHTLY = ["cargo", "+nightly"]
+INSTALL = "rustup toolchain install nightly --component miri,rust-src"
+SOURCE = 'test -d "$(rustc +nightly --print sysroot)/lib/rustlib/src"'
+# What needs the network or samples call stacks has no unsafe code of ours.
+FLAGS = ["--locked", "--no-default-features"]
+TOOLS = {
+    # Every access and every rule of the language, in an interpreter: so little work, and AVX2 at most.
+    "miri": Tool(
+        "Miri", f"cargo +nightly miri --version && {SOURCE}", INSTALL, [*NIGHTLY, "miri"],
+        {"RUSTFLAGS": "-Ctarget-feature=+avx2,+fma", "MIRIFLAGS": "-Zmiri-disable-isolation"}, FLAGS,
+        [
+            ["--lib", "--", "simd::", "team::"],
+            ["--test", "stages", "--", "the_smallest_network"],
+        ],
+    ),
+    # Every access to memory, at nearly full speed and in all vectors that the CPU has; and leaks.
+    "address": Tool(
+        "AddressSanitizer", "rustc +nightly --version", INSTALL, NIGHTLY,
+        {"RUSTFLAGS": "-Zsanitizer=address", "ASAN_OPTIONS": "exitcode=99"}, [*FLAGS, "--target", HOST],
+        [
+            ["--lib", "--test", "layers", "--test", "stages", "--test", "bf16"],
+            # The program itself, whose allocator is its own.
+            ["--test", "cli", "--", "trained", "three_epochs_are_one_epoch_and_two_more"],
+        ],
+    ),
+    # Threads that touch the same memory in no order; the standard library must be built for it.
+    "thread": Tool(
+        "ThreadSanitizer", f"rustc +nightly --version && {SOURCE}", INSTALL, NIGHTLY,
+        # It does not understand fences; under this name crossbeam, which rayon uses, does without.
+        {"RUSTFLAGS": "-Zsanitizer=thread --cfg=crossbeam_sanitize_thread"}, [*FLAGS, "--target", HOST, "-Zbuild-std"],
+        [
+            ["--lib", "--", "team::", "training::"],
+            ["--test", "stages", "--", "the_smallest_network", "any_number_of_threads"],
+        ],
+    ),
+    # Besides, what is read before it is written. It knows no AVX-512, and neither does a program that it runs.
+    "memcheck": Tool(
+        "Valgrind's memcheck", "valgrind --version", "install Valgrind", ["cargo"],
+        {
+            f"CARGO_TARGET_{HOST.upper().replace('-', '_')}_RUNNER":
+            "valgrind --quiet --fair-sched=yes --error-exitcode=99 --leak-check=full "
+            "--show-leak-kinds=definite --errors-for-leak-kinds=definite",
+        },
+        FLAGS,
+        # The other tests of stages take too long at its speed.
+        [
+            ["--lib", "--test", "layers"],
+            ["--test", "stages", "--", "the_smallest_network", "fused_and_parallel", "a_state_comes_back"],
+        ],
+    ),
+}
 
 
 def record(name, facts):
@@ -202,6 +271,47 @@ def fuzz(minutes):
         })
 
 
+def version(tool):
+    said = subprocess.run(tool.version, shell=True, cwd=ROOT, capture_output=True, text=True)
+    if said.returncode != 0:
+        sys.exit(f"{tool.name} is not there, `{tool.version}` fails: {tool.remedy}")
+    return said.stdout.strip()
+
+
+def watch(name):
+    """Runs what the tool called `name` is to look at, and keeps what ran."""
+    tool = TOOLS[name]
+    # Every tool compiles everything anew.
+    environment = {**os.environ, **tool.environment, "CARGO_TARGET_DIR": str(ROOT / "target" / "unsafe" / name)}
+
+    def cargo(*arguments):
+        command = [*tool.cargo, *arguments]
+        run = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        if run.returncode != 0:
+            sys.exit(f"{tool.name}: {' '.join(command)}: exit code {run.returncode}\n{run.stdout[-4000:]}")
+        return " ".join(command), run.stdout
+
+    # The instructions that a program under the tool finds, and so those that its tests use.
+    stages = json.loads(cargo("run", *tool.flags, "--", "stages", "--json")[1])
+    runs = []
+    for arguments in tool.runs:
+        command, output = cargo("test", *tool.flags, *arguments)
+        results = re.findall(r"^test result: ok\. (\d+) passed.* finished in ([\d.]+)s$", output, re.MULTILINE)
+        tests, seconds = sum(int(count) for count, _ in results), sum(float(time) for _, time in results)
+        if tests == 0:
+            sys.exit(f"{tool.name}: {command}: no test ran")
+        runs.append({"command": command, "tests": tests, "seconds": round(seconds)})
+    record(f"unsafe-{name}", {
+        "tool": tool.name,
+        "version": version(tool),
+        "environment": tool.environment,
+        "features": stages["machine"]["features"],
+        "runs": runs,
+        "tests": sum(run["tests"] for run in runs),
+        "findings": 0,
+    })
+
+
 def table():
     """What the README says of the records that are there."""
     cases = re.findall(r"^\| (\d+) \|.*\|(.*)\|$", (ROOT / "docs" / "FAULTS.md").read_text(), re.MULTILINE)
@@ -228,6 +338,13 @@ def table():
                 f"fuzzing, {target}", f"{facts['executions']:,} executions in {facts['minutes']:g} minutes, "
                 f"{facts['edges_covered']:,} edges, {facts['crashes']} crashes ({facts['date']})",
             ))
+    for name, tool in TOOLS.items():
+        if f"unsafe-{name}" in there:
+            facts = load(f"unsafe-{name}")
+            rows.append((
+                f"unsafe code, {tool.name}", f"{facts['tests']} tests, with {' '.join(facts['features'])}; "
+                f"{facts['findings']} findings ({facts['date']})",
+            ))
     lines = "".join(f"| {what} | {count} |\n" for what, count in rows)
     return f"| what | last record |\n|---|---|\n{lines}\nRaw record: [profiles/reliability](profiles/reliability).\n"
 
@@ -240,6 +357,13 @@ def main():
         faults()
     elif task == "fuzz" and len(rest) <= 1:
         fuzz(float(*rest or [30]))
+    elif task == "unsafe" and set(rest) <= set(TOOLS):
+        names = rest or list(TOOLS)
+        # What is missing is to be known before hours of work.
+        for name in names:
+            version(TOOLS[name])
+        for name in names:
+            watch(name)
     else:
         sys.exit(__doc__)
 
