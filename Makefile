@@ -9,7 +9,7 @@
 #               look at STAGE with Linux perf; the fastest exact stage if none is named
 # make compare  time other frameworks on the same job; needs the real MNIST, in data/ or MNIST_DATA
 # make faults   kill runs, fail system calls, fuzz for hours and look over unsafe code, keep the records;
-#               needs strace, cargo-fuzz, Miri and Valgrind
+#               needs strace, cargo-fuzz, Miri, Valgrind and qemu-x86_64
 
 .PHONY: train test check data bench scaling profiles compare perf-record perf-report perf-annotate faults
 
@@ -42,6 +42,7 @@ faults:
 	profiles/reliability.py faults
 	profiles/reliability.py fuzz
 	profiles/reliability.py unsafe
+	profiles/reliability.py cpus
 	profiles/record.py splice
 
 profiles:

@@ -6,6 +6,7 @@
     profiles/reliability.py fuzz [MINUTES]    each reader on bytes that a fuzzer makes up (30); needs cargo-fuzz
     profiles/reliability.py unsafe [TOOL …]   tests under tools that notice what unsafe code does wrong:
                                               miri, address, thread, memcheck; needs nightly Rust and Valgrind
+    profiles/reliability.py cpus              training on emulated CPUs that lack vectors; needs qemu-x86_64
 
 `profiles/record.py splice` puts the counts into README.md. A record is written when all went well, and only then.
 """
@@ -29,6 +30,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "profiles" / "reliability"
 PROGRAM = ROOT / "target" / "release" / "mnist-train"
 TARGETS = ("idx", "gzip", "checkpoint")
+# CPUs that have AVX2 at most, and not even that, and what is trained with there.
+EMULATED = {"Haswell": "avx2", "Nehalem": "portable"}
 # Saving takes most of the time of such a run, so that most kills come while a file is being replaced.
 SHORT = ["--max-samples", "64", "--batch-size", "16", "--no-eval", "--json", "--offline"]
 
@@ -312,6 +315,33 @@ def watch(name):
     })
 
 
+def cpus():
+    """Falls back where a CPU lacks vectors, says so, and ends with the bits of `--isa`."""
+    if shutil.which("qemu-x86_64") is None:
+        sys.exit("qemu-x86_64 is not there: install qemu-user")
+    build()
+    seen = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        train = [PROGRAM, *SHORT, *digits(folder), "--epochs", "1"]
+        for cpu, isa in EMULATED.items():
+            native = subprocess.run([*train, "--isa", isa, "--model", folder / isa], check=True, capture_output=True)
+            emulator = ["qemu-x86_64", "-cpu", cpu]
+            emulated = subprocess.run([*emulator, *train, "--model", folder / cpu], capture_output=True, text=True)
+            if emulated.returncode != 0:
+                sys.exit(f"{cpu}: exit code {emulated.returncode}: {emulated.stderr}")
+            start = json.loads(emulated.stdout.splitlines()[0])
+            if start["isa"] != isa or weights(emulated.stdout) != weights(native.stdout):
+                sys.exit(f"{cpu}: trained with {start['isa']} to other weights than --isa {isa}")
+            bf16 = [*emulator, *train, "--stage", "bf16", "--model", folder / "bf16"]
+            refused = subprocess.run(bf16, capture_output=True, text=True)
+            if refused.returncode != 2:
+                sys.exit(f"{cpu}: bf16 ended with {refused.returncode}: {refused.stderr}")
+            seen[cpu] = {"isa": isa, "weights_sha256": weights(native.stdout), "bf16": refused.stderr.splitlines()[-1]}
+    version = subprocess.run(["qemu-x86_64", "--version"], check=True, capture_output=True, text=True).stdout
+    record("cpus", {"emulator": version.splitlines()[0], "cpus": seen})
+
+
 def table():
     """What the README says of the records that are there."""
     cases = re.findall(r"^\| (\d+) \|.*\|(.*)\|$", (ROOT / "docs" / "FAULTS.md").read_text(), re.MULTILINE)
@@ -338,6 +368,10 @@ def table():
                 f"fuzzing, {target}", f"{facts['executions']:,} executions in {facts['minutes']:g} minutes, "
                 f"{facts['edges_covered']:,} edges, {facts['crashes']} crashes ({facts['date']})",
             ))
+    if "cpus" in there:
+        facts = load("cpus")
+        on = " and ".join(f"{cpu} with {one['isa']}" for cpu, one in facts["cpus"].items())
+        rows.append(("emulated CPUs", f"{on}: the bits of the same instructions on a real one ({facts['date']})"))
     for name, tool in TOOLS.items():
         if f"unsafe-{name}" in there:
             facts = load(f"unsafe-{name}")
@@ -355,6 +389,8 @@ def main():
         kills(int(*rest or [200]))
     elif task == "faults" and not rest:
         faults()
+    elif task == "cpus" and not rest:
+        cpus()
     elif task == "fuzz" and len(rest) <= 1:
         fuzz(float(*rest or [30]))
     elif task == "unsafe" and set(rest) <= set(TOOLS):
