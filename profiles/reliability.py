@@ -204,11 +204,11 @@ def faults():
 
 def inject(call, error, number, train, model, before, whole, case):
     """Lets one call fail while `before` is replaced; what the program says, or None if there was no such call."""
-    for left in model.parent.glob("model.*"):
+    for left in [*model.parent.glob("model.*"), *model.parent.glob(".model.*")]:
         left.unlink()
     model.write_bytes(before)
     log = model.with_name("strace")
-    trace = ["strace", "-f", "-qq", "-o", log, "-P", model, "-P", f"{model}.tmp", "-P", model.parent]
+    trace = ["strace", "-f", "-qq", "-o", log, "-P", model, "-P", model.with_name(".model.mnist-train.tmp"), "-P", model.parent]
     trace += ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={number}"]
     run = subprocess.run([*trace, *train], capture_output=True, text=True, timeout=60)
     if "(INJECTED)" not in log.read_text():
@@ -220,7 +220,7 @@ def inject(call, error, number, train, model, before, whole, case):
     now = model.read_bytes()
     if now != before and hashlib.sha256(now).hexdigest() not in whole:
         sys.exit(f"{case}: neither the old checkpoint nor the new one")
-    left = {path.name: path.read_bytes() for path in model.parent.iterdir() if path.name.startswith("model.")}
+    left = {path.name: path.read_bytes() for path in model.parent.iterdir() if path.name.lstrip(".").startswith("model.")}
     # The model of another run is there in any case, and under one name.
     kept = {"model.previous": before} if "--resume" not in train and now != before else {}
     if left != kept:

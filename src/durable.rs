@@ -2,9 +2,10 @@
 //! never something between.
 //!
 //! The order is PostgreSQL's `durable_rename`: write a temporary file in the same folder, flush it
-//! to the disk, rename it over the old one, flush the folder. The temporary file is `NAME.tmp`
-//! every time, so that what a killed process has left is found and removed; this is why only the
-//! holder of the file's [`Lock`] may replace it.
+//! to the disk, rename it over the old one, flush the folder. The temporary file is
+//! `.NAME.mnist-train.tmp` every time, so that what a killed process has left is found and removed;
+//! this is why only the holder of the file's [`Lock`] may replace it. Nobody else gives a file such
+//! a name: `NAME.tmp` or `NAME.lock` could be somebody's own.
 
 mod lock;
 mod system;
@@ -14,7 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use self::lock::{Lock, lock_for_writing, open_locked};
+pub use self::lock::{Lock, lock_for_writing};
 use self::system::{Os, System};
 use crate::error::{Error, Result};
 
@@ -43,7 +44,7 @@ fn replace_on(
     keeps: bool,
 ) -> Result<Option<PathBuf>> {
     let target = resolved(path)?;
-    let temporary = beside(&target, ".tmp");
+    let temporary = own(&target, TEMPORARY);
     let mut kept = None;
     let mut replace = || {
         write_temporary(system, &temporary, bytes).map_err(Error::io("write", &temporary))?;
@@ -74,7 +75,8 @@ fn keep(system: &impl System, target: &Path) -> Result<PathBuf> {
         .expect("numbers do not end");
     // A second name costs nothing; where the file system has none, a copy does the same.
     let kept = system.link(target, &previous).or_else(|_| {
-        let copied = write_and_flush(system, &previous, &fs::read(target)?);
+        let copied =
+            fs::read(target).and_then(|bytes| fill(system, system.create(&previous)?, &bytes));
         if copied.is_err() {
             let _ = system.remove(&previous);
         }
@@ -84,28 +86,46 @@ fn keep(system: &impl System, target: &Path) -> Result<PathBuf> {
     Ok(previous)
 }
 
-/// Writes a temporary file anew: what stands there is left over, or a link by which somebody would
+/// Makes a temporary file anew: what stands there is left over, or a link by which somebody would
 /// have us write elsewhere.
-fn write_temporary(system: &impl System, path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn create_temporary(system: &impl System, path: &Path) -> io::Result<fs::File> {
     match system.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => write_and_flush(system, path, bytes),
+        _ => system.create(path),
     }
 }
 
-fn write_and_flush(system: &impl System, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = system.create(path)?;
+fn write_temporary(system: &impl System, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fill(system, create_temporary(system, path)?, bytes)
+}
+
+fn fill(system: &impl System, mut file: fs::File, bytes: &[u8]) -> io::Result<()> {
     system.write(&mut file, bytes)?;
     system.flush(&file)
 }
 
-/// Renames a flushed file and flushes the folder, so that the new name survives a power failure.
+/// The temporary file of `path`, made anew, for content that comes bit by bit and gets the name
+/// `path` by [`publish`]. The caller holds the [`Lock`] of `path`.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    Os.rename(from, to).map_err(Error::io("replace", to))?;
-    flush_folder_of(&Os, to)
+#[cfg(feature = "download")]
+pub fn begin(path: &Path) -> Result<(PathBuf, fs::File)> {
+    let temporary = own(path, TEMPORARY);
+    let file = create_temporary(&Os, &temporary).map_err(Error::io("write", &temporary))?;
+    Ok((temporary, file))
+}
+
+/// Gives the file that was [begun](begin) its name, when it is on the disk.
+///
+/// # Errors
+/// [`Error::Io`].
+#[cfg(feature = "download")]
+pub fn publish(file: &fs::File, path: &Path) -> Result<()> {
+    let temporary = own(path, TEMPORARY);
+    Os.flush(file).map_err(Error::io("write", &temporary))?;
+    Os.rename(&temporary, path).map_err(Error::io("replace", path))?;
+    flush_folder_of(&Os, path)
 }
 
 fn flush_folder_of(system: &impl System, path: &Path) -> Result<()> {
@@ -128,6 +148,18 @@ fn folder_of(path: &Path) -> &Path {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     }
+}
+
+/// What the program's own files beside a file are for.
+const LOCK: &str = "lock";
+const TEMPORARY: &str = "tmp";
+
+/// The program's own file beside `path` for this `purpose`.
+fn own(path: &Path, purpose: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".mnist-train.{purpose}"));
+    path.with_file_name(name)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -288,7 +320,7 @@ mod tests {
                 assert!(is_old_or_new(path), "call {}", system.fails_at);
                 // The next run removes what was left, and goes on.
                 drop(lock_for_writing(path).unwrap());
-                assert!(!beside(path, ".tmp").exists());
+                assert!(!own(path, TEMPORARY).exists());
                 replace(path, b"newer").unwrap();
             });
         }

@@ -375,7 +375,7 @@ fn synthetic_sets_are_not_written_through_links() {
     let place = Workplace::new();
     fs::create_dir(place.path("digits")).unwrap();
     fs::write(place.path("victim"), "precious").unwrap();
-    let link = place.path("digits/train-images-idx3-ubyte.tmp");
+    let link = place.path("digits/.train-images-idx3-ubyte.mnist-train.tmp");
     std::os::unix::fs::symlink(place.path("victim"), &link).unwrap();
     Run::of(place.bare("data synthetic --out digits --images 10")).succeeds();
     assert_eq!(place.read("victim"), b"precious");

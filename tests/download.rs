@@ -1,8 +1,8 @@
 //! Downloads from mirrors that work, and from mirrors that do not.
 #![cfg(feature = "download")]
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mnist_train::data::files::Part;
 use mnist_train::data::source::{Event, Outcome, Progress, Remote, Request, fetch, load};
 use mnist_train::digest::Sha256Digest;
+use mnist_train::durable::lock_for_writing;
 use mnist_train::error::{Error, Result};
 use tempfile::TempDir;
 
@@ -394,10 +395,22 @@ fn a_mirror_without_a_certificate_does_not_deliver() {
 fn starts_a_partial_file_afresh() {
     let set = SmallSet::new();
     let folder = tempfile::tempdir().unwrap();
-    let left_over = folder.path().join("train-images-idx3-ubyte.gz.part");
+    let left_over = folder.path().join(TEMPORARY);
     fs::write(&left_over, vec![0x1f; 100_000]).unwrap();
     fetch(folder.path(), &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
     assert_eq!(names_in(folder.path()), all_names());
+}
+
+/// What the first file is written under.
+const TEMPORARY: &str = ".train-images-idx3-ubyte.gz.mnist-train.tmp";
+
+#[test]
+fn leaves_a_partial_file_of_somebody_else_alone() {
+    let (set, folder) = (SmallSet::new(), tempfile::tempdir().unwrap());
+    let theirs = folder.path().join("train-images-idx3-ubyte.gz.part");
+    fs::write(&theirs, "precious").unwrap();
+    fetch(folder.path(), &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
+    assert_eq!(fs::read_to_string(theirs).unwrap(), "precious");
 }
 
 #[cfg(unix)]
@@ -408,11 +421,16 @@ fn writes_nothing_outside_its_folder() {
     fs::create_dir(&data).unwrap();
     let victim = folder.path().join("victim");
     fs::write(&victim, "precious").unwrap();
-    let link = data.join("train-images-idx3-ubyte.gz.part");
-    std::os::unix::fs::symlink(&victim, &link).unwrap();
-    fetch(&data, &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
-    assert_eq!(names_in(&data), all_names());
-    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    let links: [fn(&Path, &Path) -> io::Result<()>; 2] =
+        [|to, at| std::os::unix::fs::symlink(to, at), |to, at| fs::hard_link(to, at)];
+    for link in links {
+        link(&victim, &data.join(TEMPORARY)).unwrap();
+        fetch(&data, &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
+        assert_eq!(names_in(&data), all_names());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        fs::remove_dir_all(&data).unwrap();
+        fs::create_dir(&data).unwrap();
+    }
 }
 
 #[test]
@@ -420,14 +438,13 @@ fn leaves_a_file_to_the_process_that_is_downloading_it() {
     let set = SmallSet::new();
     let mirror = Mirror::of(&set);
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("train-images-idx3-ubyte.gz.part");
-    fs::write(&path, "theirs").unwrap();
-    let theirs = File::open(&path).unwrap();
-    theirs.lock().unwrap();
+    let path = folder.path().join("train-images-idx3-ubyte.gz");
+    let theirs = lock_for_writing(&path).unwrap();
     let error = fetch(folder.path(), &remote(&set, &[&mirror]), &mut ()).unwrap_err();
-    assert_says(&error, 1, "another process");
-    assert_eq!(fs::read(&path).unwrap(), b"theirs");
+    assert_says(&error, 1, "another run is writing it");
     assert_eq!(mirror.asked(), [""; 0]);
+    drop(theirs);
+    assert_eq!(names_in(folder.path()), [""; 0]);
 }
 
 /// Asks to stop as soon as something has come.

@@ -288,7 +288,7 @@ fn bench_stops_at_the_first_signal_and_leaves_no_record() {
     let mut run = Running::start(place.command(flags));
     run.wait_for_notice("not a release build");
     thread::sleep(Duration::from_millis(500));
-    assert_eq!(place.names(), ["bench.json.lock"]);
+    assert_eq!(place.names(), [".bench.json.mnist-train.lock"]);
     run.signal(INT);
     assert_eq!(run.end().0, Some(130));
     assert_eq!(place.names(), [""; 0]);
@@ -419,11 +419,11 @@ fn a_run_that_cannot_save_any_more_ends_and_keeps_what_was_saved() {
     }
     let saved = position(&place).epoch;
     // A folder cannot be removed as a file can that is left over.
-    while fs::create_dir(place.path("ckpt.bin.tmp")).is_err() {}
+    while fs::create_dir(place.path(".ckpt.bin.mnist-train.tmp")).is_err() {}
     let (code, stderr) = run.end();
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("error: ckpt.bin.tmp: cannot write: "), "{stderr}");
-    assert_eq!(place.names(), ["ckpt.bin", "ckpt.bin.tmp"]);
+    assert!(stderr.contains("error: .ckpt.bin.mnist-train.tmp: cannot write: "), "{stderr}");
+    assert_eq!(place.names(), [".ckpt.bin.mnist-train.tmp", "ckpt.bin"]);
     assert!(position(&place).epoch >= saved);
 }
 
@@ -436,7 +436,7 @@ fn a_folder_that_disappears_ends_the_run() {
     fs::rename(place.path("models"), place.path("elsewhere")).unwrap();
     let (code, stderr) = run.end();
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("error: models/m"), "{stderr}");
+    assert!(stderr.contains("error: models/.m.mnist-train.tmp: "), "{stderr}");
 }
 
 /// Saving takes most of the time of this run, so most kills come while a file is being replaced.

@@ -181,6 +181,6 @@ fn what_a_user_may_not_read_or_write_is_an_error_before_training() {
         assert_eq!(run.stdout, "");
     };
     denied("eval --model secret", "secret: cannot open");
-    denied("--offline --model locked/m", "locked/m.lock: cannot write");
+    denied("--offline --model locked/m", "locked/.m.mnist-train.lock: cannot write");
     assert_eq!(fs::read_dir(place.path("locked")).unwrap().count(), 0);
 }

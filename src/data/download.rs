@@ -1,9 +1,9 @@
 //! Downloads the four files, from whichever mirror has them.
 //!
-//! A file is written under a temporary name (`.part`) in the folder where it is to be, and gets
-//! its final name when its content has been verified and is on the disk: what has a final name is
-//! good, whenever the program or the machine stopped. A `.part` that was left behind is started
-//! afresh, because ten megabytes are not worth the trust that resuming would need.
+//! A file is written under a temporary name in the folder where it is to be, and gets its final
+//! name when its content has been verified and is on the disk: what has a final name is good,
+//! whenever the program or the machine stopped. What was left behind is started afresh, because ten
+//! megabytes are not worth the trust that resuming would need.
 //!
 //! The network is read on a thread of its own, so that a host that has stopped sending does not
 //! keep anybody from stopping the program.
@@ -22,8 +22,8 @@ use ureq::{Agent, Timeout};
 use super::files::Part;
 use super::idx::IdxError;
 use super::source::{Event, Progress, Remote};
-use crate::durable;
-use crate::error::{Error, Result, escaped, printable};
+use crate::durable::{self, Lock};
+use crate::error::{Error, Result, escaped};
 
 /// No file is larger than this, in bytes: the largest of the four has 47 million unpacked, which
 /// is how a server that unpacks gzip itself sends it.
@@ -113,7 +113,7 @@ fn download_part(
         let url = format!("{}/{}", mirror.trim_end_matches('/'), part.download_name());
         let reason = match transfer(&url, part, &mut partial, remote, progress) {
             Ok(()) => {
-                partial.publish(&path)?;
+                durable::publish(&partial.file, &path)?;
                 progress.event(Event::Verified { path: &path });
                 return Ok(index);
             }
@@ -291,21 +291,16 @@ fn explain(error: ureq::Error, remote: &Remote) -> String {
 struct PartialFile {
     path: PathBuf,
     file: File,
+    /// Let go when the temporary file is gone.
+    _lock: Lock,
 }
 
 impl PartialFile {
     /// The temporary file for what is to be at `path`.
     fn create(path: &Path) -> Result<Self> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".part");
-        let partial = PathBuf::from(name);
-        match durable::open_locked(&partial)? {
-            Some(file) => Ok(Self { path: partial, file }),
-            None => Err(Error::Unavailable(format!(
-                "{}: another process is downloading it: wait until it has finished",
-                printable(&partial),
-            ))),
-        }
+        let lock = durable::lock_for_writing(path)?;
+        let (path, file) = durable::begin(path)?;
+        Ok(Self { path, file, _lock: lock })
     }
 
     /// Forgets everything that was written.
@@ -345,17 +340,11 @@ impl PartialFile {
         }
         Ok(())
     }
-
-    /// Gives the file its final name, when it is safely on the disk.
-    fn publish(&self, path: &Path) -> Result<()> {
-        self.file.sync_all().map_err(Error::io("write", &self.path))?;
-        durable::rename(&self.path, path)
-    }
 }
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
-        // After `publish` there is nothing left under this name.
+        // Of a file that was published there is nothing left under this name.
         let _ = fs::remove_file(&self.path);
     }
 }

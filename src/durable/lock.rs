@@ -5,11 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::system::{Os, System};
-use super::{beside, folder_of, resolved, write_temporary};
+use super::{LOCK, TEMPORARY, folder_of, own, resolved, write_temporary};
 use crate::error::{Error, Result, printable};
 
+/// Bytes of a file's name, on almost every file system.
+const LONGEST_NAME: usize = 255;
+
 /// Holds a file for one process: as long as this lives, no other gets it. A crash leaves nothing
-/// locked, at most an empty file `NAME.lock`.
+/// locked, at most an empty file `.NAME.mnist-train.lock`.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -23,7 +26,7 @@ impl Lock {
     /// [`Error::Unavailable`] when another process holds it, [`Error::Io`] when its folder is
     /// missing or cannot be written.
     fn acquire(path: &Path) -> Result<Self> {
-        let lock = beside(&resolved(path)?, ".lock");
+        let lock = own(&resolved(path)?, LOCK);
         match open_locked(&lock)? {
             Some(file) => Ok(Self { _file: file, path: lock }),
             None => Err(Error::Unavailable(format!(
@@ -40,20 +43,9 @@ impl Lock {
 /// # Errors
 /// [`Error::Io`] when it cannot be written, [`Error::Unavailable`] where there are no locks, as on
 /// some file systems of a network.
-pub fn open_locked(path: &Path) -> Result<Option<File>> {
+fn open_locked(path: &Path) -> Result<Option<File>> {
     loop {
-        if path.is_symlink() {
-            // Nothing is made where somebody's link leads.
-            fs::remove_file(path).map_err(Error::io("remove", path))?;
-        }
-        // A pipe is not waited for.
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(Error::io("write", path))?;
+        let file = open_or_create(path).map_err(Error::io("write", path))?;
         match file.try_lock() {
             // The one that had it may have removed it after it was opened here.
             Ok(()) if !is_at(&file, path) => {}
@@ -64,18 +56,39 @@ pub fn open_locked(path: &Path) -> Result<Option<File>> {
     }
 }
 
+/// Never makes or waits for anything where a link leads, nor at a pipe.
+fn open_or_create(path: &Path) -> io::Result<File> {
+    let options = || File::options().read(true).write(true).clone();
+    match options().create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        created => return created,
+    }
+    let opened = match fs::symlink_metadata(path) {
+        // A link that has come since is noticed when this has been locked.
+        Ok(metadata) if metadata.is_file() => options().open(path),
+        found => found
+            .and_then(|_| fs::remove_file(path))
+            .and_then(|()| options().create_new(true).open(path)),
+    };
+    match opened {
+        // The one that had it has removed it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => open_or_create(path),
+        opened => opened,
+    }
+}
+
 /// Two processes that write one file at once would tear it, so there is no going on without a lock.
 fn no_lock(path: &Path, error: io::Error) -> Error {
     let refusal = Error::io("lock", path)(error);
     Error::Unavailable(format!("{refusal}: write to a folder on a file system that has locks"))
 }
 
-/// Whether `path` still leads to `file`.
+/// Whether `path` is still the name of `file`, and no link to it.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    match (file.metadata(), fs::metadata(path)) {
+    match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(file), Ok(path)) => identity(file) == identity(path),
         _ => false,
     }
@@ -106,7 +119,10 @@ pub fn lock_for_writing(path: &Path) -> Result<Lock> {
 
 pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     let target = resolved(path)?;
-    if target.is_dir() {
+    let name = target.file_name().unwrap_or_default().as_encoded_bytes();
+    // With a slash at its end it is the name of a folder.
+    let names_folder = !target.as_os_str().as_encoded_bytes().ends_with(name) || name.is_empty();
+    if target.is_dir() || names_folder {
         return Err(Error::Unavailable(format!(
             "{} is a directory where a file is to be: name another, or move it away",
             printable(path)
@@ -126,8 +142,19 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
             printable(folder)
         )));
     }
+    let own_name = own(&target, LOCK);
+    let added = own_name.as_os_str().len() - target.as_os_str().len();
+    if name.len() + added > LONGEST_NAME {
+        return Err(Error::Unavailable(format!(
+            "{}: the name has {} bytes, and a file beside it gets {added} more: name one of at \
+             most {} bytes",
+            printable(path),
+            name.len(),
+            LONGEST_NAME - added,
+        )));
+    }
     let lock = Lock::acquire(path)?;
-    let temporary = beside(&target, ".tmp");
+    let temporary = own(&target, TEMPORARY);
     let written = write_temporary(system, &temporary, b"");
     let removed = system.remove(&temporary);
     written.and(removed).map_err(Error::io("write", &temporary))?;
@@ -183,7 +210,9 @@ mod tests {
     fn the_check_removes_what_a_killed_process_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
-        fs::write(folder.path().join("model.tmp"), b"half a mod").unwrap();
+        for purpose in [LOCK, TEMPORARY] {
+            fs::write(own(&path, purpose), b"half a mod").unwrap();
+        }
         lock_for_writing(&path).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
@@ -194,14 +223,63 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, victim) = (folder.path().join("model"), folder.path().join("victim"));
         fs::write(&victim, b"precious").unwrap();
-        let plant = |suffix| std::os::unix::fs::symlink(&victim, beside(&path, suffix)).unwrap();
-        plant(".lock");
-        plant(".tmp");
+        let plant = |to: &Path, purpose| {
+            std::os::unix::fs::symlink(to, own(&path, purpose)).unwrap();
+        };
+        for to in [&victim, &folder.path().join("nowhere")] {
+            plant(to, LOCK);
+            plant(to, TEMPORARY);
+            let lock = lock_for_writing(&path).unwrap();
+            plant(to, TEMPORARY);
+            crate::durable::replace(&path, b"new").unwrap();
+            drop(lock);
+            assert_eq!(fs::read(&victim).unwrap(), b"precious");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the model, the victim");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_in_the_place_of_its_own_files_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let plant = |purpose| {
+            let made = std::process::Command::new("mkfifo").arg(own(&path, purpose)).status();
+            assert!(made.unwrap().success());
+        };
+        plant(LOCK);
+        plant(TEMPORARY);
         let lock = lock_for_writing(&path).unwrap();
-        plant(".tmp");
+        plant(TEMPORARY);
         crate::durable::replace(&path, b"new").unwrap();
         drop(lock);
-        assert_eq!(fs::read(&victim).unwrap(), b"precious");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the model and the victim");
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the model");
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_for_the_files_beside_it_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = |length| folder.path().join("n".repeat(length));
+        for length in [238, 250, 255] {
+            let refused = lock_for_writing(&named(length)).unwrap_err().to_string();
+            assert!(refused.ends_with("name one of at most 237 bytes"), "{refused}");
+        }
+        let lock = lock_for_writing(&named(237)).unwrap();
+        for content in [b"old", b"new"] {
+            crate::durable::replace_and_keep(&named(237), content).unwrap();
+        }
+        drop(lock);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the model and its previous");
+    }
+
+    #[test]
+    fn the_name_of_a_folder_is_none_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["new/", "new/."] {
+            let refused = lock_for_writing(&folder.path().join(name)).unwrap_err().to_string();
+            assert!(refused.contains("is a directory where a file is to be"), "{refused}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

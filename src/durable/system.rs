@@ -10,7 +10,7 @@ pub trait System {
     /// Creates the file at `path`, where nothing may stand: not even a link, which would lead
     /// elsewhere.
     fn create(&self, path: &Path) -> io::Result<File> {
-        File::create_new(path)
+        File::options().read(true).write(true).create_new(true).open(path)
     }
 
     /// Writes `bytes` to `file`.

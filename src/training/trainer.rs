@@ -374,13 +374,13 @@ mod tests {
             if epoch == 20 {
                 assert_eq!(fs::read(&path).unwrap(), saved, "nothing has been taken since");
                 // A folder cannot be removed as a file can that is left over.
-                fs::create_dir(folder.path().join("m.tmp")).unwrap();
+                fs::create_dir(folder.path().join(".m.mnist-train.tmp")).unwrap();
                 disk.send(()).unwrap();
             }
             None
         });
         assert!(epochs >= 20, "ended after epoch {epochs}");
-        assert!(error.to_string().contains("m.tmp: cannot write: "), "{error}");
+        assert!(error.to_string().contains(".m.mnist-train.tmp: cannot write: "), "{error}");
         assert_eq!(fs::read(&path).unwrap(), saved);
     }
 }

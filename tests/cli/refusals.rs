@@ -146,7 +146,7 @@ fn a_model_that_cannot_be_written_is_found_before_training() {
         ("folder", &["folder is a directory"][..]),
         ("missing/m", &["missing/m", "folder missing does not exist"]),
         ("/dev/null", &["/dev/null is not a regular file"]),
-        ("/proc/m", &["/proc/m"]),
+        ("/proc/m", &["/proc/.m.mnist-train.lock: cannot write"]),
     ] {
         let run = place.run(&format!("--json --model {model}")).fails(1, words);
         assert_eq!(run.stdout, "", "found after training had begun");
@@ -168,10 +168,29 @@ fn a_save_that_fails_leaves_the_old_model_and_nothing_temporary() {
         .arg(train.get_program())
         .args(train.get_args())
         .current_dir(train.get_current_dir().unwrap());
-    let run = Run::of(shell).fails(1, &["ckpt.bin.tmp: cannot write: "]);
+    let run = Run::of(shell).fails(1, &[".ckpt.bin.mnist-train.tmp: cannot write: "]);
     assert_eq!(run.last("epoch")["epoch"], 1);
     assert_eq!(place.names(), ["ckpt.bin"]);
     assert_eq!(place.read("ckpt.bin"), saved);
+}
+
+#[test]
+fn files_that_stand_beside_a_model_under_names_of_ones_own_stay() {
+    let place = Workplace::new();
+    let owned = ["m.lock", "m.tmp", "m.part", "m.previous"];
+    for name in owned {
+        fs::write(place.path(name), "precious").unwrap();
+    }
+    place.run("--model m --resume").fails(1, &["m: no such file to resume"]);
+    place.run("--model m --batch-size 9999").fails(2, &["--batch-size 9999 is more than"]);
+    place.run("bench stages --record m --batch-size 9999").fails(2, &["--batch-size 9999"]);
+    for _ in 0..2 {
+        place.run(&format!("{SHORT} --epochs 1 --model m")).succeeds();
+    }
+    for name in owned {
+        assert_eq!(place.read(name), b"precious", "{name}");
+    }
+    assert_eq!(place.names(), ["m", "m.lock", "m.part", "m.previous", "m.previous.2", "m.tmp"]);
 }
 
 #[test]
