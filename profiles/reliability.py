@@ -221,6 +221,9 @@ def inject(call, error, number, train, model, before, whole, case):
     if now != before and hashlib.sha256(now).hexdigest() not in whole:
         sys.exit(f"{case}: neither the old checkpoint nor the new one")
     left = {path.name: path.read_bytes() for path in model.parent.iterdir() if path.name.lstrip(".").startswith("model.")}
+    # What could not be given its name stands beside it.
+    if call == "rename" and hashlib.sha256(left.pop("model.unsaved", b"")).hexdigest() not in whole:
+        sys.exit(f"{case}: the new checkpoint is lost")
     # The model of another run is there in any case, and under one name.
     kept = {"model.previous": before} if "--resume" not in train and now != before else {}
     if left != kept:

@@ -11,19 +11,21 @@ mod lock;
 mod system;
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::lock::{Lock, lock_for_writing};
 use self::system::{Os, System};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 
 /// Puts `bytes` under `path`, whole or not at all; returns when they are on the disk. The caller
 /// holds the [`Lock`] of `path`: two that replace it at once would write into one temporary file.
 ///
 /// # Errors
 /// [`Error::Io`]; the file has its old or its new content, whole, and the temporary one is gone.
+/// [`Error::Unavailable`] when everything was written and only the old file could not be replaced:
+/// then the new one stands beside it, under the name that the error says.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_on(&Os, path, bytes, false).map(|_| ())
 }
@@ -46,37 +48,60 @@ fn replace_on(
     let target = resolved(path)?;
     let temporary = own(&target, TEMPORARY);
     let mut kept = None;
-    let mut replace = || {
-        write_temporary(system, &temporary, bytes).map_err(Error::io("write", &temporary))?;
+    let mut write = || {
+        write_temporary(system, &temporary, bytes, permissions(&target))
+            .map_err(Error::io("write", &temporary))?;
         if keeps && target.exists() {
             kept = Some(keep(system, &target)?);
         }
-        system.rename(&temporary, &target).map_err(Error::io("replace", &target))
+        Ok(())
     };
-    if let Err(error) = replace() {
+    if let Err(error) = write() {
         // The failure that is reported is the one that came first.
-        for path in kept.iter().chain([&temporary]) {
-            let _ = system.remove(path);
-        }
+        let _ = system.remove(&temporary);
         return Err(error);
+    }
+    if let Err(error) = system.rename(&temporary, &target) {
+        if let Some(kept) = kept {
+            let _ = system.remove(&kept);
+        }
+        let error = Error::io("replace", &target)(error);
+        return Err(save_beside(system, &temporary, &target, error));
     }
     flush_folder_of(system, &target)?;
     Ok(kept)
 }
 
-/// Gives the file `target` a second name that is free.
-fn keep(system: &impl System, target: &Path) -> Result<PathBuf> {
-    let numbered = (2..).map(|number: u32| format!(".previous.{number}"));
-    let previous = [".previous".to_string()]
+/// Gives what was to replace `target`, and could not because of `error`, a name that is free:
+/// hours of work may be in it.
+fn save_beside(system: &impl System, temporary: &Path, target: &Path, error: Error) -> Error {
+    let unsaved = free_name(target, ".unsaved");
+    if system.rename(temporary, &unsaved).is_err() {
+        let _ = system.remove(temporary);
+        return error;
+    }
+    let _ = flush_folder_of(system, target);
+    Error::Unavailable(format!("{error}; the new one is in {}", printable(&unsaved)))
+}
+
+/// The first name of `target` followed by `suffix` and a number that is free.
+fn free_name(target: &Path, suffix: &str) -> PathBuf {
+    let numbered = (2..).map(|number: u32| format!("{suffix}.{number}"));
+    [suffix.to_string()]
         .into_iter()
         .chain(numbered)
         .map(|suffix| beside(target, &suffix))
         .find(|name| name.symlink_metadata().is_err())
-        .expect("numbers do not end");
+        .expect("numbers do not end")
+}
+
+/// Gives the file `target` a second name that is free.
+fn keep(system: &impl System, target: &Path) -> Result<PathBuf> {
+    let previous = free_name(target, ".previous");
     // A second name costs nothing; where the file system has none, a copy does the same.
     let kept = system.link(target, &previous).or_else(|_| {
-        let copied =
-            fs::read(target).and_then(|bytes| fill(system, system.create(&previous)?, &bytes));
+        let copied = fs::read(target)
+            .and_then(|bytes| fill(system, system.create(&previous, permissions(target))?, &bytes));
         if copied.is_err() {
             let _ = system.remove(&previous);
         }
@@ -88,18 +113,32 @@ fn keep(system: &impl System, target: &Path) -> Result<PathBuf> {
 
 /// Makes a temporary file anew: what stands there is left over, or a link by which somebody would
 /// have us write elsewhere.
-fn create_temporary(system: &impl System, path: &Path) -> io::Result<fs::File> {
+fn create_temporary(
+    system: &impl System,
+    path: &Path,
+    permissions: Option<Permissions>,
+) -> io::Result<File> {
     match system.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => system.create(path),
+        _ => system.create(path, permissions),
     }
 }
 
-fn write_temporary(system: &impl System, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fill(system, create_temporary(system, path)?, bytes)
+fn write_temporary(
+    system: &impl System,
+    path: &Path,
+    bytes: &[u8],
+    permissions: Option<Permissions>,
+) -> io::Result<()> {
+    fill(system, create_temporary(system, path, permissions)?, bytes)
 }
 
-fn fill(system: &impl System, mut file: fs::File, bytes: &[u8]) -> io::Result<()> {
+/// What the file at `path`, if there is one, allows to whom.
+fn permissions(path: &Path) -> Option<Permissions> {
+    fs::metadata(path).ok().map(|metadata| metadata.permissions())
+}
+
+fn fill(system: &impl System, mut file: File, bytes: &[u8]) -> io::Result<()> {
     system.write(&mut file, bytes)?;
     system.flush(&file)
 }
@@ -110,9 +149,9 @@ fn fill(system: &impl System, mut file: fs::File, bytes: &[u8]) -> io::Result<()
 /// # Errors
 /// [`Error::Io`].
 #[cfg(feature = "download")]
-pub fn begin(path: &Path) -> Result<(PathBuf, fs::File)> {
+pub fn begin(path: &Path) -> Result<(PathBuf, File)> {
     let temporary = own(path, TEMPORARY);
-    let file = create_temporary(&Os, &temporary).map_err(Error::io("write", &temporary))?;
+    let file = create_temporary(&Os, &temporary, None).map_err(Error::io("write", &temporary))?;
     Ok((temporary, file))
 }
 
@@ -121,7 +160,7 @@ pub fn begin(path: &Path) -> Result<(PathBuf, fs::File)> {
 /// # Errors
 /// [`Error::Io`].
 #[cfg(feature = "download")]
-pub fn publish(file: &fs::File, path: &Path) -> Result<()> {
+pub fn publish(file: &File, path: &Path) -> Result<()> {
     let temporary = own(path, TEMPORARY);
     Os.flush(file).map_err(Error::io("write", &temporary))?;
     Os.rename(&temporary, path).map_err(Error::io("replace", path))?;
@@ -133,14 +172,19 @@ fn flush_folder_of(system: &impl System, path: &Path) -> Result<()> {
     system.flush_folder(folder).map_err(Error::io("flush", folder))
 }
 
-/// `path` behind any symbolic link to a file that exists, so that the file is replaced and not the
-/// link to it.
+/// `path` behind any symbolic link, so that the file is replaced and not the link to it.
 fn resolved(path: &Path) -> Result<PathBuf> {
-    if path.is_symlink() && path.exists() {
-        fs::canonicalize(path).map_err(Error::io("open", path))
-    } else {
-        Ok(path.to_path_buf())
-    }
+    let Ok(leads_to) = fs::read_link(path) else {
+        return Ok(path.to_path_buf());
+    };
+    fs::canonicalize(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::Unavailable(format!(
+            "{} leads to {}, which is not there: make that, name another file, or remove the link",
+            printable(path),
+            printable(&leads_to),
+        )),
+        _ => Error::io("open", path)(error),
+    })
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -170,10 +214,8 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, RefCell};
-    use std::fs::File;
-
     use super::*;
+    use std::cell::{Cell, RefCell};
 
     /// An operating system that refuses the call number `fails_at`, counted from 0, or every one
     /// from there on, as if the machine had stopped there.
@@ -211,10 +253,10 @@ mod tests {
     }
 
     impl System for Failing {
-        fn create(&self, path: &Path) -> io::Result<File> {
+        fn create(&self, path: &Path, permissions: Option<Permissions>) -> io::Result<File> {
             self.call()?;
             self.unflushed.replace(Some(path.into()));
-            Os.create(path)
+            Os.create(path, permissions)
         }
 
         fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
@@ -301,6 +343,13 @@ mod tests {
                 let content: &[u8] = if is_renamed { b"new" } else { b"old" };
                 assert_eq!(fs::read(path).unwrap(), content, "call {call}");
                 let mut expected = vec!["model"];
+                // The new file is whole when it cannot be given its name.
+                if call == if keeps { 5 } else { 4 } {
+                    expected.push("model.unsaved");
+                    assert_eq!(fs::read(beside(path, ".unsaved")).unwrap(), b"new");
+                    let said = replaced.unwrap_err().to_string();
+                    assert!(said.contains("disk on fire; the new one is in "), "{said}");
+                }
                 if keeps && is_renamed {
                     expected.push("model.previous");
                     assert_eq!(fs::read(beside(path, ".previous")).unwrap(), b"old");
@@ -367,13 +416,49 @@ mod tests {
         // A folder in place of the file: the rename fails after everything was written.
         fs::create_dir(&path).unwrap();
         fs::write(path.join("inside"), b"").unwrap();
-        replace(&path, b"new").unwrap_err();
+        let said = replace(&path, b"new").unwrap_err().to_string();
+        assert!(said.contains("; the new one is in "), "{said}");
         assert!(path.join("inside").exists());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(names_beside(&path), ["model", "model.unsaved"]);
+        assert_eq!(fs::read(beside(&path, ".unsaved")).unwrap(), b"new");
+        fs::remove_file(beside(&path, ".unsaved")).unwrap();
         lock_for_writing(&path).unwrap_err();
         lock_for_writing(&folder.path().join("missing").join("model")).unwrap_err();
         lock_for_writing(&folder.path().join("new")).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn who_may_read_a_file_may_read_the_one_in_its_place_and_nobody_else() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for allowed in [0o600, 0o644, 0o666, 0o440] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("model");
+            fs::write(&path, b"old").unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(allowed)).unwrap();
+            replace(&path, b"new").unwrap();
+            assert_eq!(mode(&path), allowed);
+            // The fourth call gives a second name, and fails: a copy is made.
+            let kept = replace_on(&Failing::at(4, false), &path, b"newer", true).unwrap().unwrap();
+            assert_eq!((mode(&path), mode(&kept)), (allowed, allowed));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_nowhere_stays_and_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        for refused in [lock_for_writing(&link).map(|_| ()), replace(&link, b"new")] {
+            let refused = refused.unwrap_err();
+            assert!(refused.to_string().contains("link leads to nowhere, which is not there"));
+            assert_eq!(refused.exit_code(), 1);
+        }
+        assert!(link.is_symlink());
+        assert_eq!(names_beside(&link), ["link"]);
     }
 
     #[cfg(unix)]

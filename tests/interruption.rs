@@ -428,6 +428,25 @@ fn a_run_that_cannot_save_any_more_ends_and_keeps_what_was_saved() {
 }
 
 #[test]
+fn a_model_that_cannot_be_replaced_any_more_is_saved_beside_it() {
+    let place = Workplace::new();
+    let mut run = Running::start(place.command(ENDLESS));
+    while !place.path("ckpt.bin").exists() {
+        run.wait_for("epoch");
+    }
+    // No file takes the place of a folder.
+    while fs::create_dir(place.path("ckpt.bin")).is_err() {
+        _ = fs::remove_file(place.path("ckpt.bin"));
+    }
+    let (code, stderr) = run.end();
+    assert_eq!(code, Some(1), "{stderr}");
+    let words = ["error: ckpt.bin: cannot replace: ", "; the new one is in ckpt.bin.unsaved"];
+    assert!(words.iter().all(|word| stderr.contains(word)), "{stderr}");
+    assert_eq!(place.names(), ["ckpt.bin", "ckpt.bin.unsaved"]);
+    place.run("eval --model ckpt.bin.unsaved").succeeds();
+}
+
+#[test]
 fn a_folder_that_disappears_ends_the_run() {
     let place = Workplace::new();
     fs::create_dir(place.path("models")).unwrap();

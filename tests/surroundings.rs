@@ -151,6 +151,30 @@ fn a_link_to_another_file_system_is_written_through() {
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing temporary is left");
 }
 
+#[test]
+fn a_model_that_something_is_mounted_on_is_refused_before_training() {
+    let place = Workplace::new();
+    place.run(&format!("{TRAIN} --model elsewhere")).succeeds();
+    fs::write(place.path("ckpt.bin"), "").unwrap();
+    let train = place.command(TRAIN);
+    let mounted = |script: &str| {
+        let script = format!("mount --bind elsewhere ckpt.bin && {script}");
+        let mut shell = Command::new("unshare");
+        shell.args(["--map-root-user", "--mount", "sh", "-c", &script, "sh"]);
+        shell.arg(train.get_program()).args(train.get_args());
+        shell.current_dir(train.get_current_dir().unwrap());
+        shell
+    };
+    if !mounted("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("nothing can be mounted here");
+        return;
+    }
+    let run = Run::of(mounted("\"$@\""));
+    assert_eq!(run.stdout, "", "found after training had begun");
+    run.fails(1, &["ckpt.bin: is mounted there", "mount its folder instead"]);
+    assert_eq!(place.names(), ["ckpt.bin", "elsewhere"]);
+}
+
 /// The program as a user who may do no more than others; root may do everything.
 fn as_nobody(place: &Workplace, arguments: &str) -> Command {
     let program = place.path("program");
@@ -183,4 +207,24 @@ fn what_a_user_may_not_read_or_write_is_an_error_before_training() {
     denied("eval --model secret", "secret: cannot open");
     denied("--offline --model locked/m", "locked/.m.mnist-train.lock: cannot write");
     assert_eq!(fs::read_dir(place.path("locked")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_model_of_another_user_in_a_sticky_folder_is_refused_before_training() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("only root can make another user's file");
+        return;
+    }
+    let place = Workplace::new();
+    place.run(&format!("{TRAIN} --model theirs")).succeeds();
+    fs::create_dir(place.path("sticky")).unwrap();
+    fs::set_permissions(place.path("sticky"), fs::Permissions::from_mode(0o1777)).unwrap();
+    let model = place.path("sticky/m");
+    fs::copy(place.path("theirs"), &model).unwrap();
+    fs::set_permissions(&model, fs::Permissions::from_mode(0o666)).unwrap();
+    let run = Run::of(as_nobody(&place, "--offline --json --model sticky/m"));
+    assert_eq!(run.stdout, "", "found after training had begun");
+    run.fails(1, &["sticky/m: cannot replace", "another user's in a sticky folder"]);
+    assert_eq!(fs::read(&model).unwrap(), place.read("theirs"));
+    assert_eq!(fs::read_dir(place.path("sticky")).unwrap().count(), 1);
 }

@@ -118,22 +118,22 @@ pub fn lock_for_writing(path: &Path) -> Result<Lock> {
 }
 
 pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
-    let target = resolved(path)?;
-    let name = target.file_name().unwrap_or_default().as_encoded_bytes();
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     // With a slash at its end it is the name of a folder.
-    let names_folder = !target.as_os_str().as_encoded_bytes().ends_with(name) || name.is_empty();
-    if target.is_dir() || names_folder {
+    let names_folder = !path.as_os_str().as_encoded_bytes().ends_with(name) || name.is_empty();
+    if path.is_dir() || names_folder {
         return Err(Error::Unavailable(format!(
             "{} is a directory where a file is to be: name another, or move it away",
             printable(path)
         )));
     }
-    if target.exists() && !target.is_file() {
+    if path.exists() && !path.is_file() {
         return Err(Error::Unavailable(format!(
             "{} is not a regular file, and would be replaced by one: name another",
             printable(path)
         )));
     }
+    let target = resolved(path)?;
     let folder = folder_of(&target);
     if !folder.is_dir() {
         return Err(Error::Unavailable(format!(
@@ -142,23 +142,52 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
             printable(folder)
         )));
     }
-    let own_name = own(&target, LOCK);
-    let added = own_name.as_os_str().len() - target.as_os_str().len();
-    if name.len() + added > LONGEST_NAME {
+    let bytes = target.file_name().unwrap_or_default().len();
+    let added = own(&target, LOCK).as_os_str().len() - target.as_os_str().len();
+    if bytes + added > LONGEST_NAME {
         return Err(Error::Unavailable(format!(
-            "{}: the name has {} bytes, and a file beside it gets {added} more: name one of at \
-             most {} bytes",
+            "{}: the name has {bytes} bytes, and a file beside it gets {added} more: name one of \
+             at most {} bytes",
             printable(path),
-            name.len(),
             LONGEST_NAME - added,
         )));
     }
     let lock = Lock::acquire(path)?;
     let temporary = own(&target, TEMPORARY);
-    let written = write_temporary(system, &temporary, b"");
+    let written = write_temporary(system, &temporary, b"", None);
     let removed = system.remove(&temporary);
     written.and(removed).map_err(Error::io("write", &temporary))?;
+    if target.exists() {
+        check_replaceable(system, &target, &temporary)?;
+    }
     Ok(lock)
+}
+
+/// Finds out whether another file could be renamed over `target`, as far as that can be known
+/// without doing it; the name `spare` beside it is free.
+fn check_replaceable(system: &impl System, target: &Path, spare: &Path) -> Result<()> {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem};
+    // What is not a folder is not removed by this, but before the system says so it looks whether
+    // the name may be taken away: not in a sticky folder, if the file is another user's, and not
+    // from a file that is immutable.
+    if let Err(error) = fs::remove_dir(target)
+        && [PermissionDenied, ReadOnlyFilesystem].contains(&error.kind())
+    {
+        let error = Error::io("replace", target)(error);
+        return Err(Error::Unavailable(format!(
+            "{error}: the file is protected, or another user's in a sticky folder: name another"
+        )));
+    }
+    match system.link(target, spare) {
+        Ok(()) => system.remove(spare).map_err(Error::io("remove", spare)),
+        Err(error) if error.kind() == CrossesDevices => Err(Error::Unavailable(format!(
+            "{}: is mounted there, and can only be written as a whole: mount its folder instead, \
+             or name another file",
+            printable(target)
+        ))),
+        // There are file systems without second names.
+        Err(_) => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,30 @@
 //! What replacing a file asks of the operating system, call by call, so that tests can let any call
 //! fail.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::path::Path;
 
 /// The operating system, or a test's.
 pub trait System {
     /// Creates the file at `path`, where nothing may stand: not even a link, which would lead
-    /// elsewhere.
-    fn create(&self, path: &Path) -> io::Result<File> {
-        File::options().read(true).write(true).create_new(true).open(path)
+    /// elsewhere. It has these `permissions`, and never others, where Unix has them.
+    fn create(&self, path: &Path, permissions: Option<Permissions>) -> io::Result<File> {
+        let mut options = File::options();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        if let Some(permissions) = permissions {
+            use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+            let file = options.mode(permissions.mode() & 0o777).open(path)?;
+            // The process's mask has taken some of them away.
+            if file.metadata()?.permissions() != permissions {
+                file.set_permissions(permissions)?;
+            }
+            return Ok(file);
+        }
+        #[cfg(not(unix))]
+        drop(permissions);
+        options.open(path)
     }
 
     /// Writes `bytes` to `file`.
