@@ -207,6 +207,43 @@ fn a_folder_that_cannot_be_written_is_an_error_before_anything_is_measured() {
 }
 
 #[test]
+fn a_profile_that_is_refused_makes_no_folder() {
+    let place = Workplace::new();
+    run(profile(&place, "--batch-size 5000 --profile-out new")).fails(2, &["--batch-size 5000"]);
+    assert!(!place.path("new").exists());
+}
+
+#[test]
+fn nothing_but_an_earlier_profile_is_replaced_by_a_profile() {
+    let place = Workplace::new();
+    let out = place.path("out");
+    let again = || run(profile(&place, "--stage sparse --profile-seconds 1 --profile-out out"));
+    fs::create_dir(&out).unwrap();
+    for name in ["index.html", "profiles.json", "07-sparse.svg", "07-sparse.folded"] {
+        fs::write(out.join(name), "<title>precious</title>").unwrap();
+        again().fails(3, &[name, "is not the profile of an earlier run, and is not replaced"]);
+        assert_eq!(names_in(&out), [name]);
+        assert_eq!(read(&out, name), "<title>precious</title>");
+        fs::remove_file(out.join(name)).unwrap();
+    }
+    again().succeeds();
+    again().succeeds();
+}
+
+#[test]
+fn a_graph_of_perfs_samples_has_the_name_of_one() {
+    let place = Workplace::new();
+    for name in ["graph.folded", "graph"] {
+        let draw = format!("perf-flamegraph --stage fused --event cycles --out {name}");
+        run(place.bare(&draw)).fails(2, &["--out", "the name must end in .svg"]);
+    }
+    fs::write(place.path("graph.folded"), "precious").unwrap();
+    let draw = "perf-flamegraph --stage fused --event cycles --out graph.svg";
+    run(place.bare(draw)).fails(3, &["graph.folded", "is not the graph of an earlier run"]);
+    assert_eq!(place.names(), ["graph.folded"]);
+}
+
+#[test]
 fn flags_of_training_to_an_end_are_refused() {
     let place = Workplace::new();
     for flags in ["--resume", "--epochs 3", "--max-samples 10", "--model m.bin", "--no-eval"] {

@@ -6,6 +6,7 @@ use super::child::Job;
 use super::data;
 use super::ladder::{self, Ladder};
 use super::output::Output;
+use super::replaceable;
 use super::signals::Signals;
 use crate::benchmark::Contestant;
 use crate::cli::{BenchAction, BenchStagesArgs};
@@ -28,8 +29,13 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     if !environment.release {
         output.warn("note: not a release build: times include checks of overflow and assertions");
     }
-    let lock = args.record.as_deref().map(durable::lock_for_writing).transpose()?;
     let signals = Signals::install(Some("stopping"))?;
+    let lock = args.record.as_deref().map(durable::lock_for_writing).transpose()?;
+    if let Some(path) = &args.record {
+        data::check_no_data_file("--record", path, &args.data)?;
+        let is_record = |content: &str| replaceable::is_event(content, "bench");
+        replaceable::check(path, "the record", is_record)?;
+    }
     let dataset = data::load(&args.data, &output, &signals)?;
     let at_once = signals.stop_at_once(Vec::from_iter(lock))?;
     let (images, batch_size) = (dataset.train.len(), args.batch_size);

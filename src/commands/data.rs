@@ -85,6 +85,22 @@ pub fn load(args: &DataArgs, output: &Output, signals: &Signals) -> Result<Datas
     }
 }
 
+/// Refuses to write, as `flag` says, to a `path` where data is looked for.
+pub fn check_no_data_file(flag: &str, path: &Path, args: &DataArgs) -> Result<()> {
+    let data = args.directory().unwrap_or_else(|| DEFAULT_DIRECTORY.into());
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")));
+    let is_there = folder.is_ok_and(|folder| fs::canonicalize(&data).is_ok_and(|at| at == folder));
+    let mut names = Part::ALL.into_iter().flat_map(Part::spellings);
+    if is_there && names.any(|name| path.file_name() == Some(name.as_ref())) {
+        return Err(Error::Usage(format!(
+            "{flag} {} is the name of a data file in the data folder: name another",
+            printable(path),
+        )));
+    }
+    Ok(())
+}
+
 fn synthetic_notice(reason: &Error) -> String {
     let rule = "=".repeat(78);
     format!(

@@ -10,6 +10,7 @@ mod peak_memory;
 #[cfg(feature = "profile")]
 mod profile;
 mod progress;
+mod replaceable;
 mod signals;
 mod stages;
 mod summary;

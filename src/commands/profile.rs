@@ -38,18 +38,18 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let architecture = args.network.architecture();
     let named: Vec<_> = args.compute.stage.into_iter().collect();
     let stages = ladder::stages(&named, &architecture, args.compute.compute().isa)?;
-    let folder = &args.profile.profile_out;
-    let locks = outputs::prepare(folder, &stages)?;
     if !environment.release {
         output.warn("note: not a release build: it spends its time on other things");
     }
     let mut dataset = data::load(&args.data, &output, &signals)?;
-    let at_once = signals.stop_at_once(locks)?;
     cap(&mut dataset, &output);
     let mut recipe = Recipe::from(&args.recipe);
     recipe.max_samples = Some(dataset.train.len());
     check_batch(&recipe, &dataset.train)?;
     ladder::check_memory(stages.iter().copied(), &architecture, recipe.batch_size)?;
+    // Nothing is made before all flags are known to make sense.
+    let folder = &args.profile.profile_out;
+    let at_once = signals.stop_at_once(outputs::prepare(folder, &stages)?)?;
     let last_batch = dataset.train.len() % recipe.batch_size;
     if last_batch > 0 {
         let images = dataset.train.len();

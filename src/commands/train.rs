@@ -35,6 +35,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     let started = Instant::now();
     let output = Output::new(args.output, args.quiet);
     let signals = Signals::install((!args.quiet).then_some("stopping after this batch"))?;
+    data::check_no_data_file("--model", &args.model, &args.data)?;
     let _lock = durable::lock_for_writing(&args.model)?;
     let flags = Hyperparameters {
         recipe: Recipe::from(&args.recipe),

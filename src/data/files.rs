@@ -45,7 +45,7 @@ impl Part {
 
     /// The names under which the file is looked for, in that order. Whether it is gzip is told
     /// from its content.
-    fn spellings(self) -> [String; 4] {
+    pub fn spellings(self) -> [String; 4] {
         let dashed = self.name();
         let dotted = dashed.replace("-idx", ".idx");
         [dashed.to_string(), format!("{dashed}.gz"), dotted.clone(), format!("{dotted}.gz")]

@@ -83,6 +83,23 @@ fn no_lock(path: &Path, error: io::Error) -> Error {
     Error::Unavailable(format!("{refusal}: write to a folder on a file system that has locks"))
 }
 
+/// Whether `path` leads to the file that stdout or stderr is.
+fn is_output(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+        let this = identity(path);
+        let streams = ["/dev/stdout", "/dev/stderr"].map(|stream| identity(Path::new(stream)));
+        this.is_some() && streams.contains(&this)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
 /// Whether `path` is still the name of `file`, and no link to it.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
@@ -130,6 +147,12 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     if path.exists() && !path.is_file() {
         return Err(Error::Unavailable(format!(
             "{} is not a regular file, and would be replaced by one: name another",
+            printable(path)
+        )));
+    }
+    if is_output(path) {
+        return Err(Error::Unavailable(format!(
+            "{} is where this program's output goes, and would be replaced: name another file",
             printable(path)
         )));
     }

@@ -11,6 +11,9 @@ use super::text::{counted, digits, grouped, not_exact};
 use crate::measure::statistics::Speedup;
 use crate::profile::part::Part;
 
+/// By this a page is known.
+pub const TITLE: &str = "<title>mnist-train: where the time of each stage goes</title>";
+
 /// The drawn graphs of a stage.
 pub struct Graphs {
     /// SVG.

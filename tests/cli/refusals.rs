@@ -194,6 +194,59 @@ fn files_that_stand_beside_a_model_under_names_of_ones_own_stay() {
 }
 
 #[test]
+fn nothing_but_an_earlier_record_is_replaced_by_a_record() {
+    let place = Workplace::new();
+    let bench = "bench stages --stage fused --repeats 1 --batch-size 4 --threads 1";
+    place.run(&format!("{bench} --record bench.json")).succeeds();
+    for (name, content) in [
+        ("ckpt.bin", &b"\x80 a model"[..]),
+        ("page.html", b"<html>"),
+        ("other.json", br#"{"event":"done"}"#),
+    ] {
+        fs::write(place.path(name), content).unwrap();
+        let run = place.run(&format!("{bench} --json --record {name}"));
+        assert_eq!(run.stdout, "", "found after measuring");
+        run.fails(3, &[name, "is not the record of an earlier run, and is not replaced"]);
+        assert_eq!(place.read(name), content);
+    }
+    fs::write(place.path("empty"), "").unwrap();
+    for name in ["bench.json", "empty"] {
+        place.run(&format!("{bench} --record {name}")).succeeds();
+        assert!(place.read(name).starts_with(br#"{"event":"bench""#));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_that_output_goes_to_is_not_replaced() {
+    let place = Workplace::new();
+    let bench = "bench stages --stage fused --repeats 1 --batch-size 4 --threads 1";
+    for path in ["/dev/stdout", "out"] {
+        let mut bench = place.command(&format!("{bench} --record {path}"));
+        bench.stdout(fs::File::create(place.path("out")).unwrap());
+        let run = bench.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let run = run.wait_with_output().unwrap();
+        let said = String::from_utf8(run.stderr).unwrap();
+        let words = format!("error: {path} is where this program's output goes");
+        assert!(run.status.code() == Some(1) && said.contains(&words), "{said}");
+    }
+    assert_eq!(place.names(), ["out"]);
+}
+
+#[test]
+fn a_model_does_not_take_the_name_of_a_data_file() {
+    let place = Workplace::new();
+    fs::create_dir(place.path("data")).unwrap();
+    for name in ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte.gz"] {
+        for flags in ["--offline --model", "bench stages --offline --record"] {
+            let run = Run::of(place.bare(&format!("{flags} ./data/{name}")));
+            run.fails(2, &[name, "is the name of a data file in the data folder: name another"]);
+        }
+    }
+    assert_eq!(fs::read_dir(place.path("data")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_run_that_diverges_says_where_and_keeps_the_last_good_model() {
     let place = Workplace::new();
     let diverging = format!("{SHORT} --lr 1e30");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::super::replaceable;
 use crate::benchmark::Contestant;
 use crate::durable::{self, Lock};
 use crate::error::{Error, Result, printable};
@@ -28,12 +29,35 @@ const TOP_FUNCTIONS: usize = 10;
 /// written there, and keeps other processes from doing so.
 ///
 /// # Errors
-/// [`Error::Io`] or [`Error::Unavailable`] when it could not.
+/// [`Error::Io`] or [`Error::Unavailable`] when it could not, [`Error::InvalidFile`] when that would
+/// replace what is not an earlier profile.
 pub fn prepare(folder: &Path, stages: &[&'static Stage]) -> Result<Vec<Lock>> {
     fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
-    let of_stages = stages.iter().flat_map(|stage| KINDS.map(|kind| name(stage, kind)));
-    let names = of_stages.chain([RECORD.into(), PAGE.into()]);
-    names.map(|name| durable::lock_for_writing(&folder.join(name))).collect()
+    let prepare = |name: &str, is_ours: &dyn Fn(&str) -> bool| -> Result<Lock> {
+        let path = folder.join(name);
+        let lock = durable::lock_for_writing(&path)?;
+        replaceable::check(&path, "the profile", is_ours)?;
+        Ok(lock)
+    };
+    let mut locks = Vec::new();
+    for stage in stages {
+        for kind in KINDS {
+            let is_ours = |content: &str| is_of_profile(content, kind, stage);
+            locks.push(prepare(&name(stage, kind), &is_ours)?);
+        }
+    }
+    locks.push(prepare(RECORD, &|content| replaceable::is_event(content, "profile"))?);
+    locks.push(prepare(PAGE, &|content| content.contains(html::TITLE))?);
+    Ok(locks)
+}
+
+/// Whether `content` is what a profile of `stage` leaves as a file of this `kind`.
+pub(super) fn is_of_profile(content: &str, kind: &str, stage: &Stage) -> bool {
+    match kind {
+        FOLDED => content.starts_with(&format!("{};", stage.name)),
+        // In the subtitle.
+        _ => content.contains("<svg ") && content.contains("; mnist-train "),
+    }
 }
 
 /// The folder that is written to, and its files' locks.
@@ -124,8 +148,8 @@ impl Outputs<'_> {
 
 const RECORD: &str = "profiles.json";
 const PAGE: &str = "index.html";
-const GRAPH: &str = "svg";
-const FOLDED: &str = "folded";
+pub(super) const GRAPH: &str = "svg";
+pub(super) const FOLDED: &str = "folded";
 const DIFFERENCE: &str = "diff.svg";
 const KINDS: [&str; 3] = [GRAPH, FOLDED, DIFFERENCE];
 

@@ -6,14 +6,25 @@ use anyhow::{Context, bail};
 use inferno::collapse::Collapse;
 use inferno::collapse::perf::Folder;
 
+use super::super::replaceable;
+use super::outputs::{FOLDED, GRAPH, is_of_profile};
 use crate::cli::PerfFlamegraphArgs;
 use crate::durable;
+use crate::error::{Error, printable};
 use crate::profile::flamegraph::{self, Heading};
 use crate::profile::stacks::{Folded, Stack};
 use crate::report::text::grouped;
 
 /// Draws what `perf script` prints, cleaned as our own samples are.
 pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
+    if args.out.extension() != Some("svg".as_ref()) {
+        let path = printable(&args.out);
+        return Err(Error::Usage(format!("--out {path}: the name must end in .svg")).into());
+    }
+    let files = [(args.out.clone(), GRAPH), (args.out.with_extension(FOLDED), FOLDED)];
+    for (path, kind) in &files {
+        replaceable::check(path, "the graph", |text| is_of_profile(text, kind, args.stage))?;
+    }
     let mut lines = Vec::new();
     Folder::default().collapse(io::stdin().lock(), &mut lines).context("cannot read stdin")?;
     let lines = String::from_utf8(lines).context("perf's names of functions are not text")?;
@@ -29,7 +40,7 @@ pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
     };
     let graph = flamegraph::draw(&folded, stage, &heading);
     let lines = folded.lines(stage);
-    for (path, content) in [(&args.out, graph), (&args.out.with_extension("folded"), lines)] {
+    for ((path, _), content) in files.iter().zip([graph, lines]) {
         let _lock = durable::lock_for_writing(path)?;
         durable::replace(path, content.as_bytes())?;
     }
