@@ -12,7 +12,7 @@ mod system;
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
-use std::io;
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 
 pub use self::lock::{Lock, lock_for_writing};
@@ -143,28 +143,85 @@ fn fill(system: &impl System, mut file: File, bytes: &[u8]) -> io::Result<()> {
     system.flush(&file)
 }
 
-/// The temporary file of `path`, made anew, for content that comes bit by bit and gets the name
-/// `path` by [`publish`]. The caller holds the [`Lock`] of `path`.
-///
-/// # Errors
-/// [`Error::Io`].
-#[cfg(feature = "download")]
-pub fn begin(path: &Path) -> Result<(PathBuf, File)> {
-    let temporary = own(path, TEMPORARY);
-    let file = create_temporary(&Os, &temporary, None).map_err(Error::io("write", &temporary))?;
-    Ok((temporary, file))
+/// A file on its way, bit by bit: locked, under a temporary name, and removed unless it is
+/// [published](Self::publish).
+#[derive(Debug)]
+pub struct Partial {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: File,
+    /// Let go when the temporary file is gone.
+    _lock: Lock,
 }
 
-/// Gives the file that was [begun](begin) its name, when it is on the disk.
-///
-/// # Errors
-/// [`Error::Io`].
-#[cfg(feature = "download")]
-pub fn publish(file: &File, path: &Path) -> Result<()> {
-    let temporary = own(path, TEMPORARY);
-    Os.flush(file).map_err(Error::io("write", &temporary))?;
-    Os.rename(&temporary, path).map_err(Error::io("replace", path))?;
-    flush_folder_of(&Os, path)
+impl Partial {
+    /// Begins the file that is to be at `path`.
+    ///
+    /// # Errors
+    /// Those of [`lock_for_writing`].
+    pub fn begin(path: &Path) -> Result<Self> {
+        let lock = lock_for_writing(path)?;
+        let temporary = own(path, TEMPORARY);
+        let file = create_temporary(&Os, &temporary, None);
+        let file = file.map_err(Error::io("write", &temporary))?;
+        Ok(Self { path: path.into(), temporary, file, _lock: lock })
+    }
+
+    /// Forgets everything that was written.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn restart(&mut self) -> Result<()> {
+        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
+        emptied.map_err(Error::io("write", &self.temporary))
+    }
+
+    /// Writes more.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        Os.write(&mut self.file, bytes).map_err(Error::io("write", &self.temporary))
+    }
+
+    /// What was written, from its beginning.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn content(&mut self) -> Result<&File> {
+        self.file.rewind().map_err(Error::io("read", &self.temporary))?;
+        Ok(&self.file)
+    }
+
+    /// Its temporary name.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Returns when what was written is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn flush(&self) -> Result<()> {
+        Os.flush(&self.file).map_err(Error::io("write", &self.temporary))
+    }
+
+    /// Gives the file its name; returns when all of it is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn publish(&self) -> Result<()> {
+        self.flush()?;
+        Os.rename(&self.temporary, &self.path).map_err(Error::io("replace", &self.path))?;
+        flush_folder_of(&Os, &self.path)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // Of a file that was published there is nothing left under this name.
+        let _ = fs::remove_file(&self.temporary);
+    }
 }
 
 fn flush_folder_of(system: &impl System, path: &Path) -> Result<()> {

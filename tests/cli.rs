@@ -369,6 +369,43 @@ fn synthetic_sets_have_the_size_that_was_asked_for() {
     Run::of(place.bare(refused)).rejects_flags(&["--images", "must be at least 1"]);
 }
 
+#[test]
+fn a_synthetic_set_that_was_begun_is_completed_and_no_other_one() {
+    let place = Workplace::new();
+    let digits = place.path("digits");
+    let draw = |images: usize| {
+        Run::of(place.bare(&format!("data synthetic --out digits --images {images}")))
+    };
+    let files =
+        || ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"].map(|name| digits.join(name));
+    draw(10).succeeds();
+    let whole = files().map(|path| fs::read(path).unwrap());
+    // As a run leaves it that is killed between the names that it gives.
+    fs::rename(&files()[1], digits.join(".t10k-labels-idx1-ubyte.mnist-train.tmp")).unwrap();
+    draw(11).fails(1, &["digits: holds train-images-idx3-ubyte already"]);
+    assert!(!files()[1].exists());
+    draw(10).succeeds();
+    assert_eq!(files().map(|path| fs::read(path).unwrap()), whole);
+    draw(10).fails(1, &["digits: holds train-images-idx3-ubyte already"]);
+    assert_eq!(fs::read_dir(&digits).unwrap().count(), 4, "nothing temporary is left");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_synthetic_set_that_cannot_be_written_leaves_nothing() {
+    let place = Workplace::new();
+    let draw = place.bare("data synthetic --out digits --images 10");
+    let mut shell = std::process::Command::new("sh");
+    // The images to train on fit, and those to test on do not.
+    shell
+        .args(["-c", "ulimit -f 1000; exec \"$@\"", "sh"])
+        .arg(draw.get_program())
+        .args(draw.get_args())
+        .current_dir(draw.get_current_dir().unwrap());
+    Run::of(shell).fails(1, &[".t10k-images-idx3-ubyte.mnist-train.tmp: cannot write"]);
+    assert_eq!(place.names(), [""; 0]);
+}
+
 #[cfg(unix)]
 #[test]
 fn synthetic_sets_are_not_written_through_links() {

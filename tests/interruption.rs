@@ -235,6 +235,17 @@ fn a_signal_in_the_last_evaluation_says_that_training_is_over() {
 }
 
 #[test]
+fn a_signal_while_a_set_is_drawn_leaves_nothing() {
+    let place = Workplace::new();
+    // Many seconds of drawing.
+    let run = Running::start(place.bare("data synthetic --out digits --images 200000"));
+    thread::sleep(Duration::from_millis(700));
+    run.signal(INT);
+    assert_eq!(run.end().0, Some(130));
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
 fn a_signal_before_the_first_batch_saves_nothing() {
     let place = Workplace::new();
     let mut run = Running::start(place.bare("--offline"));

@@ -12,7 +12,7 @@ use crate::data::dataset::{Dataset, SIDE, Split};
 use crate::data::files::{self, Inspection, Part};
 use crate::data::source::{self, Outcome, Remote, Request};
 use crate::data::{idx, synthetic};
-use crate::durable;
+use crate::durable::Partial;
 use crate::error::{Error, Result, printable};
 use crate::measure::machine;
 use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
@@ -46,9 +46,13 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
             list(&directory, &output)?;
         }
         Some(DataAction::Synthetic { out, images, .. }) => {
+            let signals = Signals::install(Some("stopping"))?;
             // Before drawing takes its time.
-            check_empty(out)?;
-            write(&generate(&output, *images), out)?;
+            check_free(out)?;
+            let at_once = signals.stop_at_once(Vec::new())?;
+            let dataset = generate(&output, *images);
+            at_once.end();
+            write(&dataset, out, &signals)?;
             list(out, &output)?;
         }
     }
@@ -127,35 +131,69 @@ fn remote() -> Result<Remote> {
     }
 }
 
-/// Refuses to write a dataset where there is one already, under whatever names.
-fn check_empty(directory: &Path) -> Result<()> {
-    let found = files::inspect(directory)?.into_iter().find(|inspection| inspection.file.is_some());
-    match found {
+/// Refuses to write a dataset where there is one already, under whatever names. Some files of four
+/// may be those of a run that was stopped.
+fn check_free(directory: &Path) -> Result<()> {
+    let mut found = files::inspect(directory)?;
+    found.retain(|inspection| inspection.file.is_some());
+    let is_ours = |Inspection { part, file }: &Inspection| match file {
+        Some(Ok(facts)) => facts.path == directory.join(part.name()),
+        _ => false,
+    };
+    match found.iter().find(|inspection| found.len() == 4 || !is_ours(inspection)) {
         None => Ok(()),
-        Some(Inspection { part, .. }) => Err(Error::Unavailable(format!(
-            "{}: holds {} already, and nothing is overwritten: name another folder",
-            printable(directory),
-            part.name(),
-        ))),
+        Some(inspection) => Err(not_free(directory, inspection.part)),
     }
 }
 
-fn write(dataset: &Dataset, directory: &Path) -> Result<()> {
+fn not_free(directory: &Path, part: Part) -> Error {
+    Error::Unavailable(format!(
+        "{}: holds {} already, and nothing is overwritten: name another folder",
+        printable(directory),
+        part.name(),
+    ))
+}
+
+/// Writes all four files, or goes on where a run was stopped that was writing the same.
+fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
+    let is_new = !directory.exists();
     fs::create_dir_all(directory).map_err(Error::io("create the folder", directory))?;
-    let lock = |part: Part| durable::lock_for_writing(&directory.join(part.name()));
-    let _locks = Part::ALL.map(lock).into_iter().collect::<Result<Vec<_>>>()?;
+    let written = write_into(dataset, directory, signals);
+    if is_new && written.is_err() {
+        // Succeeds when nothing is in it: a folder that was not there is not left behind empty.
+        let _ = fs::remove_dir(directory);
+    }
+    written
+}
+
+fn write_into(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
+    let begun = Part::ALL.map(|part| Partial::begin(&directory.join(part.name())));
+    let mut begun = begun.into_iter().collect::<Result<Vec<_>>>()?;
     // Another process may have been faster.
-    check_empty(directory)?;
-    for part in Part::ALL {
+    check_free(directory)?;
+    let mut unwritten = Vec::new();
+    for (partial, part) in begun.iter_mut().zip(Part::ALL) {
+        if let Some(signal) = signals.received() {
+            return Err(Error::Interrupted { signal, message: "interrupted".into() });
+        }
         let content = match part {
             Part::TrainImages => images_file(&dataset.train),
             Part::TrainLabels => labels_file(&dataset.train),
             Part::TestImages => images_file(&dataset.test),
             Part::TestLabels => labels_file(&dataset.test),
         };
-        durable::replace(&directory.join(part.name()), &content)?;
+        match fs::read(directory.join(part.name())) {
+            Ok(found) if found == content => {}
+            Ok(_) => return Err(not_free(directory, part)),
+            Err(_) => {
+                partial.append(&content)?;
+                unwritten.push(partial);
+            }
+        }
     }
-    Ok(())
+    // All of them are there before the first gets its name.
+    unwritten.iter().try_for_each(|partial| partial.flush())?;
+    unwritten.iter().try_for_each(|partial| partial.publish())
 }
 
 fn images_file(split: &Split) -> Vec<u8> {

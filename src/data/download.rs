@@ -9,9 +9,9 @@
 //! keep anybody from stopping the program.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use ureq::{Agent, Timeout};
 use super::files::Part;
 use super::idx::IdxError;
 use super::source::{Event, Progress, Remote};
-use crate::durable::{self, Lock};
+use crate::durable::Partial;
 use crate::error::{Error, Result, escaped};
 
 /// No file is larger than this, in bytes: the largest of the four has 47 million unpacked, which
@@ -101,7 +101,7 @@ fn download_part(
     progress: &mut dyn Progress,
 ) -> Result<usize> {
     let path = directory.join(part.download_name());
-    let mut partial = PartialFile::create(&path)?;
+    let mut partial = Partial::begin(&path)?;
     if path.exists() {
         return Ok(0); // Another process has just finished it.
     }
@@ -113,7 +113,7 @@ fn download_part(
         let url = format!("{}/{}", mirror.trim_end_matches('/'), part.download_name());
         let reason = match transfer(&url, part, &mut partial, remote, progress) {
             Ok(()) => {
-                durable::publish(&partial.file, &path)?;
+                partial.publish()?;
                 progress.event(Event::Verified { path: &path });
                 return Ok(index);
             }
@@ -139,7 +139,7 @@ fn download_part(
 fn transfer(
     url: &str,
     part: Part,
-    partial: &mut PartialFile,
+    partial: &mut Partial,
     remote: &Remote,
     progress: &mut dyn Progress,
 ) -> std::result::Result<(), Failure> {
@@ -173,7 +173,7 @@ fn transfer(
             pace.check(bytes, remote.stall_timeout).map_err(Failure::Undelivered)?;
         }
     }
-    partial.verify(part, bytes, &remote.sha256[part as usize])
+    verify(partial, part, bytes, &remote.sha256[part as usize])
 }
 
 /// How fast a file has been coming lately.
@@ -286,67 +286,29 @@ fn explain(error: ureq::Error, remote: &Remote) -> String {
     }
 }
 
-/// A file on its way: under a temporary name, locked against a second program that downloads the
-/// same, and removed when it does not become whole.
-struct PartialFile {
-    path: PathBuf,
-    file: File,
-    /// Let go when the temporary file is gone.
-    _lock: Lock,
-}
-
-impl PartialFile {
-    /// The temporary file for what is to be at `path`.
-    fn create(path: &Path) -> Result<Self> {
-        let lock = durable::lock_for_writing(path)?;
-        let (path, file) = durable::begin(path)?;
-        Ok(Self { path, file, _lock: lock })
+/// Whether `partial` is a valid file of the kind `part`, and the one that has the SHA-256
+/// `expected`.
+fn verify(
+    partial: &mut Partial,
+    part: Part,
+    length: u64,
+    expected: &str,
+) -> std::result::Result<(), Failure> {
+    let path = partial.temporary().to_path_buf();
+    let unreadable = |error| Failure::Local(Error::io("read", &path)(error));
+    let file = partial.content().map_err(Failure::Local)?;
+    let content = part.examine(BufReader::new(file), length).map_err(|error| match error {
+        IdxError::Read(error) => unreadable(error),
+        IdxError::Empty | IdxError::GzipTruncated { .. } => Failure::Undelivered(error.to_string()),
+        _ => Failure::Wrong(error.to_string()),
+    })?;
+    let found = content.sha256.to_string();
+    if found != expected {
+        return Err(Failure::Wrong(format!(
+            "SHA-256 of the uncompressed file is {found}, expected {expected}"
+        )));
     }
-
-    /// Forgets everything that was written.
-    fn restart(&mut self) -> Result<()> {
-        self.file
-            .set_len(0)
-            .and_then(|()| self.file.rewind())
-            .map_err(Error::io("write", &self.path))
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(Error::io("write", &self.path))
-    }
-
-    /// Whether it is a valid file of the kind `part`, and the one that has the SHA-256 `expected`.
-    fn verify(
-        &mut self,
-        part: Part,
-        length: u64,
-        expected: &str,
-    ) -> std::result::Result<(), Failure> {
-        let unreadable = |error| Failure::Local(Error::io("read", &self.path)(error));
-        self.file.rewind().map_err(unreadable)?;
-        let content =
-            part.examine(BufReader::new(&self.file), length).map_err(|error| match error {
-                IdxError::Read(error) => unreadable(error),
-                IdxError::Empty | IdxError::GzipTruncated { .. } => {
-                    Failure::Undelivered(error.to_string())
-                }
-                _ => Failure::Wrong(error.to_string()),
-            })?;
-        let found = content.sha256.to_string();
-        if found != expected {
-            return Err(Failure::Wrong(format!(
-                "SHA-256 of the uncompressed file is {found}, expected {expected}"
-            )));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for PartialFile {
-    fn drop(&mut self) {
-        // Of a file that was published there is nothing left under this name.
-        let _ = fs::remove_file(&self.path);
-    }
+    Ok(())
 }
 
 #[cfg(test)]
