@@ -4,7 +4,8 @@
 //! was expected and what was found, and what to do about it, on one line. A mistake of the program
 //! itself is an assertion.
 
-use std::fmt;
+use std::ffi::OsStr;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused to read or write something.
-    #[error("{}: cannot {action}: {}", printable(path), reason(source))]
+    #[error("{}: cannot {action}: {}", printable(path), explained(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -24,6 +25,9 @@ pub enum Error {
     /// Something is missing or unavailable; the message says what was looked for and what to do.
     #[error("{0}")]
     Unavailable(String),
+    /// Nothing came over the network; the message says who was asked and what each one answered.
+    #[error("{0}")]
+    Unreachable(String),
     /// Flags or their combination make no sense; the message names the flag.
     #[error("{0}")]
     Usage(String),
@@ -74,7 +78,7 @@ impl Error {
     /// 128 + n for signal n.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Io { .. } | Self::Unavailable(_) => 1,
+            Self::Io { .. } | Self::Unavailable(_) | Self::Unreachable(_) => 1,
             Self::Usage(_) => 2,
             Self::InvalidFile { .. } | Self::InvalidData(_) => 3,
             Self::Diverged { .. } => 4,
@@ -95,7 +99,7 @@ impl Error {
             Self::Unavailable(format!(
                 "cannot start {threads} {noun}: {}: choose fewer with --threads, or allow more \
                  threads or memory (ulimit -u, ulimit -v)",
-                without_number(&source.to_string())
+                uncapitalized(without_number(&source.to_string()))
             ))
         }
     }
@@ -108,14 +112,14 @@ impl Error {
 }
 
 /// What went wrong in plain words, without the error number that only the system's manual explains.
-fn reason(source: &io::Error) -> String {
+pub fn explained(source: &io::Error) -> String {
     match source.kind() {
         io::ErrorKind::NotFound => "no such file or directory".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::IsADirectory => "is a directory".into(),
         io::ErrorKind::StorageFull => "no space left on the device".into(),
         io::ErrorKind::FileTooLarge => "larger than a file may be here".into(),
-        _ => without_number(&source.to_string()).into(),
+        _ => uncapitalized(without_number(&source.to_string())),
     }
 }
 
@@ -124,20 +128,108 @@ fn without_number(reason: &str) -> &str {
     reason.split(" (os error").next().unwrap_or(reason)
 }
 
-/// `path` as text that is safe on a terminal and stays on one line.
-pub fn printable(path: &Path) -> String {
-    escaped(&path.to_string_lossy())
+/// `reason` as a part of a sentence; an abbreviation stays what it is.
+fn uncapitalized(reason: &str) -> String {
+    let mut chars = reason.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            format!("{}{}", first.to_lowercase(), &reason[first.len_utf8()..])
+        }
+        _ => reason.into(),
+    }
 }
 
-/// `text` with every control character escaped: names and metadata come from strangers.
+/// Characters of what is quoted from a file or a flag, at most.
+const LONGEST_QUOTE: usize = 200;
+/// The same of a path: no system takes a longer one.
+const LONGEST_PATH: usize = 4096;
+
+/// `path` as text that is safe on a terminal and stays on one line.
+pub fn printable(path: &Path) -> String {
+    printable_text(path.as_os_str(), LONGEST_PATH)
+}
+
+/// `text`, which need not be UTF-8, as [`quoted`] quotes it.
+pub fn quoted_os(text: &OsStr) -> String {
+    printable_text(text, LONGEST_QUOTE)
+}
+
+fn printable_text(text: &OsStr, most: usize) -> String {
+    let mut safe = String::new();
+    for chunk in text.as_encoded_bytes().utf8_chunks() {
+        safe.push_str(&escaped(chunk.valid()));
+        for byte in chunk.invalid() {
+            write!(safe, "\\x{byte:02x}").expect("a string takes everything");
+        }
+    }
+    cut(&safe, most)
+}
+
+/// `text` from a file or a flag, [escaped] and not longer than anybody reads.
+pub fn quoted(text: &str) -> String {
+    cut(&escaped(text), LONGEST_QUOTE)
+}
+
+/// The beginning of `text`, with `…` where that is not all of it.
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into(),
+    }
+}
+
+/// `text` with every character escaped that is none to see, such as those that end a line or turn
+/// its direction: names and metadata come from strangers.
 pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) {
+        let is_invisible = matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        if c.is_control() || is_invisible {
             safe.extend(c.escape_default());
         } else {
             safe.push(c);
         }
     }
     safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_end_a_line_or_turn_its_direction_is_escaped() {
+        assert_eq!(escaped("a\u{2028}b\u{2029}c"), r"a\u{2028}b\u{2029}c");
+        assert_eq!(escaped("\u{2066}\u{2069}\u{202e}\u{7}"), r"\u{2066}\u{2069}\u{202e}\u{7}");
+        assert_eq!(escaped("ß→\u{1f600}"), "ß→\u{1f600}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_no_text_are_told_apart() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = |bytes| printable(Path::new(OsStr::from_bytes(bytes)));
+        assert_eq!([path(b"m\xff\n"), path(b"m\xfe\n")], [r"m\xff\n", r"m\xfe\n"]);
+    }
+
+    #[test]
+    fn quotations_are_cut_and_paths_are_not() {
+        let long = "ä".repeat(4000);
+        assert_eq!(quoted(&long), format!("{}…", &long[..2 * LONGEST_QUOTE]));
+        assert_eq!(printable(Path::new(&long)), long);
+        assert_eq!(printable(Path::new(&long.repeat(2))).chars().count(), LONGEST_PATH + 1);
+    }
+
+    #[test]
+    fn reasons_are_parts_of_a_sentence() {
+        let said = |number| explained(&io::Error::from_raw_os_error(number));
+        let reasons = [13, 20, 111].map(said);
+        if cfg!(target_os = "linux") {
+            assert_eq!(reasons, ["permission denied", "not a directory", "connection refused"]);
+        }
+        assert_eq!(uncapitalized("HTTP is down"), "HTTP is down");
+    }
 }

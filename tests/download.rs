@@ -381,6 +381,58 @@ fn without_a_mirror_that_answers_there_is_no_data_and_every_reason() {
 }
 
 #[test]
+fn what_is_wrong_or_cannot_be_written_is_an_error_although_there_is_no_data() {
+    let set = SmallSet::new();
+    let swapped = Mirror::always(Answer::File(set.gzip(Part::TestImages)));
+    let folder = tempfile::tempdir().unwrap();
+    let error = load(&request(folder.path(), remote(&set, &[&swapped])), &mut ()).unwrap_err();
+    assert_says(&error, 3, "SHA-256");
+
+    // A folder in the place of the file that is written.
+    let partial = folder.path().join("train-images-idx3-ubyte.gz.part");
+    fs::create_dir(&partial).unwrap();
+    let good = Mirror::of(&set);
+    let error = load(&request(folder.path(), remote(&set, &[&good])), &mut ()).unwrap_err();
+    assert_says(&error, 1, ".part: cannot write: is a directory");
+
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let within = request(&file.join("data"), remote(&set, &[&good]));
+    let error = load(&within, &mut ()).unwrap_err();
+    assert_says(&error, 1, "not a directory");
+    assert_eq!(good.asked(), [""; 0]);
+}
+
+/// In a process of its own, whose files are all open.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connection_for_which_there_is_no_room_is_an_error_although_there_is_no_data() {
+    const NAME: &str =
+        "a_connection_for_which_there_is_no_room_is_an_error_although_there_is_no_data";
+    const AGAIN: &str = "MNIST_TRAIN_TEST_AGAIN";
+    if std::env::var_os(AGAIN).is_none() {
+        let again = std::process::Command::new("sh")
+            .args(["-c", "ulimit -n 64; exec \"$@\"", "sh"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", NAME, "--test-threads=1"])
+            .env(AGAIN, "1")
+            .output()
+            .unwrap();
+        assert!(String::from_utf8_lossy(&again.stdout).contains("1 passed"), "{again:?}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut remote = remote(&SmallSet::new(), &[]);
+    remote.mirrors = vec!["http://127.0.0.1:9".into()];
+    // What is left is one for the file that is written; its folder is opened to be removed.
+    let mut open: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+    open.truncate(open.len() - 1);
+    let outcome = load(&request(folder.path(), remote), &mut ());
+    drop(open);
+    assert_says(&outcome.unwrap_err(), 1, "cannot open a connection: too many open files");
+}
+
+#[test]
 fn a_mirror_without_a_certificate_does_not_deliver() {
     let set = SmallSet::new();
     let mut remote = remote(&set, &[&Mirror::of(&set)]);

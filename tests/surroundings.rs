@@ -175,16 +175,24 @@ fn a_model_that_something_is_mounted_on_is_refused_before_training() {
     assert_eq!(place.names(), ["ckpt.bin", "elsewhere"]);
 }
 
-/// The program as a user who may do no more than others; root may do everything.
-fn as_nobody(place: &Workplace, arguments: &str) -> Command {
+/// Users who may do no more than others. A limit on the processes of one counts those of all tests.
+const NOBODY: u32 = 65534;
+const ANOTHER: u32 = 65533;
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// The program as `user`; root may do everything.
+fn run_by(user: u32, place: &Workplace, arguments: &str) -> Command {
     let program = place.path("program");
     fs::copy(env!("CARGO_BIN_EXE_mnist-train"), &program).unwrap();
     let folder = program.parent().unwrap();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
-    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    let mut command = if is_root {
+    let mut command = if is_root() {
         let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(&program);
+        command.args([format!("--reuid={user}"), format!("--regid={user}")]);
+        command.args(["--clear-groups", "--"]).arg(&program);
         command
     } else {
         Command::new(&program)
@@ -201,7 +209,8 @@ fn what_a_user_may_not_read_or_write_is_an_error_before_training() {
     fs::set_permissions(place.path("secret"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(place.path("locked"), fs::Permissions::from_mode(0o555)).unwrap();
     let denied = |arguments: &str, words: &str| {
-        let run = Run::of(as_nobody(&place, arguments)).fails(1, &[words, "permission denied"]);
+        let run =
+            Run::of(run_by(NOBODY, &place, arguments)).fails(1, &[words, "permission denied"]);
         assert_eq!(run.stdout, "");
     };
     denied("eval --model secret", "secret: cannot open");
@@ -211,7 +220,7 @@ fn what_a_user_may_not_read_or_write_is_an_error_before_training() {
 
 #[test]
 fn a_model_of_another_user_in_a_sticky_folder_is_refused_before_training() {
-    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+    if !is_root() {
         eprintln!("only root can make another user's file");
         return;
     }
@@ -222,9 +231,50 @@ fn a_model_of_another_user_in_a_sticky_folder_is_refused_before_training() {
     let model = place.path("sticky/m");
     fs::copy(place.path("theirs"), &model).unwrap();
     fs::set_permissions(&model, fs::Permissions::from_mode(0o666)).unwrap();
-    let run = Run::of(as_nobody(&place, "--offline --json --model sticky/m"));
+    let run = Run::of(run_by(NOBODY, &place, "--offline --json --model sticky/m"));
     assert_eq!(run.stdout, "", "found after training had begun");
     run.fails(1, &["sticky/m: cannot replace", "another user's in a sticky folder"]);
     assert_eq!(fs::read(&model).unwrap(), place.read("theirs"));
     assert_eq!(fs::read_dir(place.path("sticky")).unwrap().count(), 1);
+}
+
+/// `folder` of `place`, which everybody may write to.
+fn open_to_all(place: &Workplace, folder: &str) {
+    fs::create_dir_all(place.path(folder)).unwrap();
+    fs::set_permissions(place.path(folder), fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+#[cfg(feature = "download")]
+#[test]
+fn a_folder_that_may_not_be_written_is_no_reason_to_train_on_other_data() {
+    let place = Workplace::new();
+    open_to_all(&place, "models");
+    let mut train = run_by(NOBODY, &place, "--epochs 1 --model models/m");
+    train.env("MNIST_MIRRORS", "http://127.0.0.1:9");
+    let run = Run::of(train).fails(1, &["data: cannot create the folder: permission denied"]);
+    assert!(!run.stderr.contains("SYNTHETIC"), "{run:?}");
+}
+
+#[cfg(feature = "download")]
+#[test]
+fn a_download_that_gets_too_few_threads_is_an_error_and_no_panic() {
+    let place = Workplace::new();
+    open_to_all(&place, "home");
+    let mut reasons = Vec::new();
+    for processes in 1..=64 {
+        let fetch = run_by(ANOTHER, &place, "data fetch --data home/data");
+        let mut limited = Command::new("prlimit");
+        limited.arg(format!("--nproc={processes}")).arg(fetch.get_program());
+        limited.args(fetch.get_args()).current_dir(fetch.get_current_dir().unwrap());
+        limited.env("MNIST_MIRRORS", "http://127.0.0.1:9").env_remove("MNIST_DATA");
+        let run = Run::of(limited).fails(1, &[]);
+        reasons.push(run.stderr.lines().last().unwrap().to_string());
+        if reasons.last().is_some_and(|reason| reason.contains("127.0.0.1: connection refused")) {
+            break;
+        }
+    }
+    assert!(reasons[0].contains("cannot start "), "{reasons:?}");
+    let (reached, refused) = reasons.split_last().unwrap();
+    assert!(!is_root() || reached.contains("connection refused"), "{reached}");
+    assert!(refused.iter().all(|reason| reason.contains("cannot start ")), "{refused:?}");
 }

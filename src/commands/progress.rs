@@ -1,7 +1,6 @@
 //! Bars on the terminal, and what replaces them where there is none.
 
 use std::path::Path;
-use std::time::Duration;
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -154,12 +153,10 @@ impl source::Progress for DownloadProgress<'_> {
 
 /// A bar that only says that something is going on.
 pub fn spinner(output: &Output, message: &str) -> ProgressBar {
-    let bar = bar(output, "{spinner} {msg}");
+    // Without a wheel that turns: it would take a thread, which may be refused.
+    let bar = bar(output, "{msg} …");
     bar.set_message(message.to_string());
-    if !bar.is_hidden() {
-        // Takes a thread.
-        bar.enable_steady_tick(Duration::from_millis(100));
-    }
+    bar.tick();
     bar
 }
 

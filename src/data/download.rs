@@ -23,7 +23,7 @@ use super::files::Part;
 use super::idx::IdxError;
 use super::source::{Event, Progress, Remote};
 use crate::durable::Partial;
-use crate::error::{Error, Result, escaped};
+use crate::error::{Error, Result, escaped, explained};
 
 /// No file is larger than this, in bytes: the largest of the four has 47 million unpacked, which
 /// is how a server that unpacks gzip itself sends it.
@@ -34,6 +34,9 @@ const FILE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A mirror that sends less than this over [`Remote::stall_timeout`], in bytes a second, is left.
 const SLOWEST_RATE: u64 = 1 << 10;
+
+/// What a process may have open has a limit, and so has what all may: Unix's numbers for these.
+const TOO_MANY_OPEN: [i32; 2] = [23, 24];
 
 /// How often `Progress::stop_requested` is asked while nothing comes.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -47,7 +50,7 @@ const CHUNKS_IN_FLIGHT: usize = 16;
 /// # Errors
 /// [`Error::Interrupted`] when `progress` asked to stop, [`Error::Io`] when a file cannot be
 /// written, [`Error::InvalidData`] when no mirror delivered the right file and at least one
-/// delivered a wrong one, [`Error::Unavailable`] when none delivered anything.
+/// delivered a wrong one, [`Error::Unreachable`] when none delivered anything.
 pub fn download(
     directory: &Path,
     parts: &[Part],
@@ -132,7 +135,7 @@ fn download_part(
         "cannot download {}{reasons}; check the network, or name other mirrors in MNIST_MIRRORS",
         part.download_name(),
     );
-    Err(if any_wrong { Error::InvalidData(message) } else { Error::Unavailable(message) })
+    Err(if any_wrong { Error::InvalidData(message) } else { Error::Unreachable(message) })
 }
 
 /// Fills `partial` with what is at `url` and verifies it.
@@ -145,6 +148,7 @@ fn transfer(
 ) -> std::result::Result<(), Failure> {
     partial.restart().map_err(Failure::Local)?;
     let messages = request(url, remote).map_err(Failure::Local)?;
+    let asked = Instant::now();
     let mut bytes = 0;
     let mut total = None;
     let mut pace = None;
@@ -165,15 +169,25 @@ fn transfer(
                 bytes += chunk.len() as u64;
                 progress.event(Event::Received { bytes, total });
             }
-            Ok(Message::Failed(reason)) => return Err(Failure::Undelivered(reason)),
+            Ok(Message::Failed(failure)) => return Err(failure),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if let Some(pace) = &mut pace {
             pace.check(bytes, remote.stall_timeout).map_err(Failure::Undelivered)?;
         }
+        let limit = if pace.is_some() { FILE_TIMEOUT } else { longest_silence(remote) };
+        if asked.elapsed() > limit {
+            let what = if pace.is_some() { "not complete" } else { "no answer" };
+            return Err(Failure::Undelivered(format!("{what} within {limit:?}")));
+        }
     }
     verify(partial, part, bytes, &remote.sha256[part as usize])
+}
+
+/// How long it may take to find a mirror, to connect to it and to hear from it.
+fn longest_silence(remote: &Remote) -> Duration {
+    2 * remote.connect_timeout + remote.stall_timeout
 }
 
 /// How fast a file has been coming lately.
@@ -202,7 +216,7 @@ impl Pace {
 enum Message {
     Head { length: Option<u64> },
     Chunk(Vec<u8>),
-    Failed(String),
+    Failed(Failure),
 }
 
 /// Asks for `url` on a thread of its own, which ends by itself when nobody listens any more or
@@ -215,7 +229,7 @@ fn request(url: &str, remote: &Remote) -> Result<Receiver<Message>> {
     let download = move || {
         if let Err(error) = receive(&agent, &url, &sender) {
             // Nobody may be listening any more.
-            let _ = sender.send(Message::Failed(explain(error, &remote)));
+            let _ = sender.send(Message::Failed(failure(error, &remote)));
         }
     };
     thread::Builder::new().name("download".into()).spawn(download).map_err(Error::threads(1))?;
@@ -247,12 +261,13 @@ fn receive(
 /// The client for `url`: nothing waits for ever, and what begins with https stays with https,
 /// wherever it is redirected. Proxies are taken from the environment, except for this machine
 /// itself, which a proxy cannot reach.
+///
+/// There is no timeout for finding the address, nor one for everything: ureq would start a thread
+/// for these, and panic where the operating system refuses it. [`transfer`] keeps these times.
 fn agent(url: &str, remote: &Remote) -> Agent {
     let mut config = Agent::config_builder()
         .https_only(url.starts_with("https://"))
         .max_redirects(5)
-        .timeout_global(Some(FILE_TIMEOUT))
-        .timeout_resolve(Some(remote.connect_timeout))
         .timeout_connect(Some(remote.connect_timeout))
         .timeout_recv_response(Some(remote.stall_timeout))
         .timeout_per_write(Some(remote.stall_timeout))
@@ -270,20 +285,30 @@ fn host(url: &str) -> String {
 }
 
 /// What went wrong, in words for a person who wants to know whom to ask.
-fn explain(error: ureq::Error, remote: &Remote) -> String {
-    match error {
+fn failure(error: ureq::Error, remote: &Remote) -> Failure {
+    Failure::Undelivered(match error {
         ureq::Error::StatusCode(code) => format!("HTTP status {code}"),
         ureq::Error::HostNotFound => "host not found".into(),
-        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
+        ureq::Error::Timeout(Timeout::Connect) => {
             format!("no connection within {:?}", remote.connect_timeout)
         }
-        ureq::Error::Timeout(Timeout::Global) => format!("not complete within {FILE_TIMEOUT:?}"),
         ureq::Error::Timeout(_) => format!("nothing came for {:?}", remote.stall_timeout),
         ureq::Error::RequireHttpsOnly(_) => "redirects from https to http, which is refused".into(),
         ureq::Error::BodyExceedsLimit(limit) => format!("sends more than {limit} bytes"),
-        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::Io(error) if is_local(&error) => {
+            let problem = format!("cannot open a connection: {}", explained(&error));
+            return Failure::Local(Error::Unavailable(problem));
+        }
+        ureq::Error::Io(error) => explained(&error),
         other => other.to_string(),
-    }
+    })
+}
+
+/// Whether this machine and no network is the reason.
+fn is_local(error: &io::Error) -> bool {
+    let number = error.raw_os_error().filter(|_| cfg!(unix));
+    error.kind() == io::ErrorKind::OutOfMemory
+        || number.is_some_and(|number| TOO_MANY_OPEN.contains(&number))
 }
 
 /// Whether `partial` is a valid file of the kind `part`, and the one that has the SHA-256

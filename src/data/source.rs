@@ -5,7 +5,8 @@
 //!    not valid are an error too: whoever put them there wants them to be used.
 //! 3. Otherwise the official files are downloaded into the default folder. Files of another set
 //!    are never mixed with them, and nothing that is there is ever overwritten.
-//! 4. Otherwise there is no data, and the answer says why.
+//! 4. Otherwise, where no network can be reached or none may be asked, there is no data, and the
+//!    answer says why. A full disk and a wrong file from a mirror are errors.
 //!
 //! What to do in the last case, and how to tell a person about any of it, is the caller's matter.
 
@@ -26,7 +27,7 @@ pub struct Remote {
     pub mirrors: Vec<String>,
     /// SHA-256 of each uncompressed file in lower-case hexadecimal, in the order of [`Part::ALL`].
     pub sha256: [String; 4],
-    /// How long finding the mirror's address may take, and how long connecting to it.
+    /// How long connecting to a mirror may take, and how long finding its address before that.
     pub connect_timeout: Duration,
     /// How long a mirror may send nothing.
     pub stall_timeout: Duration,
@@ -159,8 +160,8 @@ pub enum Outcome {
 /// Finds, downloads if need be, and reads a dataset.
 ///
 /// # Errors
-/// When files are there that cannot be used, or `progress` asked to stop. A download that fails is
-/// no error, but [`Outcome::NotAvailable`].
+/// When files are there that cannot be used, when those that come are wrong or cannot be written,
+/// or `progress` asked to stop. That nothing comes is no error, but [`Outcome::NotAvailable`].
 pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     let read = |files: Files| {
         let dataset = files.read()?;
@@ -181,10 +182,11 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     check_official(&found, remote)?;
     match download(directory, &found.missing(), remote, progress) {
         Ok(()) => read(locate(directory)?),
-        Err(interrupted @ Error::Interrupted { .. }) => Err(interrupted),
-        Err(reason) if found.is_empty() => Ok(Outcome::NotAvailable { reason }),
         // Whoever put some of the files there wants them to be used.
-        Err(reason) => Err(reason),
+        Err(reason @ Error::Unreachable(_)) if found.is_empty() => {
+            Ok(Outcome::NotAvailable { reason })
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -192,7 +194,7 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
 ///
 /// # Errors
 /// When a file that is there is not the official one, or the download fails: [`Error::InvalidData`]
-/// if a mirror delivered something else than the official file, [`Error::Unavailable`] if none
+/// if a mirror delivered something else than the official file, [`Error::Unreachable`] if none
 /// delivered anything.
 pub fn fetch(directory: &Path, remote: &Remote, progress: &mut dyn Progress) -> Result<Files> {
     let found = Found::in_folder(directory)?;
