@@ -373,7 +373,6 @@ fn refuses_values_that_are_not_finite() {
 #[test]
 fn refuses_metadata_that_it_cannot_go_on_from() {
     let replace = |from, to| move |file: &mut Crafted| file.replace_in_metadata(from, to);
-    let impossible = &["damaged checkpoint metadata", "no run can have"];
     assert_refused([
         spoilt(
             "a newer version, whatever else it holds",
@@ -433,25 +432,96 @@ fn refuses_metadata_that_it_cannot_go_on_from() {
             replace("\"init\":\"pytorch\"", "\"init\":\"ones\""),
             &["damaged checkpoint metadata: a field holds what no run writes"],
         ),
-        spoilt("batches of 0", replace("\"batch_size\":64", "\"batch_size\":0"), impossible),
-        spoilt("T_max 0", replace("\"t_max\":20", "\"t_max\":0"), impossible),
-        spoilt("0 images", replace("\"max_samples\":null", "\"max_samples\":0"), impossible),
-        spoilt(
-            "more batches than can be counted",
-            replace("\"batch\":45", "\"batch\":1844674407370955161"),
-            impossible,
+    ]);
+}
+
+#[test]
+fn refuses_values_that_no_run_writes() {
+    let value = |what: &str, from: &str, to: &str, words: &[&str]| {
+        let words = [&["damaged checkpoint metadata"], words].concat();
+        spoilt(what, |file| file.replace_in_metadata(from, to), &words)
+    };
+    let field = |field: &str, was: &str, is: &str, expected: &str| {
+        let name = field.rsplit('.').next().unwrap();
+        let (from, to) = (format!("\"{name}\":{was}"), format!("\"{name}\":{is}"));
+        let said = format!("field {field} is {is}, expected {expected}");
+        value(&format!("{field} {is}"), &from, &to, &[&said])
+    };
+    let (above_zero, not_negative) = ("a finite number above 0", "a finite number, 0 or more");
+    assert_refused([
+        field("recipe.batch_size", "64", "0", "1 or more"),
+        field("recipe.t_max", "20", "0", "1 or more"),
+        field("recipe.max_samples", "null", "0", "1 or more"),
+        field("recipe.lr", "0.001", "-1", above_zero),
+        field("recipe.lr", "0.001", "0", above_zero),
+        value("a rate that vanishes", "\"lr\":0.001", "\"lr\":1e-300", &["recipe.lr", above_zero]),
+        value("a rate that overflows", "\"lr\":0.001", "\"lr\":1e300", &["recipe.lr", above_zero]),
+        field("recipe.min_lr", "0.00001", "-1", not_negative),
+        field("recipe.l2", "0.0001", "-1", not_negative),
+        field("recipe.beta1", "0.9", "1", "in 0..1"),
+        field("recipe.beta2", "0.999", "5", "in 0..1"),
+        field("recipe.eps", "1e-8", "-1", above_zero),
+        field("steps", "345", "346", "those of 3 whole epochs and 45 batches"),
+        field("steps", "345", "18446744073709551615", "those of 3 whole epochs"),
+        // An epoch of 40 batches.
+        field("steps", "345", "165", "those of 3 whole epochs and 45 batches"),
+        value("batches", "\"batch\":45", "\"batch\":1844674407370955161", &["field steps is 345"]),
+        value("no epoch", "\"epoch\":3", "\"epoch\":0", &["those of 0 whole epochs and 45"]),
+        field("position.correct", "2345", "2881", "at most the 2880 images"),
+        value(
+            "a loss",
+            "678.9123456789011",
+            "2.9e7",
+            &["field position.loss is 29000000", "2.88e7"],
         ),
-        spoilt(
-            "more correct than seen",
-            replace("\"correct\":2345", "\"correct\":2881"),
-            impossible,
+        value("a loss", "678.9123456789011", "-2.9e7", &["field position.loss is -29000000"]),
+        value(
+            "a newest version",
+            "\"format_version\":1",
+            "\"format_version\":0",
+            &["field format_version is 0, expected 1"],
         ),
-        spoilt(
-            "the last step that can be counted",
-            replace("\"steps\":345", "\"steps\":18446744073709551615"),
-            impossible,
+        value("a field", "\"steps\":345", "\"steps\":345,\"mood\":1", &["unknown field mood"]),
+        value(
+            "a field",
+            "\"correct\":2345",
+            "\"correct\":2345,\"mood\":1",
+            &["unknown field position.mood"],
+        ),
+        // 6300 images in batches of 64 are 99 batches and not 100, as the steps say.
+        value(
+            "images",
+            "\"max_samples\":null",
+            "\"max_samples\":6300",
+            &["field steps is 345, expected 342 after 3 epochs and 45 batches"],
+        ),
+        value(
+            "images",
+            "\"max_samples\":null",
+            "\"max_samples\":2880",
+            &["field position.batch is 45, expected less than the 45 of an epoch"],
         ),
     ]);
+    let mut file = Crafted::from(&whole());
+    file.replace_in_metadata("\"max_samples\":null", "\"max_samples\":6400");
+    file.seal();
+    checkpoint::parse(&file.bytes(), &network()).unwrap();
+}
+
+#[test]
+fn quotations_from_a_file_are_cut() {
+    let long = "x".repeat(100_000);
+    for (from, to) in [
+        ("\"stage\":\"fused\"", format!("\"stage\":[\"{long}\"]")),
+        ("\"seed\":77", format!("\"seed\":77,\"{long}\":1")),
+        ("linear(3)", long.clone()),
+    ] {
+        let mut file = Crafted::from(&whole());
+        file.replace_in_metadata(from, &to);
+        file.seal();
+        let reason = refusal(&file.bytes(), &network());
+        assert!(reason.contains("xxx…") && reason.chars().count() < 400, "{reason}");
+    }
 }
 
 #[test]
@@ -588,7 +658,7 @@ proptest! {
     }
 
     #[test]
-    fn every_finite_number_of_the_metadata_comes_back_exactly(lr in 1e-30..1e30, loss in 0.0..1e9) {
+    fn every_finite_number_of_the_metadata_comes_back_exactly(lr in 1e-30..1e30, loss in 0.0..2e7) {
         let mut written = good(&network());
         written.metadata.recipe.lr = lr;
         written.metadata.position.loss = loss;

@@ -4,6 +4,7 @@ use std::num::{IntErrorKind, ParseIntError};
 use std::str::FromStr;
 
 use crate::model::mnist_cnn::MnistCnn;
+use crate::model::recipe::Range;
 use crate::simd::Isa;
 use crate::stages::{STAGES, Stage};
 
@@ -44,28 +45,27 @@ pub fn kernel_size(text: &str) -> Result<usize, String> {
     }
 }
 
-fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
+fn number(text: &str, range: Range) -> Result<f64, String> {
     match text.parse() {
-        // The arithmetic is in f32: what overflows or vanishes there does not fit either.
-        Ok(number) if fits(number) && fits(f64::from(number as f32)) => Ok(number),
-        Ok(_) => Err(format!("must be {wanted}")),
+        Ok(number) if range.contains(number) => Ok(number),
+        Ok(_) => Err(format!("must be {range}")),
         Err(_) => Err("is not a number".into()),
     }
 }
 
 /// A finite number above 0.
 pub fn above_zero(text: &str) -> Result<f64, String> {
-    number(text, "a finite number above 0", |number| number > 0.0 && number.is_finite())
+    number(text, Range::AboveZero)
 }
 
 /// A finite number, 0 or more.
 pub fn not_negative(text: &str) -> Result<f64, String> {
-    number(text, "a finite number, 0 or more", |number| number >= 0.0 && number.is_finite())
+    number(text, Range::NotNegative)
 }
 
 /// In 0..1.
 pub fn decay(text: &str) -> Result<f64, String> {
-    number(text, "in 0..1", |number| (0.0..1.0).contains(&number))
+    number(text, Range::Decay)
 }
 
 /// A stage by its name.

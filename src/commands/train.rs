@@ -75,6 +75,11 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         return Err(Error::Usage(problem).into());
     }
 
+    if let Some(saved) = &saved {
+        checkpoint::check_place(&saved.metadata, dataset.train.len())
+            .map_err(Error::invalid(&args.model))?;
+    }
+
     let stage = stage(args, saved.as_ref(), &architecture, &output)?;
     let isa = isa(args, saved.as_ref(), stage, &architecture, &output);
     memory::check_available(stage.memory_bytes(&architecture, recipe.batch_size))?;

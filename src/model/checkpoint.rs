@@ -15,7 +15,7 @@
 //!
 //! Nothing in a file is trusted: lengths are compared with the bytes present before anything is
 //! allocated, names and shapes with the network's, metadata and data with their checksum, every
-//! value with being finite.
+//! value with being finite, and what it says of the run with what a run can come to.
 
 mod error;
 mod header;
@@ -30,6 +30,7 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 pub use self::error::CheckpointError;
+pub use self::metadata::check_place;
 use super::architecture::Architecture;
 use super::mnist_cnn::MnistCnn;
 use super::parameters::{Parameters, TrainState, little_endian};
@@ -47,8 +48,13 @@ const HEADER_LIMIT: u64 = 1 << 20;
 /// no fixed order and the same state should give the same bytes.
 const METADATA_KEY: &str = "mnist-train";
 
+/// A batch whose mean loss is larger has run away: guessing has ln 10 = 2.3, and from 104 on the
+/// right class has, on average, a probability below the smallest f32.
+pub const RUNAWAY_LOSS: f64 = 1e4;
+
 /// What a checkpoint says about itself beside its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Metadata {
     /// [`FORMAT_VERSION`] of the program that wrote it.
     pub format_version: u32,
@@ -80,6 +86,7 @@ impl Metadata {
 
 /// Which data a model was trained on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DatasetIdentity {
     /// `mnist`, `synthetic` or `custom`.
     pub name: String,
@@ -89,6 +96,7 @@ pub struct DatasetIdentity {
 
 /// A place in a run, between two steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Position {
     /// Epochs that are complete.
     pub epoch: usize,

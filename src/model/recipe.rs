@@ -1,5 +1,7 @@
 //! How a network is trained: every number that decides what the weights become.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::init::Init;
@@ -48,5 +50,37 @@ impl Default for Recipe {
             init: Init::Pytorch,
             max_samples: None,
         }
+    }
+}
+
+/// Which numbers a hyperparameter can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// Finite and above 0.
+    AboveZero,
+    /// Finite, and 0 or more.
+    NotNegative,
+    /// From 0 to below 1.
+    Decay,
+}
+
+impl Range {
+    /// Whether `number` is one of them, also in f32: what overflows or vanishes there is not.
+    pub fn contains(self, number: f64) -> bool {
+        [number, f64::from(number as f32)].into_iter().all(|number| match self {
+            Self::AboveZero => number > 0.0 && number.is_finite(),
+            Self::NotNegative => number >= 0.0 && number.is_finite(),
+            Self::Decay => (0.0..1.0).contains(&number),
+        })
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AboveZero => "a finite number above 0",
+            Self::NotNegative => "a finite number, 0 or more",
+            Self::Decay => "in 0..1",
+        })
     }
 }

@@ -10,12 +10,8 @@ use crate::data::batches::{Batch, epoch_order};
 use crate::data::dataset::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result, printable};
-use crate::model::checkpoint::{Checkpoint, Metadata, Position};
+use crate::model::checkpoint::{Checkpoint, Metadata, Position, RUNAWAY_LOSS};
 use crate::model::parameters::TrainState;
-
-/// Above this mean loss of a batch there is no way back. Guessing has ln 10 = 2.3; from 104 on the
-/// right class has, on average, a probability below the smallest f32.
-const RUNAWAY_LOSS: f64 = 1e4;
 
 /// A run: what is trained on what, how far, and where it is kept.
 pub struct Trainer<'a> {

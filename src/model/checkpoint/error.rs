@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{FORMAT_VERSION, HEADER_LIMIT, MnistCnn};
-use crate::error::escaped;
+use crate::error::quoted;
 
 /// What is wrong with the content of a checkpoint.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub enum CheckpointError {
     Header,
     DuplicateName(String),
     Metadata(String),
+    Value { field: &'static str, found: String, expected: String },
     NewerVersion { found: u64 },
     Architecture { found: String, expected: String },
     MissingTensor(String),
@@ -79,56 +80,63 @@ impl fmt::Display for CheckpointError {
                 )
             }
             Self::Entry { name, expected } => {
-                write!(f, "damaged checkpoint header: {}: {expected} expected", escaped(name))
+                write!(f, "damaged checkpoint header: {}: {expected} expected", quoted(name))
             }
             Self::Offsets { name, found: [begin, end], expected } => write!(
                 f,
                 "damaged checkpoint header: tensor {} lies at bytes {begin} to {end} of the data, \
                  expected from {expected} on",
-                escaped(name),
+                quoted(name),
             ),
             Self::Length { name, dtype, shape, found } => write!(
                 f,
-                "damaged checkpoint header: tensor {} of type {dtype} and shape {shape:?} has \
+                "damaged checkpoint header: tensor {} of type {dtype} and shape {} has \
                  {found} bytes",
-                escaped(name),
+                quoted(name),
+                shown(shape),
             ),
             Self::Header => write!(f, "damaged checkpoint header: not in the safetensors format"),
             Self::DuplicateName(name) => {
-                write!(f, "damaged checkpoint: tensor {} appears twice", escaped(name))
+                write!(f, "damaged checkpoint: tensor {} appears twice", quoted(name))
             }
             Self::Metadata(problem) => {
-                write!(f, "damaged checkpoint metadata: {}", escaped(problem))
+                write!(f, "damaged checkpoint metadata: {problem}")
             }
+            Self::Value { field, found, expected } => write!(
+                f,
+                "damaged checkpoint metadata: field {field} is {found}, expected {expected}"
+            ),
             Self::NewerVersion { found } => write!(
                 f,
                 "format version {found}, and this program reads up to {FORMAT_VERSION}: written by \
                  a newer version, update mnist-train"
             ),
             Self::Architecture { found, expected } => {
-                write!(f, "holds another network: {}; expected {expected}", escaped(found))
+                write!(f, "holds another network: {}; expected {expected}", quoted(found))
             }
             Self::MissingTensor(name) => write!(f, "tensor {name} is missing"),
             Self::ExtraTensor(name) => {
-                write!(f, "tensor {} does not belong to this network", escaped(name))
+                write!(f, "tensor {} does not belong to this network", quoted(name))
             }
             Self::Convolution { found } => {
                 let MnistCnn { channels, kernel_size, .. } = MnistCnn::LARGEST;
                 write!(
                     f,
-                    "tensor conv1.weight has shape {found:?}, expected [C, 1, K, K] with C at most \
-                     {channels} and K odd and at most {kernel_size}"
+                    "tensor conv1.weight has shape {}, expected [C, 1, K, K] with C at most \
+                     {channels} and K odd and at most {kernel_size}",
+                    shown(found),
                 )
             }
             Self::Hidden { found } => {
                 let MnistCnn { hidden, .. } = MnistCnn::LARGEST;
                 write!(
                     f,
-                    "tensor fc1.weight has shape {found:?}, expected [H, F] with H at most {hidden}"
+                    "tensor fc1.weight has shape {}, expected [H, F] with H at most {hidden}",
+                    shown(found),
                 )
             }
             Self::Shape { name, found, expected } => {
-                write!(f, "tensor {name} has shape {found:?}, expected {expected:?}")
+                write!(f, "tensor {name} has shape {}, expected {expected:?}", shown(found))
             }
             Self::Type { name, found } => {
                 write!(f, "tensor {name} has type {found}, expected F32: export it as f32")
@@ -141,4 +149,9 @@ impl fmt::Display for CheckpointError {
             }
         }
     }
+}
+
+/// A shape that may have as many dimensions as somebody wrote.
+fn shown<N: fmt::Debug>(shape: &[N]) -> String {
+    quoted(&format!("{shape:?}"))
 }

@@ -4,9 +4,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    CheckpointError, DatasetIdentity, FORMAT_VERSION, Metadata, ParseResult, Position, Recipe,
+    CheckpointError, DatasetIdentity, FORMAT_VERSION, Metadata, ParseResult, Position,
+    RUNAWAY_LOSS, Recipe,
 };
+use crate::error::quoted;
 use crate::model::architecture::Architecture;
+use crate::model::recipe::Range;
 
 /// Fields that may be left out.
 const OPTIONAL: [&str; 2] = ["isa", "max_samples"];
@@ -24,7 +27,10 @@ pub fn parse(json: &str, architecture: &Architecture) -> ParseResult<Metadata> {
         Some(found) if found > u64::from(FORMAT_VERSION) => {
             return Err(CheckpointError::NewerVersion { found });
         }
-        Some(_) => {}
+        Some(found) => {
+            let written = found == u64::from(FORMAT_VERSION);
+            expect(written, "format_version", found, FORMAT_VERSION)?;
+        }
         None => return Err(invalid("no whole number in field format_version".into())),
     }
     let metadata = Metadata::deserialize(&value).map_err(|_| {
@@ -35,7 +41,7 @@ pub fn parse(json: &str, architecture: &Architecture) -> ParseResult<Metadata> {
     if metadata.architecture != expected {
         return Err(CheckpointError::Architecture { found: metadata.architecture, expected });
     }
-    check_counts(&metadata)?;
+    check_values(&metadata)?;
     Ok(metadata)
 }
 
@@ -61,10 +67,11 @@ fn difference(found: &Value, expected: &Value, place: &str) -> Option<String> {
     let wanted = match expected {
         Value::Object(fields) => {
             let Some(found) = found.as_object() else {
+                let found = quoted(&found.to_string());
                 return Some(format!("field {place} is {found}, expected an object"));
             };
             if let Some((unknown, _)) = found.iter().find(|(name, _)| !fields.contains_key(*name)) {
-                return Some(format!("unknown field {}", inside(unknown)));
+                return Some(format!("unknown field {}", quoted(&inside(unknown))));
             }
             return fields.iter().find_map(|(name, expected)| match found.get(name) {
                 None | Some(Value::Null) if OPTIONAL.contains(&name.as_str()) => None,
@@ -78,22 +85,88 @@ fn difference(found: &Value, expected: &Value, place: &str) -> Option<String> {
         Value::Null if !found.is_u64() => "a whole number or nothing",
         _ => return None,
     };
-    Some(format!("field {place} is {found}, expected {wanted}"))
+    Some(format!("field {place} is {}, expected {wanted}", quoted(&found.to_string())))
 }
 
-/// Refuses counts under which training would divide by zero or overflow. No run writes such a file,
-/// but someone can.
-fn check_counts(metadata: &Metadata) -> ParseResult<()> {
-    let Metadata { recipe, position, steps, .. } = metadata;
-    let images = position.batch.checked_mul(recipe.batch_size);
-    let possible = recipe.batch_size > 0
-        && recipe.t_max > 0
-        && recipe.max_samples != Some(0)
-        && images.is_some_and(|images| position.correct <= images)
-        && *steps < u64::MAX;
-    if possible {
-        return Ok(());
+/// Refuses hyperparameters that the command line refuses too, and a place that no run comes to. No
+/// run writes such a file, but someone can.
+fn check_values(metadata: &Metadata) -> ParseResult<()> {
+    // Every field by its name, so that a new one is not forgotten.
+    let Recipe {
+        batch_size,
+        lr,
+        min_lr,
+        t_max,
+        l2,
+        beta1,
+        beta2,
+        eps,
+        seed: _,
+        init: _,
+        max_samples,
+    } = metadata.recipe;
+    for (field, count) in [
+        ("recipe.batch_size", batch_size),
+        ("recipe.t_max", t_max),
+        ("recipe.max_samples", max_samples.unwrap_or(1)),
+    ] {
+        expect(count > 0, field, count, "1 or more")?;
     }
-    let problem = format!("no run can have {recipe:?}, {position:?} and {steps} steps");
-    Err(CheckpointError::Metadata(problem))
+    for (field, number, range) in [
+        ("recipe.lr", lr, Range::AboveZero),
+        ("recipe.min_lr", min_lr, Range::NotNegative),
+        ("recipe.l2", l2, Range::NotNegative),
+        ("recipe.beta1", beta1, Range::Decay),
+        ("recipe.beta2", beta2, Range::Decay),
+        ("recipe.eps", eps, Range::AboveZero),
+    ] {
+        expect(range.contains(number), field, number, range)?;
+    }
+    let Position { epoch, batch, loss, correct } = metadata.position;
+    let (epoch, batch) = (epoch as u64, batch as u64);
+    match max_samples {
+        Some(images) => check_place(metadata, images)?,
+        None => {
+            // How many images there are is not known here: as many batches in every epoch.
+            let before = metadata.steps.checked_sub(batch);
+            let possible = before.is_some_and(|before| match epoch {
+                0 => before == 0,
+                _ => before % epoch == 0 && before / epoch > batch,
+            });
+            let of_a_run = format!("those of {epoch} whole epochs and {batch} batches");
+            expect(possible && metadata.steps < u64::MAX, "steps", metadata.steps, of_a_run)?;
+        }
+    }
+    let seen = batch.checked_mul(batch_size as u64);
+    expect(seen.is_some(), "position.batch", batch, "as many as can be counted")?;
+    let seen = seen.unwrap_or_default();
+    let at_most = format!("at most the {seen} images of the batches that are done");
+    expect(correct as u64 <= seen, "position.correct", correct, at_most)?;
+    let largest = RUNAWAY_LOSS * seen as f64;
+    let at_most = format!("at most {largest:e} in {seen} images");
+    expect(loss.abs() <= largest, "position.loss", loss, at_most)
+}
+
+/// Refuses a place that no run on `images` comes to.
+///
+/// # Errors
+/// The field, with what was found and what was expected.
+pub fn check_place(metadata: &Metadata, images: usize) -> ParseResult<()> {
+    let Position { epoch, batch, .. } = metadata.position;
+    let batches = images.div_ceil(metadata.recipe.batch_size);
+    let fewer = format!("less than the {batches} of an epoch");
+    expect(batch < batches, "position.batch", batch, fewer)?;
+    let steps = (epoch as u64).saturating_mul(batches as u64).saturating_add(batch as u64);
+    let expected = format!("{steps} after {epoch} epochs and {batch} batches");
+    expect(metadata.steps == steps && steps < u64::MAX, "steps", metadata.steps, expected)
+}
+
+fn expect(
+    holds: bool,
+    field: &'static str,
+    found: impl ToString,
+    expected: impl ToString,
+) -> ParseResult<()> {
+    let (found, expected) = (found.to_string(), expected.to_string());
+    if holds { Ok(()) } else { Err(CheckpointError::Value { field, found, expected }) }
 }
