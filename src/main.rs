@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches};
 use mnist_train::cli::{self, Cli};
 use mnist_train::commands;
-use mnist_train::error::{Error, escaped};
+use mnist_train::error::{Error, escaped, explained};
 use mnist_train::measure::allocations::CountingAllocator;
 use signal_hook::consts::SIGXFSZ;
 
@@ -22,12 +22,20 @@ fn main() -> ExitCode {
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         // The help and the version come this way too.
-        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) if !error.use_stderr() => {
+            return match error.print().and_then(|()| io::stdout().flush()) {
+                // A reader that has gone away has read all it wanted.
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    failed(&format!("stdout: cannot print: {}", explained(&error)), 1)
+                }
+                _ => ExitCode::SUCCESS,
+            };
+        }
         Err(error) => return failed(&cli::one_line(&error), 2),
     };
     // A file that may not grow is then a failure to write, like a full disk, and not the end.
     if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::default()) {
-        return failed(&format!("cannot listen to signals: {error}"), 1);
+        return failed(&format!("cannot listen to signals: {}", explained(&error)), 1);
     }
     match commands::run(&cli, &matches) {
         Ok(()) => ExitCode::SUCCESS,

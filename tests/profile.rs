@@ -94,11 +94,13 @@ fn check_stage(stage: &Value, folder: &Path) {
 #[test]
 fn a_stage_leaves_its_graph_and_figures() {
     let place = Workplace::new();
-    let run = run(profile(
-        &place,
-        "--json --threads 2 --stage sparse --profile-seconds 120 --profile-out out",
-    ))
-    .succeeds();
+    let temporary = place.path("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let flags = "--json --threads 2 --stage sparse --profile-seconds 120 --profile-out out";
+    let mut sparse = profile(&place, flags);
+    sparse.env("TMPDIR", &temporary);
+    let run = run(sparse).succeeds();
+    assert_eq!(names_in(&temporary), [""; 0]);
     let event = run.last("profile");
     assert_eq!(
         (&event["images_per_pass"], &event["last_batch_images"]),

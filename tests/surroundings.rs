@@ -186,7 +186,13 @@ fn is_root() -> bool {
 /// The program as `user`; root may do everything.
 fn run_by(user: u32, place: &Workplace, arguments: &str) -> Command {
     let program = place.path("program");
-    fs::copy(env!("CARGO_BIN_EXE_mnist-train"), &program).unwrap();
+    if !program.exists() {
+        // By another process: a file that this one has open for writing, or a child that another
+        // test has just begun, could not be executed.
+        let copied =
+            Command::new("cp").arg(env!("CARGO_BIN_EXE_mnist-train")).arg(&program).status();
+        assert!(copied.unwrap().success());
+    }
     let folder = program.parent().unwrap();
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = if is_root() {
@@ -277,4 +283,55 @@ fn a_download_that_gets_too_few_threads_is_an_error_and_no_panic() {
     let (reached, refused) = reasons.split_last().unwrap();
     assert!(!is_root() || reached.contains("connection refused"), "{reached}");
     assert!(refused.iter().all(|reason| reason.contains("cannot start ")), "{refused:?}");
+}
+
+#[test]
+fn data_that_cannot_be_read_is_not_called_invalid() {
+    let place = Workplace::new();
+    fs::create_dir(place.path("d")).unwrap();
+    let images = place.path("d/train-images-idx3-ubyte");
+    fs::write(&images, "").unwrap();
+    fs::set_permissions(&images, fs::Permissions::from_mode(0o000)).unwrap();
+    let list = |arguments: &str| Run::of(run_by(NOBODY, &place, arguments));
+    let run = list("data --data d").fails(1, &["d: not readable", "train-images-idx3-ubyte"]);
+    assert!(run.stdout.contains("UNREADABLE: d/train-images-idx3-ubyte: cannot open"), "{run:#?}");
+    assert!(!run.stderr.contains("replace"), "{run:#?}");
+    let file = &list("data --data d --json").last("data")["files"][0];
+    assert_eq!(file["status"], "unreadable", "{file}");
+}
+
+#[test]
+fn help_that_cannot_be_printed_is_an_error() {
+    let place = Workplace::new();
+    for arguments in ["--help", "--version", "eval --help"] {
+        let run = Run::of(redirected(&place.bare(arguments), "> /dev/full"));
+        run.fails(1, &["stdout: cannot print: no space left on the device"]);
+        Run::of(redirected(&place.bare(arguments), ">&-")).succeeds();
+    }
+}
+
+#[cfg(feature = "profile")]
+#[test]
+fn verbs_for_other_programs_end_with_a_line_too() {
+    let place = Workplace::new();
+    let small = "--max-samples 64 --channels 1 --kernel-size 1 --hidden 1 --stage naive";
+    let (repeat, sample) = (format!("capped-run --seconds 1 {small}"), "--sampled --seconds 60");
+    let full = Run::of(redirected(&place.command(&repeat), "> /dev/full"));
+    full.fails(1, &["stdout: cannot print the results: no space left on the device"]);
+    let perf = "program 1 1.0: 1 cycles:\n\tffff main (program)\n\n";
+    fs::write(place.path("samples"), perf).unwrap();
+    let draw = place.command("perf-flamegraph --event cycles --stage naive --out g.svg");
+    let mut draw_alone = Command::new(draw.get_program());
+    draw_alone.args(draw.get_args().take(7)).current_dir(draw.get_current_dir().unwrap());
+    let full = Run::of(redirected(&draw_alone, "< samples > /dev/full"));
+    full.fails(1, &["stdout: cannot print the results: no space left on the device"]);
+    // Its stdin has ended before it begins.
+    for arguments in [format!("{repeat} {sample}"), format!("peak-memory {small}")] {
+        let run = place.run(&arguments.replacen("--seconds 1 ", "", 1));
+        if run.code != 0 {
+            run.fails(1, &["stdin has ended"]);
+        } else {
+            assert!(arguments.starts_with("peak-memory"), "{run:?}");
+        }
+    }
 }

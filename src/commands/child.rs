@@ -1,7 +1,7 @@
 //! This program once more, in a process of its own, to do the same to the same.
 
 use std::env;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{self, Command, ExitStatus, Stdio};
 use std::thread;
@@ -11,7 +11,7 @@ use clap::ValueEnum;
 
 use crate::benchmark::Contestant;
 use crate::cli::{DataArgs, NetworkArgs};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, explained};
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
@@ -83,14 +83,19 @@ fn this_program() -> anyhow::Result<PathBuf> {
 /// What `command`, whose verb lets it [end with this process](end_with_parent), prints.
 pub fn stdout(mut command: Command) -> anyhow::Result<Vec<u8>> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().context("cannot run this program once more")?;
+    let mut child = command.spawn().map_err(|error| {
+        Error::Unavailable(format!("cannot run this program once more: {}", explained(&error)))
+    })?;
     let lifeline = child.stdin.take();
     let run = child.wait_with_output().context("cannot wait for a process")?;
     drop(lifeline);
     if !run.status.success() {
         let said = String::from_utf8_lossy(&run.stderr);
         let last = said.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        bail!(ended_by_signal(run.status).unwrap_or_else(|| last.into()));
+        bail!(ended_by_signal(run.status).unwrap_or_else(|| match last {
+            "" => "its process ended without a word".into(),
+            said => said.into(),
+        }));
     }
     Ok(run.stdout)
 }
@@ -104,13 +109,16 @@ fn ended_by_signal(status: ExitStatus) -> Option<String> {
     signal.map(|signal| format!("its process was ended by signal {signal}"))
 }
 
-/// Ends this process when the one that has started it with [`stdout`] does, however that ends.
+/// Ends this process when the one that has started it with [`stdout`] does, however that ends, after
+/// `cleaning_up`.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the operating system refuses a thread.
-pub fn end_with_parent() -> Result<()> {
-    let wait = || {
+pub fn end_with_parent(cleaning_up: fn()) -> Result<()> {
+    let wait = move || {
         _ = io::stdin().read_to_end(&mut Vec::new());
+        _ = writeln!(io::stderr(), "error: stdin has ended, and with it whoever wants the answer");
+        cleaning_up();
         process::exit(1);
     };
     let thread = thread::Builder::new().name("lifeline".into());

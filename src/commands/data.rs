@@ -205,28 +205,38 @@ fn labels_file(split: &Split) -> Vec<u8> {
 }
 
 /// # Errors
-/// When one of the files is not valid, after all have been listed.
+/// When training would refuse them, or one cannot be read, after all have been listed.
 fn list(directory: &Path, output: &Output) -> Result<()> {
-    let files: Vec<_> = files::inspect(directory)?.into_iter().map(data_file).collect();
-    let invalid: Vec<_> =
-        files.iter().filter(|file| file.status == "invalid").map(|file| file.name).collect();
+    let inspections = files::inspect(directory)?;
+    let together = files::check_together(&inspections);
+    let files: Vec<_> = inspections.iter().map(data_file).collect();
+    let all_that_are = |status| {
+        let names = files.iter().filter(|file| file.status == status).map(|file| file.name);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let (invalid, unreadable) = (all_that_are("invalid"), all_that_are("unreadable"));
     output.event(&Event::Data(report::Data {
         schema: SCHEMA_VERSION,
         directory: directory.to_string_lossy().into_owned(),
         files,
     }));
+    if !unreadable.is_empty() {
+        let folder = printable(directory);
+        let problem = format!("{folder}: not readable, for the reasons listed: {unreadable}");
+        return Err(Error::Unavailable(problem));
+    }
     if invalid.is_empty() {
-        return Ok(());
+        return together;
     }
     Err(Error::InvalidData(format!(
         "{}: not valid, as listed: {}; replace them, or move them away and run 'mnist-train data \
          fetch'",
         printable(directory),
-        invalid.join(", "),
+        invalid,
     )))
 }
 
-fn data_file(Inspection { part, file }: Inspection) -> DataFile {
+fn data_file(Inspection { part, file }: &Inspection) -> DataFile {
     let bare = DataFile {
         name: part.name(),
         status: "missing",
@@ -239,7 +249,9 @@ fn data_file(Inspection { part, file }: Inspection) -> DataFile {
     match file {
         None => bare,
         Some(Err(problem)) => {
-            DataFile { status: "invalid", problem: Some(problem.to_string()), ..bare }
+            let is_invalid = matches!(problem, Error::InvalidFile { .. });
+            let status = if is_invalid { "invalid" } else { "unreadable" };
+            DataFile { status, problem: Some(problem.to_string()), ..bare }
         }
         Some(Ok(facts)) => DataFile {
             status: facts.kind.name(),

@@ -37,7 +37,8 @@ impl Output {
         }
     }
 
-    fn print(&self, lines: &str) {
+    /// Prints `lines` as they are.
+    pub fn print(&self, lines: &str) {
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{lines}").and_then(|()| stdout.flush()) {
             // A reader that has gone away (`| head -1`) has read all it wanted.

@@ -14,7 +14,7 @@ use crate::nn::adam::Adam;
 
 /// Trains the images once, puts what would be saved into bytes, and prints the peak.
 pub fn run(args: &JobArgs) -> anyhow::Result<()> {
-    child::end_with_parent()?;
+    child::end_with_parent(|| {})?;
     let output = Output::new(OutputArgs { json: true }, true);
     let architecture = args.network.architecture();
     let recipe = Recipe::from(&args.recipe);
@@ -46,6 +46,6 @@ pub fn run(args: &JobArgs) -> anyhow::Result<()> {
         },
     };
     drop(checkpoint.to_bytes());
-    println!("{}", serde_json::to_string(&memory::peak_rss_bytes())?);
-    Ok(())
+    output.print(&serde_json::to_string(&memory::peak_rss_bytes())?);
+    Ok(output.finish()?)
 }

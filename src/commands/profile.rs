@@ -23,6 +23,7 @@ use crate::measure::machine::Environment;
 use crate::model::recipe::Recipe;
 use crate::nn::adam::Adam;
 use crate::profile::capped_run::{CappedRun, ENOUGH_SAMPLES, IMAGES, Sampled};
+use crate::profile::sampler::{self, LeftOver};
 use crate::report::Event;
 use crate::report::profile::ProfileFailure;
 
@@ -34,12 +35,12 @@ const ROUNDS: usize = 6;
 pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
     let environment = Environment::detect();
-    let signals = Signals::install(Some("stopping"))?;
+    let signals = Signals::install((!args.quiet).then_some("stopping"))?;
     let architecture = args.network.architecture();
     let named: Vec<_> = args.compute.stage.into_iter().collect();
     let stages = ladder::stages(&named, &architecture, args.compute.compute().isa)?;
     if !environment.release {
-        output.warn("note: not a release build: it spends its time on other things");
+        output.note("note: not a release build: it spends its time on other things");
     }
     let mut dataset = data::load(&args.data, &output, &signals)?;
     cap(&mut dataset, &output);
@@ -119,7 +120,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
 fn cap(dataset: &mut Dataset, output: &Output) {
     let images = dataset.train.len();
     if images < IMAGES {
-        output.warn(&format!("note: there are {images} training images, and a pass has no more"));
+        output.note(&format!("note: there are {images} training images, and a pass has no more"));
     }
     dataset.train.truncate(IMAGES);
 }
@@ -172,10 +173,12 @@ pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let seconds = Duration::from_secs(args.seconds as u64);
     if !args.sampled {
         let passes = run.repeat(build()?, seconds);
-        println!("{passes} passes of {} images by {}", dataset.train.len(), stage.name);
-        return Ok(());
+        let images = dataset.train.len();
+        output.print(&format!("{passes} passes of {images} images by {}", stage.name));
+        return Ok(output.finish()?);
     }
-    child::end_with_parent()?;
+    let _left_over = LeftOver;
+    child::end_with_parent(sampler::remove_left_over)?;
     let sampled = run.sample(build, seconds)?;
     if sampled.stacks.samples() == 0 {
         anyhow::bail!(
@@ -184,6 +187,6 @@ pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
             sampled.passes
         );
     }
-    println!("{}", serde_json::to_string(&sampled).expect("plain data"));
-    Ok(())
+    output.print(&serde_json::to_string(&sampled).expect("plain data"));
+    Ok(output.finish()?)
 }

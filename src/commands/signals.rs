@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator;
 
 use crate::durable::Lock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, explained};
 
 /// A signal this soon after the first is the same wish once more: `timeout` signals a process and
 /// then its group, a shell its whole pipeline.
@@ -55,7 +55,9 @@ impl Signals {
         let signals = Self { received: Arc::default(), at_once: Arc::default() };
         let hangup = (!hangups_are_ignored()).then_some(SIGHUP);
         let mut arriving = iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))
-            .map_err(|error| Error::Unavailable(format!("cannot listen to signals: {error}")))?;
+            .map_err(|error| {
+                Error::Unavailable(format!("cannot listen to signals: {}", explained(&error)))
+            })?;
         let arrived = signals.clone();
         let listen = move || {
             let mut first: Option<Instant> = None;

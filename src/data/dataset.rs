@@ -168,21 +168,35 @@ pub const SYNTHETIC_SHA256: [&str; 4] = [
 /// When either file is not valid, the images are not 28×28, or the counts differ.
 pub fn read_split(images_path: &Path, labels_path: &Path) -> Result<Split> {
     let IdxImages { rows, columns, pixels } = idx::read_images(images_path)?;
-    if (rows, columns) != (SIDE, SIDE) {
-        return Err(Error::InvalidData(format!(
-            "{}: images are {rows}×{columns}, and the model needs {SIDE}×{SIDE}: scale them first",
-            printable(images_path),
-        )));
-    }
+    check_side(images_path, rows, columns)?;
     let labels = idx::read_labels(labels_path, CLASSES)?;
-    let images = pixels.len() / PIXELS;
-    if images != labels.len() {
-        return Err(Error::InvalidData(format!(
-            "{} holds {images} images and {} holds {} labels: these files do not belong together",
-            printable(images_path),
-            printable(labels_path),
-            labels.len(),
-        )));
-    }
+    check_counts(images_path, pixels.len() / PIXELS, labels_path, labels.len())?;
     Ok(Split::new(pixels, labels))
+}
+
+/// Refuses images of another size than the model's.
+pub(super) fn check_side(path: &Path, rows: usize, columns: usize) -> Result<()> {
+    if (rows, columns) == (SIDE, SIDE) {
+        return Ok(());
+    }
+    Err(Error::invalid(path)(format!(
+        "images are {rows}×{columns}, and the model needs {SIDE}×{SIDE}: scale them first"
+    )))
+}
+
+/// Refuses as many images as there are not labels for.
+pub(super) fn check_counts(
+    images_path: &Path,
+    images: usize,
+    labels_path: &Path,
+    labels: usize,
+) -> Result<()> {
+    if images == labels {
+        return Ok(());
+    }
+    Err(Error::InvalidData(format!(
+        "{} holds {images} images and {} holds {labels} labels: these files do not belong together",
+        printable(images_path),
+        printable(labels_path),
+    )))
 }

@@ -60,19 +60,20 @@ impl Part {
         content: impl BufRead,
         length: u64,
     ) -> std::result::Result<Content, IdxError> {
-        let (count, header, body) = match self {
+        let (count, side, header, body) = match self {
             Self::TrainImages | Self::TestImages => {
                 let images = idx::parse_images(content, length)?;
-                let count = images.pixels.len() / (images.rows * images.columns);
-                let header = idx::images_header(count, images.rows, images.columns);
-                (count, header, images.pixels)
+                let side = (images.rows, images.columns);
+                let count = images.pixels.len() / (side.0 * side.1);
+                let header = idx::images_header(count, side.0, side.1);
+                (count, Some(side), header, images.pixels)
             }
             Self::TrainLabels | Self::TestLabels => {
                 let labels = idx::parse_labels(content, length, CLASSES)?;
-                (labels.len(), idx::labels_header(labels.len()), labels)
+                (labels.len(), None, idx::labels_header(labels.len()), labels)
             }
         };
-        Ok(Content { count, sha256: Sha256Digest::of([header, body]) })
+        Ok(Content { count, side, sha256: Sha256Digest::of([header, body]) })
     }
 
     /// The same for the file at `path`.
@@ -86,6 +87,8 @@ impl Part {
 pub struct Content {
     /// Number of images or labels.
     pub count: usize,
+    /// Rows and columns of an image.
+    pub side: Option<(usize, usize)>,
     /// The SHA-256 of the uncompressed file.
     pub sha256: Sha256Digest,
 }
@@ -129,7 +132,7 @@ pub fn locate(directory: &Path) -> Result<Files> {
 pub struct Inspection {
     /// Which one.
     pub part: Part,
-    /// `None` when it is not there, an error when it is not valid.
+    /// `None` when it is not there, an error when it cannot be read or training would refuse it.
     pub file: Option<Result<FileFacts>>,
 }
 
@@ -153,6 +156,9 @@ pub struct FileFacts {
 pub fn inspect(directory: &Path) -> Result<Vec<Inspection>> {
     let facts = |part: Part, path: PathBuf| {
         let content = part.examine_file(&path)?;
+        if let Some((rows, columns)) = content.side {
+            dataset::check_side(&path, rows, columns)?;
+        }
         Ok(FileFacts {
             stored_bytes: fs::metadata(&path).map_err(Error::io("open", &path))?.len(),
             kind: DatasetKind::of_part(part as usize, content.sha256),
@@ -166,6 +172,26 @@ pub fn inspect(directory: &Path) -> Result<Vec<Inspection>> {
         .zip(found.paths)
         .map(|(part, path)| Inspection { part, file: path.map(|path| facts(part, path)) })
         .collect())
+}
+
+/// Whether the files that are there and valid belong together.
+///
+/// # Errors
+/// [`Error::InvalidData`] when there are more images than labels, or fewer.
+pub fn check_together(files: &[Inspection]) -> Result<()> {
+    let facts = |part| {
+        let inspection = files.iter().find(|inspection| inspection.part == part)?;
+        inspection.file.as_ref()?.as_ref().ok()
+    };
+    for (images, labels) in
+        [(Part::TrainImages, Part::TrainLabels), (Part::TestImages, Part::TestLabels)]
+    {
+        if let Some((images, labels)) = facts(images).zip(facts(labels)) {
+            let counts = (images.content.count, labels.content.count);
+            dataset::check_counts(&images.path, counts.0, &labels.path, counts.1)?;
+        }
+    }
+    Ok(())
 }
 
 /// Which of the four files a folder has.

@@ -25,7 +25,10 @@
 //! 3. **On aarch64 it begins with the link register**, by its source: the innermost function is
 //!    missing there. It was not tried.
 
+use std::env;
+use std::fs;
 use std::hint::black_box;
+use std::path::PathBuf;
 
 use pprof::{ProfilerGuard, ProfilerGuardBuilder};
 
@@ -62,6 +65,32 @@ impl Sampler {
     pub fn stacks(&self) -> Result<Vec<Stack>, pprof::Error> {
         let report = self.guard.report().build()?;
         Ok(report.data.iter().map(|(frames, &samples)| stack(&frames.frames, samples)).collect())
+    }
+}
+
+/// Removes, when it is dropped, [what pprof leaves behind](remove_left_over).
+pub struct LeftOver;
+
+impl Drop for LeftOver {
+    fn drop(&mut self) {
+        remove_left_over();
+    }
+}
+
+/// Removes the temporary file into which pprof puts rare stacks: what holds it lives as long as the
+/// process, which therefore never removes it. No sampler works afterwards. Only Linux says what a
+/// process has open.
+pub fn remove_left_over() {
+    let is_pprofs = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        path.parent() == env::temp_dir().canonicalize().ok().as_deref()
+            && name.strip_prefix(".tmp").is_some_and(|random| random.len() == 6)
+    };
+    let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    // The first three are what this process was given, which may have any name.
+    let own = open.filter(|file| !["0", "1", "2"].map(Into::into).contains(&file.file_name()));
+    for path in own.filter_map(|file| fs::read_link(file.path()).ok()).filter(is_pprofs) {
+        _ = fs::remove_file(path);
     }
 }
 

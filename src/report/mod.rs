@@ -294,7 +294,7 @@ pub struct Data {
 pub struct DataFile {
     /// The official name.
     pub name: &'static str,
-    /// `mnist`, `synthetic`, `custom`, `missing` or `invalid`.
+    /// `mnist`, `synthetic`, `custom`, `missing`, `invalid` or `unreadable`.
     pub status: &'static str,
     /// Where it was found.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -221,7 +221,10 @@ fn data(data: &Data) -> String {
         _ = write!(text, "\n  {name:<26}");
         _ = match file.status {
             "missing" => write!(text, "  missing"),
-            "invalid" => write!(text, "  INVALID: {}", file.problem.as_deref().unwrap_or_default()),
+            "invalid" | "unreadable" => {
+                let problem = file.problem.as_deref().unwrap_or_default();
+                write!(text, "  {}: {problem}", file.status.to_uppercase())
+            }
             status => write!(
                 text,
                 "{:>10}{:>13}  {}",

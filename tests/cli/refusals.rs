@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mnist_train::data::synthetic;
+use mnist_train::data::{idx, synthetic};
 use mnist_train::durable;
 use mnist_train::model::checkpoint::{self, Model};
 use mnist_train::stages::STAGES;
@@ -333,6 +333,28 @@ fn listing_files_that_are_not_valid_is_an_error_after_the_list() {
     assert_eq!(run.last("data")["files"][3]["status"], "invalid");
     run.fails(3, &["d: not valid, as listed: t10k-labels-idx1-ubyte", "data fetch"]);
     Run::of(place.bare("data --data missing")).succeeds();
+}
+
+#[test]
+fn listing_a_set_that_training_refuses_is_an_error_after_the_list() {
+    let place = Workplace::new();
+    let refused = |file: &str, content: Vec<u8>, words: &[&str]| {
+        save(&synthetic::generate(1, 4, 2), &place.path("d"));
+        Run::of(place.bare("data --data d")).succeeds();
+        fs::write(place.path("d").join(file), content).unwrap();
+        let listed = Run::of(place.bare("data --data d --json"));
+        assert_eq!(listed.last("data")["files"].as_array().unwrap().len(), 4);
+        listed.fails(3, words);
+        Run::of(place.bare("--data d --batch-size 1")).fails(3, &words[1..]);
+    };
+    let labels = [idx::labels_header(5), vec![0; 5]].concat();
+    let words = ["do not belong together", "holds 4 images and d/train-labels-idx1-ubyte holds 5"];
+    refused("train-labels-idx1-ubyte", labels, &words);
+    let images = [idx::images_header(2, 32, 32), vec![0; 2 * 32 * 32]].concat();
+    let words = ["not valid, as listed: t10k-images-idx3-ubyte", "t10k-images-idx3-ubyte"];
+    refused("t10k-images-idx3-ubyte", images, &words);
+    let listed = Run::of(place.bare("data --data d"));
+    assert!(listed.stdout.contains("INVALID: d/t10k-images-idx3-ubyte: images are 32×32"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A flamegraph of the samples that Linux perf has taken.
 
 use std::io;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use inferno::collapse::Collapse;
@@ -8,7 +9,8 @@ use inferno::collapse::perf::Folder;
 
 use super::super::replaceable;
 use super::outputs::{FOLDED, GRAPH, is_of_profile};
-use crate::cli::PerfFlamegraphArgs;
+use crate::cli::{OutputArgs, PerfFlamegraphArgs};
+use crate::commands::output::Output;
 use crate::durable;
 use crate::error::{Error, printable};
 use crate::profile::flamegraph::{self, Heading};
@@ -26,7 +28,9 @@ pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
         replaceable::check(path, "the graph", |text| is_of_profile(text, kind, args.stage))?;
     }
     let mut lines = Vec::new();
-    Folder::default().collapse(io::stdin().lock(), &mut lines).context("cannot read stdin")?;
+    Folder::default()
+        .collapse(io::stdin().lock(), &mut lines)
+        .map_err(Error::io("read", Path::new("stdin")))?;
     let lines = String::from_utf8(lines).context("perf's names of functions are not text")?;
     let stacks: Vec<Stack> = lines.lines().filter_map(stack).collect();
     let folded = Folded::of(&stacks);
@@ -44,8 +48,9 @@ pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
         let _lock = durable::lock_for_writing(path)?;
         durable::replace(path, content.as_bytes())?;
     }
-    println!("{}", args.out.display());
-    Ok(())
+    let output = Output::new(OutputArgs { json: false }, true);
+    output.print(&printable(&args.out));
+    Ok(output.finish()?)
 }
 
 /// A stack from `program;function;function samples`.
