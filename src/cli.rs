@@ -6,6 +6,7 @@ mod values;
 use std::env;
 use std::path::{Path, PathBuf};
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Parser, Subcommand};
 
 pub use self::profile::ProfileArgs;
@@ -16,7 +17,7 @@ use self::values::{
     up_to, whole,
 };
 use crate::data::synthetic;
-use crate::error::{self, Error};
+use crate::error::{self, Error, quoted};
 use crate::measure::machine;
 use crate::model::architecture::Architecture;
 use crate::model::init::Init;
@@ -476,7 +477,14 @@ pub enum DataAction {
 }
 
 /// What `error` says of the command line, without the usage that follows it.
-pub fn one_line(error: &clap::Error) -> String {
+pub fn one_line(mut error: clap::Error) -> String {
+    let quotation = |(kind, value): (ContextKind, &ContextValue)| match value {
+        ContextValue::String(text) => Some((kind, ContextValue::String(quoted(text)))),
+        _ => None,
+    };
+    for (kind, value) in error.context().filter_map(quotation).collect::<Vec<_>>() {
+        error.insert(kind, value);
+    }
     let text = error.render().to_string();
     let paragraphs = text.trim_start_matches("error: ").split("\n\n").map(str::trim);
     let said: Vec<String> = paragraphs

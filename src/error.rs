@@ -46,7 +46,7 @@ pub enum Error {
     /// The loss has run away, or it or a weight is no longer a finite number.
     #[error(
         "training diverged: {what} in epoch {epoch}, step {step}, at learning rate {lr:e}; \
-         {kept}; try a lower --lr"
+         {kept}; start anew with a lower --lr"
     )]
     Diverged {
         /// What is not finite, or too large.
@@ -146,15 +146,11 @@ const LONGEST_PATH: usize = 4096;
 
 /// `path` as text that is safe on a terminal and stays on one line.
 pub fn printable(path: &Path) -> String {
-    printable_text(path.as_os_str(), LONGEST_PATH)
+    cut(&printable_text(path.as_os_str()), LONGEST_PATH)
 }
 
-/// `text`, which need not be UTF-8, as [`quoted`] quotes it.
-pub fn quoted_os(text: &OsStr) -> String {
-    printable_text(text, LONGEST_QUOTE)
-}
-
-fn printable_text(text: &OsStr, most: usize) -> String {
+/// `text`, [escaped], and with the bytes that are none as `\xff`.
+pub fn printable_text(text: &OsStr) -> String {
     let mut safe = String::new();
     for chunk in text.as_encoded_bytes().utf8_chunks() {
         safe.push_str(&escaped(chunk.valid()));
@@ -162,7 +158,7 @@ fn printable_text(text: &OsStr, most: usize) -> String {
             write!(safe, "\\x{byte:02x}").expect("a string takes everything");
         }
     }
-    cut(&safe, most)
+    safe
 }
 
 /// `text` from a file or a flag, [escaped] and not longer than anybody reads.

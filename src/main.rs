@@ -31,7 +31,7 @@ fn main() -> ExitCode {
                 _ => ExitCode::SUCCESS,
             };
         }
-        Err(error) => return failed(&cli::one_line(&error), 2),
+        Err(error) => return failed(&cli::one_line(error), 2),
     };
     // A file that may not grow is then a failure to write, like a full disk, and not the end.
     if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::default()) {

@@ -305,3 +305,11 @@ fn a_signal_ends_it_at_once_with_its_children_and_leaves_no_half_files() {
         assert_eq!(fs::read_dir(place.path("profiles")).unwrap().count(), 0);
     }
 }
+
+#[test]
+fn a_quiet_one_says_nothing_but_errors() {
+    let place = Workplace::new();
+    let refused = run(profile(&place, "--quiet --batch-size 2000"));
+    let problem = "error: --batch-size 2000 is more than the 1000 images of a pass\n";
+    assert_eq!((refused.code, refused.stderr.as_str()), (2, problem));
+}

@@ -55,7 +55,7 @@ fn a_named_folder_that_cannot_be_used_is_an_error_and_never_replaced() {
     let missing = named.path().join("missing");
     let mut request = offline(Some(&missing), default.path());
     // A mirror that would be asked in vain, if it were asked.
-    request.remote = Some(Remote::with_mirrors("http://127.0.0.1:9").unwrap());
+    request.remote = Some(Remote::with_mirrors("http://127.0.0.1:9".as_ref()));
     let error = load(&request, &mut ()).unwrap_err();
     let folder = missing.display().to_string();
     let mut words = vec![&folder[..], "no such folder", "mnist-train data fetch"];
@@ -188,15 +188,47 @@ fn inspects_each_file_for_itself() {
 
 #[test]
 fn takes_mirrors_from_a_list() {
-    let mirrors = |list| Remote::with_mirrors(list).map(|remote| remote.mirrors);
-    assert_eq!(mirrors(" http://a/b,https://c/\n,").unwrap(), ["http://a/b", "https://c/"]);
+    let mirrors = |list: &str| Remote::with_mirrors(list.as_ref()).mirrors;
+    assert_eq!(mirrors(" http://a/b,https://c/\n,"), ["http://a/b", "https://c/"]);
     for empty in ["", " , "] {
-        let public = mirrors(empty).unwrap();
+        let public = mirrors(empty);
         assert_eq!(public, Remote::default().mirrors);
         assert!(public.iter().all(|mirror| mirror.starts_with("https://")));
     }
-    for bad in ["ftp://a", "http://a b", "/data"] {
-        let error = mirrors(bad).unwrap_err();
-        assert_says(&error, 2, &["https://"]);
+}
+
+#[cfg(feature = "download")]
+#[test]
+fn mirrors_are_looked_at_when_they_are_needed_and_passwords_are_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut request = offline(None, folder.path());
+    let long = format!("ftp://{}", "x".repeat(100_000));
+    for (bad, shown) in [
+        ("ftp://a", "'ftp://a'"),
+        ("http://a b", "'b'"),
+        ("/data", "'/data'"),
+        ("http://", "'http://'"),
+        ("ftp://me:sec/ret@a/b", "'ftp://a/b'"),
+        ("me:secret@a/b", "'a/b'"),
+        ("http://ä/", "'http://ä/'"),
+        (&long, "xxx…"),
+    ] {
+        request.remote = Some(Remote::with_mirrors(bad.as_ref()));
+        let error = load(&request, &mut ()).unwrap_err();
+        assert_says(&error, 2, &["MNIST_MIRRORS", "https://", shown]);
+        assert!(error.to_string().len() < 400, "{error}");
     }
+    SmallSet::new().save(folder.path(), &Part::ALL);
+    load(&request, &mut ()).unwrap();
+}
+
+#[cfg(all(unix, feature = "download"))]
+#[test]
+fn mirrors_that_are_no_text_are_not_ignored() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let mut request = offline(None, folder.path());
+    request.remote = Some(Remote::with_mirrors(std::ffi::OsStr::from_bytes(b"http://a\xff/")));
+    let error = load(&request, &mut ()).unwrap_err();
+    assert_says(&error, 2, &[r"'http://a\xff/' is no web address"]);
 }

@@ -124,3 +124,23 @@ pub fn end_with_parent(cleaning_up: fn()) -> Result<()> {
     let thread = thread::Builder::new().name("lifeline".into());
     thread.spawn(wait).map(|_| ()).map_err(Error::threads(1))
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_fails_always_has_a_reason() {
+        let reason = |script: &str| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script]);
+            stdout(shell).unwrap_err().to_string()
+        };
+        assert_eq!(reason("exit 3"), "its process ended without a word");
+        assert_eq!(reason("kill -9 $$"), "its process was ended by signal 9");
+        assert_eq!(reason("echo a note; echo error: disk on fire >&2; exit 1"), "disk on fire");
+        let missing = stdout(Command::new("/nowhere/program")).unwrap_err();
+        let expected = "cannot run this program once more: no such file or directory";
+        assert_eq!(missing.to_string(), expected);
+    }
+}

@@ -40,7 +40,7 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
         Some(DataAction::Fetch { folder, .. }) => {
             let directory = folder.directory(DEFAULT_DIRECTORY);
             let mut progress = DownloadProgress::new(&output, Signals::install(Some("stopping"))?);
-            let fetched = source::fetch(&directory, &remote()?, &mut progress);
+            let fetched = source::fetch(&directory, &remote(), &mut progress);
             progress.finish();
             fetched?;
             list(&directory, &output)?;
@@ -75,7 +75,7 @@ pub fn load(args: &DataArgs, output: &Output, signals: &Signals) -> Result<Datas
     let request = Request {
         directory: args.directory(),
         default_directory: DEFAULT_DIRECTORY.into(),
-        remote: if args.offline { None } else { Some(remote()?) },
+        remote: if args.offline { None } else { Some(remote()) },
     };
     let mut progress = DownloadProgress::new(output, signals.clone());
     let outcome = source::load(&request, &mut progress);
@@ -124,11 +124,8 @@ fn generate(output: &Output, train_images: usize) -> Dataset {
     dataset
 }
 
-fn remote() -> Result<Remote> {
-    match env::var(MIRRORS_VARIABLE) {
-        Ok(list) => Remote::with_mirrors(&list),
-        Err(_) => Ok(Remote::default()),
-    }
+fn remote() -> Remote {
+    Remote::with_mirrors(&env::var_os(MIRRORS_VARIABLE).unwrap_or_default())
 }
 
 /// Refuses to write a dataset where there is one already, under whatever names. Some files of four

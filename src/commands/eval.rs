@@ -5,7 +5,7 @@ use super::output::Output;
 use super::signals::Signals;
 use crate::cli::EvalArgs;
 use crate::data::dataset::SIDE;
-use crate::error::{Error, escaped};
+use crate::error::{Error, quoted};
 use crate::model::checkpoint::{self, Model};
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
@@ -30,7 +30,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         Model::Weights(_) => None,
     };
     if let Some(name) = trained_on.as_deref().filter(|name| *name != dataset.kind().name()) {
-        let name = escaped(name);
+        let name = quoted(name);
         output.warn(&format!("note: trained on {name}, tested on {}", dataset.kind().name()));
     }
 

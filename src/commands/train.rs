@@ -1,5 +1,6 @@
 //! `mnist-train`: train, save, evaluate.
 
+use std::io;
 use std::time::Instant;
 
 use clap::ArgMatches;
@@ -14,7 +15,7 @@ use super::signals::Signals;
 use crate::cli::TrainArgs;
 use crate::data::dataset::Dataset;
 use crate::durable;
-use crate::error::{Error, Result, escaped, printable};
+use crate::error::{Error, Result, printable, quoted};
 use crate::measure::memory;
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{
@@ -181,15 +182,16 @@ struct Hyperparameters {
 
 /// The checkpoint to go on from, and the sizes of its network.
 fn saved(args: &TrainArgs) -> Result<(MnistCnn, Checkpoint)> {
-    if !args.model.exists() {
-        return Err(Error::Unavailable(format!(
-            "{}: no such file to resume: leave --resume out to start anew",
-            printable(&args.model)
-        )));
-    }
-    match checkpoint::read(&args.model)? {
-        (network, Model::Checkpoint(checkpoint)) => Ok((network, *checkpoint)),
-        (_, Model::Weights(_)) => Err(Error::invalid(&args.model)(
+    match checkpoint::read(&args.model) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(Error::Unavailable(format!(
+                "{}: no such file to resume: leave --resume out to start anew",
+                printable(&args.model)
+            )))
+        }
+        Err(error) => Err(error),
+        Ok((network, Model::Checkpoint(checkpoint))) => Ok((network, *checkpoint)),
+        Ok((_, Model::Weights(_))) => Err(Error::invalid(&args.model)(
             "holds weights alone, and --resume needs the whole checkpoint with Adam's moments: \
              evaluate it with 'mnist-train eval'",
         )),
@@ -249,8 +251,8 @@ fn check_same_data(args: &TrainArgs, saved: &Checkpoint, dataset: &Dataset) -> R
         "{} was trained on other data: {} (SHA-256 {}), and this is {} (SHA-256 {found}); resume \
          on the same data, or leave --resume out to start anew",
         printable(&args.model),
-        escaped(name),
-        escaped(sha256),
+        quoted(name),
+        quoted(sha256),
         dataset.kind().name(),
     )))
 }
@@ -267,7 +269,7 @@ fn stage(
     let known = saved.and_then(Stage::find);
     let stage = args.compute.stage(known, architecture)?;
     if let Some(name) = saved.filter(|name| *name != stage.name) {
-        let name = escaped(name);
+        let name = quoted(name);
         output.note(&format!(
             "note: trained so far by stage {name}, going on with {}:\n\
              the weights will agree to rounding, not bit for bit",
@@ -291,7 +293,7 @@ fn isa(
     let known = saved.and_then(Isa::find).filter(can_run);
     let isa = args.compute.isa().or(known).unwrap_or_else(Isa::detect);
     if let Some(name) = saved.filter(|name| stage.vectorized && *name != isa.name()) {
-        let name = escaped(name);
+        let name = quoted(name);
         output.note(&format!(
             "note: trained so far with {name}, going on with {isa}: the weights will agree to \
              rounding, not bit for bit"

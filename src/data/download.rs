@@ -21,9 +21,9 @@ use ureq::{Agent, Timeout};
 
 use super::files::Part;
 use super::idx::IdxError;
-use super::source::{Event, Progress, Remote};
+use super::source::{Event, Progress, Remote, without_password};
 use crate::durable::Partial;
-use crate::error::{Error, Result, escaped, explained};
+use crate::error::{Error, Result, explained, quoted};
 
 /// No file is larger than this, in bytes: the largest of the four has 47 million unpacked, which
 /// is how a server that unpacks gzip itself sends it.
@@ -127,7 +127,7 @@ fn download_part(
                 reason
             }
         };
-        let reason = &escaped(&reason);
+        let reason = &quoted(&reason);
         progress.event(Event::Failed { part, host, reason });
         write!(reasons, "; {host}: {reason}").expect("a string takes everything");
     }
@@ -281,7 +281,8 @@ fn agent(url: &str, remote: &Remote) -> Agent {
 /// The host of a web address, safe on a terminal and without any password before it.
 fn host(url: &str) -> String {
     let uri: Option<Uri> = url.parse().ok();
-    escaped(uri.as_ref().and_then(Uri::host).unwrap_or(url))
+    let host = uri.as_ref().and_then(Uri::host).map(String::from);
+    quoted(&host.unwrap_or_else(|| without_password(url)))
 }
 
 /// What went wrong, in words for a person who wants to know whom to ask.
@@ -300,7 +301,8 @@ fn failure(error: ureq::Error, remote: &Remote) -> Failure {
             return Failure::Local(Error::Unavailable(problem));
         }
         ureq::Error::Io(error) => explained(&error),
-        other => other.to_string(),
+        // It may hold the address.
+        other => other.to_string().split(' ').map(without_password).collect::<Vec<_>>().join(" "),
     })
 }
 
@@ -351,5 +353,8 @@ mod tests {
     fn shows_the_host_without_the_password() {
         assert_eq!(host("https://me:secret@mirror.example:1/mnist"), "mirror.example");
         assert_eq!(host("\x1b[2J"), "\\u{1b}[2J");
+        for bad in ["http://me:sec ret@mirror.example/", "me:sec/ret@mirror.example/"] {
+            assert!(!host(bad).contains("ret@"), "{}", host(bad));
+        }
     }
 }

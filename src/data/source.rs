@@ -10,6 +10,7 @@
 //!
 //! What to do in the last case, and how to tell a person about any of it, is the caller's matter.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::dataset::{Dataset, OFFICIAL_SHA256};
 #[cfg(feature = "download")]
 use super::download::download;
 use super::files::{Files, Found, Part, locate};
-use crate::error::{Error, Result, escaped, printable};
+use crate::error::{Error, Result, printable, printable_text, quoted};
 
 /// Where the files can be downloaded, what they must be, and how long to wait for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,30 +54,49 @@ impl Default for Remote {
 
 impl Remote {
     /// The official MNIST from the mirrors in `list`, separated by spaces or commas; from the
-    /// public ones when there is none in it.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] when one of them is not a web address.
-    pub fn with_mirrors(list: &str) -> Result<Self> {
+    /// public ones when there is none in it. What they are is looked at when they are needed.
+    pub fn with_mirrors(list: &OsStr) -> Self {
         let mut remote = Self::default();
+        // No web address has a backslash, so that what is not text is none.
+        let list = list.to_str().map_or_else(|| printable_text(list), String::from);
         let mirrors: Vec<String> = list
             .split(|c: char| c == ',' || c.is_whitespace())
             .filter(|mirror| !mirror.is_empty())
             .map(String::from)
             .collect();
-        for mirror in &mirrors {
-            if !mirror.starts_with("https://") && !mirror.starts_with("http://") {
-                return Err(Error::Usage(format!(
-                    "mirror '{}' is no web address: it must begin with https:// or http://",
-                    escaped(mirror),
-                )));
-            }
-        }
         if !mirrors.is_empty() {
             remote.mirrors = mirrors;
         }
-        Ok(remote)
+        remote
     }
+
+    /// # Errors
+    /// [`Error::Usage`] when a mirror is not a web address.
+    fn check(&self) -> Result<()> {
+        let is_address = |mirror: &str| {
+            let rest = mirror.strip_prefix("https://").or_else(|| mirror.strip_prefix("http://"));
+            let is_plain = |c: char| c.is_ascii_graphic() && c != '\\';
+            rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(is_plain))
+        };
+        match self.mirrors.iter().find(|mirror| !is_address(mirror)) {
+            None => Ok(()),
+            Some(mirror) => Err(Error::Usage(format!(
+                "MNIST_MIRRORS: '{}' is no web address: it must begin with https:// or http:// and \
+                 consist of ASCII",
+                quoted(&without_password(mirror)),
+            ))),
+        }
+    }
+}
+
+/// `address` without the name and the password that may stand before the host.
+pub(super) fn without_password(address: &str) -> String {
+    let (scheme, rest) = match address.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), address),
+    };
+    // Also one with a '/' in it, although it does not belong there.
+    scheme + rest.rsplit('@').next().unwrap_or(rest)
 }
 
 /// Something that happened during a download.
@@ -160,7 +180,7 @@ pub enum Outcome {
 /// Finds, downloads if need be, and reads a dataset.
 ///
 /// # Errors
-/// When files are there that cannot be used, when those that come are wrong or cannot be written,
+/// When files are there that cannot be used, a mirror that is needed is no web address, those that come are wrong or cannot be written,
 /// or `progress` asked to stop. That nothing comes is no error, but [`Outcome::NotAvailable`].
 pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     let read = |files: Files| {
@@ -180,6 +200,7 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
         return if found.is_empty() { Ok(Outcome::NotAvailable { reason }) } else { Err(reason) };
     };
     check_official(&found, remote)?;
+    remote.check()?;
     match download(directory, &found.missing(), remote, progress) {
         Ok(()) => read(locate(directory)?),
         // Whoever put some of the files there wants them to be used.
@@ -197,6 +218,7 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
 /// if a mirror delivered something else than the official file, [`Error::Unreachable`] if none
 /// delivered anything.
 pub fn fetch(directory: &Path, remote: &Remote, progress: &mut dyn Progress) -> Result<Files> {
+    remote.check()?;
     let found = Found::in_folder(directory)?;
     check_official(&found, remote)?;
     download(directory, &found.missing(), remote, progress)?;

@@ -250,7 +250,12 @@ fn a_model_does_not_take_the_name_of_a_data_file() {
 fn a_run_that_diverges_says_where_and_keeps_the_last_good_model() {
     let place = Workplace::new();
     let diverging = format!("{SHORT} --lr 1e30");
-    let nothing = ["epoch 0, step 1", "learning rate 1e30", "no checkpoint was written", "--lr"];
+    let nothing = [
+        "epoch 0, step 1",
+        "learning rate 1e30",
+        "no checkpoint was written",
+        "start anew with a lower --lr",
+    ];
     place.run(&diverging).fails(4, &nothing);
     assert_eq!(place.names(), [""; 0]);
 
