@@ -178,7 +178,7 @@ fn a_run_that_goes_on_in_another_way_says_so() {
     let widest = Isa::detect();
     let resume = |flags: &str, words: &str| {
         let run = place.run(&format!("--resume --json --no-eval --epochs 2 {flags}")).succeeds();
-        let note = format!("note: trained so far {words}: {change}\n");
+        let note = format!("note: trained so far {words}:\n{change}\n");
         assert!(run.stderr.contains(&note), "{words}: {}", run.stderr);
         fs::write(place.path("ckpt.bin"), &model).unwrap();
         run.events()[0]["isa"].clone()

@@ -295,8 +295,8 @@ fn isa(
     if let Some(name) = saved.filter(|name| stage.vectorized && *name != isa.name()) {
         let name = quoted(name);
         output.note(&format!(
-            "note: trained so far with {name}, going on with {isa}: the weights will agree to \
-             rounding, not bit for bit"
+            "note: trained so far with {name}, going on with {isa}:\n\
+             the weights will agree to rounding, not bit for bit"
         ));
     }
     isa

@@ -158,9 +158,17 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     }
     let target = resolved(path)?;
     let folder = folder_of(&target);
-    if !folder.is_dir() {
+    let problem = match fs::metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => None,
+        Ok(_) => Some("is no folder: name another"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Some("does not exist: create it first")
+        }
+        Err(error) => return Err(Error::io("write", path)(error)),
+    };
+    if let Some(problem) = problem {
         return Err(Error::Unavailable(format!(
-            "{}: the folder {} does not exist: create it first",
+            "{}: the folder {} {problem}",
             printable(path),
             printable(folder)
         )));
@@ -323,6 +331,17 @@ mod tests {
         }
         drop(lock);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the model and its previous");
+    }
+
+    #[test]
+    fn a_folder_that_is_a_file_is_told_from_one_that_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), b"precious").unwrap();
+        for (name, problem) in [("file/m", "file is no folder"), ("none/m", "none does not exist")]
+        {
+            let refused = lock_for_writing(&folder.path().join(name)).unwrap_err().to_string();
+            assert!(refused.contains(problem), "{refused}");
+        }
     }
 
     #[test]
