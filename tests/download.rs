@@ -389,11 +389,11 @@ fn what_is_wrong_or_cannot_be_written_is_an_error_although_there_is_no_data() {
     assert_says(&error, 3, "SHA-256");
 
     // A folder in the place of the file that is written.
-    let partial = folder.path().join("train-images-idx3-ubyte.gz.part");
+    let partial = folder.path().join(".train-images-idx3-ubyte.gz.mnist-train.tmp");
     fs::create_dir(&partial).unwrap();
     let good = Mirror::of(&set);
     let error = load(&request(folder.path(), remote(&set, &[&good])), &mut ()).unwrap_err();
-    assert_says(&error, 1, ".part: cannot write: is a directory");
+    assert_says(&error, 1, ".mnist-train.tmp: cannot write: is a directory");
 
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
@@ -424,9 +424,9 @@ fn a_connection_for_which_there_is_no_room_is_an_error_although_there_is_no_data
     let folder = tempfile::tempdir().unwrap();
     let mut remote = remote(&SmallSet::new(), &[]);
     remote.mirrors = vec!["http://127.0.0.1:9".into()];
-    // What is left is one for the file that is written; its folder is opened to be removed.
+    // What is left are those of the lock and of the file that is written.
     let mut open: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
-    open.truncate(open.len() - 1);
+    open.truncate(open.len() - 2);
     let outcome = load(&request(folder.path(), remote), &mut ());
     drop(open);
     assert_says(&outcome.unwrap_err(), 1, "cannot open a connection: too many open files");
