@@ -335,8 +335,10 @@ fn a_mirror_that_stops_sending_is_left() {
     let start = Instant::now();
     fetch(folder.path(), &remote, &mut diary).unwrap();
     assert!(start.elapsed() < Duration::from_secs(10));
-    let failure = "train-images-idx3-ubyte not from 127.0.0.1: only 100 bytes came in 200ms";
-    assert!(diary.lines.iter().any(|line| line == failure), "{:?}", diary.lines);
+    // Which of the two is noticed first is open.
+    let failures = ["only 100 bytes came in 200ms", "nothing came for 200ms"]
+        .map(|reason| format!("train-images-idx3-ubyte not from 127.0.0.1: {reason}"));
+    assert!(diary.lines.iter().any(|line| failures.contains(line)), "{:?}", diary.lines);
 }
 
 #[test]
