@@ -177,6 +177,7 @@ fn a_model_that_something_is_mounted_on_is_refused_before_training() {
 
 /// Users who may do no more than others. A limit on the processes of one counts those of all tests.
 const NOBODY: u32 = 65534;
+#[cfg(feature = "download")]
 const ANOTHER: u32 = 65533;
 
 fn is_root() -> bool {
@@ -245,6 +246,7 @@ fn a_model_of_another_user_in_a_sticky_folder_is_refused_before_training() {
 }
 
 /// `folder` of `place`, which everybody may write to.
+#[cfg(feature = "download")]
 fn open_to_all(place: &Workplace, folder: &str) {
     fs::create_dir_all(place.path(folder)).unwrap();
     fs::set_permissions(place.path(folder), fs::Permissions::from_mode(0o777)).unwrap();
