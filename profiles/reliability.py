@@ -208,14 +208,16 @@ def inject(call, error, number, train, model, before, whole, case):
         left.unlink()
     model.write_bytes(before)
     log = model.with_name("strace")
-    trace = ["strace", "-f", "-qq", "-o", log, "-P", model, "-P", model.with_name(".model.mnist-train.tmp"), "-P", model.parent]
+    trace = ["strace", "-f", "-qq", "-o", log, "-P", model, "-P", model.with_name(".model.mnist-train.tmp")]
+    trace += ["-P", model.parent]
     trace += ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={number}"]
     run = subprocess.run([*trace, *train], capture_output=True, text=True, timeout=60)
     if "(INJECTED)" not in log.read_text():
         return None
     # Where there are no second names, a copy does the same.
     fails = call != "linkat"
-    if run.returncode != fails or fails and ("error: " not in run.stderr.splitlines()[-1] or "saved" in run.stderr):
+    said = run.stderr
+    if run.returncode != fails or fails and ("error: " not in said.splitlines()[-1] or re.search(r"\bsaved\b", said)):
         sys.exit(f"{case}: exit code {run.returncode}: {run.stderr}")
     now = model.read_bytes()
     if now != before and hashlib.sha256(now).hexdigest() not in whole:
