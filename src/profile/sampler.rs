@@ -19,7 +19,7 @@
 //!    allocator would wait for ever; so the thread that starts the sampler does nothing but
 //!    arithmetic until the first signals have come.
 //! 2. **Of all samples with the same functions it keeps the first address only**, which says nothing
-//!    about what was inlined where the others were. [`addresses`] makes it keep them apart, so that
+//!    about what was inlined where the others were. `addresses` makes it keep them apart, so that
 //!    the innermost function is told with what was inlined there. The addresses of its callers are
 //!    those behind a call, which may belong to something else: of them only the function is told.
 //! 3. **On aarch64 it begins with the link register**, by its source: the innermost function is
