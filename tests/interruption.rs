@@ -5,7 +5,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,7 @@ use serde_json::Value;
 
 mod program;
 
-use program::{Run, Workplace, save};
+use program::{LIMIT, Run, Workplace, save};
 
 const HUP: &str = "HUP";
 const INT: &str = "INT";
@@ -27,9 +29,30 @@ const KILL: &str = "KILL";
 /// A run of short epochs that ends when it must.
 const ENDLESS: &str = "--json --max-samples 64 --no-eval --epochs 1000000";
 
-/// A run in progress.
+/// Sends `signal`; whether there is such a process.
+fn send(signal: &str, process: u32) -> bool {
+    let kill = Command::new("kill")
+        .args(["-s", signal, &process.to_string()])
+        .stderr(Stdio::null())
+        .status();
+    kill.expect("there is a kill").success()
+}
+
+/// Waits until there is `path`.
+#[track_caller]
+fn wait_for_file(path: &Path) {
+    let began = Instant::now();
+    while !path.exists() {
+        assert!(began.elapsed() < LIMIT, "no {}", path.display());
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A run in progress, which is killed when it hangs.
 struct Running {
     child: Child,
+    /// Dropped when the run has ended.
+    _watched: mpsc::Sender<()>,
     stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
 }
@@ -37,7 +60,15 @@ struct Running {
 impl Running {
     fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (watched, ended) = mpsc::channel();
+        let process = child.id();
+        thread::spawn(move || {
+            if ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout) {
+                send(KILL, process);
+            }
+        });
         Self {
+            _watched: watched,
             stdout: BufReader::new(child.stdout.take().unwrap()),
             stderr: BufReader::new(child.stderr.take().unwrap()),
             child,
@@ -67,12 +98,8 @@ impl Running {
     }
 
     fn signal(&self, name: &str) {
-        // The run may have ended by itself, which `kill` complains about.
-        let kill = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .stderr(Stdio::null())
-            .status();
-        kill.expect("there is a kill");
+        // The run may have ended by itself.
+        _ = send(name, self.child.id());
     }
 
     fn has_ended(&mut self) -> bool {
@@ -185,13 +212,13 @@ fn a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been() {
     let undisturbed = Workplace::new();
     let started = Instant::now();
     let expected = undisturbed.run(run).succeeds();
-    let limit = started.elapsed() / 4;
+    let limit = started.elapsed() / 8;
 
     let place = Workplace::new();
     let mut stream = Stream::new(1, "moments", 0);
     let mut interruptions = 0;
     for attempt in 0.. {
-        assert!(attempt < 60, "makes no progress");
+        assert!(attempt < 200, "makes no progress");
         let threads = 1 + attempt % 3;
         let arguments = format!("{run} {} --threads {threads}", resume(&place));
         let mut run = Running::start(place.command(&arguments));
@@ -219,9 +246,7 @@ fn a_signal_in_the_last_evaluation_says_that_training_is_over() {
     let train = "--json --stage naive --data many --batch-size 1 --epochs 1";
     let mut run = Running::start(place.bare(train));
     run.wait_for("start");
-    while !place.path("ckpt.bin").exists() {
-        thread::sleep(Duration::from_millis(10));
-    }
+    wait_for_file(&place.path("ckpt.bin"));
     run.signal(INT);
     assert_eq!(run.wait_for("epoch").get("test_correct"), None);
     let (code, stderr) = run.end();
@@ -305,19 +330,22 @@ fn bench_stops_at_the_first_signal_and_leaves_no_record() {
     assert_eq!(place.names(), [""; 0]);
 }
 
-/// Stops the next process that `parent` starts, as soon as it is there; it has hardly begun.
+/// Stops the next process that `parent` starts, as soon as it is this program; it has hardly begun.
+/// Before that it is a copy of its parent, which holds the pipes of its parent.
 #[cfg(target_os = "linux")]
-fn stop_a_child_of(parent: &Child) -> String {
+fn stop_a_child_of(parent: &Child) -> u32 {
     let path = format!("/proc/{0}/task/{0}/children", parent.id());
-    loop {
+    let began = Instant::now();
+    while began.elapsed() < LIMIT {
         let children = fs::read_to_string(&path).expect("the parent runs still");
-        if let Some(child) = children.split_whitespace().next() {
-            let stopped = Command::new("kill").args(["-s", "STOP", child]).status();
-            if stopped.unwrap().success() {
-                return child.into();
-            }
+        let Some(child) = children.split_whitespace().next() else { continue };
+        let line = fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+        let child = child.parse().unwrap();
+        if line.contains("peak-memory") && send("STOP", child) {
+            return child;
         }
     }
+    panic!("no process was started");
 }
 
 #[cfg(target_os = "linux")] // The only one that says which processes another has started.
@@ -331,8 +359,7 @@ fn a_signal_while_memory_is_measured_leaves_neither_a_process_nor_a_file() {
     let child = stop_a_child_of(&run.child);
     run.signal(INT);
     assert_eq!(run.end().0, Some(130));
-    let go_on = Command::new("kill").args(["-s", "CONT", &child]).status();
-    assert!(go_on.unwrap().success(), "it was there still");
+    assert!(send("CONT", child), "it was there still");
     let began = Instant::now();
     while fs::exists(format!("/proc/{child}/exe")).unwrap_or(true) {
         assert!(began.elapsed() < Duration::from_secs(30), "{child} goes on");

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,7 @@ use serde_json::Value;
 
 mod program;
 
-use program::{Run, Workplace, save};
-
-/// Far more than the whole ladder takes on a busy machine.
-const LIMIT: Duration = Duration::from_secs(300);
+use program::{LIMIT, Run, Workplace, save};
 
 /// The program, told to profile a set of more images than a pass has.
 fn profile(place: &Workplace, arguments: &str) -> Command {
@@ -30,18 +27,6 @@ fn profile(place: &Workplace, arguments: &str) -> Command {
     let mut command = place.bare(&format!("--profile --offline {arguments}"));
     command.arg("--data").arg(data);
     command
-}
-
-fn run(command: Command) -> Run {
-    ended(assert_cmd::Command::from_std(command).timeout(LIMIT).output().unwrap())
-}
-
-fn ended(output: Output) -> Run {
-    Run {
-        code: output.status.code().expect("ended by itself, in time"),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
 }
 
 fn read(folder: &Path, name: &str) -> String {
@@ -99,7 +84,7 @@ fn a_stage_leaves_its_graph_and_figures() {
     let flags = "--json --threads 2 --stage sparse --profile-seconds 120 --profile-out out";
     let mut sparse = profile(&place, flags);
     sparse.env("TMPDIR", &temporary);
-    let run = run(sparse).succeeds();
+    let run = Run::of(sparse).succeeds();
     assert_eq!(names_in(&temporary), [""; 0]);
     let event = run.last("profile");
     assert_eq!(
@@ -138,7 +123,7 @@ fn a_stage_whose_profile_crashes_is_reported_and_all_others_are_kept() {
     let mut command = profile(&place, small);
     let parent = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     kill("ABRT", &sampled_child(&parent));
-    let run = ended(parent.wait_with_output().unwrap());
+    let run = Run::from(parent.wait_with_output().unwrap());
     let said = "no profile of naive: its process was ended by signal 6";
     assert!(run.stderr.contains(said), "{run:#?}");
     let event = run.last("profile");
@@ -161,7 +146,7 @@ fn a_stage_whose_profile_crashes_is_reported_and_all_others_are_kept() {
 #[test]
 fn phases_of_a_slow_stage_are_told_apart_and_too_few_samples_are_said() {
     let place = Workplace::new();
-    let run = run(profile(&place, "--profile-seconds 1 --stage im2col")).succeeds();
+    let run = Run::of(profile(&place, "--profile-seconds 1 --stage im2col")).succeeds();
     let run = run.fits_a_terminal();
     assert!(run.stdout.contains("\nim2col ") && run.stdout.contains("conv backward "), "{run:#?}");
     let record = read(&place.path("profiles"), "profiles.json");
@@ -193,7 +178,8 @@ fn a_profile_without_samples_is_an_error() {
     let lifeline = child.stdin.take();
     let output = child.wait_with_output().unwrap();
     drop(lifeline);
-    let run = ended(output).fails(1, &["no samples in ", "no profiling signals", "perf-record"]);
+    let run =
+        Run::from(output).fails(1, &["no samples in ", "no profiling signals", "perf-record"]);
     assert_eq!(run.stdout, "");
 }
 
@@ -201,9 +187,10 @@ fn a_profile_without_samples_is_an_error() {
 fn a_folder_that_cannot_be_written_is_an_error_before_anything_is_measured() {
     let place = Workplace::new();
     fs::write(place.path("file"), "").unwrap();
-    run(profile(&place, "--stage fused --profile-out file")).fails(1, &["file", "cannot create"]);
+    Run::of(profile(&place, "--stage fused --profile-out file"))
+        .fails(1, &["file", "cannot create"]);
     fs::create_dir_all(place.path("out/05-fused.svg")).unwrap();
-    run(profile(&place, "--stage fused --profile-out out"))
+    Run::of(profile(&place, "--stage fused --profile-out out"))
         .fails(1, &["05-fused.svg", "is a directory"]);
     assert_eq!(fs::read_dir(place.path("out")).unwrap().count(), 1, "nothing was left");
 }
@@ -211,7 +198,8 @@ fn a_folder_that_cannot_be_written_is_an_error_before_anything_is_measured() {
 #[test]
 fn a_profile_that_is_refused_makes_no_folder() {
     let place = Workplace::new();
-    run(profile(&place, "--batch-size 5000 --profile-out new")).fails(2, &["--batch-size 5000"]);
+    Run::of(profile(&place, "--batch-size 5000 --profile-out new"))
+        .fails(2, &["--batch-size 5000"]);
     assert!(!place.path("new").exists());
 }
 
@@ -219,7 +207,7 @@ fn a_profile_that_is_refused_makes_no_folder() {
 fn nothing_but_an_earlier_profile_is_replaced_by_a_profile() {
     let place = Workplace::new();
     let out = place.path("out");
-    let again = || run(profile(&place, "--stage sparse --profile-seconds 1 --profile-out out"));
+    let again = || Run::of(profile(&place, "--stage sparse --profile-seconds 1 --profile-out out"));
     fs::create_dir(&out).unwrap();
     for name in ["index.html", "profiles.json", "07-sparse.svg", "07-sparse.folded"] {
         fs::write(out.join(name), "<title>precious</title>").unwrap();
@@ -237,11 +225,11 @@ fn a_graph_of_perfs_samples_has_the_name_of_one() {
     let place = Workplace::new();
     for name in ["graph.folded", "graph"] {
         let draw = format!("perf-flamegraph --stage fused --event cycles --out {name}");
-        run(place.bare(&draw)).fails(2, &["--out", "the name must end in .svg"]);
+        Run::of(place.bare(&draw)).fails(2, &["--out", "the name must end in .svg"]);
     }
     fs::write(place.path("graph.folded"), "precious").unwrap();
     let draw = "perf-flamegraph --stage fused --event cycles --out graph.svg";
-    run(place.bare(draw)).fails(3, &["graph.folded", "is not the graph of an earlier run"]);
+    Run::of(place.bare(draw)).fails(3, &["graph.folded", "is not the graph of an earlier run"]);
     assert_eq!(place.names(), ["graph.folded"]);
 }
 
@@ -249,9 +237,10 @@ fn a_graph_of_perfs_samples_has_the_name_of_one() {
 fn flags_of_training_to_an_end_are_refused() {
     let place = Workplace::new();
     for flags in ["--resume", "--epochs 3", "--max-samples 10", "--model m.bin", "--no-eval"] {
-        run(profile(&place, flags)).rejects_flags(&["--profile", flags.split(' ').next().unwrap()]);
+        Run::of(profile(&place, flags))
+            .rejects_flags(&["--profile", flags.split(' ').next().unwrap()]);
     }
-    run(place.bare("--profile-out somewhere")).rejects_flags(&["--profile"]);
+    Run::of(place.bare("--profile-out somewhere")).rejects_flags(&["--profile"]);
 }
 
 /// Processes that were started by `parent` and run still.
@@ -293,7 +282,7 @@ fn a_signal_ends_it_at_once_with_its_children_and_leaves_no_half_files() {
         let mut command = profile(&place, "--stage naive");
         let mut parent = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let child = sampled_child(&parent);
-        let second = run(profile(&place, "--stage naive"));
+        let second = Run::of(profile(&place, "--stage naive"));
         second.fails(1, &["01-naive.svg: another run is writing it"]);
         kill(signal, &parent.id().to_string());
         assert_eq!(parent.wait().unwrap().code(), Some(code));
@@ -309,7 +298,7 @@ fn a_signal_ends_it_at_once_with_its_children_and_leaves_no_half_files() {
 #[test]
 fn a_quiet_one_says_nothing_but_errors() {
     let place = Workplace::new();
-    let refused = run(profile(&place, "--quiet --batch-size 2000"));
+    let refused = Run::of(profile(&place, "--quiet --batch-size 2000"));
     let problem = "error: --batch-size 2000 is more than the 1000 images of a pass\n";
     assert_eq!((refused.code, refused.stderr.as_str()), (2, problem));
 }
