@@ -91,60 +91,37 @@ fn networks_of_the_pattern() -> [MnistCnn; 4] {
     [MnistCnn::default(), network(16, 3, 1), network(48, 5, 100), network(64, 3, 144)]
 }
 
-/// Gradients and logits of `stages` against naive's, for the first `size` images.
-fn compare_with_naive(
-    comparison: &mut Comparison,
-    stages: &[(&Stage, Isa)],
-    network: MnistCnn,
-    split: &Split,
-    size: usize,
-) {
-    let architecture = network.architecture();
-    let parameters = Init::Xavier.parameters(&architecture, 5);
-    let indices = indices(size);
-    let batch = Batch::new(split, &indices);
-    let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, compute(1)).unwrap();
-    let expected = gradient(naive.as_mut(), &architecture, &parameters, &batch);
-    let expected_logits = widen(naive.predict(&batch));
-    for &(stage, isa) in stages {
-        let what = format!("{network:?} {stage:?} {isa} batch {size}");
-        let compute = Compute { threads: 2, isa };
-        let mut engine = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
-        let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
-        for ((spec, found), expected) in found.iter().zip(expected.values()) {
-            let what = format!("{what} {}", spec.name);
-            comparison.slices(&what, found, &widen(expected), 1e-5);
-        }
-        // After one step of Adam, whose size is the sign of the gradient at first: elements
-        // whose gradient is near 0 may go either way, so logits are compared loosely.
-        let logits = engine.predict(&batch);
-        comparison.slices(&format!("{what} logits"), logits, &expected_logits, 1e-3);
-    }
-}
-
 #[test]
 fn every_stage_agrees_with_naive_at_every_batch_size() {
     let split = noise_split(2, 65);
     let mut comparison = Comparison::default();
     for network in networks_of_the_pattern() {
+        let architecture = network.architecture();
+        let parameters = Init::Xavier.parameters(&architecture, 5);
         // Naive takes its time: the other networks are seen at one size that is on no edge.
         let sizes = if network == MnistCnn::default() { &[1, 5, 63, 64, 65][..] } else { &[13] };
-        let stages = exact(&network.architecture());
         for &size in sizes {
-            compare_with_naive(&mut comparison, &stages[1..], network, &split, size);
+            let indices = indices(size);
+            let batch = Batch::new(&split, &indices);
+            let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, compute(1)).unwrap();
+            let expected = gradient(naive.as_mut(), &architecture, &parameters, &batch);
+            let expected_logits = widen(naive.predict(&batch));
+            for (stage, isa) in exact(&architecture).into_iter().skip(1) {
+                let what = format!("{network:?} {stage:?} {isa} batch {size}");
+                let compute = Compute { threads: 2, isa };
+                let mut engine = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
+                let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
+                for ((spec, found), expected) in found.iter().zip(expected.values()) {
+                    let what = format!("{what} {}", spec.name);
+                    comparison.slices(&what, found, &widen(expected), 1e-5);
+                }
+                // After one step of Adam, whose size is the sign of the gradient at first: elements
+                // whose gradient is near 0 may go either way, so logits are compared loosely.
+                let logits = engine.predict(&batch);
+                comparison.slices(&format!("{what} logits"), logits, &expected_logits, 1e-3);
+            }
         }
     }
-    comparison.finish();
-}
-
-#[test]
-fn every_vectorized_stage_agrees_with_naive_on_the_smallest_network() {
-    // So little work that an interpreter can do it: profiles/reliability.py lets Miri.
-    let network = MnistCnn { channels: 16, kernel_size: 3, hidden: 1 };
-    let mut stages = exact(&network.architecture());
-    stages.retain(|(stage, _)| stage.vectorized);
-    let mut comparison = Comparison::default();
-    compare_with_naive(&mut comparison, &stages, network, &noise_split(2, 2), 2);
     comparison.finish();
 }
 

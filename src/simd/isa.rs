@@ -79,6 +79,8 @@ mod tests {
     #[test]
     fn the_detected_set_is_available_and_nothing_wider_is() {
         let detected = Isa::detect();
+        // What profiles/reliability.py keeps with what it records.
+        println!("instructions: {detected}{}", if has_bf16() { ", bf16" } else { "" });
         assert!(detected.is_available());
         assert!(Isa::ALL.into_iter().all(|isa| isa <= detected || !isa.is_available()));
     }
