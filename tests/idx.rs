@@ -122,6 +122,12 @@ fn refuses_what_is_not_a_file_of_images() {
                 "magic number 0x504e4789, expected 0x00000803",
             ),
             refused(
+                "a zip archive",
+                *b"PK\x03\x04................",
+                "is packed with zip: unpack it",
+            ),
+            refused("packed twice", gzip(&packed), "is packed with gzip twice over: unpack it"),
+            refused(
                 "labels",
                 labels(&[0; 20]),
                 "magic number 0x00000801 means labels, expected images (0x00000803): images and \

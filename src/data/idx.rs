@@ -227,6 +227,16 @@ fn parse_unpacked<const RANK: usize>(
 /// How far extra bytes are counted: a bomb is not unpacked to learn how large it is.
 const TRAILING_LIMIT: usize = 1 << 16;
 
+/// How files begin that datasets come in, and what they are called.
+const PACKED: [(&[u8], &str); 5] = [
+    (b"PK\x03\x04", "zip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zX", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    // Gzip's own packing is off by now.
+    (b"\x1f\x8b", "gzip twice over"),
+];
+
 fn check_magic(found: u32, expected: u32) -> std::result::Result<(), IdxError> {
     if found == expected {
         Ok(())
@@ -236,6 +246,10 @@ fn check_magic(found: u32, expected: u32) -> std::result::Result<(), IdxError> {
         Err(IdxError::Swapped { expected, found })
     } else if found & 0xffff_00ff == expected & 0xffff_00ff {
         Err(IdxError::ElementType { found: (found >> 8) as u8 })
+    } else if let Some((_, format)) =
+        PACKED.iter().find(|(start, _)| found.to_be_bytes().starts_with(start))
+    {
+        Err(IdxError::Packed { format })
     } else {
         Err(IdxError::Magic { expected, found })
     }

@@ -17,6 +17,7 @@ pub enum IdxError {
     LittleEndian { found: u32 },
     Swapped { expected: u32, found: u32 },
     ElementType { found: u8 },
+    Packed { format: &'static str },
     Magic { expected: u32, found: u32 },
     NoElements { dimensions: Vec<u32> },
     TooLarge { dimensions: Vec<u32>, present: u64 },
@@ -73,6 +74,9 @@ impl fmt::Display for IdxError {
                     f,
                     "element type {found:#04x} ({name}), expected 0x08 (u8): convert to bytes"
                 )
+            }
+            Self::Packed { format } => {
+                write!(f, "is packed with {format}: unpack it first, or pack it with gzip alone")
             }
             Self::Magic { expected, found } => write!(
                 f,
