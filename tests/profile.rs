@@ -104,6 +104,12 @@ fn a_stage_leaves_its_graph_and_figures() {
     assert!(stage["samples"].as_u64() >= Some(1000), "{stage}");
     assert_eq!((&stage["stage"], &stage["threads"]), (&"sparse".into(), &2.into()));
     asks_for_nothing(&read(&out, "index.html"));
+
+    let again = "--json --stage sparse --profile-seconds 1 --profile-out out";
+    let replaced = Run::of(profile(&place, again)).succeeds().last("profile");
+    assert_eq!(names_in(&out).len(), 4);
+    let recorded: Value = serde_json::from_str(&read(&out, "profiles.json")).unwrap();
+    assert!(recorded == replaced && recorded != event);
 }
 
 /// Checks that `page` is complete without a network.
@@ -114,13 +120,14 @@ fn asks_for_nothing(page: &str) {
     }
 }
 
-/// The ladder, with a network that even naive is through with in a second.
+/// A network that even naive is through with in a second.
+const SMALL: &str = "--json --channels 16 --kernel-size 3 --hidden 32";
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_stage_whose_profile_crashes_is_reported_and_all_others_are_kept() {
     let place = Workplace::new();
-    let small = "--json --channels 16 --kernel-size 3 --hidden 32 --profile-seconds 1";
-    let mut command = profile(&place, small);
+    let mut command = profile(&place, &format!("{SMALL} --profile-seconds 1"));
     let parent = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     kill("ABRT", &sampled_child(&parent));
     let run = Run::from(parent.wait_with_output().unwrap());
@@ -207,7 +214,7 @@ fn a_profile_that_is_refused_makes_no_folder() {
 fn nothing_but_an_earlier_profile_is_replaced_by_a_profile() {
     let place = Workplace::new();
     let out = place.path("out");
-    let again = || Run::of(profile(&place, "--stage sparse --profile-seconds 1 --profile-out out"));
+    let again = || Run::of(profile(&place, "--stage sparse --profile-out out"));
     fs::create_dir(&out).unwrap();
     for name in ["index.html", "profiles.json", "07-sparse.svg", "07-sparse.folded"] {
         fs::write(out.join(name), "<title>precious</title>").unwrap();
@@ -216,8 +223,6 @@ fn nothing_but_an_earlier_profile_is_replaced_by_a_profile() {
         assert_eq!(read(&out, name), "<title>precious</title>");
         fs::remove_file(out.join(name)).unwrap();
     }
-    again().succeeds();
-    again().succeeds();
 }
 
 #[test]
@@ -279,7 +284,7 @@ fn kill(signal: &str, process: &str) {
 fn a_signal_ends_it_at_once_with_its_children_and_leaves_no_half_files() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let place = Workplace::new();
-        let mut command = profile(&place, "--stage naive");
+        let mut command = profile(&place, &format!("{SMALL} --stage naive"));
         let mut parent = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let child = sampled_child(&parent);
         let second = Run::of(profile(&place, "--stage naive"));
