@@ -237,14 +237,32 @@ fn size_limit() -> u64 {
 
 type ParseResult<T> = std::result::Result<T, CheckpointError>;
 
+/// The content of a file, whose header is valid.
+struct Content<'a> {
+    tensors: SafeTensors<'a>,
+    /// What the program has written about its own, as JSON.
+    metadata: Option<String>,
+}
+
+impl<'a> Content<'a> {
+    fn new(bytes: &'a [u8]) -> ParseResult<Self> {
+        header::check(bytes, bytes.len() as u64)?;
+        // What the library refuses although the check has not.
+        let damaged = |_: SafeTensorError| CheckpointError::Header;
+        let (_, texts) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+        let metadata = texts.metadata().as_ref().and_then(|texts| texts.get(METADATA_KEY)).cloned();
+        Ok(Self { tensors: SafeTensors::deserialize(bytes).map_err(damaged)?, metadata })
+    }
+}
+
 /// Parses the content of a file as a model of whatever size its tensors have.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn parse_any_size(bytes: &[u8]) -> ParseResult<(MnistCnn, Model)> {
-    header::check(bytes, bytes.len() as u64)?;
-    let network = network_of(&SafeTensors::deserialize(bytes).map_err(damaged)?)?;
-    Ok((network, parse(bytes, &network.architecture())?))
+    let content = Content::new(bytes)?;
+    let network = network_of(&content.tensors)?;
+    Ok((network, model(&content, &network.architecture())?))
 }
 
 /// The sizes of the network that the first two weights belong to.
@@ -270,21 +288,17 @@ fn network_of(file: &SafeTensors<'_>) -> ParseResult<MnistCnn> {
     network.filter(|network| network.is_possible()).ok_or(CheckpointError::Hidden { found: fc1 })
 }
 
-/// What the library refuses although [`header::check`] has not.
-fn damaged(_: SafeTensorError) -> CheckpointError {
-    CheckpointError::Header
-}
-
 /// Parses the content of a file as a model for `architecture`.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
-    header::check(bytes, bytes.len() as u64)?;
-    let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
-    let (_, file_metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-    let own = file_metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY));
-    let metadata = own.map(|json| metadata::parse(json, architecture)).transpose()?;
+    model(&Content::new(bytes)?, architecture)
+}
+
+fn model(content: &Content<'_>, architecture: &Architecture) -> ParseResult<Model> {
+    let Content { tensors: file, metadata: own } = content;
+    let metadata = own.as_ref().map(|json| metadata::parse(json, architecture)).transpose()?;
 
     let prefixes: &[&str] = if metadata.is_some() { &["", "adam.m.", "adam.v."] } else { &[""] };
     let specs = architecture.tensors();
@@ -296,10 +310,10 @@ pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
     if let Some(extra) = file.names().into_iter().find(|name| !belongs(name)) {
         return Err(CheckpointError::ExtraTensor(extra.to_string()));
     }
-    let mut sets = prefixes.iter().map(|prefix| read_set(&file, prefix, architecture));
+    let mut sets = prefixes.iter().map(|prefix| read_set(file, prefix, architecture));
     let parameters = sets.next().expect("weights are always read")?;
     let moments = sets.collect::<ParseResult<Vec<_>>>()?;
-    match (own.zip(metadata), <[Parameters; 2]>::try_from(moments)) {
+    match (own.as_ref().zip(metadata), <[Parameters; 2]>::try_from(moments)) {
         (Some((json, metadata)), Ok([first_moment, second_moment])) => {
             let mut names = file.names();
             names.sort_unstable();
