@@ -2,12 +2,12 @@
 # make test     run every test that needs no real MNIST
 # make check    what must hold before a commit: format, lints, tests, documentation
 # make data     download MNIST into data/
-# make bench    time every stage, keep the record, write the tables of OPTIMIZATIONS.md
+# make bench    time every stage, keep the record, write the tables of OPTIMIZATIONS.md; after make data
 # make scaling  likewise for threads, batch size, training-set size and the network's sizes, with pictures
-# make profiles flamegraphs of every stage, into profiles/flamegraphs and OPTIMIZATIONS.md
+# make profiles flamegraphs of every stage, into profiles/flamegraphs and OPTIMIZATIONS.md; after make data
 # make perf-record, perf-report, perf-annotate
 #               look at STAGE with Linux perf; the fastest exact stage if none is named
-# make compare  time other frameworks on the same job; needs the real MNIST, in data/ or MNIST_DATA
+# make compare  install other frameworks, gigabytes, and time them on the same job; after make data
 # make faults   kill runs, fail system calls, fuzz for hours and look over unsafe code, keep the records;
 #               needs strace, cargo-fuzz, Miri, Valgrind and qemu-x86_64
 

@@ -145,7 +145,7 @@ def tables(table):
     """What the record says, as tables that `table` writes."""
     facts = json.loads(RECORD.read_text())
     gate = "".join(f"{line}\n" for line in facts["gate"])
-    text = f"The gate, as `cargo test --test sampler -- --nocapture` printed it:\n\n```text\n{gate}```\n\n"
+    text = f"The gate, as `cargo test --test sampler -- --nocapture --test-threads 1` printed it:\n\n```text\n{gate}```\n\n"
 
     rows = []
     for stage, one in facts["beside_perf"].items():
@@ -170,7 +170,7 @@ def tables(table):
     text += (
         f"\nWhat an epoch costs: medians of the ratios in {rounds} interleaved rounds, with their 95 % interval by the "
         "sign test. The first two columns are the shipped program over one that does without, the last is perf's "
-        "program over the shipped one.\n\n"
+        "program over the shipped one. One in twenty such intervals lies beside 1 by chance.\n\n"
     )
     text += table(["stage", "tables of what was inlined", "entry points out of line", "frame pointers"], rows)
     megabytes = lambda name: f"{facts['bytes'][name] / 1e6:.1f} MB"

@@ -3,6 +3,7 @@
 
     MNIST_DATA=DIR profiles/record.py accuracy [STAGE …]
                                                   ten seeds of the default recipe → README.md, OPTIMIZATIONS.md
+    MNIST_DATA=DIR profiles/record.py transcript  what the main command prints → README.md
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
     MNIST_DATA=DIR profiles/record.py ladder      bench stages --record, also without background → OPTIMIZATIONS.md
     profiles/record.py scaling                    what costs more, and how much → OPTIMIZATIONS.md
@@ -106,6 +107,19 @@ def record_accuracy(stages):
         describe(record)
         for seed in SEEDS:
             run(record, f"seed-{seed}", "--epochs", "10", "--seed", str(seed), "--stage", stage)
+
+
+def record_transcript():
+    describe("transcript")
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["cargo", "run", "--release", "--manifest-path", ROOT / "Cargo.toml", "--", "--epochs", "10"]
+        lines = subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+    (PROFILES / "transcript" / "stdout.txt").write_text(lines)
+
+
+def transcript():
+    lines = (PROFILES / "transcript" / "stdout.txt").read_text()
+    return f"```text\n$ cargo run --release -- --epochs 10\n{lines}```\n" + footer("transcript")
 
 
 def record_synthetic():
@@ -218,14 +232,15 @@ def contended(share):
     return f", others kept {100 * share:.0f} % of the processors busy" if share is not None else ""
 
 
-def footer(record, facts=None):
+def footer(record, facts=None, root=""):
+    """Where a record was made and where it is, for a document from which `root` leads to the repository's."""
     facts = facts or json.loads((PROFILES / record / "machine.json").read_text())
     features = " ".join(facts["features"])
     return (
         f"\n{facts['cpu']}, {facts['threads']} threads, {features}; {facts['kernel']}, {facts['rustc']}, "
         f"commit {facts['commit']}, {facts['date']}, load average at the start {facts['load_average']}"
         f"{contended(facts.get('share_of_others'))}. "
-        f"Raw record: [profiles/{record}](profiles/{record}).\n"
+        f"Raw record: [profiles/{record}]({root}profiles/{record}).\n"
     )
 
 
@@ -532,6 +547,7 @@ def main():
     task, arguments = (sys.argv[1:2] or [""])[0], sys.argv[2:]
     recorders = {
         "accuracy": lambda: record_accuracy(arguments),
+        "transcript": record_transcript,
         "synthetic": record_synthetic,
         "ladder": record_ladder,
         "scaling": record_scaling,
@@ -542,7 +558,7 @@ def main():
     }
     if task not in [*recorders, "splice"] or arguments and task not in ("accuracy", "compare"):
         sys.exit(__doc__)
-    if task in ("accuracy", "ladder", "profiles", "profiling") and "MNIST_DATA" not in os.environ:
+    if task in ("accuracy", "transcript", "ladder", "profiles", "profiling") and "MNIST_DATA" not in os.environ:
         sys.exit("set MNIST_DATA to the folder of the real MNIST")
     if task in recorders:
         subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
@@ -551,6 +567,8 @@ def main():
     if is_there("accuracy"):
         for document in ("README.md", "OPTIMIZATIONS.md"):
             splice(document, "accuracy", accuracy_table())
+    if is_there("transcript"):
+        splice("README.md", "transcript", transcript())
     if is_there("synthetic"):
         splice("README.md", "synthetic", synthetic_table())
     if is_there("ladder"):
@@ -568,7 +586,7 @@ def main():
     if is_there("profiles"):
         splice_profiles()
     if is_there("profiling"):
-        splice("docs/PROFILING.md", "profiling", profiling.tables(table) + footer("profiling"))
+        splice("docs/PROFILING.md", "profiling", profiling.tables(table) + footer("profiling", root="../"))
     if task == "splice" and (PROFILES / "compare").exists():
         splice_compare()
     if task == "splice" and (PROFILES / "reliability").exists():

@@ -90,9 +90,10 @@ TOOLS = {
             "--show-leak-kinds=definite --errors-for-leak-kinds=definite",
         },
         FLAGS,
-        # The other tests of stages take too long at its speed.
+        # The other tests of stages take too long at its speed. Valgrind makes a fork of the vfork that programs are
+        # started by, and so nobody hears that one cannot be.
         [
-            ["--lib", "--test", "layers"],
+            ["--lib", "--test", "layers", "--", "--skip", "a_process_that_fails_always_has_a_reason"],
             ["--test", "stages", "--", "fused_and_parallel", "a_state_comes_back"],
         ],
     ),
@@ -349,7 +350,7 @@ def table():
     """What the README says of the records that are there."""
     cases = re.findall(r"^\| (\d+) \|.*\|(.*)\|$", (ROOT / "docs" / "FAULTS.md").read_text(), re.MULTILINE)
     held = sum("::" in tests for _, tests in cases)
-    rows = [("cases of docs/FAULTS.md", f"{held} of {len(cases)} have tests; the table says why the others have none")]
+    rows = [("cases of docs/FAULTS.md", f"{held} of {len(cases)} have tests; the table says why the other has none")]
     load = lambda name: json.loads((RECORDS / f"{name}.json").read_text())
     there = {path.stem for path in RECORDS.glob("*.json")}
     if "kills" in there:

@@ -1,6 +1,6 @@
 //! A few threads that share the items of one short piece of work after the other.
 //!
-//! A training step is a chain of pieces of work of 5 to 300 µs, each of which needs all of the one
+//! A training step is a chain of pieces of work of microseconds, each of which needs all of the one
 //! before. Waking sleeping threads takes longer than the short pieces do, and so does a barrier
 //! that sleeps; so the members of a team wait by looking at a number in memory. Only when nothing
 //! comes for a while (a file is being read, an evaluation is printed) do they go to sleep.

@@ -1,4 +1,4 @@
-//! This program once more, in a process of its own, to do the same to the same.
+//! Runs this program once more, in a process of its own, on the same job.
 
 use std::env;
 use std::io::{self, Read, Write};

@@ -1,7 +1,7 @@
 //! An epoch of a thousand images, again and again from the same weights, until there are samples
 //! enough.
 //!
-//! The fast stages are through with it in some 15 ms, too short for a profiler that looks 250 times
+//! The fast stages are through with it in tens of milliseconds, too short for a profiler that looks 250 times
 //! a second; the slowest takes seconds. All of them train the same images in the same batches, the
 //! last of which is cut short: 1000 = 15·64 + 40.
 

@@ -11,7 +11,7 @@
 //!
 //! Between the first two the gate does not decide. The first reads the interrupted registers and
 //! tables that it has made before; the second runs libgcc's unwinder within a signal, of which
-//! crashes are reported. So it is the first. docs/PROFILING.md has its figures.
+//! crashes are reported. So it is the first; docs/PROFILING.md has figures of it alone.
 //!
 //! What the chosen one needs is kept here:
 //!

@@ -94,7 +94,7 @@ pub struct BenchRow {
     /// Absent in a program that does not count them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allocations_per_step: Option<f64>,
-    /// Of a process that loads the data, trains a few steps and saves; absent where the operating
+    /// Of a process that trains two batches and puts a checkpoint into bytes; absent where the operating
     /// system does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_rss_bytes: Option<u64>,

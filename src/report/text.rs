@@ -88,7 +88,6 @@ fn weights(model: &str, sha256: &str) -> String {
     format!("model {}, weights SHA-256\n{sha256}", escaped(model))
 }
 
-/// What to say of products that are not f32.
 /// What is to be said of `products` that are not of f32.
 pub fn not_exact(products: &str) -> String {
     if products == "f32" { String::new() } else { format!(", {products} products: not exact") }

@@ -42,7 +42,7 @@
 //! **What it costs.** Rows of a product are named by a list instead of counted, gradients are
 //! spread through a table, and the bias of the convolution has two more terms. Sums run in another
 //! order than in [parallel](super::parallel), so results agree with it to rounding. Where no pixel
-//! is 0, silent units alone have to pay for the lists; they do.
+//! is 0, silent units alone have to pay for the lists.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter sparse.
 

@@ -41,8 +41,8 @@
 //!    and one shuffle by 8·lower + right brings each lane the pixel under its own maximum.
 //! 6. **One pass over the weights** (`linear`, `update`). A cell's weights are read for da, and
 //!    while they are near, the gradient of a few channels is summed, goes through L2 and Adam and
-//!    is gone: w, m and v are read and written once. Adam takes its turns between the products of
-//!    the next few channels, and asks for the weights that come next.
+//!    is gone: w, m and v pass through memory once. Adam takes its turns between the products of
+//!    the next few channels, and prefetches the weights that come next.
 //! 7. **Rows of 14 cells** (`cell_row`) have all of this to themselves, and add up z and the
 //!    convolution's gradient on their own. Rows are added in their order: cores can share them.
 //! 8. **Groups of eight images** (`head`) do the middle part, likewise.

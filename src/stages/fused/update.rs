@@ -1,5 +1,5 @@
-//! The last pass over a cell's weights: their gradient, L2 and Adam, each weight and moment read
-//! and written once.
+//! The last pass over a cell's weights: their gradient, L2 and Adam, for which each weight and
+//! moment comes from memory once.
 //!
 //! ```text
 //! for each four channels c                               lanes are hidden units
