@@ -52,7 +52,7 @@ HOST = "x86_64-unknown-linux-gnu"
 NIGHTLY = ["cargo", "+nightly"]
 INSTALL = "rustup toolchain install nightly --component miri,rust-src"
 SOURCE = 'test -d "$(rustc +nightly --print sysroot)/lib/rustlib/src"'
-# What needs the network or samples call stacks has no unsafe code of ours.
+# Downloads have no unsafe code of ours, and what samples call stacks reads them where a tool sees no right to.
 FLAGS = ["--locked", "--no-default-features"]
 TOOLS = {
     # Every access and every rule of the language, in an interpreter: AVX2 at most, and no step of a stage in minutes.
