@@ -80,7 +80,6 @@ class Run:
             "epoch", epoch=epoch, lr=self.learning_rate(epoch), seconds=seconds,
             images_per_second=len(self.labels) / seconds,
             loss=float(np.dot(np.asarray(losses, np.float64), sizes) / len(self.labels)),
-            first_losses=[float(loss) for loss in losses[:50]],
         )
 
     def done(self, weights, correct, eval_seconds):

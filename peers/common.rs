@@ -154,7 +154,6 @@ impl Run {
         emit(json!({
             "event": "epoch", "epoch": epoch, "lr": self.learning_rate(epoch), "seconds": seconds,
             "images_per_second": images / seconds, "loss": sums.sum::<f64>() / images,
-            "first_losses": losses[..losses.len().min(50)],
         }));
     }
 

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 
-import order
 
 PEERS = pathlib.Path(__file__).resolve().parent
 SEED = 1
@@ -150,20 +149,20 @@ def one(lines, kind):
     return next(line for line in lines if line["event"] == kind)
 
 
+def stages(program):
+    """The machine as the program sees it, and what each stage is."""
+    return json.loads(subprocess.run([program, "stages", "--json"], check=True, capture_output=True).stdout)
+
+
 def available(program, wanted):
     """The contestants among `wanted` that can run here; says why the others cannot."""
-    stages = json.loads(subprocess.run([program, "stages", "--json"], check=True, capture_output=True).stdout)
-    names = [stage["name"] for stage in stages["stages"]]
-    knows_isa = "--isa" in subprocess.run([program, "--help"], check=True, capture_output=True, text=True).stdout
+    unmet = {stage["name"]: stage.get("unmet") for stage in stages(program)["stages"]}
     ready = {}
     for contestant in wanted:
         reason = None
         if contestant.peer is None:
             flags = dict(zip(contestant.flags[::2], contestant.flags[1::2]))
-            if flags.get("--stage", names[0]) not in names:
-                reason = f"this build has no stage {flags['--stage']}"
-            elif "--isa" in flags and not knows_isa:
-                reason = "this build has no flag --isa"
+            reason = unmet.get(flags.get("--stage"))
         else:
             if contestant.peer not in ready:
                 print(f"setting {contestant.peer} up", flush=True)
@@ -264,10 +263,11 @@ def record(folder, program, data, arguments):
     parser = argparse.ArgumentParser(prog="profiles/record.py compare")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds [default: 5]")
     parser.add_argument("--max-samples", type=int, help="a trial on the first N images")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="a trial of these rows alone, and the first")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[c.name for c in CONTESTANTS],
+                        help="a trial of these rows alone, and the first")
     options = parser.parse_args(arguments)
     trial = options.max_samples is not None or options.only is not None
-    threads, program, data = os.cpu_count(), str(program), str(data)
+    threads, program, data = stages(program)["machine"]["threads"], str(program), str(data)
     names = [CONTESTANTS[0].name, *(options.only or [c.name for c in CONTESTANTS])]
     wanted = available(program, [c for c in CONTESTANTS if c.name in names])
     with tempfile.TemporaryDirectory() as scratch:

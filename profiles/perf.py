@@ -10,13 +10,12 @@ STAGE defaults to the fastest exact one. MNIST_DATA names the images, else those
 
 import json
 import os
-import pathlib
 import re
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+from program import ROOT, TARGET
+
 PROGRAM = TARGET / "profiling" / "mnist-train"
 FOLDER = TARGET / "perf"
 SECONDS = 10
@@ -28,7 +27,7 @@ FLAGS = "-C force-frame-pointers=yes"
 
 def build():
     flags = f"{os.environ.get('RUSTFLAGS', '')} {FLAGS}".strip()
-    command = ["cargo", "build", "--profile", "profiling"]
+    command = ["cargo", "build", "--profile", "profiling", "--target-dir", TARGET]
     subprocess.run(command, cwd=ROOT, check=True, env={**os.environ, "RUSTFLAGS": flags})
 
 

@@ -13,11 +13,9 @@ import sys
 import tempfile
 
 import perf
+from program import PROGRAM, ROOT, TARGET
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 RECORD = ROOT / "profiles" / "profiling" / "profiling.json"
-TARGET = ROOT / "target"
-PROGRAM = TARGET / "release" / "mnist-train"
 # Programs that differ from the shipped one in what profiles ask for, and what an answer costs.
 WITHOUT_TABLES = "without tables of what was inlined"
 WITH_INLINED_ENTRIES = "with entry points that may be inlined"
@@ -54,7 +52,7 @@ def variants():
 def build_with_inlined_entries():
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder) / "source"
-        ignored = shutil.ignore_patterns("target", ".git", "found", "env", "venv")
+        ignored = shutil.ignore_patterns("target", ".git", "found", ".venv")
         shutil.copytree(ROOT, copy, ignore=ignored)
         entries = 0
         for file in [*(copy / "src" / "stages").rglob("*.rs"), *(copy / "src" / "nn").rglob("*.rs")]:
@@ -129,9 +127,9 @@ def record():
     RECORD.write_text(json.dumps(facts, indent=1) + "\n")
 
 
-def ratio(often, seldom):
+def ratio(ones, others):
     """Of two programs: the median of the rounds' ratios, and whether a sign test at 5 % decides which is slower."""
-    ratios = sorted(one / other for one, other in zip(often, seldom))
+    ratios = sorted(one / other for one, other in zip(ones, others))
     # The largest k at which fewer than k of the rounds on one side would be a chance of at most 2.5 %.
     rounds, chance, k = len(ratios), 0, 0
     while (chance := chance + math.comb(rounds, k) / 2**rounds) <= 0.025:

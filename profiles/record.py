@@ -34,17 +34,16 @@ import typing
 
 import plot
 import profiling
+import program
 import reliability
+from program import PROGRAM, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "profiles"
-PROGRAM = ROOT / "target" / "release" / "mnist-train"
 sys.path.insert(0, str(ROOT / "peers"))
 import compare  # noqa: E402
 SEEDS = range(1, 11)
 # The rung that a library carries, the default, and the one that is not exact.
 ACCURACY_STAGES = ["gemm", "sparse", "bf16"]
-CORES = os.cpu_count()
 SCALING_ROUNDS = 3
 SAVING_ROUNDS = 7
 SAVING_EPOCHS = 5
@@ -55,7 +54,7 @@ WEIGHT_BYTES = 7 * 4
 
 
 def output_of(*command):
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def utc(unix_seconds):
@@ -67,11 +66,12 @@ def machine():
     """What a reader needs to judge a figure."""
     lscpu = output_of("lscpu")
     cpu = re.search(r"Model name:\s*(.*)", lscpu)
+    seen = program.stages()["machine"]
     return {
         "date": utc(time.time()),
         "cpu": cpu.group(1) if cpu else platform.processor(),
-        "threads": CORES,
-        "features": json.loads(output_of(PROGRAM, "stages", "--json"))["machine"]["features"],
+        "threads": seen["threads"],
+        "features": seen["features"],
         "lscpu": lscpu.splitlines(),
         "kernel": platform.release(),
         "rustc": output_of("rustc", "--version"),
@@ -93,11 +93,16 @@ def run(record, name, *flags):
 
 
 def describe(record):
-    """Begins a record with what a reader needs to judge it."""
+    """Begins a record anew, with what a reader needs to judge it."""
     folder = PROFILES / record
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "machine.json").write_text(json.dumps(machine(), indent=1) + "\n")
-    (folder / "stages.json").write_text(output_of(PROGRAM, "stages", "--json") + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_facts(folder, machine())
+
+
+def write_facts(folder, facts):
+    (folder / "machine.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (folder / "stages.json").write_text(json.dumps(program.stages()) + "\n")
 
 
 def record_accuracy(stages):
@@ -131,7 +136,7 @@ def record_synthetic():
 
 def record_ladder():
     (PROFILES / "ladder").mkdir(exist_ok=True)
-    subprocess.run([PROGRAM, "bench", "stages", "--record"], cwd=ROOT, check=True)
+    subprocess.run([PROGRAM, "bench", "stages", "--record"], check=True)
     with tempfile.TemporaryDirectory() as folder:
         remove_background(pathlib.Path(os.environ["MNIST_DATA"]), pathlib.Path(folder))
         bench = [PROGRAM, "bench", "stages", "--stage", "parallel,sparse", "--data", folder]
@@ -161,7 +166,7 @@ def record_profiles():
     describe("flamegraphs")
     folder = PROFILES / "flamegraphs"
     command = [PROGRAM, "--profile", "--profile-out", folder.relative_to(ROOT)]
-    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run(command, check=True)
 
 
 def record_profiling():
@@ -188,38 +193,41 @@ class Sweep(typing.NamedTuple):
     cost: typing.Callable
 
 
-SWEEPS = {
-    "threads": Sweep("threads", "--threads", sorted({1, 2, CORES // 2, CORES} - {0}), CORES, 1,
-                     "1 / threads", lambda threads: 1 / threads),
-    "batch": Sweep("images of a batch", "--batch-size", [8, 16, 32, 64, 128, 256, 512], 64, 64, "constant",
-                   lambda images: 1),
-    "images": Sweep("training images", "--data", [60_000, 120_000, 240_000, 420_000, 600_000], 60_000,
-                    60_000, "proportional", lambda images: images),
-    "channels": Sweep("channels", "--channels", [16, 32, 64, 128], 32, 32, "dense multiply-adds",
-                      lambda channels: multiply_adds(channels=channels)),
-    "hidden": Sweep("hidden units", "--hidden", [64, 128, 256, 512], 128, 128, "dense multiply-adds",
-                    lambda hidden: multiply_adds(hidden=hidden)),
-}
+def sweeps_on(cores):
+    """What is varied on a machine of that many cores."""
+    return {
+        "threads": Sweep("threads", "--threads", sorted({1, 2, cores // 2, cores} - {0}), cores, 1,
+                         "1 / threads", lambda threads: 1 / threads),
+        "batch": Sweep("images of a batch", "--batch-size", [8, 16, 32, 64, 128, 256, 512], 64, 64, "constant",
+                       lambda images: 1),
+        "images": Sweep("training images", "--data", [60_000, 120_000, 240_000, 420_000, 600_000], 60_000,
+                        60_000, "proportional", lambda images: images),
+        "channels": Sweep("channels", "--channels", [16, 32, 64, 128], 32, 32, "dense multiply-adds",
+                          lambda channels: multiply_adds(channels=channels)),
+        "hidden": Sweep("hidden units", "--hidden", [64, 128, 256, 512], 128, 128, "dense multiply-adds",
+                        lambda hidden: multiply_adds(hidden=hidden)),
+    }
 
 
 def record_scaling():
     describe("scaling")
+    sweeps = sweeps_on(program.stages()["machine"]["threads"])
     with tempfile.TemporaryDirectory() as folder:
-        for images in SWEEPS["images"].values:
+        for images in sweeps["images"].values:
             draw = ["data", "synthetic", "--images", str(images), "--out", f"{folder}/{images}"]
             subprocess.run([PROGRAM, *draw], check=True, stdout=subprocess.DEVNULL)
-        points = {point(name, value): (name, value) for name, sweep in SWEEPS.items() for value in sweep.values}
+        points = {point(name, sweep, value): (name, value) for name, sweep in sweeps.items() for value in sweep.values}
         for number in range(SCALING_ROUNDS):
             for record, (name, value) in list(points.items())[:: 1 if number % 2 == 0 else -1]:
-                flags = {"--data": SWEEPS["images"].usual, SWEEPS[name].flag: value}
+                flags = {"--data": sweeps["images"].usual, sweeps[name].flag: value}
                 flags["--data"] = f"{folder}/{flags['--data']}"
                 words = [str(word) for pair in flags.items() for word in pair]
                 run("scaling", f"{record}-{number}", "--epochs", "1", "--no-eval", *words)
 
 
-def point(name, value):
+def point(name, sweep, value):
     """The name of a record; all sweeps share the one in which nothing is unusual."""
-    return "usual" if value == SWEEPS[name].usual else f"{name}-{value}"
+    return "usual" if value == sweep.usual else f"{name}-{value}"
 
 
 def events(record, name, kind):
@@ -482,10 +490,12 @@ def saving_line():
 def scaling_table():
     """A picture and a table for each sweep."""
     text = ""
-    for name, (label, _, values, _, base_value, ideal, cost) in SWEEPS.items():
+    sweeps = sweeps_on(json.loads((PROFILES / "scaling" / "machine.json").read_text())["threads"])
+    for name, sweep in sweeps.items():
+        label, _, values, _, base_value, ideal, cost = sweep
         points, rows = [], []
         for value in values:
-            records = [f"{point(name, value)}-{number}" for number in range(SCALING_ROUNDS)]
+            records = [f"{point(name, sweep, value)}-{number}" for number in range(SCALING_ROUNDS)]
             seconds = [events("scaling", record, "epoch")[0]["seconds"] for record in records]
             median = statistics.median(seconds)
             deviation = statistics.median(abs(one - median) for one in seconds)
@@ -504,7 +514,7 @@ def scaling_table():
         picture = plot.svg(title, label, "seconds an epoch", points, line, ideal)
         (PROFILES / "scaling" / f"{name}.svg").write_text(picture)
     start = events("scaling", "usual-0", "start")[0]
-    usual = ", ".join(f"{sweep.usual:,} {sweep.label}" for name, sweep in SWEEPS.items() if name != "threads")
+    usual = ", ".join(f"{sweep.usual:,} {sweep.label}" for name, sweep in sweeps.items() if name != "threads")
     return text + (
         f"Stage {start['stage']} on synthetic digits, one epoch; {usual} and all threads unless varied. "
         f"{SCALING_ROUNDS} interleaved rounds, median ± median absolute deviation.\n" + footer("scaling")
@@ -516,12 +526,11 @@ def record_compare(arguments):
     data = os.environ.get("MNIST_DATA") or ROOT / "data"
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        facts = json.dumps(machine(), indent=1)
+        facts = machine()
         published = compare.record(folder, PROGRAM, data, arguments)
         print("\n" + compare.table(folder))
         if published:
-            (folder / "machine.json").write_text(facts + "\n")
-            (folder / "stages.json").write_text(output_of(PROGRAM, "stages", "--json") + "\n")
+            write_facts(folder, facts)
             shutil.rmtree(PROFILES / "compare", ignore_errors=True)
             shutil.copytree(folder, PROFILES / "compare")
             splice_compare()
@@ -545,6 +554,9 @@ def splice(document, name, table):
 
 def main():
     task, arguments = (sys.argv[1:2] or [""])[0], sys.argv[2:]
+    if "MNIST_DATA" in os.environ:
+        os.environ["MNIST_DATA"] = os.path.abspath(os.environ["MNIST_DATA"])
+    os.chdir(ROOT)
     recorders = {
         "accuracy": lambda: record_accuracy(arguments),
         "transcript": record_transcript,
@@ -560,8 +572,10 @@ def main():
         sys.exit(__doc__)
     if task in ("accuracy", "transcript", "ladder", "profiles", "profiling") and "MNIST_DATA" not in os.environ:
         sys.exit("set MNIST_DATA to the folder of the real MNIST")
+    if task == "accuracy" and not set(arguments) <= set(ACCURACY_STAGES):
+        sys.exit(f"the table has the stages {', '.join(ACCURACY_STAGES)}")
     if task in recorders:
-        subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
+        program.build()
         recorders[task]()
     is_there = lambda name: task == name or task == "splice" and (PROFILES / FOLDERS.get(name, name)).exists()
     if is_there("accuracy"):

@@ -26,9 +26,9 @@ import tempfile
 import time
 import typing
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from program import PROGRAM, ROOT, build
+
 RECORDS = ROOT / "profiles" / "reliability"
-PROGRAM = ROOT / "target" / "release" / "mnist-train"
 TARGETS = ("idx", "gzip", "checkpoint")
 # CPUs that have AVX2 at most, and not even that, and what is trained with there.
 EMULATED = {"Haswell": "avx2", "Nehalem": "portable"}
@@ -110,10 +110,6 @@ def record(name, facts):
     print(json.dumps(facts))
 
 
-def build():
-    subprocess.run(["cargo", "build", "--release"], cwd=ROOT, check=True)
-
-
 def digits(folder):
     """A few synthetic digits to train on."""
     draw = [PROGRAM, "data", "synthetic", "--images", "64", "--out", folder / "digits"]
@@ -141,7 +137,6 @@ def kills(count):
             model = folder / f"killed-{runs}"
             while done < count:
                 resume = ["--resume"] if model.exists() else []
-                unsaved += not resume
                 run = subprocess.Popen(
                     [*train, "--model", model, *resume], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
                 )
@@ -153,6 +148,7 @@ def kills(count):
                 if run.returncode != -signal.SIGKILL:
                     sys.exit(f"after {done} kills, exit code {run.returncode}: {said}")
                 done += 1
+                unsaved += not model.exists()
             finish = [*train, "--model", model, *(["--resume"] if model.exists() else [])]
             last = subprocess.run(finish, check=True, capture_output=True)
             if weights(last.stdout) != expected or model.read_bytes() != (folder / "whole").read_bytes():

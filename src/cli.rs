@@ -13,8 +13,8 @@ pub use self::profile::ProfileArgs;
 #[cfg(feature = "profile")]
 pub use self::profile::{CappedRunArgs, PerfFlamegraphArgs};
 use self::values::{
-    MOST_IMAGES, MOST_THREADS, above_zero, decay, isa, kernel_size, not_negative, positive, stage,
-    up_to, whole,
+    MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, above_zero, decay, isa, kernel_size, not_negative,
+    positive, stage, up_to, whole,
 };
 use crate::data::synthetic;
 use crate::error::{self, Error, quoted};
@@ -318,7 +318,7 @@ pub struct BenchStagesArgs {
     #[arg(long = "stage", value_name = "NAME", value_delimiter = ',', value_parser = stage)]
     pub stages: Vec<&'static Stage>,
     /// Rounds in which each is timed once
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = up_to(MOST_ROUNDS))]
     pub repeats: usize,
     /// Images of a step
     #[arg(long, value_name = "N", default_value_t = recipe().batch_size, value_parser = positive)]

@@ -39,6 +39,22 @@ pub fn replace_and_keep(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>> {
     replace_on(&Os, path, bytes, true)
 }
 
+/// Does `work` in `folder`, which is made if need be; one that is new is not left behind empty when
+/// the work fails.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be made, and those of `work`.
+pub fn in_folder<T>(folder: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let is_new = !folder.exists();
+    fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+    let outcome = work();
+    if is_new && outcome.is_err() {
+        // Succeeds only when nothing is in it.
+        let _ = fs::remove_dir(folder);
+    }
+    outcome
+}
+
 fn replace_on(
     system: &impl System,
     path: &Path,

@@ -95,10 +95,13 @@ impl Error {
     /// The operating system refused to start `threads` threads; made for `map_err`.
     pub fn threads<E: fmt::Display>(threads: usize) -> impl FnOnce(E) -> Self {
         move |source| {
-            let noun = if threads == 1 { "thread" } else { "threads" };
+            let (noun, fewer) = match threads {
+                1 => ("thread", ""),
+                _ => ("threads", "choose fewer with --threads or taskset, or "),
+            };
             Self::Unavailable(format!(
-                "cannot start {threads} {noun}: {}: choose fewer with --threads, or allow more \
-                 threads or memory (ulimit -u, ulimit -v)",
+                "cannot start {threads} {noun}: {}: {fewer}allow more threads or memory \
+                 (ulimit -u, ulimit -v)",
                 uncapitalized(without_number(&source.to_string()))
             ))
         }

@@ -234,6 +234,33 @@ fn a_stage_says_which_networks_it_cannot_run() {
 }
 
 #[test]
+fn an_engine_starts_the_threads_that_its_stage_says() {
+    let architecture = Architecture::mnist_cnn();
+    for (stage, isa) in runnable(&architecture) {
+        for most in [1, 3, 40] {
+            let engine = stage.build(&architecture, SEE_GRADIENT, Compute { threads: most, isa });
+            assert_eq!(engine.unwrap().threads(), stage.threads(most), "{stage:?}");
+        }
+    }
+    let of_forty = ["naive", "gemm", "fused", "sparse"].map(|name| stage(name).threads(40));
+    assert_eq!(of_forty, [1, 40, 1, 14], "as many as there are rows of cells");
+}
+
+#[test]
+fn the_smallest_eps_makes_no_weight_that_is_no_number() {
+    let split = noise_split(14, 9);
+    let architecture = Architecture::mnist_cnn();
+    let indices = indices(9);
+    let adam = Adam::from(&Recipe { eps: f32::from_bits(1).into(), ..Recipe::default() });
+    let parameters = Init::Pytorch.parameters(&architecture, 4);
+    for (stage, isa) in runnable(&architecture) {
+        let mut engine = stage.build(&architecture, adam, Compute { threads: 1, isa }).unwrap();
+        engine.load(&TrainState::new(&architecture, parameters.clone()));
+        assert!(engine.step(&Batch::new(&split, &indices), 1e-3).loss.is_finite(), "{stage:?}");
+    }
+}
+
+#[test]
 fn a_cpu_that_has_wide_vectors_is_tested_with_them() {
     // Tests above skip what the CPU lacks; they must not skip what it has.
     let architecture = Architecture::mnist_cnn();

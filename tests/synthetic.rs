@@ -1,7 +1,7 @@
 //! The generated digits keep their promises: the same bytes everywhere, and shaped like MNIST.
 
 use mnist_train::data::dataset::{CLASSES, DatasetKind, PIXELS, SIDE, Split};
-use mnist_train::data::synthetic::{DEFAULT_SEED, default_dataset, generate};
+use mnist_train::data::synthetic::{DEFAULT_SEED, TEST_IMAGES, TRAIN_IMAGES, generate};
 
 /// Outputs of the pooling layer along each side, each a window on the image.
 const WINDOWS: usize = SIDE / 2;
@@ -12,9 +12,19 @@ fn sample() -> Split {
 
 #[test]
 fn the_default_dataset_is_known_by_its_checksums() {
-    let dataset = default_dataset();
+    let dataset = generate(DEFAULT_SEED, TRAIN_IMAGES, TEST_IMAGES);
     assert_eq!((dataset.train.len(), dataset.test.len()), (60_000, 10_000));
     assert_eq!(dataset.kind(), DatasetKind::Synthetic);
+}
+
+#[test]
+fn a_split_is_cut_to_any_count_and_not_beyond_its_length() {
+    let mut split = sample();
+    // As bytes this many images would overflow to none.
+    split.truncate(1 << 60);
+    assert_eq!((split.len(), split.images().len()), (4_000, 4_000 * PIXELS));
+    split.truncate(3);
+    assert_eq!((split.len(), split.images().len()), (3, 3 * PIXELS));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Whether a stage computes what naive computes.
 
 use super::{Benchmark, Contestant};
-use crate::error::{self, Error};
+use crate::error::{Error, Result};
 use crate::stages::{Precision, STAGES, Stage};
 
 /// Steps whose losses are compared.
@@ -19,29 +19,6 @@ pub fn tolerance(stage: &Stage) -> f64 {
     }
 }
 
-/// A stage that computes something else than naive.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "stage {stage} (threads: {threads}) computes something else than naive: the mean loss of step {step} \
-     is {found:.6} instead of {expected:.6}, and in {precision} they may differ by {tolerance}; \
-     what is wrong is not timed: leave it out with --stage, or mend it"
-)]
-pub struct Disagreement {
-    stage: &'static str,
-    precision: &'static str,
-    threads: usize,
-    step: usize,
-    found: f64,
-    expected: f64,
-    tolerance: f64,
-}
-
-impl From<Disagreement> for Error {
-    fn from(disagreement: Disagreement) -> Self {
-        Self::Unavailable(disagreement.to_string())
-    }
-}
-
 impl Benchmark<'_> {
     /// The largest difference between the mean losses of each of `contestants` and those of naive
     /// over the first ten batches.
@@ -49,15 +26,14 @@ impl Benchmark<'_> {
     /// # Errors
     /// When one of them is above the [`tolerance`], or the operating system refuses to start
     /// threads.
-    pub fn agreement(&self, contestants: &[Contestant]) -> error::Result<Vec<f64>> {
+    pub fn agreement(&self, contestants: &[Contestant]) -> Result<Vec<f64>> {
         let expected = self.losses(Contestant { stage: &STAGES[0], threads: 1 })?;
-        let deviation =
-            |&contestant| Ok(compare(contestant, &self.losses(contestant)?, &expected)?);
+        let deviation = |&contestant| compare(contestant, &self.losses(contestant)?, &expected);
         contestants.iter().map(deviation).collect()
     }
 
     /// The mean losses of the first batches, each under the weights before its step.
-    fn losses(&self, contestant: Contestant) -> error::Result<Vec<f64>> {
+    fn losses(&self, contestant: Contestant) -> Result<Vec<f64>> {
         let mut engine = self.engine(contestant)?;
         let loss = |batch| engine.step(&batch, self.recipe.lr).loss / self.recipe.batch_size as f64;
         Ok(self.batches().take(STEPS).map(loss).collect())
@@ -69,22 +45,19 @@ fn compare(
     Contestant { stage, threads }: Contestant,
     found: &[f64],
     expected: &[f64],
-) -> Result<f64, Disagreement> {
+) -> Result<f64> {
     let tolerance = tolerance(stage);
     let mut largest = 0.0;
     for (step, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         let difference = (found - expected).abs();
         if difference.is_nan() || difference > tolerance {
-            let (precision, stage) = (stage.precision.name(), stage.name);
-            return Err(Disagreement {
-                stage,
-                precision,
-                threads,
-                step,
-                found,
-                expected,
-                tolerance,
-            });
+            return Err(Error::Unavailable(format!(
+                "stage {} (threads: {threads}) computes something else than naive: the mean loss of \
+                 step {step} is {found:.6} instead of {expected:.6}, and in {} they may differ by \
+                 {tolerance}; what is wrong is not timed: leave it out with --stage, or mend it",
+                stage.name,
+                stage.precision.name(),
+            )));
         }
         largest = f64::max(largest, difference);
     }

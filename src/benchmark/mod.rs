@@ -16,7 +16,7 @@ mod agreement;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-pub use agreement::{Disagreement, tolerance};
+pub use agreement::tolerance;
 
 use crate::data::batches::{Batch, epoch_order};
 use crate::data::dataset::Split;
@@ -42,16 +42,15 @@ const WARM_UP: Duration = Duration::from_millis(20);
 pub struct Contestant {
     /// The stage.
     pub stage: &'static Stage,
-    /// Threads that it may use.
+    /// Threads of a step.
     pub threads: usize,
 }
 
 impl Contestant {
-    /// Each of `stages` on one thread and, where it shares its work, on `threads` too.
+    /// Each of `stages` on one thread and, where it shares its work, on up to `threads` too.
     pub fn all(stages: &[&'static Stage], threads: usize) -> Vec<Self> {
         let of_stage = |&stage: &&'static Stage| {
-            let most = if stage.multithreaded { threads } else { 1 };
-            let mut counts = vec![1, most];
+            let mut counts = vec![1, stage.threads(threads)];
             counts.dedup();
             counts.into_iter().map(move |threads| Self { stage, threads })
         };

@@ -11,7 +11,6 @@ use super::signals::Signals;
 use crate::benchmark::Contestant;
 use crate::cli::{BenchAction, BenchStagesArgs};
 use crate::durable;
-use crate::error::Error;
 use crate::measure::machine::Environment;
 use crate::model::recipe::Recipe;
 use crate::report::{Event, json};
@@ -36,18 +35,12 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         let is_record = |content: &str| replaceable::is_event(content, "bench");
         replaceable::check(path, "the record", is_record)?;
     }
-    let dataset = data::load(&args.data, &output, &signals)?;
-    let at_once = signals.stop_at_once(Vec::from_iter(lock))?;
-    let (images, batch_size) = (dataset.train.len(), args.batch_size);
-    if batch_size > images {
-        let problem =
-            format!("--batch-size {batch_size} is more than the {images} training images");
-        return Err(Error::Usage(problem).into());
-    }
-
     let compute = args.machine.compute();
     let stages = ladder::stages(&args.stages, &args.network.architecture(), compute.isa)?;
-    let recipe = Recipe { batch_size, seed: args.seed, ..Recipe::default() };
+    let dataset = data::load(&args.data, compute.threads, &output, &signals)?;
+    let at_once = signals.stop_at_once(Vec::from_iter(lock))?;
+    data::check_batch_size(args.batch_size, &dataset.train, "training images")?;
+    let recipe = Recipe { batch_size: args.batch_size, seed: args.seed, ..Recipe::default() };
     let ladder = Ladder {
         contestants: &Contestant::all(&stages, compute.threads),
         job: &Job { recipe: &recipe, network: &args.network, data: &args.data, isa: compute.isa },

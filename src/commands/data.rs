@@ -12,7 +12,7 @@ use crate::data::dataset::{Dataset, SIDE, Split};
 use crate::data::files::{self, Inspection, Part};
 use crate::data::source::{self, Outcome, Remote, Request};
 use crate::data::{idx, synthetic};
-use crate::durable::Partial;
+use crate::durable::{self, Partial};
 use crate::error::{Error, Result, printable};
 use crate::measure::machine;
 use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
@@ -25,7 +25,7 @@ const MIRRORS_VARIABLE: &str = "MNIST_MIRRORS";
 
 /// Lists, downloads or generates data.
 pub fn run(args: &DataCommand) -> anyhow::Result<()> {
-    start_threads()?;
+    start_threads(machine::threads())?;
     let output = Output::new(
         match &args.action {
             Some(DataAction::Fetch { output, .. } | DataAction::Synthetic { output, .. }) => {
@@ -52,7 +52,7 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
             let at_once = signals.stop_at_once(Vec::new())?;
             let dataset = generate(&output, *images);
             at_once.end();
-            write(&dataset, out, &signals)?;
+            durable::in_folder(out, || write(&dataset, out, &signals))?;
             list(out, &output)?;
         }
     }
@@ -61,17 +61,21 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
 
 /// Starts the threads that read, hash and draw. Rayon would do so by itself, and panic where the
 /// operating system refuses.
-fn start_threads() -> Result<()> {
-    let threads = machine::threads();
+fn start_threads(threads: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
         .map_err(Error::threads(threads))
 }
 
-/// Finds the data that training or evaluation is to use.
-pub fn load(args: &DataArgs, output: &Output, signals: &Signals) -> Result<Dataset> {
-    start_threads()?;
+/// Finds the data that training or evaluation is to use, and reads it on `threads` at most.
+pub fn load(
+    args: &DataArgs,
+    threads: usize,
+    output: &Output,
+    signals: &Signals,
+) -> Result<Dataset> {
+    start_threads(threads.min(machine::threads()))?;
     let request = Request {
         directory: args.directory(),
         default_directory: DEFAULT_DIRECTORY.into(),
@@ -87,6 +91,15 @@ pub fn load(args: &DataArgs, output: &Output, signals: &Signals) -> Result<Datas
             Ok(generate(output, synthetic::TRAIN_IMAGES))
         }
     }
+}
+
+/// Refuses batches that `images`, called `what`, do not fill.
+pub fn check_batch_size(batch_size: usize, images: &Split, what: &str) -> Result<()> {
+    let images = images.len();
+    if batch_size <= images {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("--batch-size {batch_size} is more than the {images} {what}")))
 }
 
 /// Refuses to write, as `flag` says, to a `path` where data is looked for.
@@ -153,17 +166,6 @@ fn not_free(directory: &Path, part: Part) -> Error {
 
 /// Writes all four files, or goes on where a run was stopped that was writing the same.
 fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
-    let is_new = !directory.exists();
-    fs::create_dir_all(directory).map_err(Error::io("create the folder", directory))?;
-    let written = write_into(dataset, directory, signals);
-    if is_new && written.is_err() {
-        // Succeeds when nothing is in it: a folder that was not there is not left behind empty.
-        let _ = fs::remove_dir(directory);
-    }
-    written
-}
-
-fn write_into(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
     let begun = Part::ALL.map(|part| Partial::begin(&directory.join(part.name())));
     let mut begun = begun.into_iter().collect::<Result<Vec<_>>>()?;
     // Another process may have been faster.

@@ -22,8 +22,10 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     // The model first: it is small, and the data may have to be downloaded.
     let (network, model) = checkpoint::read(&args.model)?;
     let architecture = network.architecture();
+    let stage = args.compute.stage(None, &architecture)?;
+    let compute = args.compute.compute();
     let signals = Signals::install(Some("stopping"))?;
-    let dataset = data::load(&args.data, &output, &signals)?;
+    let dataset = data::load(&args.data, compute.threads, &output, &signals)?;
     let _at_once = signals.stop_at_once(Vec::new())?;
     let trained_on = match &model {
         Model::Checkpoint(checkpoint) => Some(checkpoint.metadata.dataset.name.clone()),
@@ -34,9 +36,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         output.warn(&format!("note: trained on {name}, tested on {}", dataset.kind().name()));
     }
 
-    let stage = args.compute.stage(None, &architecture)?;
-    let adam = Adam::from(&Recipe::default());
-    let mut engine = stage.build(&architecture, adam, args.compute.compute())?;
+    let mut engine = stage.build(&architecture, Adam::from(&Recipe::default()), compute)?;
     engine.load(&TrainState::new(&architecture, model.parameters().clone()));
     let evaluation = Evaluation::of(engine.as_mut(), &dataset.test, &|| false)
         .expect("nothing stops it but the end of the process");

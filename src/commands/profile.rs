@@ -17,8 +17,8 @@ use super::progress::{counter, spinner};
 use super::signals::Signals;
 use crate::benchmark::Contestant;
 use crate::cli::{CappedRunArgs, TrainArgs};
-use crate::data::dataset::{Dataset, Split};
-use crate::error::{Error, Result};
+use crate::data::dataset::Dataset;
+use crate::error::Error;
 use crate::measure::machine::Environment;
 use crate::model::recipe::Recipe;
 use crate::nn::adam::Adam;
@@ -38,15 +38,16 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let signals = Signals::install((!args.quiet).then_some("stopping"))?;
     let architecture = args.network.architecture();
     let named: Vec<_> = args.compute.stage.into_iter().collect();
-    let stages = ladder::stages(&named, &architecture, args.compute.compute().isa)?;
+    let compute = args.compute.compute();
+    let stages = ladder::stages(&named, &architecture, compute.isa)?;
     if !environment.release {
         output.note("note: not a release build: it spends its time on other things");
     }
-    let mut dataset = data::load(&args.data, &output, &signals)?;
+    let mut dataset = data::load(&args.data, compute.threads, &output, &signals)?;
     cap(&mut dataset, &output);
     let mut recipe = Recipe::from(&args.recipe);
     recipe.max_samples = Some(dataset.train.len());
-    check_batch(&recipe, &dataset.train)?;
+    data::check_batch_size(recipe.batch_size, &dataset.train, "images of a pass")?;
     ladder::check_memory(stages.iter().copied(), &architecture, recipe.batch_size)?;
     // Nothing is made before all flags are known to make sense.
     let folder = &args.profile.profile_out;
@@ -60,7 +61,6 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         ));
     }
 
-    let compute = args.compute.compute();
     let contestants = Contestant::all(&stages, compute.threads);
     let job = Job { recipe: &recipe, network: &args.network, data: &args.data, isa: compute.isa };
     // First, because what fails here would make the samples worth nothing.
@@ -97,7 +97,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     bar.finish_and_clear();
 
     let drawing = spinner(&output, "drawing");
-    let outputs = Outputs { folder, _locks: at_once.end() };
+    let outputs = Outputs { folder, stages: &stages, _locks: at_once.end() };
     let profile = outputs.write(ladder, &profiles, failures, compute.isa)?;
     drawing.finish_and_clear();
     let failed: Vec<_> = profile.failures.iter().map(|failure| failure.stage).collect();
@@ -123,16 +123,6 @@ fn cap(dataset: &mut Dataset, output: &Output) {
         output.note(&format!("note: there are {images} training images, and a pass has no more"));
     }
     dataset.train.truncate(IMAGES);
-}
-
-fn check_batch(recipe: &Recipe, images: &Split) -> Result<()> {
-    let (batch_size, images) = (recipe.batch_size, images.len());
-    if batch_size > images {
-        let problem =
-            format!("--batch-size {batch_size} is more than the {images} images of a pass");
-        return Err(Error::Usage(problem));
-    }
-    Ok(())
 }
 
 fn too_few(stage: &str, sampled: &Sampled) -> String {
@@ -162,13 +152,14 @@ pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let output = Output::new(crate::cli::OutputArgs { json: true }, true);
     let architecture = args.job.network.architecture();
     let signals = Signals::install(None)?;
-    let mut dataset = data::load(&args.job.data, &output, &signals)?;
+    let compute = args.job.compute.compute();
+    let mut dataset = data::load(&args.job.data, compute.threads, &output, &signals)?;
     let _at_once = signals.stop_at_once(Vec::new())?;
     dataset.train.truncate(args.job.recipe.max_samples.unwrap_or(IMAGES));
     let recipe = Recipe::from(&args.job.recipe);
-    check_batch(&recipe, &dataset.train)?;
+    data::check_batch_size(recipe.batch_size, &dataset.train, "images of a pass")?;
     let stage = args.job.compute.stage(None, &architecture)?;
-    let build = || stage.build(&architecture, Adam::from(&recipe), args.job.compute.compute());
+    let build = || stage.build(&architecture, Adam::from(&recipe), compute);
     let run = CappedRun::new(&architecture, &recipe, &dataset.train);
     let seconds = Duration::from_secs(args.seconds as u64);
     if !args.sampled {

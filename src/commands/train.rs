@@ -18,9 +18,7 @@ use crate::durable;
 use crate::error::{Error, Result, printable, quoted};
 use crate::measure::memory;
 use crate::model::architecture::Architecture;
-use crate::model::checkpoint::{
-    self, Checkpoint, DatasetIdentity, FORMAT_VERSION, Metadata, Model, Position,
-};
+use crate::model::checkpoint::{self, Checkpoint, DatasetIdentity, Metadata, Model, Position};
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
@@ -53,9 +51,12 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     };
     let Hyperparameters { recipe, network } = hyperparameters;
     let architecture = network.architecture();
+    let stage = stage(args, saved.as_ref(), &architecture, &output)?;
+    let isa = isa(args, saved.as_ref(), stage, &architecture, &output);
+    let compute = Compute { isa, ..args.compute.compute() };
 
     let loading = Instant::now();
-    let mut dataset = data::load(&args.data, &output, &signals)?;
+    let mut dataset = data::load(&args.data, compute.threads, &output, &signals)?;
     let load_seconds = loading.elapsed().as_secs_f64();
     if let Some(saved) = &saved {
         check_same_data(args, saved, &dataset)?;
@@ -69,22 +70,13 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         }
         dataset.train.truncate(count);
     }
-    if recipe.batch_size > dataset.train.len() {
-        let (batch_size, images) = (recipe.batch_size, dataset.train.len());
-        let problem =
-            format!("--batch-size {batch_size} is more than the {images} training images");
-        return Err(Error::Usage(problem).into());
-    }
-
+    data::check_batch_size(recipe.batch_size, &dataset.train, "training images")?;
     if let Some(saved) = &saved {
         checkpoint::check_place(&saved.metadata, dataset.train.len())
             .map_err(Error::invalid(&args.model))?;
     }
 
-    let stage = stage(args, saved.as_ref(), &architecture, &output)?;
-    let isa = isa(args, saved.as_ref(), stage, &architecture, &output);
     memory::check_available(stage.memory_bytes(&architecture, recipe.batch_size))?;
-    let compute = Compute { isa, ..args.compute.compute() };
     let mut engine = stage.build(&architecture, Adam::from(&recipe), compute)?;
     let isa = stage.vectorized.then_some(isa);
     let (state, position) = match saved {
@@ -129,18 +121,13 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         engine: engine.as_mut(),
         dataset: &dataset,
         metadata: Metadata {
-            format_version: FORMAT_VERSION,
-            architecture: architecture.to_string(),
-            recipe,
             dataset: DatasetIdentity {
                 name: dataset_name.clone(),
                 sha256: dataset.sha256().to_string(),
             },
-            stage: stage.name.into(),
             isa: isa.map(|isa| isa.name().into()),
             position,
-            steps: 0,
-            content_sha256: String::new(),
+            ..Metadata::new(&architecture, recipe, stage.name)
         },
         epochs: args.epochs,
         evaluate: !args.no_eval,

@@ -54,6 +54,18 @@ fn images<'a>(
     indices.iter().map(move |&index| split.image(index as usize))
 }
 
+/// The images of `split` in `order`, `size` at a time and the rest at the end; each batch knows the
+/// one that follows.
+pub fn batches<'a>(
+    split: &'a Split,
+    order: &'a [u32],
+    size: usize,
+) -> impl Iterator<Item = Batch<'a>> {
+    let chunks = order.chunks(size);
+    let following = chunks.clone().skip(1).chain([[].as_slice()]);
+    chunks.zip(following).map(|(indices, next)| Batch::new(split, indices).followed_by(next))
+}
+
 /// A permutation of 0..`count` that depends on nothing but (`seed`, `epoch`), so that epoch e of a
 /// resumed run has the order it would have had.
 pub fn epoch_order(count: usize, seed: u64, epoch: usize) -> Vec<u32> {
@@ -76,6 +88,16 @@ mod tests {
         assert!(batch.images().map(|image| image[0]).eq([2, 0]));
         assert!(batch.labels().eq([6, 4]));
         assert!(batch.upcoming().map(|image| image[0]).eq([1]));
+    }
+
+    #[test]
+    fn batches_end_with_what_is_left_and_know_what_follows() {
+        let split = Split::new(vec![0; 5 * PIXELS], vec![0, 1, 2, 3, 4]);
+        let order = [4, 2, 0, 1, 3];
+        let found = batches(&split, &order, 2).map(|batch| (batch.len(), batch.upcoming().len()));
+        assert_eq!(found.collect::<Vec<_>>(), [(2, 2), (2, 1), (1, 0)]);
+        let labels: Vec<_> = batches(&split, &order, 2).flat_map(|batch| batch.labels()).collect();
+        assert_eq!(labels, [4, 2, 0, 1, 3]);
     }
 
     #[test]

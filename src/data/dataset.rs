@@ -56,6 +56,7 @@ impl Split {
 
     /// Keeps the first `count` images; a `count` above the length changes nothing.
     pub fn truncate(&mut self, count: usize) {
+        let count = count.min(self.len());
         self.images.truncate(count * PIXELS);
         self.labels.truncate(count);
     }

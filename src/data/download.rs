@@ -9,7 +9,6 @@
 //! keep anybody from stopping the program.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
@@ -22,7 +21,7 @@ use ureq::{Agent, Timeout};
 use super::files::Part;
 use super::idx::IdxError;
 use super::source::{Event, Progress, Remote, without_password};
-use crate::durable::Partial;
+use crate::durable::{self, Partial};
 use crate::error::{Error, Result, explained, quoted};
 
 /// No file is larger than this, in bytes: the largest of the four has 47 million unpacked, which
@@ -50,7 +49,9 @@ const CHUNKS_IN_FLIGHT: usize = 16;
 /// # Errors
 /// [`Error::Interrupted`] when `progress` asked to stop, [`Error::Io`] when a file cannot be
 /// written, [`Error::InvalidData`] when no mirror delivered the right file and at least one
-/// delivered a wrong one, [`Error::Unreachable`] when none delivered anything.
+/// delivered a wrong one, [`Error::Unreachable`] when none delivered anything, and
+/// [`Error::Unavailable`] when another process is downloading the same or the operating system
+/// refuses a thread.
 pub fn download(
     directory: &Path,
     parts: &[Part],
@@ -60,14 +61,7 @@ pub fn download(
     if parts.is_empty() {
         return Ok(());
     }
-    let is_new = !directory.exists();
-    fs::create_dir_all(directory).map_err(Error::io("create the folder", directory))?;
-    let downloaded = download_all(directory, parts, remote, progress);
-    if is_new && downloaded.is_err() {
-        // Succeeds when nothing has come: a folder that was not there is not left behind empty.
-        let _ = fs::remove_dir(directory);
-    }
-    downloaded
+    durable::in_folder(directory, || download_all(directory, parts, remote, progress))
 }
 
 fn download_all(

@@ -152,11 +152,10 @@ fn parse<const RANK: usize>(
         let capacity = length.saturating_mul(DEFLATE_LIMIT);
         return parse_unpacked(packed, length, capacity, magic);
     }
-    let text = String::from_utf8_lossy(&start[..start.len().min(64)]).to_ascii_lowercase();
-    if text.trim_start().starts_with('<') {
+    if start.trim_ascii_start().starts_with(b"<") {
         return Err(IdxError::Html);
     }
-    if text.starts_with("version https://git-lfs") {
+    if start.starts_with(b"version https://git-lfs") {
         return Err(IdxError::LfsPointer);
     }
     parse_unpacked(Unpacked::new(content, false), length, length, magic)
@@ -206,9 +205,7 @@ fn parse_unpacked<const RANK: usize>(
 
     // Room for what the file will probably hold; a file that packs better gets more as it is read.
     let expected = elements.min(length.saturating_mul(TYPICAL_PACKING));
-    let mut body = Vec::new();
-    body.try_reserve_exact(expected as usize)
-        .map_err(|_| IdxError::Read(io::ErrorKind::OutOfMemory.into()))?;
+    let mut body = Vec::with_capacity(expected as usize);
     content.read_up_to(elements as usize, &mut body)?;
     if (body.len() as u64) < elements {
         return Err(IdxError::Truncated { expected: elements, found: body.len() as u64 });

@@ -180,8 +180,8 @@ pub enum Outcome {
 /// Finds, downloads if need be, and reads a dataset.
 ///
 /// # Errors
-/// When files are there that cannot be used, a mirror that is needed is no web address, those that come are wrong or cannot be written,
-/// or `progress` asked to stop. That nothing comes is no error, but [`Outcome::NotAvailable`].
+/// When files are there that cannot be used, a mirror that is needed is no web address, those that
+/// come are wrong or cannot be written, or `progress` asked to stop. That nothing comes is no error, but [`Outcome::NotAvailable`].
 pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     let read = |files: Files| {
         let dataset = files.read()?;
@@ -218,9 +218,11 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
 /// if a mirror delivered something else than the official file, [`Error::Unreachable`] if none
 /// delivered anything.
 pub fn fetch(directory: &Path, remote: &Remote, progress: &mut dyn Progress) -> Result<Files> {
-    remote.check()?;
     let found = Found::in_folder(directory)?;
     check_official(&found, remote)?;
+    if !found.is_complete() {
+        remote.check()?;
+    }
     download(directory, &found.missing(), remote, progress)?;
     locate(directory)
 }

@@ -189,14 +189,14 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     let removed = system.remove(&temporary);
     written.and(removed).map_err(Error::io("write", &temporary))?;
     if target.exists() {
-        check_replaceable(system, &target, &temporary)?;
+        check_renamable(system, &target, &temporary)?;
     }
     Ok(lock)
 }
 
 /// Finds out whether another file could be renamed over `target`, as far as that can be known
 /// without doing it; the name `spare` beside it is free.
-fn check_replaceable(system: &impl System, target: &Path, spare: &Path) -> Result<()> {
+fn check_renamable(system: &impl System, target: &Path, spare: &Path) -> Result<()> {
     use io::ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem};
     // What is not a folder is not removed by this, but before the system says so it looks whether
     // the name may be taken away: not in a sticky folder, if the file is another user's, and not

@@ -56,7 +56,7 @@ fn granted(pointer: *mut u8, bytes: usize) -> *mut u8 {
         _ = writeln!(
             io::stderr(),
             "error: out of memory: {bytes} bytes more were refused: close other programs, allow \
-             more memory (ulimit -v), or choose a smaller --batch-size or network"
+             more memory (ulimit -v), or choose less data, a smaller --batch-size or network"
         );
         process::exit(1);
     }

@@ -1,6 +1,7 @@
 //! How much memory the program has needed, and how much it may have.
 
 use std::fs;
+use std::path::Path;
 
 use crate::error::{Error, Result};
 
@@ -13,14 +14,22 @@ pub fn peak_rss_bytes() -> Option<u64> {
 }
 
 /// The memory that the program can have without taking it from others, in bytes: what Linux says is
-/// available, or what the control group that it runs in may have, if that is less. `None` where the
-/// operating system does not say.
+/// available, or what the control groups that it runs in may have, if that is less. `None` where
+/// the operating system does not say.
 pub fn available_bytes() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let machine = machine.and_then(|facts| kibibytes(&facts, "MemAvailable:"));
-    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
-    let group = group.and_then(|most| most.trim().parse().ok());
-    machine.into_iter().chain(group).min()
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    machine.into_iter().chain(most_of_groups(Path::new("/sys/fs/cgroup"), &groups)).min()
+}
+
+/// The most that the control group of version 2 among `groups`, and those that it is part of, may
+/// have; they stand as folders below `root`.
+fn most_of_groups(root: &Path, groups: &str) -> Option<u64> {
+    let own = root.join(groups.lines().find_map(|line| line.strip_prefix("0::/"))?);
+    let all = own.ancestors().take_while(|folder| folder.starts_with(root));
+    let most = all.filter_map(|folder| fs::read_to_string(folder.join("memory.max")).ok());
+    most.filter_map(|most| most.trim().parse().ok()).min()
 }
 
 /// Refuses a run that is sure to be ended by the operating system, which does so without a word.
@@ -54,6 +63,21 @@ mod tests {
     fn something_is_available_and_no_more_than_the_machine_has() {
         let total = kibibytes(&fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal:").unwrap();
         assert!((1..=total).contains(&available_bytes().unwrap()));
+    }
+
+    #[test]
+    fn the_least_of_all_control_groups_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let own = root.path().join("system/run");
+        fs::create_dir_all(&own).unwrap();
+        let most = || most_of_groups(root.path(), "1:cpu:/other\n0::/system/run\n");
+        assert_eq!(most(), None);
+        fs::write(own.join("memory.max"), "max\n").unwrap();
+        fs::write(root.path().join("system/memory.max"), "500000000\n").unwrap();
+        assert_eq!(most(), Some(500_000_000));
+        fs::write(own.join("memory.max"), "4096\n").unwrap();
+        assert_eq!(most(), Some(4096));
+        assert_eq!(most_of_groups(root.path(), ""), None);
     }
 
     #[test]

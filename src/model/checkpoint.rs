@@ -79,6 +79,22 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// Of a model for `architecture` that `stage` is to train by `recipe`, before the first step and
+    /// on data that are not named.
+    pub fn new(architecture: &Architecture, recipe: Recipe, stage: &str) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            architecture: architecture.to_string(),
+            recipe,
+            dataset: DatasetIdentity { name: String::new(), sha256: String::new() },
+            stage: stage.into(),
+            isa: None,
+            position: Position::default(),
+            steps: 0,
+            content_sha256: String::new(),
+        }
+    }
+
     fn to_json(&self) -> String {
         serde_json::to_string(self).expect("plain data")
     }
@@ -173,9 +189,7 @@ impl Checkpoint {
 /// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a model.
 pub fn read(path: &Path) -> Result<(MnistCnn, Model)> {
     let Beginning { mut file, mut bytes, length } = read_beginning(path)?;
-    bytes
-        .try_reserve_exact((length as usize).saturating_sub(bytes.len()))
-        .map_err(|_| Error::io("read", path)(io::ErrorKind::OutOfMemory.into()))?;
+    bytes.reserve_exact((length as usize).saturating_sub(bytes.len()));
     file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     parse_any_size(&bytes).map_err(Error::invalid(path))
 }
@@ -232,7 +246,7 @@ fn read_beginning(path: &Path) -> Result<Beginning> {
 /// The largest file that can be a model.
 fn size_limit() -> u64 {
     let parameters = MnistCnn::LARGEST.architecture().parameter_count();
-    8 + HEADER_LIMIT + 3 * 4 * parameters as u64
+    header::LONGEST + 3 * 4 * parameters as u64
 }
 
 type ParseResult<T> = std::result::Result<T, CheckpointError>;

@@ -1,9 +1,9 @@
 //! An epoch of a thousand images, again and again from the same weights, until there are samples
 //! enough.
 //!
-//! The fast stages are through with it in tens of milliseconds, too short for a profiler that looks 250 times
-//! a second; the slowest takes seconds. All of them train the same images in the same batches, the
-//! last of which is cut short: 1000 = 15·64 + 40.
+//! The fast stages are through with it in tens of milliseconds, too short for a profiler that looks
+//! 250 times a second; the slowest takes seconds. All of them train the same images in the same
+//! batches, the last of which is cut short: 1000 = 15·64 + 40.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sampler::Sampler;
 use super::stacks::Folded;
-use crate::data::batches::{Batch, epoch_order};
+use crate::data::batches::{batches, epoch_order};
 use crate::data::dataset::Split;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -101,10 +101,7 @@ impl<'a> CappedRun<'a> {
     /// One epoch.
     #[inline(never)] // Stacks of a pass are known by this frame.
     fn pass(&self, engine: &mut dyn Engine) {
-        let mut batches = self.order.chunks(self.recipe.batch_size).peekable();
-        while let Some(indices) = batches.next() {
-            let next = batches.peek().copied().unwrap_or_default();
-            let batch = Batch::new(self.images, indices).followed_by(next);
+        for batch in batches(self.images, &self.order, self.recipe.batch_size) {
             engine.step(&batch, self.recipe.lr);
         }
     }

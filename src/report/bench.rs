@@ -94,8 +94,8 @@ pub struct BenchRow {
     /// Absent in a program that does not count them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allocations_per_step: Option<f64>,
-    /// Of a process that trains two batches and puts a checkpoint into bytes; absent where the operating
-    /// system does not say.
+    /// Of a process that trains two batches and puts a checkpoint into bytes; absent where the
+    /// operating system does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_rss_bytes: Option<u64>,
     /// Over the first stage of the ladder; absent for itself and where that was not measured.

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Isa, Simd};
+use super::{Isa, Simd, prefetch_line};
 
 /// The proof that the CPU has AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
@@ -223,18 +223,12 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn prefetch<T>(self, values: &[T], index: usize) {
-        if let Some(value) = values.get(index) {
-            // SAFETY: the address is valid, and every x86-64 has the instruction.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) }
-        }
+        prefetch_line::<_MM_HINT_T0, T>(values, index);
     }
 
     #[inline(always)]
     fn prefetch_later<T>(self, values: &[T], index: usize) {
-        if let Some(value) = values.get(index) {
-            // SAFETY: the address is valid, and every x86-64 has the instruction.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast()) }
-        }
+        prefetch_line::<_MM_HINT_T1, T>(values, index);
     }
 
     #[inline(always)]

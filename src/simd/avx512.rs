@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Isa, Simd, has_bf16};
+use super::{Isa, Simd, has_bf16, prefetch_line};
 
 /// The proof that the CPU has AVX-512 F, BW, DQ and VL, and with `BF16` also its instructions for
 /// bf16.
@@ -226,18 +226,12 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
 
     #[inline(always)]
     fn prefetch<T>(self, values: &[T], index: usize) {
-        if let Some(value) = values.get(index) {
-            // SAFETY: the address is valid, and every x86-64 has the instruction.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) }
-        }
+        prefetch_line::<_MM_HINT_T0, T>(values, index);
     }
 
     #[inline(always)]
     fn prefetch_later<T>(self, values: &[T], index: usize) {
-        if let Some(value) = values.get(index) {
-            // SAFETY: the address is valid, and every x86-64 has the instruction.
-            unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast()) }
-        }
+        prefetch_line::<_MM_HINT_T1, T>(values, index);
     }
 
     #[inline(always)]

@@ -43,6 +43,17 @@ pub use bf16::Avx512Bf16;
 pub use isa::{Isa, has_bf16};
 pub use portable::Portable;
 
+/// Asks for the cache line of `values[index]`, which may lie beyond the end, in the caches that
+/// `HINT` names.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn prefetch_line<const HINT: i32, T>(values: &[T], index: usize) {
+    if let Some(value) = values.get(index) {
+        // SAFETY: the address is valid, and every x86-64 has the instruction.
+        unsafe { std::arch::x86_64::_mm_prefetch::<HINT>(std::ptr::from_ref(value).cast()) }
+    }
+}
+
 /// Vectors of [`LANES`](Simd::LANES) floats and what can be done with them, lane by lane unless
 /// said otherwise.
 pub trait Simd: Copy + Send + Sync + 'static {

@@ -11,7 +11,9 @@
 use std::arch::x86_64::*;
 use std::hint::black_box;
 
-use super::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::{Avx2, Avx512};
+use super::{Isa, Portable, Simd};
 
 /// Multiply-adds with nothing else to do.
 #[derive(Debug, Clone, Copy)]
@@ -128,33 +130,19 @@ fn avx512_bf16(count: u64) {
 /// # Panics
 /// When the CPU does not have `isa`.
 pub fn read_and_write(isa: Isa, values: &mut [f32]) {
-    assert!(isa.is_available(), "this CPU does not have {isa}");
+    fn negate_with(simd: Option<impl Simd>, values: &mut [f32]) {
+        simd.expect("this CPU has the instructions").vectorize(
+            #[inline(always)]
+            || values.iter_mut().for_each(|value| *value = -*value),
+        );
+    }
     match isa {
-        Isa::Portable => negate(values),
+        Isa::Portable => negate_with(Some(Portable), values),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the assertion above.
-        Isa::Avx2 => unsafe { negate_avx2(values) },
+        Isa::Avx2 => negate_with(Avx2::detect(), values),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the assertion above.
-        Isa::Avx512 => unsafe { negate_avx512(values) },
+        Isa::Avx512 => negate_with(Avx512::detect(), values),
         #[cfg(not(target_arch = "x86_64"))]
         _ => unreachable!("{isa} belongs to another architecture"),
     }
-}
-
-#[inline(always)]
-fn negate(values: &mut [f32]) {
-    values.iter_mut().for_each(|value| *value = -*value);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn negate_avx2(values: &mut [f32]) {
-    negate(values);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq")]
-fn negate_avx512(values: &mut [f32]) {
-    negate(values);
 }

@@ -106,7 +106,18 @@ impl Stage {
         adam: Adam,
         compute: Compute,
     ) -> Result<Box<dyn Engine>> {
-        (self.build)(architecture, adam, compute)
+        let threads = self.threads(compute.threads);
+        (self.build)(architecture, adam, Compute { threads, ..compute })
+    }
+
+    /// The threads that share a step when there may be `most`.
+    pub fn threads(&self, most: usize) -> usize {
+        match self.engine {
+            _ if !self.multithreaded => 1,
+            // More threads than rows of cells would only wait.
+            EngineKind::Fused => most.min(fused::CELLS),
+            EngineKind::Layerwise => most,
+        }
     }
 
     /// What the stage needs and `architecture`, this CPU or `isa` does not have, if anything.
@@ -229,7 +240,6 @@ pub static STAGES: [Stage; 8] = [
         multithreaded: false,
         vectorized: true,
         build: |architecture, adam, compute| {
-            let compute = Compute { threads: 1, ..compute };
             fused::build(architecture, adam, compute, Precision::F32, false)
         },
     },

@@ -166,7 +166,7 @@ pub(super) fn write(mut checkpoint: Checkpoint, path: &Path, keep_previous: bool
 mod tests {
     use super::*;
     use crate::model::architecture::Architecture;
-    use crate::model::checkpoint::{DatasetIdentity, FORMAT_VERSION, Metadata};
+    use crate::model::checkpoint::Metadata;
     use crate::model::geometry::Shape;
     use crate::model::init::Init;
     use crate::model::parameters::TrainState;
@@ -179,15 +179,8 @@ mod tests {
         Checkpoint {
             state: TrainState::new(&architecture, parameters),
             metadata: Metadata {
-                format_version: FORMAT_VERSION,
-                architecture: architecture.to_string(),
-                recipe: Recipe::default(),
-                dataset: DatasetIdentity { name: "custom".into(), sha256: String::new() },
-                stage: "naive".into(),
-                isa: None,
                 position: Position { epoch, ..Position::default() },
-                steps: 0,
-                content_sha256: String::new(),
+                ..Metadata::new(&architecture, Recipe::default(), "naive")
             },
         }
     }

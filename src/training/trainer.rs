@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::checkpoints::{Checkpoints, NotWritten, Written};
 use super::evaluation::Evaluation;
 use super::schedule::CosineAnnealing;
-use crate::data::batches::{Batch, epoch_order};
+use crate::data::batches::{batches, epoch_order};
 use crate::data::dataset::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result, printable};
@@ -89,8 +89,8 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// [`Error::Diverged`] when the loss runs away, or it or a weight is no longer finite,
-    /// [`Error::Interrupted`] when the observer asks to stop (the state is saved), [`Error::Io`]
-    /// when saving fails: after the step during which it did.
+    /// [`Error::Interrupted`] when the observer asks to stop (the state is saved), [`Error::Io`] or
+    /// [`Error::Unavailable`] when saving fails: after the step during which it did.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let (mut training, mut evaluating) = (Duration::ZERO, Duration::ZERO);
         let mut last = None;
@@ -140,21 +140,18 @@ impl Trainer<'_> {
         let order = epoch_order(train.len(), recipe.seed, epoch);
         let first = self.metadata.position.batch;
         let mut duration = Duration::ZERO;
-        let mut batches = order.chunks(recipe.batch_size).skip(first).peekable();
-        while let Some(indices) = batches.next() {
+        for batch in batches(train, &order, recipe.batch_size).skip(first) {
             if let Some(signal) = observer.stop() {
                 return Err(self.interrupted(signal, observer));
             }
             while let Some(written) = self.checkpoints.poll() {
                 self.hear(written, observer)?;
             }
-            let upcoming = batches.peek().copied().unwrap_or_default();
-            let batch = Batch::new(train, indices).followed_by(upcoming);
             let started = Instant::now();
             let sum = self.engine.step(&batch, lr);
             duration += started.elapsed();
             let position = &mut self.metadata.position;
-            let mean = sum.loss / indices.len() as f64;
+            let mean = sum.loss / batch.len() as f64;
             if !mean.is_finite() || mean > RUNAWAY_LOSS {
                 let what = if mean.is_finite() {
                     format!("loss {mean:.0}")
@@ -275,7 +272,6 @@ mod tests {
 
     use super::*;
     use crate::data::synthetic;
-    use crate::model::checkpoint::{DatasetIdentity, FORMAT_VERSION};
     use crate::model::mnist_cnn::MnistCnn;
     use crate::model::recipe::Recipe;
     use crate::nn::adam::Adam;
@@ -312,17 +308,7 @@ mod tests {
         let trainer = Trainer {
             engine: engine.as_mut(),
             dataset: &synthetic::generate(1, 4, 1),
-            metadata: Metadata {
-                format_version: FORMAT_VERSION,
-                architecture: architecture.to_string(),
-                recipe,
-                dataset: DatasetIdentity { name: "custom".into(), sha256: String::new() },
-                stage: stage.name.into(),
-                isa: None,
-                position: Position::default(),
-                steps: 0,
-                content_sha256: String::new(),
-            },
+            metadata: Metadata::new(&architecture, recipe, stage.name),
             epochs: 1_000_000,
             evaluate: false,
             checkpoints,

@@ -121,6 +121,16 @@ fn refuses_flags_that_make_no_sense() {
 }
 
 #[test]
+fn a_stage_that_cannot_run_is_refused_before_anything_is_downloaded() {
+    let place = Workplace::new();
+    for verb in ["--epochs 1", "bench stages"] {
+        let run = Run::of(place.bare(&format!("{verb} --stage fused --kernel-size 7")));
+        run.fails(2, &["stage fused runs", "5x5"]);
+    }
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
 fn bench_refuses_before_it_measures() {
     let place = Workplace::new();
     for (flags, words) in [

@@ -2,9 +2,7 @@
 
 use mnist_train::digest::Sha256Digest;
 use mnist_train::model::architecture::Architecture;
-use mnist_train::model::checkpoint::{
-    Checkpoint, DatasetIdentity, FORMAT_VERSION, Metadata, Position,
-};
+use mnist_train::model::checkpoint::{Checkpoint, DatasetIdentity, Metadata, Position};
 use mnist_train::model::geometry::Shape;
 use mnist_train::model::init::Init;
 use mnist_train::model::parameters::TrainState;
@@ -32,15 +30,10 @@ pub fn checkpoint(architecture: &Architecture) -> Checkpoint {
             steps: 345,
         },
         metadata: Metadata {
-            format_version: FORMAT_VERSION,
-            architecture: architecture.to_string(),
-            recipe: Recipe { seed: 77, ..Recipe::default() },
             dataset: DatasetIdentity { name: "custom".into(), sha256: "5e".repeat(32) },
-            stage: "fused".into(),
             isa: Some("avx2".into()),
             position: Position { epoch: 3, batch: 45, loss: 678.912_345_678_901_2, correct: 2345 },
-            steps: 0,
-            content_sha256: String::new(),
+            ..Metadata::new(architecture, Recipe { seed: 77, ..Recipe::default() }, "fused")
         },
     }
 }

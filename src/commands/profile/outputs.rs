@@ -1,6 +1,7 @@
 //! The files of a profile.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::super::replaceable;
@@ -60,9 +61,10 @@ pub(super) fn is_of_profile(content: &str, kind: &str, stage: &Stage) -> bool {
     }
 }
 
-/// The folder that is written to, and its files' locks.
+/// The folder that is written to, for which stages, and the locks of all their files.
 pub struct Outputs<'a> {
     pub folder: &'a Path,
+    pub stages: &'a [&'static Stage],
     pub _locks: Vec<Lock>,
 }
 
@@ -70,7 +72,7 @@ impl Outputs<'_> {
     /// Draws and writes everything; what is returned says what it is.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// Those of [`durable::replace`].
     pub fn write(
         &self,
         ladder: Bench,
@@ -135,10 +137,30 @@ impl Outputs<'_> {
             failures,
             page: printable(&self.folder.join(PAGE)),
         };
+        self.remove_others(&profile)?;
         let event = Event::Profile(profile.clone());
         self.replace(RECORD, &format!("{}\n", json::line(&event)))?;
         self.replace(PAGE, &html::page(&profile, &graphs))?;
         Ok(profile)
+    }
+
+    /// Removes what an earlier profile of the same stages has left and `profile` has not.
+    fn remove_others(&self, profile: &Profile) -> Result<()> {
+        let of_stage = |one: &ProfiledStage| {
+            [Some(one.flamegraph.clone()), Some(one.folded.clone()), one.difference.clone()]
+        };
+        let written: Vec<_> = profile.stages.iter().flat_map(of_stage).flatten().collect();
+        let all = self.stages.iter().flat_map(|stage| KINDS.map(|kind| name(stage, kind)));
+        for name in all.filter(|name| !written.contains(name)) {
+            let path = self.folder.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &path)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn replace(&self, name: &str, content: &str) -> Result<()> {

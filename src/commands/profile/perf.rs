@@ -12,7 +12,7 @@ use super::outputs::{FOLDED, GRAPH, is_of_profile};
 use crate::cli::{OutputArgs, PerfFlamegraphArgs};
 use crate::commands::output::Output;
 use crate::durable;
-use crate::error::{Error, printable};
+use crate::error::{Error, Result, printable};
 use crate::profile::flamegraph::{self, Heading};
 use crate::profile::stacks::{Folded, Stack};
 use crate::report::text::grouped;
@@ -24,6 +24,9 @@ pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
         return Err(Error::Usage(format!("--out {path}: the name must end in .svg")).into());
     }
     let files = [(args.out.clone(), GRAPH), (args.out.with_extension(FOLDED), FOLDED)];
+    // Of both before either is looked at: this also refuses what is not a file.
+    let locks = files.each_ref().map(|(path, _)| durable::lock_for_writing(path));
+    let _locks = locks.into_iter().collect::<Result<Vec<_>>>()?;
     for (path, kind) in &files {
         replaceable::check(path, "the graph", |text| is_of_profile(text, kind, args.stage))?;
     }
@@ -45,7 +48,6 @@ pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
     let graph = flamegraph::draw(&folded, stage, &heading);
     let lines = folded.lines(stage);
     for ((path, _), content) in files.iter().zip([graph, lines]) {
-        let _lock = durable::lock_for_writing(path)?;
         durable::replace(path, content.as_bytes())?;
     }
     let output = Output::new(OutputArgs { json: false }, true);

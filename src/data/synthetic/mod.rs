@@ -33,18 +33,13 @@ use self::pen::Pen;
 use super::dataset::{CLASSES, Dataset, PIXELS, Split};
 use crate::random::Stream;
 
-/// The seed of [`default_dataset`].
+/// The seed of the digits that are drawn where there is no data.
 pub const DEFAULT_SEED: u64 = 1998;
 
 /// MNIST has as many to train on.
 pub const TRAIN_IMAGES: usize = 60_000;
 /// MNIST has as many to test on.
 pub const TEST_IMAGES: usize = 10_000;
-
-/// As many digits as MNIST has, with [`DEFAULT_SEED`].
-pub fn default_dataset() -> Dataset {
-    generate(DEFAULT_SEED, TRAIN_IMAGES, TEST_IMAGES)
-}
 
 /// Draws `train_count` + `test_count` digits. A smaller count gives the first ones of a larger one.
 ///

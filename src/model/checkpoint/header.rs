@@ -136,8 +136,8 @@ impl<'a> TryFrom<&'a (String, Value)> for Tensor<'a> {
             values.iter().map(Value::as_u64).collect::<Option<Vec<_>>>()
         };
         let dtype = entry.get("dtype").and_then(|dtype| Dtype::deserialize(dtype).ok());
-        let dtype = dtype.ok_or(without("a known \"dtype\""))?;
-        let shape = counts("shape").ok_or(without("a \"shape\" of whole numbers"))?;
+        let dtype = dtype.ok_or_else(|| without("a known \"dtype\""))?;
+        let shape = counts("shape").ok_or_else(|| without("a \"shape\" of whole numbers"))?;
         let offsets = counts("data_offsets").unwrap_or_default();
         let [begin, end] = offsets[..] else {
             return Err(without("two \"data_offsets\""));

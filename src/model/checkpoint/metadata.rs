@@ -4,8 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    CheckpointError, DatasetIdentity, FORMAT_VERSION, Metadata, ParseResult, Position,
-    RUNAWAY_LOSS, Recipe,
+    CheckpointError, FORMAT_VERSION, Metadata, ParseResult, Position, RUNAWAY_LOSS, Recipe,
 };
 use crate::error::quoted;
 use crate::model::architecture::Architecture;
@@ -47,16 +46,10 @@ pub fn parse(json: &str, architecture: &Architecture) -> ParseResult<Metadata> {
 
 /// Metadata with every field that there is.
 fn example() -> Value {
+    let architecture = Architecture::mnist_cnn();
     let metadata = Metadata {
-        format_version: FORMAT_VERSION,
-        architecture: String::new(),
-        recipe: Recipe::default(),
-        dataset: DatasetIdentity { name: String::new(), sha256: String::new() },
-        stage: String::new(),
         isa: Some(String::new()),
-        position: Position::default(),
-        steps: 0,
-        content_sha256: String::new(),
+        ..Metadata::new(&architecture, Recipe::default(), "")
     };
     serde_json::to_value(metadata).expect("plain data")
 }

@@ -116,8 +116,8 @@ impl Group {
 
     /// The hidden units and the logits. `partial_sums` are (N + 1, H padded) for each cell row; the
     /// images of the group begin at `first`; `common` (H padded) is what all images have in common.
-    #[inline(always)]
-    fn forward<'a, S: Simd>(
+    #[inline(never)]
+    pub fn forward<'a, S: Simd>(
         &mut self,
         simd: S,
         weights: &HeadWeights,
@@ -126,84 +126,76 @@ impl Group {
         partial_sums: impl Iterator<Item = &'a [f32]> + Clone,
     ) {
         let (width, classes) = (weights.bias1.len(), self.classes);
-        let zero = simd.splat(0.0);
-        let images = self.hidden.chunks_exact_mut(width).zip(self.logits.chunks_exact_mut(classes));
-        for (n, (hidden, logits)) in images.enumerate().take(self.labels.len()) {
-            for at in (0..width).step_by(S::LANES) {
-                let place = (first + n) * width + at;
-                let z = partial_sums.clone().fold(simd.load(&common[at..]), |z, sums| {
-                    simd.add(z, simd.load(&sums[place..]))
-                });
-                simd.store(simd.max(zero, z), &mut hidden[at..]);
-            }
-            let rows = weights.weight2.chunks_exact(width).zip(weights.bias2.iter());
-            for (logit, (row, &bias)) in logits.iter_mut().zip(rows) {
-                let products = row.chunks_exact(S::LANES).zip(hidden.chunks_exact(S::LANES));
-                let sum = products
-                    .fold(zero, |sum, (w, h)| simd.mul_add(simd.load(w), simd.load(h), sum));
-                *logit = bias + simd.sum(sum);
-            }
-        }
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let zero = simd.splat(0.0);
+                let images =
+                    self.hidden.chunks_exact_mut(width).zip(self.logits.chunks_exact_mut(classes));
+                for (n, (hidden, logits)) in images.enumerate().take(self.labels.len()) {
+                    for at in (0..width).step_by(S::LANES) {
+                        let place = (first + n) * width + at;
+                        let z = partial_sums.clone().fold(simd.load(&common[at..]), |z, sums| {
+                            simd.add(z, simd.load(&sums[place..]))
+                        });
+                        simd.store(simd.max(zero, z), &mut hidden[at..]);
+                    }
+                    let rows = weights.weight2.chunks_exact(width).zip(weights.bias2.iter());
+                    for (logit, (row, &bias)) in logits.iter_mut().zip(rows) {
+                        let products =
+                            row.chunks_exact(S::LANES).zip(hidden.chunks_exact(S::LANES));
+                        let sum = products.fold(zero, |sum, (w, h)| {
+                            simd.mul_add(simd.load(w), simd.load(h), sum)
+                        });
+                        *logit = bias + simd.sum(sum);
+                    }
+                }
+            },
+        );
     }
 
     /// The loss, and the gradients from the logits back to dz; `images` is N, those of the batch.
-    #[inline(always)]
-    fn backward<S: Simd>(&mut self, simd: S, weights: &HeadWeights, images: usize) {
+    #[inline(never)]
+    pub fn backward<S: Simd>(&mut self, simd: S, weights: &HeadWeights, images: usize) {
         let (width, classes) = (weights.bias1.len(), self.classes);
-        self.gradient.clear();
-        self.loss = LossSum::default();
-        if self.images() == 0 {
-            return;
-        }
-        let own = self.images() * classes;
-        let labels = self.labels.iter().copied();
-        self.loss =
-            cross_entropy::backward(&self.logits[..own], labels, images, &mut self.dlogits[..own]);
-        let zero = simd.splat(0.0);
-        let rows = self.hidden.chunks_exact(width).zip(self.dz.chunks_exact_mut(width));
-        for ((hidden, dz), dlogits) in rows.zip(self.dlogits[..own].chunks_exact(classes)) {
-            for at in (0..width).step_by(S::LANES) {
-                let h = simd.load(&hidden[at..]);
-                let mut dh = zero;
-                for (class, &dlogit) in dlogits.iter().enumerate() {
-                    let dlogit = simd.splat(dlogit);
-                    let place = class * width + at;
-                    dh = simd.mul_add(dlogit, simd.load(&weights.weight2[place..]), dh);
-                    let dw = &mut self.gradient.weight2[place..];
-                    simd.store(simd.mul_add(dlogit, h, simd.load(dw)), dw);
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                self.gradient.clear();
+                self.loss = LossSum::default();
+                if self.images() == 0 {
+                    return;
                 }
-                let d = simd.keep(simd.greater(h, zero), dh);
-                simd.store(d, &mut dz[at..]);
-                let db = &mut self.gradient.bias1[at..];
-                simd.store(simd.add(simd.load(db), d), db);
-            }
-            let db2 = self.gradient.bias2.iter_mut();
-            db2.zip(dlogits).for_each(|(sum, dlogit)| *sum += dlogit);
-        }
+                let own = self.images() * classes;
+                let labels = self.labels.iter().copied();
+                self.loss = cross_entropy::backward(
+                    &self.logits[..own],
+                    labels,
+                    images,
+                    &mut self.dlogits[..own],
+                );
+                let zero = simd.splat(0.0);
+                let rows = self.hidden.chunks_exact(width).zip(self.dz.chunks_exact_mut(width));
+                for ((hidden, dz), dlogits) in rows.zip(self.dlogits[..own].chunks_exact(classes)) {
+                    for at in (0..width).step_by(S::LANES) {
+                        let h = simd.load(&hidden[at..]);
+                        let mut dh = zero;
+                        for (class, &dlogit) in dlogits.iter().enumerate() {
+                            let dlogit = simd.splat(dlogit);
+                            let place = class * width + at;
+                            dh = simd.mul_add(dlogit, simd.load(&weights.weight2[place..]), dh);
+                            let dw = &mut self.gradient.weight2[place..];
+                            simd.store(simd.mul_add(dlogit, h, simd.load(dw)), dw);
+                        }
+                        let d = simd.keep(simd.greater(h, zero), dh);
+                        simd.store(d, &mut dz[at..]);
+                        let db = &mut self.gradient.bias1[at..];
+                        simd.store(simd.add(simd.load(db), d), db);
+                    }
+                    let db2 = self.gradient.bias2.iter_mut();
+                    db2.zip(dlogits).for_each(|(sum, dlogit)| *sum += dlogit);
+                }
+            },
+        );
     }
-}
-
-/// [`Group::forward`] with the instructions of `simd`.
-#[inline(never)]
-pub fn forward<'a, S: Simd>(
-    simd: S,
-    group: &mut Group,
-    weights: &HeadWeights,
-    first: usize,
-    common: &[f32],
-    partial_sums: impl Iterator<Item = &'a [f32]> + Clone,
-) {
-    simd.vectorize(
-        #[inline(always)]
-        || group.forward(simd, weights, first, common, partial_sums),
-    );
-}
-
-/// [`Group::backward`] with the instructions of `simd`.
-#[inline(never)]
-pub fn backward<S: Simd>(simd: S, group: &mut Group, weights: &HeadWeights, images: usize) {
-    simd.vectorize(
-        #[inline(always)]
-        || group.backward(simd, weights, images),
-    );
 }

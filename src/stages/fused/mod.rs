@@ -68,7 +68,7 @@
 //!
 //! N is the batch, C the channels, H the hidden units rounded up to whole vectors (what is added
 //! has weights of 0 for ever), O the classes; R is a number of rows and U one of vectors in a tile.
-//! Row N is of use to [sparse](super::sparse). Every array begins on a cache line. Room is made
+//! Row N is of use to [sparse](super::sparse). Every array of floats begins on a cache line. Room is made
 //! when a batch is larger than any before it; no other step allocates.
 //!
 //! **What it costs.** The engine runs one pattern of network, [`Network`], and the layers are no
@@ -95,8 +95,7 @@ use conv::{ConvPlan, ConvWeights};
 use floats::{Floats, Lines};
 use head::{GROUP_IMAGES, Group, HeadWeights};
 use images::Images;
-use network::CELLS;
-pub use network::Network;
+pub use network::{CELLS, Network};
 use products::Products;
 use trained::{Tensors, Trained};
 use update::{Active, AdamVectors};
@@ -172,9 +171,7 @@ pub fn build(
         let network = Network::of(architecture).expect("the stage's requirements were checked");
         Box::new(FusedEngine::new(simd, architecture, network, adam, team, skip_zeros))
     }
-    // More threads than rows of cells would only wait.
-    let threads = compute.threads.min(CELLS);
-    let team = Team::new(threads).map_err(Error::threads(threads))?;
+    let team = Team::new(compute.threads).map_err(Error::threads(compute.threads))?;
     Ok(match compute.isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 if precision == Precision::Bf16 => {
@@ -258,8 +255,8 @@ impl<S: Products> FusedEngine<S> {
         self.cell_rows.iter_mut().for_each(|row| row.reserve(&self.network, &self.plan, images));
     }
 
-    /// Everything up to the logits, which are left in the groups.
-    fn forward(&mut self, batch: &Batch<'_>) {
+    /// Everything up to the logits, which are left in the groups; by the phase if `measuring`.
+    fn forward(&mut self, batch: &Batch<'_>, measuring: bool) {
         let groups = batch.len().div_ceil(GROUP_IMAGES);
         self.reserve(batch.len());
         self.images.fill(self.simd, batch, self.skip_zeros);
@@ -274,9 +271,9 @@ impl<S: Products> FusedEngine<S> {
         self.plan.restart(&self.conv.w, self.skip_zeros);
         self.clock.lap(Phase::Data, 0);
 
-        let Self { simd, network, images, plan, skip_zeros, measuring, .. } = self;
+        let Self { simd, network, images, plan, skip_zeros, .. } = self;
         let shared = Shared { network, images, plan, skip_zeros: *skip_zeros };
-        let (simd, measuring) = (*simd, *measuring);
+        let simd = *simd;
         self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
             row.clock.start(measuring);
             row.forward(simd, &shared);
@@ -287,7 +284,7 @@ impl<S: Products> FusedEngine<S> {
         let (cell_rows, head, common) = (&self.cell_rows, &self.head.w, &self.common);
         self.team.for_each(&mut self.groups[..groups], &self.group_order, |index, group| {
             let partial_sums = cell_rows.iter().map(|row| row.partial_sums.as_slice());
-            head::forward(simd, group, head, index * GROUP_IMAGES, common, partial_sums);
+            group.forward(simd, head, index * GROUP_IMAGES, common, partial_sums);
         });
     }
 
@@ -355,13 +352,14 @@ impl<S: Products> Engine for FusedEngine<S> {
     }
 
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
-        self.clock.start(self.measuring);
-        self.forward(batch);
+        let measuring = self.measuring;
+        self.clock.start(measuring);
+        self.forward(batch, measuring);
         let (simd, images) = (self.simd, batch.len());
         let head = &self.head.w;
         let groups = &mut self.groups[..images.div_ceil(GROUP_IMAGES)];
         self.team.for_each(groups, &self.group_order, |_, group| {
-            head::backward(simd, group, head, images);
+            group.backward(simd, head, images);
         });
         let mut loss = LossSum::default();
         self.head.gradient.clear();
@@ -377,7 +375,7 @@ impl<S: Products> Engine for FusedEngine<S> {
         let weights = self.adam.step(self.steps, lr);
         let biases = AdamVectors::new(simd, &weights.without_l2());
         let weights = AdamVectors::new(simd, &weights);
-        let Self { network, images, plan, skip_zeros, measuring, .. } = self;
+        let Self { network, images, plan, skip_zeros, .. } = self;
         let forward = Shared { network, images, plan, skip_zeros: *skip_zeros };
         let active = &self.active;
         let gathered = &self.dz[..(batch.len() + 1) * network.hidden_padded()];
@@ -386,7 +384,6 @@ impl<S: Products> Engine for FusedEngine<S> {
             || simd.by_columns(gathered, &mut self.dz_factors),
         );
         let shared = SharedBackward { forward, active, dz: &self.dz, dz_factors, adam: weights };
-        let measuring = *measuring;
         self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
             row.clock.start(measuring);
             row.backward(simd, &shared);
@@ -411,7 +408,7 @@ impl<S: Products> Engine for FusedEngine<S> {
 
     fn predict(&mut self, batch: &Batch<'_>) -> &[f32] {
         self.clock.start(false);
-        self.forward(batch);
+        self.forward(batch, false);
         self.logits.clear();
         for group in &self.groups[..batch.len().div_ceil(GROUP_IMAGES)] {
             self.logits.extend_from_slice(group.logits());

@@ -99,7 +99,8 @@ impl<S: Simd> AdamVectors<S> {
             beta2: simd.splat(step.beta2),
             blend2: simd.splat(step.blend2),
             scale: simd.splat(step.step_size * step.root_correction),
-            eps: simd.splat(step.eps * step.root_correction),
+            // Not below what can be told from 0: there would be a fraction of 0 and 0.
+            eps: simd.splat((step.eps * step.root_correction).max(f32::MIN_POSITIVE)),
             smallest: step.smallest,
         }
     }

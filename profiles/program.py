@@ -1,0 +1,19 @@
+"""The program as it is shipped: built, and asked what it can do here."""
+
+import json
+import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TARGET = ROOT / "target"
+PROGRAM = TARGET / "release" / "mnist-train"
+
+
+def build():
+    """Into TARGET, whatever folder the environment names: what is measured is what has just been built."""
+    subprocess.run(["cargo", "build", "--release", "--locked", "--target-dir", TARGET], cwd=ROOT, check=True)
+
+
+def stages():
+    """The machine as the program sees it, and what each stage is."""
+    return json.loads(subprocess.run([PROGRAM, "stages", "--json"], check=True, capture_output=True).stdout)
