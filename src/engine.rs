@@ -21,7 +21,8 @@ pub trait Engine {
     fn store(&self) -> TrainState;
 
     /// One step of forward, loss, backward and Adam at learning rate `lr`. The loss is that of the
-    /// weights before the update, or NaN if one is not finite after it. What `batch` says of the next one is a hint, and changes nothing.
+    /// weights before the update, or NaN if one is not finite after it. What `batch` says of the
+    /// next one is a hint, and changes nothing.
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum;
 
     /// The logits of each image, (N, classes).

@@ -56,6 +56,7 @@ pub mod digest;
 pub mod durable;
 pub mod engine;
 pub mod error;
+pub mod input;
 pub mod measure;
 pub mod model;
 pub mod nn;

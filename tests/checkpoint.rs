@@ -619,7 +619,7 @@ fn refuses_a_pipe_and_a_device_instead_of_waiting_for_them() {
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.unwrap().success());
     for path in [&pipe, Path::new("/dev/zero")] {
-        assert_eq!(refusal_of(path), "not a regular file");
+        assert_eq!(refusal_of(path), "not a regular file: name a file, not a pipe or a device");
     }
 }
 

@@ -52,8 +52,8 @@ fn compare(
         let difference = (found - expected).abs();
         if difference.is_nan() || difference > tolerance {
             return Err(Error::Unavailable(format!(
-                "stage {} (threads: {threads}) computes something else than naive: the mean loss of \
-                 step {step} is {found:.6} instead of {expected:.6}, and in {} they may differ by \
+                "stage {} (threads: {threads}) computes something else than naive: the mean loss \
+                 of step {step} is {found:.6} instead of {expected:.6}, and in {} they may differ by \
                  {tolerance}; what is wrong is not timed: leave it out with --stage, or mend it",
                 stage.name,
                 stage.precision.name(),

@@ -14,7 +14,7 @@
 
 mod error;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -22,6 +22,7 @@ use flate2::bufread::MultiGzDecoder;
 
 pub use self::error::IdxError;
 use crate::error::{Error, Result};
+use crate::input;
 
 /// The content of a file of images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,18 +60,8 @@ pub fn read<T>(
     path: &Path,
     parse: impl FnOnce(BufReader<File>, u64) -> std::result::Result<T, IdxError>,
 ) -> Result<T> {
-    // Before opening: opening a pipe would wait for its writer.
-    let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
-    if metadata.is_dir() {
-        return Err(Error::io("open", path)(io::ErrorKind::IsADirectory.into()));
-    }
-    if !metadata.is_file() {
-        return Err(Error::invalid(path)(
-            "not a regular file: name a file, not a pipe or a device",
-        ));
-    }
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    parse(BufReader::with_capacity(1 << 17, file), metadata.len()).map_err(|error| match error {
+    let (file, length) = input::open(path)?;
+    parse(BufReader::with_capacity(1 << 17, file), length).map_err(|error| match error {
         IdxError::Read(source) => Error::io("read", path)(source),
         content => Error::invalid(path)(content),
     })

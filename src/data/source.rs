@@ -181,7 +181,8 @@ pub enum Outcome {
 ///
 /// # Errors
 /// When files are there that cannot be used, a mirror that is needed is no web address, those that
-/// come are wrong or cannot be written, or `progress` asked to stop. That nothing comes is no error, but [`Outcome::NotAvailable`].
+/// come are wrong or cannot be written, or `progress` asked to stop. That nothing comes is no error,
+/// but [`Outcome::NotAvailable`].
 pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     let read = |files: Files| {
         let dataset = files.read()?;

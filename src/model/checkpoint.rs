@@ -37,6 +37,7 @@ use super::parameters::{Parameters, TrainState, little_endian};
 use super::recipe::Recipe;
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result};
+use crate::input;
 
 /// The version of the format that this program writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -223,19 +224,11 @@ struct Beginning {
 }
 
 fn read_beginning(path: &Path) -> Result<Beginning> {
-    // Before opening: opening a pipe would wait for its writer.
-    let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
-    if metadata.is_dir() {
-        return Err(Error::io("open", path)(io::ErrorKind::IsADirectory.into()));
-    }
-    if !metadata.is_file() {
-        return Err(Error::invalid(path)("not a regular file"));
-    }
-    let (length, limit) = (metadata.len(), size_limit());
+    let (mut file, length) = input::open(path)?;
+    let limit = size_limit();
     if length > limit {
         return Err(Error::invalid(path)(CheckpointError::TooLarge { found: length, limit }));
     }
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
     let mut bytes = Vec::new();
     let read = file.by_ref().take(header::LONGEST).read_to_end(&mut bytes);
     read.map_err(Error::io("read", path))?;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::init::Init;
 
 /// The hyperparameters of a run. Two runs with the same recipe, data, stage and vector
-/// instructions give the same weights; a checkpoint holds the recipe, and a run can only go on under the same one.
+/// instructions give the same weights; a checkpoint holds the recipe, and a run can only go on under
+/// the same one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
