@@ -21,6 +21,12 @@ const T_MAX: f64 = 20.0;
 /// Pixels of an image.
 pub const PIXELS: usize = 28 * 28;
 
+/// The version of `package` in the lock file `lock`.
+pub fn locked_version(lock: &str, package: &str) -> String {
+    let (_, after) = lock.split_once(&format!("name = \"{package}\"\nversion = \"")).expect("it is locked");
+    after.chars().take_while(|&c| c != '"').collect()
+}
+
 #[derive(Parser)]
 pub struct Args {
     /// Folder with the four IDX files

@@ -15,7 +15,7 @@ use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use common::{EPS, L2, Run, Split};
+use common::{EPS, L2, Run, Split, locked_version};
 
 #[derive(Module, Debug)]
 struct Network {
@@ -88,7 +88,7 @@ fn main() {
     let mut run = Run::from_command_line();
     let inference = Device::flex();
     let device = Device::flex().autodiff();
-    run.start(serde_json::json!({ "burn": "0.22.1", "backend": "flex" }));
+    run.start(serde_json::json!({ "burn": locked_version(include_str!("../Cargo.lock"), "burn"), "backend": "flex" }));
     let mut network = Network::new(&run, &device);
     let criterion: CrossEntropyLoss = CrossEntropyLossConfig::new().init(&device);
     let adam = AdamConfig::new().with_beta_1(0.9).with_beta_2(0.999).with_epsilon(EPS as f32);

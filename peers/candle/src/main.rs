@@ -9,7 +9,7 @@ use std::time::Instant;
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW, loss};
 
-use common::{EPS, L2, Run};
+use common::{EPS, L2, Run, locked_version};
 
 const NAMES: [&str; 6] =
     ["conv1.weight", "conv1.bias", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"];
@@ -44,7 +44,7 @@ fn max_pool(x: &Tensor) -> Result<Tensor> {
 fn main() -> Result<()> {
     let mut run = Run::from_command_line();
     let device = Device::Cpu;
-    run.start(serde_json::json!({ "candle": "0.11.1" }));
+    run.start(serde_json::json!({ "candle": locked_version(include_str!("../Cargo.lock"), "candle-core") }));
     let vars = NAMES.iter().map(|&name| {
         let (values, shape) = &run.weights[name];
         Ok((name, Var::from_vec(values.clone(), shape.as_slice(), &device)?))
