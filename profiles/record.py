@@ -242,13 +242,23 @@ def contended(share):
 
 def footer(record, facts=None, root=""):
     """Where a record was made and where it is, for a document from which `root` leads to the repository's."""
-    facts = facts or json.loads((PROFILES / record / "machine.json").read_text())
+    facts = facts or facts_of(record)
+    return f"\n{computer(facts)}; {origin(record, facts, root)}.\n"
+
+
+def facts_of(record):
+    return json.loads((PROFILES / record / "machine.json").read_text())
+
+
+def computer(facts):
     features = " ".join(facts["features"])
+    return f"{facts['cpu']}, {facts['threads']} threads, {features}; {facts['kernel']}, {facts['rustc']}"
+
+
+def origin(record, facts, root=""):
     return (
-        f"\n{facts['cpu']}, {facts['threads']} threads, {features}; {facts['kernel']}, {facts['rustc']}, "
         f"commit {facts['commit']}, {facts['date']}, load average at the start {facts['load_average']}"
-        f"{contended(facts.get('share_of_others'))}. "
-        f"Raw record: [profiles/{record}]({root}profiles/{record}).\n"
+        f"{contended(facts.get('share_of_others'))}: [profiles/{record}]({root}profiles/{record})"
     )
 
 
@@ -266,8 +276,16 @@ def accuracy_table():
     heading = ["seed", *(f"{stage}, {product}" for stage, product in zip(stages, products))]
     return (
         "Correct of the 10,000 test images, after ten epochs:\n\n" + table(heading, rows)
-        + "".join(footer(f"accuracy/{stage}") for stage in stages)
+        + accuracy_footer([f"accuracy/{stage}" for stage in stages])
     )
+
+
+def accuracy_footer(records):
+    """One for all that were made on the same computer."""
+    facts = {record: facts_of(record) for record in records}
+    computers = dict.fromkeys(map(computer, facts.values()))
+    origins = lambda where: [origin(record, facts[record]) for record in records if computer(facts[record]) == where]
+    return "".join(f"\n{where}; {'; '.join(origins(where))}.\n" for where in computers)
 
 
 def synthetic_table():
@@ -490,7 +508,7 @@ def saving_line():
 def scaling_table():
     """A picture and a table for each sweep."""
     text = ""
-    sweeps = sweeps_on(json.loads((PROFILES / "scaling" / "machine.json").read_text())["threads"])
+    sweeps = sweeps_on(facts_of("scaling")["threads"])
     for name, sweep in sweeps.items():
         label, _, values, _, base_value, ideal, cost = sweep
         points, rows = [], []

@@ -63,7 +63,8 @@ fn check_stage(stage: &Value, folder: &Path) {
     let of_phases: u64 = phases.iter().map(|phase| phase["samples"].as_u64().unwrap()).sum();
     let rest = ["waiting_samples", "other_samples"].map(|key| stage[key].as_u64().unwrap());
     assert_eq!(of_phases + rest[0] + rest[1], samples);
-    assert!(10 * rest[1] < samples, "too much belongs to no phase: {stage}");
+    // A share of fewer samples means nothing.
+    assert!(10 * rest[1] < samples.max(30), "too much belongs to no phase: {stage}");
     for graph in ["flamegraph", "difference"].iter().filter_map(|key| stage[*key].as_str()) {
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
         let svg = read(folder, graph);

@@ -25,6 +25,9 @@ pub const IMAGES: usize = 1000;
 pub const ENOUGH_SAMPLES: usize = 1000;
 /// Time between two looks at the samples.
 const LOOK: Duration = Duration::from_millis(500);
+/// How many times as long as it may take is waited for the first sample: where others keep the
+/// cores busy, a short run may not be met at once.
+const WITHOUT_SAMPLES: u32 = 10;
 
 /// What was met in the passes of one stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,7 +61,7 @@ impl<'a> CappedRun<'a> {
     }
 
     /// Passes of an engine that is `built` here, at least one, until there are enough samples; none
-    /// begins after `limit`.
+    /// begins after `limit`, or after ten times that where no sample has come until then.
     ///
     /// # Errors
     /// When the sampler does not work, or the engine cannot be built.
@@ -71,16 +74,19 @@ impl<'a> CappedRun<'a> {
         let sampler = Sampler::start().map_err(cannot_sample)?;
         let mut engine = built()?;
         let began = Instant::now();
-        let mut passes = 0;
+        let (mut passes, mut limit_now) = (0, WITHOUT_SAMPLES * limit);
         loop {
             let look = Instant::now();
-            while look.elapsed() < LOOK && (passes == 0 || began.elapsed() < limit) {
+            while look.elapsed() < LOOK && (passes == 0 || began.elapsed() < limit_now) {
                 engine.load(&self.initial);
                 self.pass(engine.as_mut());
                 passes += 1;
             }
             let stacks = Folded::of(&sampler.stacks().map_err(cannot_sample)?);
-            if stacks.samples() >= ENOUGH_SAMPLES || began.elapsed() >= limit {
+            if stacks.samples() > 0 {
+                limit_now = limit;
+            }
+            if stacks.samples() >= ENOUGH_SAMPLES || began.elapsed() >= limit_now {
                 return Ok(Sampled { passes, images: self.order.len(), stacks });
             }
         }
