@@ -14,6 +14,13 @@ def build():
     subprocess.run(["cargo", "build", "--release", "--locked", "--target-dir", TARGET], cwd=ROOT, check=True)
 
 
+def commit():
+    """What was built, and whether more than records and documents has been changed since."""
+    git = lambda *words: subprocess.run(["git", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    changed = git("diff", "--name-only", "HEAD", "--", ".", ":!*.md", ":!profiles/*/*")
+    return git("rev-parse", "--short", "HEAD").strip() + ("-dirty" if changed else "")
+
+
 def stages():
     """The machine as the program sees it, and what each stage is."""
     return json.loads(subprocess.run([PROGRAM, "stages", "--json"], check=True, capture_output=True).stdout)

@@ -75,7 +75,7 @@ def machine():
         "lscpu": lscpu.splitlines(),
         "kernel": platform.release(),
         "rustc": output_of("rustc", "--version"),
-        "commit": output_of("git", "describe", "--always", "--dirty"),
+        "commit": program.commit(),
         "load_average": round(os.getloadavg()[0], 2),
     }
 
@@ -135,12 +135,17 @@ def record_synthetic():
 
 
 def record_ladder():
-    (PROFILES / "ladder").mkdir(exist_ok=True)
-    subprocess.run([PROGRAM, "bench", "stages", "--record"], check=True)
     with tempfile.TemporaryDirectory() as folder:
-        remove_background(pathlib.Path(os.environ["MNIST_DATA"]), pathlib.Path(folder))
-        bench = [PROGRAM, "bench", "stages", "--stage", "parallel,sparse", "--data", folder]
-        subprocess.run([*bench, "--record", PROFILES / "ladder" / "no-background.json"], check=True)
+        # Both, before the first one changes what git sees.
+        records, images = pathlib.Path(folder) / "records", pathlib.Path(folder) / "images"
+        records.mkdir()
+        images.mkdir()
+        bench = [PROGRAM, "bench", "stages"]
+        subprocess.run([*bench, "--record", records / "bench.json"], check=True)
+        remove_background(pathlib.Path(os.environ["MNIST_DATA"]), images)
+        on_images = ["--stage", "parallel,sparse", "--data", images]
+        subprocess.run([*bench, *on_images, "--record", records / "no-background.json"], check=True)
+        shutil.copytree(records, PROFILES / "ladder", dirs_exist_ok=True)
 
 
 def remove_background(source, target):

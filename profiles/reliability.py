@@ -26,7 +26,7 @@ import tempfile
 import time
 import typing
 
-from program import PROGRAM, ROOT, build
+from program import PROGRAM, ROOT, build, commit
 
 RECORDS = ROOT / "profiles" / "reliability"
 TARGETS = ("idx", "gzip", "checkpoint")
@@ -103,9 +103,7 @@ TOOLS = {
 def record(name, facts):
     RECORDS.mkdir(exist_ok=True)
     facts["date"] = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    facts["commit"] = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.strip()
+    facts["commit"] = commit()
     (RECORDS / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n")
     print(json.dumps(facts))
 
