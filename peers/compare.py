@@ -4,6 +4,7 @@ README.md here says what the peers are and what is compared.
 """
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -263,7 +264,7 @@ def record(folder, program, data, arguments):
     parser = argparse.ArgumentParser(prog="profiles/record.py compare")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds [default: 5]")
     parser.add_argument("--max-samples", type=int, help="a trial on the first N images")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[c.name for c in CONTESTANTS],
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[c.name for c in CONTESTANTS[1:]],
                         help="a trial of these rows alone, and the first")
     options = parser.parse_args(arguments)
     trial = options.max_samples is not None or options.only is not None
@@ -283,11 +284,15 @@ def record(folder, program, data, arguments):
             "left_out": [c.title for c in CONTESTANTS if c not in contestants],
         }
         (folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n")
-        # Round 0 warms the files and the machine up, and does not count.
+        # Round 0 warms the files and the machine up, and does not count. The first row runs once more before each
+        # other one: the machine's moods last seconds.
+        first, *others = contestants
         for number in range(options.rounds + 1):
-            for contestant in contestants[:: 1 if number % 2 else -1]:
-                path = folder / f"{contestant.name}-{number}.jsonl" if number else inputs.folder / "warm-up.jsonl"
-                model = inputs.folder / f"{contestant.name}-{number}.bin"
+            turns = others[:: 1 if number % 2 else -1]
+            pairs = [((first, before(first.name, number, c.name)), (c, f"{c.name}-{number}")) for c in turns]
+            for contestant, name in itertools.chain(*pairs):
+                path = folder / f"{name}.jsonl" if number else inputs.folder / "warm-up.jsonl"
+                model = inputs.folder / f"{name}.bin"
                 images = images_of(contestant, options, inputs)
                 limit = None if images == inputs.train_images else images
                 command = contestant.command(program, data, inputs, model, 1, threads, limit, True)
@@ -305,6 +310,11 @@ def record(folder, program, data, arguments):
     return not trial
 
 
+def before(first, number, name):
+    """What the record is called of the first row's run before that of `name`."""
+    return f"{first}-{number}-{name}"
+
+
 def images_of(contestant, options, inputs):
     images = options.max_samples or inputs.train_images
     return min(images, SLOW_IMAGES) if contestant.slow else images
@@ -319,23 +329,28 @@ def table(folder):
     """The rows and what is to be said of them, from the record in `folder`."""
     plan = json.loads((folder / "plan.json").read_text())
     rounds = range(1, plan["rounds"] + 1)
-    names = [c["name"] for c in plan["contestants"]]
-    runs = {name: [events(folder / f"{name}-{number}.jsonl") for number in rounds] for name in names}
-    first = names[0]
+    first, *others = [c["name"] for c in plan["contestants"]]
+    runs = {name: [events(folder / f"{name}-{number}.jsonl") for number in rounds] for name in others}
+    compared_with = {
+        name: [events(folder / f"{before(first, number, name)}.jsonl") for number in rounds] for name in others
+    }
+    runs[first] = list(itertools.chain(*compared_with.values()))
     stage = one(runs[first][0], "start")["stage"]
     rows, contended, capped = [], 0, set()
     for contestant in plan["contestants"]:
         name, images = contestant["name"], contestant["images"]
         whole = images == plan["train_images"]
-        per_image = {key: [one(lines, "epoch")["seconds"] / one(lines, "start")["train_images"] for lines in runs[key]]
-                     for key in (name, first)}
+        own, firsts = (
+            [one(lines, "epoch")["seconds"] / one(lines, "start")["train_images"] for lines in of]
+            for of in (runs[name], compared_with.get(name, runs[first]))
+        )
         if whole:
             check_losses(contestant, runs[name], one(runs[first][0], "epoch")["loss"])
         else:
             capped.add(images)
-        seconds, spread = median_and_mad([value * plan["train_images"] for value in per_image[name]])
-        least = min(per_image[name]) * plan["train_images"]
-        ratio, ratio_spread = median_and_mad([a / b for a, b in zip(per_image[name], per_image[first])])
+        seconds, spread = median_and_mad([value * plan["train_images"] for value in own])
+        least = min(own) * plan["train_images"]
+        ratio, ratio_spread = median_and_mad([a / b for a, b in zip(own, firsts)])
         done = [one(lines, "done") for lines in runs[name]]
         process = [one(lines, "process") for lines in runs[name]]
         contended += sum(facts["share_of_others"] > CONTENTION for facts in process)
@@ -351,8 +366,8 @@ def table(folder):
     curves = {precision: f"{loss:g}" for precision, (loss, _) in TOLERANCES.items()}
     notes = [
         f"One epoch of {plan['train_images']:,} MNIST images in batches of {BATCH_SIZE} on {plan['threads']} threads, "
-        f"{plan['rounds']} interleaved rounds after one that does not count; ± is the MAD; the ratio is of the times of "
-        f"one round, over the first row's. *Start to trained* is the whole process, with loading and evaluating the "
+        f"{plan['rounds']} interleaved rounds after one that does not count; ± is the MAD; the ratio is over a run "
+        f"of the first row right before. *Start to trained* is the whole process, with loading and evaluating the "
         f"{one(runs[first][0], 'done')['test_total']:,} test images. Before anything was timed, the losses of "
         f"{CURVE_STEPS} steps from the same weights agreed with the first row's within {curves['f32']}, "
         f"in bf16 within {curves['bf16']}."
@@ -370,7 +385,7 @@ def table(folder):
     notes.append("Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
     if plan["left_out"]:
         notes.append(f"Not there: {'; '.join(plan['left_out'])}.")
-    total = len(plan["contestants"]) * plan["rounds"]
+    total = sum(map(len, runs.values()))
     notes.append(
         f"In {contended or 'none'} of the {total} runs others used more than {100 * CONTENTION:.0f} % of the machine."
     )
