@@ -10,7 +10,7 @@ use crate::stages::{STAGES, Stage};
 
 /// More threads than this are a mistake, or would be slower.
 pub const MOST_THREADS: usize = 1024;
-/// Rounds of a measurement.
+/// With more rounds of a measurement the sign test's chances could be too small for an f64.
 pub const MOST_ROUNDS: usize = 1000;
 /// More generated images than this need more memory than most machines have.
 pub const MOST_IMAGES: usize = 10_000_000;
