@@ -22,7 +22,7 @@ pub struct ProfileArgs {
     /// Folder for graphs, figures and index.html
     #[arg(long, value_name = "DIR", default_value = "profiles", requires = "profile")]
     pub profile_out: PathBuf,
-    /// Seconds after which no other pass of a stage is begun, however few samples there are
+    /// Seconds after which no other pass of a stage is begun, if there is any sample
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = positive)]
     #[arg(requires = "profile")]
     pub profile_seconds: usize,
@@ -35,7 +35,7 @@ pub struct CappedRunArgs {
     /// Sample call stacks and print them; ends when stdin does
     #[arg(long)]
     pub sampled: bool,
-    /// Seconds after which no other pass is begun
+    /// Seconds after which no other pass is begun, if there is any sample
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
     pub seconds: usize,
     /// What is trained.
