@@ -100,11 +100,11 @@ impl Conv2d {
         [self.out_channels, self.input.channels, self.kernel, self.kernel]
     }
 
-    /// Where kernel position `tap` of window `window` lies along a side of `length` elements:
-    /// `None` in the padding.
+    /// The element of the input under kernel position `tap` of window `window`, which must be one
+    /// of [`taps_inside`](Self::taps_inside).
     #[inline]
-    pub fn position(&self, window: usize, tap: usize, length: usize) -> Option<usize> {
-        (window * self.stride + tap).checked_sub(self.padding).filter(|&at| at < length)
+    pub fn position(&self, window: usize, tap: usize) -> usize {
+        window * self.stride + tap - self.padding
     }
 
     /// The kernel positions of window `window` along a side of `length` elements that lie inside.
@@ -182,21 +182,24 @@ mod tests {
     }
 
     #[test]
-    fn taps_and_windows_inside_are_those_whose_position_is_inside() {
+    fn taps_and_windows_inside_are_those_that_see_an_element() {
         for (side, kernel, stride, padding) in
             [(28, 5, 1, 2), (9, 3, 2, 0), (8, 5, 2, 2), (5, 1, 1, 0), (7, 3, 3, 1), (3, 5, 1, 4)]
         {
             let conv = conv(side, kernel, stride, padding);
             let outputs = conv.output().height;
+            let is_inside = |window: usize, tap: usize| {
+                (padding..side + padding).contains(&(window * stride + tap))
+            };
             for window in 0..outputs {
                 let inside: Vec<usize> =
-                    (0..kernel).filter(|&t| conv.position(window, t, side).is_some()).collect();
+                    (0..kernel).filter(|&tap| is_inside(window, tap)).collect();
                 let range: Vec<usize> = conv.taps_inside(window, side).collect();
                 assert_eq!(inside, range, "{conv:?} window {window}");
             }
             for tap in 0..kernel {
                 let inside: Vec<usize> =
-                    (0..outputs).filter(|&w| conv.position(w, tap, side).is_some()).collect();
+                    (0..outputs).filter(|&window| is_inside(window, tap)).collect();
                 let range: Vec<usize> = conv.windows_inside(tap, side, outputs).collect();
                 assert_eq!(inside, range, "{conv:?} tap {tap}");
             }

@@ -43,13 +43,10 @@ pub fn forward(conv: &Conv2d, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [
                 for j in 0..output.width {
                     let mut sum = bias;
                     for c in 0..channels {
-                        for m in 0..conv.kernel {
-                            for k in 0..conv.kernel {
-                                let h = conv.position(i, m, height);
-                                let w = conv.position(j, k, width);
-                                if let (Some(h), Some(w)) = (h, w) {
-                                    sum += x.get([c, h, w]) * weight.get([o, c, m, k]);
-                                }
+                        for m in conv.taps_inside(i, height) {
+                            for k in conv.taps_inside(j, width) {
+                                let (h, w) = (conv.position(i, m), conv.position(j, k));
+                                sum += x.get([c, h, w]) * weight.get([o, c, m, k]);
                             }
                         }
                     }
@@ -88,16 +85,13 @@ pub fn backward(conv: &Conv2d, x: &[f32], weight: &[f32], dy: &[f32], gradients:
                 for j in 0..output.width {
                     *db += dy.get([o, i, j]);
                     for c in 0..channels {
-                        for m in 0..conv.kernel {
-                            for k in 0..conv.kernel {
-                                let h = conv.position(i, m, height);
-                                let w = conv.position(j, k, width);
-                                if let (Some(h), Some(w)) = (h, w) {
-                                    *dw.at([o, c, m, k]) += dy.get([o, i, j]) * x.get([c, h, w]);
-                                    if let Some(dx) = &mut dx {
-                                        *dx.at([c, h, w]) +=
-                                            dy.get([o, i, j]) * weight.get([o, c, m, k]);
-                                    }
+                        for m in conv.taps_inside(i, height) {
+                            for k in conv.taps_inside(j, width) {
+                                let (h, w) = (conv.position(i, m), conv.position(j, k));
+                                *dw.at([o, c, m, k]) += dy.get([o, i, j]) * x.get([c, h, w]);
+                                if let Some(dx) = &mut dx {
+                                    *dx.at([c, h, w]) +=
+                                        dy.get([o, i, j]) * weight.get([o, c, m, k]);
                                 }
                             }
                         }

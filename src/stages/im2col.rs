@@ -255,11 +255,10 @@ mod tests {
         fold(&conv, &columns, &mut folded);
         for (index, (folded, x)) in folded.iter().zip(&x).enumerate() {
             let (h, w) = (index % 20 / 4, index % 4);
-            let windows = |at, side| {
-                (0..side)
-                    .flat_map(|i| (0..3).map(move |m| (i, m)))
-                    .filter(|&(i, m)| conv.position(i, m, 5) == Some(at))
-                    .count()
+            let windows = |at, windows| {
+                let taps = (0..windows).flat_map(|i| (0..3).map(move |m| (i, m)));
+                // Stride 2 and padding 1.
+                taps.filter(|(i, m)| 2 * i + m == at + 1).count()
             };
             let copies = windows(h, conv.output().height) * windows(w, conv.output().width);
             assert_eq!(*folded, *x * copies as f32, "at ({h}, {w})");
