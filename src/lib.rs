@@ -29,14 +29,14 @@
 //! 2. [`nn`]: the mathematics, one piece a file, with the derivation of each backward pass.
 //! 3. [`engine`]: one complete way to execute a step, behind one trait.
 //! 4. [`stages`]: the ladder. Start at [`stages::naive`] and compare each chapter with the next;
-//!    [`stages::layerwise`] is the engine under the first four, [`stages::fused`] that under the
+//!    [`engine::layerwise`] is the engine under the first four, [`stages::fused`] that under the
 //!    others. OPTIMIZATIONS.md tells the same story with its figures.
 //! 5. [`simd`] and [`team`]: what the fused engine is made of, vectors and threads.
 //! 6. [`training::trainer`]: the loop, and nothing but the loop.
 //! 7. [`data`]: where images come from, and the digits drawn for those who have none.
-//! 8. [`model::checkpoint`], [`durable`] and [`training::checkpoints`]: one file that is never
+//! 8. [`model::checkpoint`], [`files::durable`] and [`training::checkpoints`]: one file that is never
 //!    torn, written while training goes on.
-//! 9. [`benchmark`] and [`measure`]: stages against each other, and against what the machine can
+//! 9. [`mod@bench`] and [`measure`]: stages against each other, and against what the machine can
 //!    do; `profile`, with the feature of that name: where their time goes, function by function.
 //! 10. [`commands`]: the verbs of the program.
 //!
@@ -48,18 +48,18 @@
 //! (N, C, H, W). The fused engine knows one network only, and there C is the convolution's output
 //! channels and H the hidden units.
 
-pub mod benchmark;
+pub mod bench;
 pub mod cli;
 pub mod commands;
 pub mod data;
 pub mod digest;
-pub mod durable;
 pub mod engine;
 pub mod error;
-pub mod input;
+pub mod files;
 pub mod measure;
 pub mod model;
 pub mod nn;
+pub mod optim;
 #[cfg(feature = "profile")]
 pub mod profile;
 pub mod random;

@@ -8,13 +8,14 @@ mod common;
 use common::{Comparison, SEE_GRADIENT, gradient, noise_split, widen};
 use mnist_train::data::batches::{Batch, epoch_order};
 use mnist_train::data::dataset::{SIDE, Split};
+use mnist_train::engine::compute::Compute;
 use mnist_train::model::init::Init;
 use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::model::parameters::{Parameters, TrainState};
 use mnist_train::model::recipe::Recipe;
-use mnist_train::nn::adam::Adam;
+use mnist_train::optim::adam::Adam;
 use mnist_train::simd::{self, Isa};
-use mnist_train::stages::{Compute, Stage};
+use mnist_train::stages::Stage;
 
 const CELLS: usize = SIDE / 2;
 /// One factor in a sum of 13 or more, rounded the other way, is a 3000th of the sum. Of a batch of

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use mnist_train::durable;
 use mnist_train::error::Error;
+use mnist_train::files::durable;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::checkpoint::{self, Model};
 use mnist_train::model::mnist_cnn::MnistCnn;
@@ -71,7 +71,7 @@ fn spoilt(
 
 #[test]
 fn everything_comes_back_bit_for_bit() {
-    for architecture in [network(), Architecture::mnist_cnn()] {
+    for architecture in [network(), MnistCnn::default().architecture()] {
         let mut written = good(&architecture);
         let bytes = written.to_bytes();
         let Model::Checkpoint(read) = checkpoint::parse(&bytes, &architecture).unwrap() else {
@@ -554,7 +554,7 @@ fn the_checksum_covers_weights_moments_and_metadata() {
 
 #[test]
 fn refuses_a_file_that_ends_early_wherever_it_ends() {
-    let architecture = Architecture::mnist_cnn();
+    let architecture = MnistCnn::default().architecture();
     let bytes = good(&architecture).to_bytes();
     let data = bytes.len() - Crafted::from(&bytes).data.len();
     let lengths = (0..=data).chain((data..bytes.len()).step_by(4096));

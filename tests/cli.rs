@@ -291,7 +291,7 @@ fn what_is_printed_fits_a_terminal_of_80_columns() {
     assert!(fits("--data digits --resume --epochs 1").stderr.contains("nothing to do"));
     assert!(fits("eval --data digits").stdout.contains("most confidently wrong\n"));
     place.run("--epochs 1 --model few --stage gemm").succeeds().fits_a_terminal();
-    let resumed = place.run("--resume --epochs 2 --model few --stage strided").succeeds();
+    let resumed = place.run("--resume --epochs 2 --model few --stage im2col").succeeds();
     assert!(resumed.fits_a_terminal().stderr.contains("not bit for bit"));
     for arguments in [
         "data --data digits",
@@ -481,7 +481,7 @@ fn stages_are_benchmarked_against_each_other() {
         assert_eq!(row.get("peak_rss_bytes").is_some(), cfg!(target_os = "linux"));
     }
     assert!(rows[0].get("over_naive").is_none(), "naive was not measured");
-    assert!(rows[0].get("over_previous").is_none(), "nor was strided");
+    assert!(rows[0].get("over_previous").is_none(), "nor was naive");
     assert_has(&rows[1]["over_previous"], "median low high");
     assert_has(&rows[2]["over_one_thread"], "median low high");
     assert_eq!(rows[2]["over_one_thread"]["inconclusive"], true, "two rounds decide nothing");

@@ -10,10 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mnist_train::data::files::Part;
-use mnist_train::data::source::{Event, Outcome, Progress, Remote, Request, fetch, load};
+use mnist_train::data::remote::{Event, Progress, Remote};
+use mnist_train::data::source::{Outcome, Request, fetch, load};
 use mnist_train::digest::Sha256Digest;
-use mnist_train::durable::lock_for_writing;
 use mnist_train::error::{Error, Result};
+use mnist_train::files::lock::lock_for_writing;
 use tempfile::TempDir;
 
 mod small_set;

@@ -8,8 +8,8 @@
 mod common;
 
 use common::{Comparison, all_kernels, oracle, uniform, widen};
-use mnist_train::model::geometry::{Conv2d, Linear, MaxPool2d, Shape};
-use mnist_train::nn::Gradients;
+use mnist_train::nn::geometry::{Conv2d, Linear, MaxPool2d, Shape};
+use mnist_train::nn::gradients::Gradients;
 use mnist_train::stages::{EngineKind, STAGES};
 
 /// Three images and more: a gradient that keeps only one image's share must not pass. 13 makes

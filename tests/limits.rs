@@ -86,7 +86,7 @@ fn the_limits_of_the_machine_are_not_measured_with_fewer_threads() {
 #[test]
 fn a_run_takes_at_least_the_memory_that_it_is_refused_for() {
     let architecture = MnistCnn { channels: 64, ..MnistCnn::default() }.architecture();
-    for (name, most) in [("strided", 3), ("parallel", 4)] {
+    for (name, most) in [("naive", 3), ("parallel", 4)] {
         let place = Workplace::new();
         let flags = "--epochs 1 --batch-size 400 --channels 64 --no-eval --json --threads 1";
         let done = place.run(&format!("{flags} --stage {name}")).succeeds().last("done");

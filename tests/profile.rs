@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mnist_train::data::synthetic;
-use mnist_train::report::text::grouped;
+use mnist_train::report::text::numbers::grouped;
 use mnist_train::stages::STAGES;
 use serde_json::Value;
 

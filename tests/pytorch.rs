@@ -20,15 +20,16 @@ use mnist_train::data::batches::Batch;
 use mnist_train::data::dataset::{DatasetKind, PIXELS, Split};
 use mnist_train::data::files;
 use mnist_train::digest::Sha256Digest;
-use mnist_train::model::architecture::Architecture;
-use mnist_train::model::geometry::{Conv2d, Linear, MaxPool2d, Shape};
+use mnist_train::engine::compute::Precision;
+use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::model::parameters::{Parameters, TrainState};
 use mnist_train::model::recipe::Recipe;
-use mnist_train::nn::Gradients;
-use mnist_train::nn::adam::Adam;
 use mnist_train::nn::cross_entropy::LossSum;
-use mnist_train::stages::kernels::LayerKernels;
-use mnist_train::stages::{Precision, STAGES, Stage};
+use mnist_train::nn::geometry::{Conv2d, Linear, MaxPool2d, Shape};
+use mnist_train::nn::gradients::Gradients;
+use mnist_train::nn::primitives::LayerKernels;
+use mnist_train::optim::adam::Adam;
+use mnist_train::stages::{STAGES, Stage};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -88,7 +89,7 @@ fn signed_units(stream: u32, count: usize) -> Vec<f32> {
 
 /// The formula's parameters, verified to be those that PyTorch started from.
 fn formula_parameters() -> Parameters {
-    let architecture = Architecture::mnist_cnn();
+    let architecture = MnistCnn::default().architecture();
     let mut parameters = Parameters::zeros(&architecture);
     let specs = architecture.tensors();
     for (stream, (spec, values)) in specs.iter().zip(parameters.values_mut()).enumerate() {
@@ -127,7 +128,7 @@ struct Trained {
 
 /// One step for each of `sizes` through `split` in order, under the recipe's defaults.
 fn train(stage: &Stage, start: &Parameters, split: &Split, sizes: &[usize]) -> Trained {
-    let (architecture, recipe) = (Architecture::mnist_cnn(), Recipe::default());
+    let (architecture, recipe) = (MnistCnn::default().architecture(), Recipe::default());
     let order: Vec<u32> = (0..split.len() as u32).collect();
     let mut rest = order.as_slice();
     let mut next = |&size| Batch::new(split, rest.split_off(..size).expect("enough images"));

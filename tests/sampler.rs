@@ -12,10 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mnist_train::data::batches::{Batch, epoch_order};
-use mnist_train::model::architecture::Architecture;
+use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::model::parameters::TrainState;
 use mnist_train::model::recipe::Recipe;
-use mnist_train::nn::adam::Adam;
+use mnist_train::optim::adam::Adam;
 use mnist_train::profile::sampler::Sampler;
 use mnist_train::profile::stacks::Stack;
 use mnist_train::stages::STAGES;
@@ -164,7 +164,7 @@ fn check_seventy(threads: usize, more: usize, less: usize) {
 #[test]
 fn every_stage_is_profiled_twenty_times_and_goes_on_as_if_nobody_had_looked() {
     let _alone = alone();
-    let architecture = Architecture::mnist_cnn();
+    let architecture = MnistCnn::default().architecture();
     let recipe = Recipe::default();
     let images = common::noise_split(1, 24);
     let order = epoch_order(images.len(), recipe.seed, 0);

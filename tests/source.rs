@@ -5,7 +5,8 @@ use std::path::Path;
 
 use mnist_train::data::dataset::DatasetKind;
 use mnist_train::data::files::{Part, inspect, locate};
-use mnist_train::data::source::{Outcome, Remote, Request, load};
+use mnist_train::data::remote::Remote;
+use mnist_train::data::source::{Outcome, Request, load};
 use mnist_train::error::Error;
 
 mod small_set;

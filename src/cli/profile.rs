@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::positive;
+use super::values::positive;
 #[cfg(feature = "profile")]
-use super::{JobArgs, stage};
+use super::values::stage;
 #[cfg(feature = "profile")]
 use crate::stages::Stage;
 
@@ -26,21 +26,6 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = positive)]
     #[arg(requires = "profile")]
     pub profile_seconds: usize,
-}
-
-/// The flags of a process that is looked at.
-#[cfg(feature = "profile")]
-#[derive(Debug, Args)]
-pub struct CappedRunArgs {
-    /// Sample call stacks and print them; ends when stdin does
-    #[arg(long)]
-    pub sampled: bool,
-    /// Seconds after which no other pass is begun, if there is any sample
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
-    pub seconds: usize,
-    /// What is trained.
-    #[command(flatten)]
-    pub job: JobArgs,
 }
 
 /// The flags of a graph of perf's samples, which come from stdin.

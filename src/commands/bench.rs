@@ -6,11 +6,12 @@ use super::child::Job;
 use super::data;
 use super::ladder::{self, Ladder};
 use super::output::Output;
-use super::replaceable;
 use super::signals::Signals;
-use crate::benchmark::Contestant;
+use crate::bench::contestant::Contestant;
 use crate::cli::{BenchAction, BenchStagesArgs};
-use crate::durable;
+use crate::files::durable;
+use crate::files::lock::lock_for_writing;
+use crate::files::replaceable;
 use crate::measure::machine::Environment;
 use crate::model::recipe::Recipe;
 use crate::report::{Event, json};
@@ -29,7 +30,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         output.warn("note: not a release build: times include checks of overflow and assertions");
     }
     let signals = Signals::install(Some("stopping"))?;
-    let lock = args.record.as_deref().map(durable::lock_for_writing).transpose()?;
+    let lock = args.record.as_deref().map(lock_for_writing).transpose()?;
     if let Some(path) = &args.record {
         data::check_no_data_file("--record", path, &args.data)?;
         let is_record = |content: &str| replaceable::is_event(content, "bench");

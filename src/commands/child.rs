@@ -9,7 +9,7 @@ use std::thread;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
-use crate::benchmark::Contestant;
+use crate::bench::contestant::Contestant;
 use crate::cli::{DataArgs, NetworkArgs};
 use crate::error::{Error, Result, explained};
 use crate::model::mnist_cnn::MnistCnn;

@@ -10,10 +10,11 @@ use super::signals::Signals;
 use crate::cli::{DataAction, DataArgs, DataCommand};
 use crate::data::dataset::{Dataset, SIDE, Split};
 use crate::data::files::{self, Inspection, Part};
-use crate::data::source::{self, Outcome, Remote, Request};
+use crate::data::remote::Remote;
+use crate::data::source::{self, Outcome, Request};
 use crate::data::{idx, synthetic};
-use crate::durable::{self, Partial};
 use crate::error::{Error, Result, printable};
+use crate::files::durable::{self, Partial};
 use crate::measure::machine;
 use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
 

@@ -9,7 +9,7 @@ use crate::error::{Error, quoted};
 use crate::model::checkpoint::{self, Model};
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
-use crate::nn::adam::Adam;
+use crate::optim::adam::Adam;
 use crate::report::{self, Event, SCHEMA_VERSION, picture};
 use crate::training::evaluation::Evaluation;
 

@@ -10,7 +10,6 @@ mod peak_memory;
 #[cfg(feature = "profile")]
 mod profile;
 mod progress;
-mod replaceable;
 mod signals;
 mod stages;
 mod summary;

@@ -10,7 +10,7 @@ use crate::measure::memory;
 use crate::model::checkpoint::{Checkpoint, Metadata};
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
-use crate::nn::adam::Adam;
+use crate::optim::adam::Adam;
 
 /// Trains the images once, puts what would be saved into bytes, and prints the peak.
 pub fn run(args: &JobArgs) -> anyhow::Result<()> {

@@ -6,9 +6,10 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Output;
 use super::signals::Signals;
-use crate::data::source;
+use crate::data::remote;
 use crate::error::printable;
-use crate::report::{self, Event, text};
+use crate::report::text::numbers::grouped;
+use crate::report::{self, Event};
 use crate::training::trainer::{EpochReport, Observer, Progress};
 
 /// How often a bar is redrawn, times a second.
@@ -70,7 +71,7 @@ impl Observer for TrainingProgress<'_> {
             _ => format!(
                 "loss {loss:.4} acc {:.2} % {}/s {left:#} left",
                 100.0 * accuracy,
-                text::grouped(speed as usize),
+                grouped(speed as usize),
             ),
         });
     }
@@ -120,26 +121,26 @@ impl<'a> DownloadProgress<'a> {
     }
 }
 
-impl source::Progress for DownloadProgress<'_> {
-    fn event(&mut self, event: source::Event<'_>) {
+impl remote::Progress for DownloadProgress<'_> {
+    fn event(&mut self, event: remote::Event<'_>) {
         match event {
-            source::Event::Requested { part, host } => {
+            remote::Event::Requested { part, host } => {
                 self.bar.reset();
                 self.bar.set_prefix(part.name());
                 let message = format!("downloading {} from {host}", part.download_name());
                 self.bar.suspend(|| self.output.note(&message));
             }
-            source::Event::Received { bytes, total } => {
+            remote::Event::Received { bytes, total } => {
                 if let Some(total) = total {
                     self.bar.set_length(total);
                 }
                 self.bar.set_position(bytes);
             }
-            source::Event::Failed { part, host, reason } => {
+            remote::Event::Failed { part, host, reason } => {
                 let message = format!("  {host} does not deliver {}: {reason}", part.name());
                 self.bar.suspend(|| self.output.note(&message));
             }
-            source::Event::Verified { path } => {
+            remote::Event::Verified { path } => {
                 let message = format!("  {} verified", printable(path));
                 self.bar.suspend(|| self.output.note(&message));
             }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator;
 
-use crate::durable::Lock;
 use crate::error::{Error, Result, explained};
+use crate::files::lock::Lock;
 
 /// A signal this soon after the first is the same wish once more: `timeout` signals a process and
 /// then its group, a shell its whole pipeline.

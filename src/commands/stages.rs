@@ -3,14 +3,14 @@
 use super::output::Output;
 use crate::cli::OutputArgs;
 use crate::measure::machine::Machine;
-use crate::model::architecture::Architecture;
+use crate::model::mnist_cnn::MnistCnn;
 use crate::report::{Event, SCHEMA_VERSION, StageRow, Stages};
 use crate::simd::Isa;
 use crate::stages::{STAGES, Stage};
 
 /// Prints the table of stages.
 pub fn run(args: OutputArgs) -> anyhow::Result<()> {
-    let architecture = Architecture::mnist_cnn();
+    let architecture = MnistCnn::default().architecture();
     let default = Stage::fastest_exact(&architecture);
     let row = |stage: &Stage| StageRow {
         name: stage.name,

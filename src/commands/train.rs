@@ -14,18 +14,19 @@ use super::progress::TrainingProgress;
 use super::signals::Signals;
 use crate::cli::TrainArgs;
 use crate::data::dataset::Dataset;
-use crate::durable;
+use crate::engine::compute::Compute;
 use crate::error::{Error, Result, printable, quoted};
+use crate::files::lock::lock_for_writing;
 use crate::measure::memory;
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{self, Checkpoint, DatasetIdentity, Metadata, Model, Position};
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
-use crate::nn::adam::Adam;
+use crate::optim::adam::Adam;
 use crate::report::{self, Event, SCHEMA_VERSION};
 use crate::simd::Isa;
-use crate::stages::{Compute, Stage};
+use crate::stages::Stage;
 use crate::training::checkpoints::Checkpoints;
 use crate::training::trainer::{Outcome, Trainer};
 
@@ -35,7 +36,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
     let signals = Signals::install((!args.quiet).then_some("stopping after this batch"))?;
     data::check_no_data_file("--model", &args.model, &args.data)?;
-    let _lock = durable::lock_for_writing(&args.model)?;
+    let _lock = lock_for_writing(&args.model)?;
     let flags = Hyperparameters {
         recipe: Recipe::from(&args.recipe),
         network: MnistCnn::from(&args.network),

@@ -20,9 +20,9 @@ use ureq::{Agent, Timeout};
 
 use super::files::Part;
 use super::idx::IdxError;
-use super::source::{Event, Progress, Remote, without_password};
-use crate::durable::{self, Partial};
+use super::remote::{Event, Progress, Remote, without_password};
 use crate::error::{Error, Result, explained, quoted};
+use crate::files::durable::{self, Partial};
 
 /// No file is larger than this, in bytes: the largest of the four has 47 million unpacked, which
 /// is how a server that unpacks gzip itself sends it.

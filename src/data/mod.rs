@@ -6,5 +6,6 @@ pub mod dataset;
 pub mod download;
 pub mod files;
 pub mod idx;
+pub mod remote;
 pub mod source;
 pub mod synthetic;

@@ -4,6 +4,5 @@ pub mod allocations;
 pub mod contention;
 pub mod machine;
 pub mod memory;
-pub mod phases;
 pub mod roofline;
 pub mod statistics;

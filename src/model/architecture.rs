@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use super::geometry::{Conv2d, Linear, MaxPool2d, Shape};
-use super::mnist_cnn::MnistCnn;
+use crate::nn::geometry::{Conv2d, Linear, MaxPool2d, Shape};
 
 /// One layer with its geometry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,11 +138,6 @@ impl Architecture {
     pub fn new(input: Shape) -> Self {
         assert!(!input.is_empty(), "an image has pixels");
         Self { input, layers: Vec::new() }
-    }
-
-    /// The network that this program exists for, in its default sizes: 805,066 parameters.
-    pub fn mnist_cnn() -> Self {
-        MnistCnn::default().architecture()
     }
 
     /// Adds a convolution.
@@ -289,10 +283,11 @@ impl fmt::Display for Architecture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::mnist_cnn::MnistCnn;
 
     #[test]
     fn the_mnist_cnn_has_the_published_counts() {
-        let network = Architecture::mnist_cnn();
+        let network = MnistCnn::default().architecture();
         assert_eq!(network.parameter_count(), 805_066);
         let names: Vec<String> = network.tensors().into_iter().map(|t| t.name).collect();
         let expected =
@@ -312,7 +307,7 @@ mod tests {
     #[test]
     fn a_network_describes_itself_on_one_line() {
         assert_eq!(
-            Architecture::mnist_cnn().to_string(),
+            MnistCnn::default().architecture().to_string(),
             "1x28x28 > conv2d(32, 5x5, stride 1, padding 2) > relu > maxpool2d(2x2, stride 2) > \
              flatten > linear(128) > relu > linear(10)"
         );

@@ -55,10 +55,11 @@ impl Init {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::mnist_cnn::MnistCnn;
 
     #[test]
     fn bounds_are_those_of_the_papers_and_of_the_source() {
-        let network = Architecture::mnist_cnn();
+        let network = MnistCnn::default().architecture();
         let bounds = |init: Init| -> Vec<f32> {
             network.tensors().iter().map(|spec| init.bound(spec)).collect()
         };
@@ -74,7 +75,7 @@ mod tests {
 
     #[test]
     fn values_fill_the_interval_evenly() {
-        let parameters = Init::Pytorch.parameters(&Architecture::mnist_cnn(), 1);
+        let parameters = Init::Pytorch.parameters(&MnistCnn::default().architecture(), 1);
         let fc1 = &parameters.values()[2];
         let bound = 1.0 / 6272_f64.sqrt();
         let mean = fc1.iter().map(|&v| f64::from(v)).sum::<f64>() / fc1.len() as f64;
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn another_seed_gives_other_values() {
-        let network = Architecture::mnist_cnn();
+        let network = MnistCnn::default().architecture();
         let hash = |seed| Init::He.parameters(&network, seed).sha256();
         assert_eq!(hash(1), hash(1));
         assert_ne!(hash(1), hash(2));
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn initial_values_never_change_between_releases() {
-        let network = Architecture::mnist_cnn();
+        let network = MnistCnn::default().architecture();
         for (init, expected) in [
             (Init::Pytorch, "2d49f2391fd0ec17"),
             (Init::Seed, "0a350f576011394d"),

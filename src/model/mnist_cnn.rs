@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::architecture::Architecture;
-use super::geometry::Shape;
+use crate::nn::geometry::Shape;
 
 /// The sizes of conv2d(1→C, K×K) → relu → maxpool 2×2 → flatten → linear(C·196→H) → relu →
 /// linear(H→10). The convolution's padding of (K − 1)/2 keeps the image's 28×28.

@@ -2,7 +2,6 @@
 
 pub mod architecture;
 pub mod checkpoint;
-pub mod geometry;
 pub mod init;
 pub mod mnist_cnn;
 pub mod parameters;

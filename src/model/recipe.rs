@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::init::Init;
+use crate::optim::adam::Adam;
+use crate::optim::schedule::CosineAnnealing;
 
 /// The hyperparameters of a run. Two runs with the same recipe, data, stage and vector
 /// instructions give the same weights; a checkpoint holds the recipe, and a run can only go on under
@@ -51,6 +53,19 @@ impl Default for Recipe {
             init: Init::Pytorch,
             max_samples: None,
         }
+    }
+}
+
+impl From<&Recipe> for Adam {
+    fn from(recipe: &Recipe) -> Self {
+        let Recipe { beta1, beta2, eps, l2, .. } = *recipe;
+        Self { beta1, beta2, eps, l2 }
+    }
+}
+
+impl From<&Recipe> for CosineAnnealing {
+    fn from(recipe: &Recipe) -> Self {
+        Self { initial_lr: recipe.lr, min_lr: recipe.min_lr, t_max: recipe.t_max }
     }
 }
 

@@ -23,9 +23,9 @@
 //! The sums for dw and db run over the batch: a trainer that keeps only the last image's gradient
 //! still learns, only worse, which is why the tests here use batches of three and more.
 
-use super::Gradients;
+use super::gradients::Gradients;
 use super::tensor_view::TensorView;
-use crate::model::geometry::{Conv2d, Shape};
+use crate::nn::geometry::{Conv2d, Shape};
 
 /// # Shapes
 /// x (N, C, H, W) · weight (O, C, K, K) · bias (O) → y (N, O, H', W').

@@ -12,9 +12,9 @@
 //! dx[n,f] = Σ_o dy[n,o] · w[o,f]               dX = dY·W
 //! ```
 
-use super::Gradients;
+use super::gradients::Gradients;
 use super::tensor_view::TensorView;
-use crate::model::geometry::Linear;
+use crate::nn::geometry::Linear;
 
 /// # Shapes
 /// x (N, F) · weight (O, F) · bias (O) → y (N, O).

@@ -13,7 +13,7 @@
 //! Windows that overlap add up.
 
 use super::tensor_view::TensorView;
-use crate::model::geometry::{MaxPool2d, Shape};
+use crate::nn::geometry::{MaxPool2d, Shape};
 
 /// # Shapes
 /// x (N, C, H, W) → y (N, C, H', W'), argmax like y: m·K + k.

@@ -264,7 +264,7 @@ mod tests {
         let main = ["mnist_train::main", "mnist_train::profile::capped_run::CappedRun::pass"];
         let pool = ["clone3", "std::sys::thread::start", "rayon_core::registry::WorkerThread::run"];
         let phase = [
-            "<mnist_train::stages::strided::Strided as K>::maxpool2d_forward",
+            "<mnist_train::stages::naive::Naive as K>::maxpool2d_forward",
             "<core::slice::Chunks<T> as core::iter::Iterator>::next",
         ];
         let folded = Folded::of(&[
@@ -277,11 +277,11 @@ mod tests {
         ]);
         assert_eq!(
             folded.lines("gemm"),
-            "gemm;conv forward;Strided::maxpool2d_forward 7\ngemm;waiting 2\n"
+            "gemm;conv forward;Naive::maxpool2d_forward 7\ngemm;waiting 2\n"
         );
         assert_eq!(folded.lines_below_entries("step"), "step;conv forward 7\nstep;waiting 2\n");
         assert_eq!((folded.samples(), folded.of_part(Part::Waiting)), (9, 2));
-        assert_eq!(folded.top_functions(), [("Strided::maxpool2d_forward", 7), ("waiting", 2)]);
+        assert_eq!(folded.top_functions(), [("Naive::maxpool2d_forward", 7), ("waiting", 2)]);
     }
 
     #[test]

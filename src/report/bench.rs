@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use crate::engine::phases::Phase;
 use crate::measure::machine::Environment;
-use crate::measure::phases::Phase;
 use crate::measure::roofline::Roofline;
 use crate::measure::statistics::{Speedup, Spread};
 use crate::model::recipe::Recipe;

@@ -7,7 +7,7 @@ use askama::Template;
 
 use super::bench::BenchRow;
 use super::profile::{Profile, ProfiledStage};
-use super::text::{counted, digits, grouped, not_exact};
+use super::text::numbers::{counted, digits, grouped, not_exact};
 use crate::measure::statistics::Speedup;
 use crate::profile::part::Part;
 

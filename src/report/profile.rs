@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::bench::{Bench, BenchRow};
-use crate::measure::phases::Phase;
+use crate::engine::phases::Phase;
 use crate::simd::Isa;
 
 /// Where the time of each stage goes.

@@ -2,7 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{Isa, Simd, prefetch_line};
+use super::isa::Isa;
+use super::prefetch::prefetch_line;
+use super::vector::Simd;
 
 /// The proof that the CPU has AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{Isa, Simd, has_bf16, prefetch_line};
+use super::isa::{Isa, has_bf16};
+use super::prefetch::prefetch_line;
+use super::vector::Simd;
 
 /// The proof that the CPU has AVX-512 F, BW, DQ and VL, and with `BF16` also its instructions for
 /// bf16.

@@ -6,8 +6,8 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
 use super::avx512::Avx512With;
+use super::vector::Simd;
 
 /// AVX-512 F, BW, DQ, VL and BF16.
 pub type Avx512Bf16 = Avx512With<true>;

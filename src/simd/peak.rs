@@ -12,8 +12,8 @@ use std::arch::x86_64::*;
 use std::hint::black_box;
 
 #[cfg(target_arch = "x86_64")]
-use super::{Avx2, Avx512};
-use super::{Isa, Portable, Simd};
+use super::{avx2::Avx2, avx512::Avx512};
+use super::{isa::Isa, portable::Portable, vector::Simd};
 
 /// Multiply-adds with nothing else to do.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ impl MultiplyAdds {
     /// Products of bf16 added up in f32, if the CPU has an instruction for that.
     pub fn bf16() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if super::has_bf16() {
+        if super::isa::has_bf16() {
             // SAFETY: the condition.
             let repeat = |count| unsafe { avx512_bf16(count) };
             return Some(Self { flops: 24 * 32 * 2, repeat });

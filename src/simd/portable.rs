@@ -1,6 +1,6 @@
 //! Plain arrays, which the compiler turns into whatever vectors the target always has (SSE2, NEON).
 
-use super::Simd;
+use super::vector::Simd;
 
 /// Needs no proof.
 #[derive(Debug, Clone, Copy)]

@@ -39,11 +39,12 @@
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter bf16.
 
-use super::{Compute, Precision, fused};
+use super::fused;
 use crate::engine::Engine;
+use crate::engine::compute::{Compute, Precision};
 use crate::error::Result;
 use crate::model::architecture::Architecture;
-use crate::nn::adam::Adam;
+use crate::optim::adam::Adam;
 
 /// The fused engine, leaving zeros out and multiplying bf16.
 ///

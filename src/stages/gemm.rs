@@ -30,12 +30,12 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::im2col::{fold, sum_rows, unfold};
-use super::kernels::LayerKernels;
-use super::strided::Strided;
+use super::naive::Naive;
 use crate::error::{Error, Result};
-use crate::model::geometry::{Conv2d, Linear, MaxPool2d};
-use crate::nn::Gradients;
-use crate::nn::adam::AdamStep;
+use crate::nn::geometry::{Conv2d, Linear, MaxPool2d};
+use crate::nn::gradients::Gradients;
+use crate::nn::primitives::LayerKernels;
+use crate::optim::adam::AdamStep;
 
 /// Images that a core takes at a time.
 const CHUNK_IMAGES: usize = 4;
@@ -242,7 +242,7 @@ impl LayerKernels for Gemm {
     fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
         assert_eq!(x.len(), y.len());
         let work = x.par_chunks(CHUNK_PARAMETERS).zip(y.par_chunks_mut(CHUNK_PARAMETERS));
-        self.pool.install(|| work.for_each(|(x, y)| Strided.relu_forward(x, y)));
+        self.pool.install(|| work.for_each(|(x, y)| Naive.relu_forward(x, y)));
     }
 
     #[inline(never)]
@@ -252,7 +252,7 @@ impl LayerKernels for Gemm {
             .par_chunks(CHUNK_PARAMETERS)
             .zip(dy.par_chunks(CHUNK_PARAMETERS))
             .zip(dx.par_chunks_mut(CHUNK_PARAMETERS));
-        self.pool.install(|| work.for_each(|((y, dy), dx)| Strided.relu_backward(y, dy, dx)));
+        self.pool.install(|| work.for_each(|((y, dy), dx)| Naive.relu_backward(y, dy, dx)));
     }
 
     #[inline(never)]
@@ -265,7 +265,7 @@ impl LayerKernels for Gemm {
             .zip(y.par_chunks_mut(CHUNK_IMAGES * output))
             .zip(argmax.par_chunks_mut(CHUNK_IMAGES * output));
         self.pool.install(|| {
-            work.for_each(|((x, y), argmax)| Strided.maxpool2d_forward(pool, x, y, argmax));
+            work.for_each(|((x, y), argmax)| Naive.maxpool2d_forward(pool, x, y, argmax));
         });
     }
 
@@ -279,7 +279,7 @@ impl LayerKernels for Gemm {
             .zip(dy.par_chunks(CHUNK_IMAGES * output))
             .zip(dx.par_chunks_mut(CHUNK_IMAGES * input));
         self.pool.install(|| {
-            work.for_each(|((argmax, dy), dx)| Strided.maxpool2d_backward(pool, argmax, dy, dx));
+            work.for_each(|((argmax, dy), dx)| Naive.maxpool2d_backward(pool, argmax, dy, dx));
         });
     }
 

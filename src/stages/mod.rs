@@ -9,21 +9,19 @@ pub mod bf16;
 pub mod fused;
 pub mod gemm;
 pub mod im2col;
-pub mod kernels;
-pub mod layerwise;
 pub mod naive;
 pub mod parallel;
 pub mod sparse;
-pub mod strided;
 
 use std::fmt;
 
 use crate::engine::Engine;
+use crate::engine::compute::{Compute, Precision};
+use crate::engine::layerwise::LayerwiseEngine;
 use crate::error::Result;
 use crate::model::architecture::{Architecture, Layer};
-use crate::nn::adam::Adam;
+use crate::optim::adam::Adam;
 use crate::simd::{self, Isa};
-use layerwise::LayerwiseEngine;
 
 /// One named way to train: a row of the table that everything else iterates.
 pub struct Stage {
@@ -47,7 +45,7 @@ pub struct Stage {
 /// A way to execute a whole step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
-    /// Layer after layer, for any network: [`layerwise`].
+    /// Layer after layer, for any network: [`LayerwiseEngine`].
     Layerwise,
     /// Cell by cell, for one pattern of network: [`fused`].
     Fused,
@@ -61,34 +59,6 @@ impl EngineKind {
             Self::Fused => "fused",
         }
     }
-}
-
-/// The format of the factors of products; sums, weights and moments are f32 in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    /// 24 bits of significand.
-    F32,
-    /// 8 bits of significand.
-    Bf16,
-}
-
-impl Precision {
-    /// What reports call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-        }
-    }
-}
-
-/// What a stage may compute with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Compute {
-    /// Threads at most.
-    pub threads: usize,
-    /// Vector instructions, for stages that are [`vectorized`](Stage::vectorized).
-    pub isa: Isa,
 }
 
 impl Stage {
@@ -182,7 +152,7 @@ impl fmt::Debug for Stage {
 }
 
 /// All stages, each after the one it starts from, slowest first.
-pub static STAGES: [Stage; 8] = [
+pub static STAGES: [Stage; 7] = [
     Stage {
         name: "naive",
         idea: "the loops of the definition; every index recomputed through strides",
@@ -196,23 +166,11 @@ pub static STAGES: [Stage; 8] = [
         },
     },
     Stage {
-        name: "strided",
-        idea: "index arithmetic hoisted out of the loops; padding decided once a window",
-        engine: EngineKind::Layerwise,
-        precision: Precision::F32,
-        predecessor: Some("naive"),
-        multithreaded: false,
-        vectorized: false,
-        build: |architecture, adam, _| {
-            Ok(Box::new(LayerwiseEngine::new(architecture, adam, strided::Strided)))
-        },
-    },
-    Stage {
         name: "im2col",
         idea: "convolution as a matrix product, by a plain blocked product",
         engine: EngineKind::Layerwise,
         precision: Precision::F32,
-        predecessor: Some("strided"),
+        predecessor: Some("naive"),
         multithreaded: false,
         vectorized: false,
         build: |architecture, adam, _| {

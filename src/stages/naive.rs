@@ -21,9 +21,10 @@
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter naive.
 
-use super::kernels::LayerKernels;
-use crate::model::geometry::{Conv2d, Linear, MaxPool2d};
-use crate::nn::{self, Gradients};
+use crate::nn;
+use crate::nn::geometry::{Conv2d, Linear, MaxPool2d};
+use crate::nn::gradients::Gradients;
+use crate::nn::primitives::LayerKernels;
 
 /// The reference arithmetic of [`crate::nn`].
 #[derive(Debug, Clone, Copy, Default)]

@@ -38,11 +38,12 @@
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter parallel.
 
-use super::{Compute, Precision, fused};
+use super::fused;
 use crate::engine::Engine;
+use crate::engine::compute::{Compute, Precision};
 use crate::error::Result;
 use crate::model::architecture::Architecture;
-use crate::nn::adam::Adam;
+use crate::optim::adam::Adam;
 
 /// The fused engine on all the threads that it may use.
 ///

@@ -46,11 +46,12 @@
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter sparse.
 
-use super::{Compute, Precision, fused};
+use super::fused;
 use crate::engine::Engine;
+use crate::engine::compute::{Compute, Precision};
 use crate::error::Result;
 use crate::model::architecture::Architecture;
-use crate::nn::adam::Adam;
+use crate::optim::adam::Adam;
 
 /// The fused engine, leaving zeros out.
 ///

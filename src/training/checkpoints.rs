@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use crate::durable;
 use crate::error::{Error, Result};
+use crate::files::durable;
 use crate::model::checkpoint::{Checkpoint, Position};
 
 /// Where and how often the state of a run is kept.
@@ -167,10 +167,10 @@ mod tests {
     use super::*;
     use crate::model::architecture::Architecture;
     use crate::model::checkpoint::Metadata;
-    use crate::model::geometry::Shape;
     use crate::model::init::Init;
     use crate::model::parameters::TrainState;
     use crate::model::recipe::Recipe;
+    use crate::nn::geometry::Shape;
 
     /// A small state after `epoch` epochs.
     fn after(epoch: usize) -> Checkpoint {

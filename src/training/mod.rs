@@ -2,5 +2,4 @@
 
 pub mod checkpoints;
 pub mod evaluation;
-pub mod schedule;
 pub mod trainer;

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::checkpoints::{Checkpoints, NotWritten, Written};
 use super::evaluation::Evaluation;
-use super::schedule::CosineAnnealing;
 use crate::data::batches::{batches, epoch_order};
 use crate::data::dataset::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result, printable};
 use crate::model::checkpoint::{Checkpoint, Metadata, Position, RUNAWAY_LOSS};
 use crate::model::parameters::TrainState;
+use crate::optim::schedule::CosineAnnealing;
 
 /// A run: what is trained on what, how far, and where it is kept.
 pub struct Trainer<'a> {
@@ -272,11 +272,12 @@ mod tests {
 
     use super::*;
     use crate::data::synthetic;
+    use crate::engine::compute::Compute;
     use crate::model::mnist_cnn::MnistCnn;
     use crate::model::recipe::Recipe;
-    use crate::nn::adam::Adam;
+    use crate::optim::adam::Adam;
     use crate::simd::Isa;
-    use crate::stages::{Compute, Stage};
+    use crate::stages::Stage;
     use crate::training::checkpoints;
 
     /// Does something after every epoch, which may end with a signal.

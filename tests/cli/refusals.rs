@@ -3,7 +3,7 @@
 use std::fs;
 
 use mnist_train::data::{idx, synthetic};
-use mnist_train::durable;
+use mnist_train::files::durable;
 use mnist_train::model::checkpoint::{self, Model};
 use mnist_train::stages::STAGES;
 
@@ -100,7 +100,7 @@ fn refuses_flags_that_make_no_sense() {
         ("--kernel-size 29", "must be at most 27"),
         ("--hidden 1000000000", "must be at most 1024"),
         ("--hidden -1", "is not a whole number"),
-        ("--stage fastest", "there are naive, strided, im2col, gemm"),
+        ("--stage fastest", "there are naive, im2col, gemm"),
         ("--init ones", "invalid value 'ones'"),
         ("--epoch 1", "unexpected argument '--epoch'"),
         ("train", "'train'"),
@@ -134,7 +134,7 @@ fn a_stage_that_cannot_run_is_refused_before_anything_is_downloaded() {
 fn bench_refuses_before_it_measures() {
     let place = Workplace::new();
     for (flags, words) in [
-        ("--stage gemm,fastest", "there are naive, strided, im2col, gemm"),
+        ("--stage gemm,fastest", "there are naive, im2col, gemm"),
         ("--repeats 0", "must be at least 1"),
     ] {
         let flag = flags.split(' ').next().unwrap();

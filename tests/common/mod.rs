@@ -8,17 +8,17 @@ pub mod oracle;
 use mnist_train::data::batches::Batch;
 use mnist_train::data::dataset::{PIXELS, SIDE, Split};
 use mnist_train::engine::Engine;
+use mnist_train::engine::compute::{Compute, Precision};
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::parameters::{Parameters, TrainState};
-use mnist_train::nn::adam::Adam;
+use mnist_train::nn::primitives::LayerKernels;
+use mnist_train::optim::adam::Adam;
 use mnist_train::random::Stream;
 use mnist_train::simd::Isa;
 use mnist_train::stages::gemm::Gemm;
 use mnist_train::stages::im2col::Im2col;
-use mnist_train::stages::kernels::LayerKernels;
 use mnist_train::stages::naive::Naive;
-use mnist_train::stages::strided::Strided;
-use mnist_train::stages::{Compute, Precision, STAGES, Stage};
+use mnist_train::stages::{STAGES, Stage};
 
 /// Values in [-1, 1), reproducible.
 pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
@@ -65,7 +65,6 @@ impl Comparison {
 pub fn all_kernels() -> Vec<(&'static str, Box<dyn LayerKernels>)> {
     vec![
         ("naive", Box::new(Naive)),
-        ("strided", Box::new(Strided)),
         ("im2col", Box::new(Im2col::default())),
         ("gemm 1", Box::new(Gemm::new(1).unwrap())),
         ("gemm 3", Box::new(Gemm::new(3).unwrap())),

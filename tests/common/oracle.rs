@@ -4,7 +4,7 @@
 //! the program's own derivations is assumed.
 
 use mnist_train::model::architecture::{Architecture, Layer};
-use mnist_train::model::geometry::{Conv2d, Linear, MaxPool2d};
+use mnist_train::nn::geometry::{Conv2d, Linear, MaxPool2d};
 
 /// y of a convolution for one image.
 pub fn conv2d(conv: &Conv2d, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {

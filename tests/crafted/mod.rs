@@ -3,10 +3,10 @@
 use mnist_train::digest::Sha256Digest;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::checkpoint::{Checkpoint, DatasetIdentity, Metadata, Position};
-use mnist_train::model::geometry::Shape;
 use mnist_train::model::init::Init;
 use mnist_train::model::parameters::TrainState;
 use mnist_train::model::recipe::Recipe;
+use mnist_train::nn::geometry::Shape;
 use serde_json::Value;
 
 /// Small, with a convolution and a linear layer.

@@ -1,7 +1,9 @@
 //! What was measured, in the units of the report.
 
-use crate::benchmark::{Contestant, Measurement, tolerance};
-use crate::measure::phases::{Phase, PhaseCost};
+use crate::bench::agreement::tolerance;
+use crate::bench::contestant::Contestant;
+use crate::bench::protocol::Measurement;
+use crate::engine::phases::{Phase, PhaseCost};
 use crate::measure::roofline::Roofline;
 use crate::measure::statistics::{Speedup, Spread};
 use crate::report::bench::{BenchPhase, BenchRow};

@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::super::replaceable;
-use crate::benchmark::Contestant;
-use crate::durable::{self, Lock};
+use crate::bench::contestant::Contestant;
+use crate::engine::phases::Phase;
 use crate::error::{Error, Result, printable};
-use crate::measure::phases::Phase;
+use crate::files::durable;
+use crate::files::lock::{Lock, lock_for_writing};
+use crate::files::replaceable;
 use crate::profile::capped_run::{ENOUGH_SAMPLES, Sampled};
 use crate::profile::flamegraph::{self, Heading};
 use crate::profile::part::Part;
@@ -18,7 +19,7 @@ use crate::report::html::{self, Graphs};
 use crate::report::profile::{
     FunctionSamples, PhaseSamples, Profile, ProfileFailure, ProfiledStage,
 };
-use crate::report::text::{counted, grouped};
+use crate::report::text::numbers::{counted, grouped};
 use crate::report::{Event, SCHEMA_VERSION, json};
 use crate::simd::Isa;
 use crate::stages::{STAGES, Stage};
@@ -36,7 +37,7 @@ pub fn prepare(folder: &Path, stages: &[&'static Stage]) -> Result<Vec<Lock>> {
     fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
     let prepare = |name: &str, is_ours: &dyn Fn(&str) -> bool| -> Result<Lock> {
         let path = folder.join(name);
-        let lock = durable::lock_for_writing(&path)?;
+        let lock = lock_for_writing(&path)?;
         replaceable::check(&path, "the profile", is_ours)?;
         Ok(lock)
     };

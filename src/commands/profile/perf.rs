@@ -7,15 +7,16 @@ use anyhow::{Context, bail};
 use inferno::collapse::Collapse;
 use inferno::collapse::perf::Folder;
 
-use super::super::replaceable;
 use super::outputs::{FOLDED, GRAPH, is_of_profile};
 use crate::cli::{OutputArgs, PerfFlamegraphArgs};
 use crate::commands::output::Output;
-use crate::durable;
 use crate::error::{Error, Result, printable};
+use crate::files::durable;
+use crate::files::lock::lock_for_writing;
+use crate::files::replaceable;
 use crate::profile::flamegraph::{self, Heading};
 use crate::profile::stacks::{Folded, Stack};
-use crate::report::text::grouped;
+use crate::report::text::numbers::grouped;
 
 /// Draws what `perf script` prints, cleaned as our own samples are.
 pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
@@ -25,7 +26,7 @@ pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
     }
     let files = [(args.out.clone(), GRAPH), (args.out.with_extension(FOLDED), FOLDED)];
     // Of both before either is looked at: this also refuses what is not a file.
-    let locks = files.each_ref().map(|(path, _)| durable::lock_for_writing(path));
+    let locks = files.each_ref().map(|(path, _)| lock_for_writing(path));
     let _locks = locks.into_iter().collect::<Result<Vec<_>>>()?;
     for (path, kind) in &files {
         replaceable::check(path, "the graph", |text| is_of_profile(text, kind, args.stage))?;

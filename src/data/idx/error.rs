@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::IMAGES_MAGIC;
+use super::magic::IMAGES_MAGIC;
 
 /// What is wrong with the content of an IDX file.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The ways in which people write each digit.
 
-use super::hand::Point;
+use super::point::Point;
 use crate::data::dataset::CLASSES;
 use crate::random::Stream;
 

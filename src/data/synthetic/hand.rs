@@ -1,14 +1,8 @@
 //! How one hand writes a glyph, once.
 
 use super::glyphs::Glyph;
+use super::point::{Point, Touch};
 use crate::random::Stream;
-
-/// (x, y), y downwards.
-pub type Point = [f32; 2];
-
-/// (x, y, pressure): a point of a stroke, and how broad the stroke is there, in parts of the pen's
-/// breadth.
-pub type Touch = [f32; 3];
 
 /// Knots of the warp along each side of the glyph's box.
 const KNOTS: usize = 3;

@@ -24,6 +24,7 @@
 mod glyphs;
 mod hand;
 mod pen;
+mod point;
 
 use rayon::prelude::*;
 

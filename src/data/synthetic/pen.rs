@@ -1,6 +1,7 @@
 //! From lines on paper to pixels.
 
-use super::hand::{Point, Touch, bell};
+use super::hand::bell;
+use super::point::{Point, Touch};
 use crate::data::dataset::SIDE;
 use crate::random::Stream;
 

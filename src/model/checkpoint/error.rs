@@ -2,8 +2,12 @@
 
 use std::fmt;
 
-use super::{FORMAT_VERSION, HEADER_LIMIT, MnistCnn};
+use super::format::{FORMAT_VERSION, HEADER_LIMIT};
 use crate::error::quoted;
+use crate::model::mnist_cnn::MnistCnn;
+
+/// The result of looking at the content of a checkpoint.
+pub type ParseResult<T> = std::result::Result<T, CheckpointError>;
 
 /// What is wrong with the content of a checkpoint.
 #[derive(Debug)]

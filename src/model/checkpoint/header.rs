@@ -8,7 +8,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{CheckpointError, HEADER_LIMIT, ParseResult};
+use super::error::{CheckpointError, ParseResult};
+use super::format::HEADER_LIMIT;
 
 /// Where the header begins, after its length.
 const HEADER_START: usize = 8;

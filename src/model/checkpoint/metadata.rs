@@ -1,14 +1,86 @@
 //! What a checkpoint says about itself, read without trust.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    CheckpointError, FORMAT_VERSION, Metadata, ParseResult, Position, RUNAWAY_LOSS, Recipe,
-};
+use super::error::{CheckpointError, ParseResult};
+use super::format::{FORMAT_VERSION, RUNAWAY_LOSS};
 use crate::error::quoted;
 use crate::model::architecture::Architecture;
-use crate::model::recipe::Range;
+use crate::model::mnist_cnn::MnistCnn;
+use crate::model::recipe::{Range, Recipe};
+
+/// What a checkpoint says about itself beside its tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// [`FORMAT_VERSION`] of the program that wrote it.
+    pub format_version: u32,
+    /// The network, as [`Architecture`] displays it.
+    pub architecture: String,
+    /// How it is trained.
+    pub recipe: Recipe,
+    /// What it is trained on.
+    pub dataset: DatasetIdentity,
+    /// The stage that trained it last.
+    pub stage: String,
+    /// The vector instructions that it used, where it can choose; an early version did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isa: Option<String>,
+    /// Where training stands.
+    pub position: Position,
+    /// Adam's steps, t.
+    pub steps: u64,
+    /// SHA-256 over this metadata, as its JSON with this field empty, and then the data of all
+    /// tensors in the order of their names.
+    pub content_sha256: String,
+}
+
+impl Metadata {
+    /// Of a model for `architecture` that `stage` is to train by `recipe`, before the first step and
+    /// on data that are not named.
+    pub fn new(architecture: &Architecture, recipe: Recipe, stage: &str) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            architecture: architecture.to_string(),
+            recipe,
+            dataset: DatasetIdentity { name: String::new(), sha256: String::new() },
+            stage: stage.into(),
+            isa: None,
+            position: Position::default(),
+            steps: 0,
+            content_sha256: String::new(),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("plain data")
+    }
+}
+
+/// Which data a model was trained on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetIdentity {
+    /// `mnist`, `synthetic` or `custom`.
+    pub name: String,
+    /// See [`crate::data::dataset::Dataset::sha256`].
+    pub sha256: String,
+}
+
+/// A place in a run, between two steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// Epochs that are complete.
+    pub epoch: usize,
+    /// Batches of the next epoch that are done.
+    pub batch: usize,
+    /// Σ of the losses of those batches' images.
+    pub loss: f64,
+    /// Images of those batches that were classified correctly.
+    pub correct: usize,
+}
 
 /// Fields that may be left out.
 const OPTIONAL: [&str; 2] = ["isa", "max_samples"];
@@ -46,7 +118,7 @@ pub fn parse(json: &str, architecture: &Architecture) -> ParseResult<Metadata> {
 
 /// Metadata with every field that there is.
 fn example() -> Value {
-    let architecture = Architecture::mnist_cnn();
+    let architecture = MnistCnn::default().architecture();
     let metadata = Metadata {
         isa: Some(String::new()),
         ..Metadata::new(&architecture, Recipe::default(), "")

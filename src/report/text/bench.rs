@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{counted, digits, grouped, not_exact};
-use crate::measure::phases::Phase;
+use super::numbers::{counted, digits, grouped, not_exact};
+use crate::engine::phases::Phase;
 use crate::measure::roofline::Roofline;
 use crate::measure::statistics::Speedup;
 use crate::report::bench::{Bench, BenchRow};

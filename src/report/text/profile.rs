@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{bench, digits, grouped};
+use super::bench;
+use super::numbers::{digits, grouped};
 use crate::report::profile::{PhaseSamples, Profile, ProfiledStage};
 
 /// Phases that a line has room for.

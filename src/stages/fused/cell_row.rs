@@ -8,7 +8,7 @@ use super::network::{ALIGNMENT, CELLS, Network};
 use super::products::Products;
 use super::trained::Tensors;
 use super::update::{self, Active, AdamVectors, CellWeights, Operands};
-use crate::measure::phases::{Phase, PhaseClock};
+use crate::engine::phases::{Phase, PhaseClock};
 
 /// Columns of the hidden units that are summed before the next, where a factor is a number: half of
 /// the partial sums and half of a cell's weights fit into the first-level cache together. In pairs,

@@ -3,10 +3,9 @@
 
 use std::iter;
 
-use super::network::{CELLS, LARGEST_KERNEL, Network};
+use super::network::{CELLS, LARGEST_KERNEL, Network, SIDE};
 use super::products::Products;
 use crate::data::batches::Batch;
-use crate::data::dataset::SIDE;
 use crate::simd::Simd;
 
 /// Bytes of a row: the border, and so much behind it that eight bytes can be read at every cell.

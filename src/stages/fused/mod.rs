@@ -102,16 +102,16 @@ use update::{Active, AdamVectors};
 
 use crate::data::batches::Batch;
 use crate::engine::Engine;
+use crate::engine::compute::{Compute, Precision};
+use crate::engine::phases::{Phase, PhaseClock, Phases};
 use crate::error::{Error, Result};
-use crate::measure::phases::{Phase, PhaseClock, Phases};
 use crate::model::architecture::Architecture;
 use crate::model::parameters::{Parameters, TrainState};
-use crate::nn::adam::Adam;
 use crate::nn::cross_entropy::LossSum;
+use crate::optim::adam::Adam;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512, Avx512Bf16};
 use crate::simd::{Isa, Portable};
-use crate::stages::{Compute, Precision};
 use crate::team::{Order, Team};
 
 /// Executes a step cell by cell.

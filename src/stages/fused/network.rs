@@ -1,9 +1,10 @@
 //! The one pattern of network that is fused, and its sizes.
 
-use crate::data::dataset::SIDE;
 use crate::model::architecture::{Architecture, Layer};
-use crate::model::geometry::{Conv2d, Linear, MaxPool2d};
+use crate::nn::geometry::{Conv2d, Linear, MaxPool2d};
 
+/// Rows and columns of an image.
+pub const SIDE: usize = 28;
 /// Cells along a side: windows of 2×2 pixels of the convolution's output, each of which max pooling
 /// makes one value a channel of.
 pub const CELLS: usize = SIDE / 2;
@@ -71,13 +72,14 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::mnist_cnn::MnistCnn;
 
     #[test]
     fn the_mnist_cnn_is_of_the_pattern_and_its_neighbours_are_not() {
-        let network = Network::of(&Architecture::mnist_cnn()).unwrap();
+        let network = Network::of(&MnistCnn::default().architecture()).unwrap();
         assert_eq!(network, Network { channels: 32, kernel: 5, hidden: 128, classes: 10 });
         let with = |channels, kernel, stride, padding, pool| {
-            let input = Architecture::mnist_cnn().input();
+            let input = MnistCnn::default().architecture().input();
             let features = Architecture::new(input).conv2d(channels, kernel, stride, padding);
             let pooled = features.relu().max_pool2d(pool, 2).flatten();
             Network::of(&pooled.linear(9).relu().linear(10))
@@ -88,6 +90,9 @@ mod tests {
         assert_eq!(with(16, 5, 1, 1, 2), None);
         assert_eq!(with(16, 5, 2, 2, 2), None);
         assert_eq!(with(16, 5, 1, 2, 3), None);
-        assert_eq!(Network::of(&Architecture::new(Architecture::mnist_cnn().input())), None);
+        assert_eq!(
+            Network::of(&Architecture::new(MnistCnn::default().architecture().input())),
+            None
+        );
     }
 }

@@ -12,7 +12,7 @@
 
 use super::products::Products;
 use super::tile;
-use crate::nn::adam::AdamStep;
+use crate::optim::adam::AdamStep;
 use crate::simd::Simd;
 
 /// Images of a product between two turns of Adam.

@@ -11,52 +11,28 @@
 //!
 //! What is timed is [`Engine::step`] and nothing else.
 
-mod agreement;
-
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-pub use agreement::tolerance;
-
+use super::contestant::Contestant;
 use crate::data::batches::{Batch, epoch_order};
 use crate::data::dataset::Split;
 use crate::engine::Engine;
+use crate::engine::compute::Compute;
+use crate::engine::phases::Phases;
 use crate::error::Result;
 use crate::measure::allocations;
-use crate::measure::phases::Phases;
 use crate::measure::roofline::Roofline;
 use crate::model::architecture::Architecture;
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
-use crate::nn::adam::Adam;
+use crate::optim::adam::Adam;
 use crate::simd::Isa;
-use crate::stages::{Compute, Stage};
 
 /// A round of a contestant lasts at least as long, unless an epoch is shorter.
 const ROUND: Duration = Duration::from_millis(250);
 /// Steps before the clock starts: caches, branch predictors and clock rates settle.
 const WARM_UP: Duration = Duration::from_millis(20);
-
-/// A stage on a number of threads.
-#[derive(Debug, Clone, Copy)]
-pub struct Contestant {
-    /// The stage.
-    pub stage: &'static Stage,
-    /// Threads of a step.
-    pub threads: usize,
-}
-
-impl Contestant {
-    /// Each of `stages` on one thread and, where it shares its work, on up to `threads` too.
-    pub fn all(stages: &[&'static Stage], threads: usize) -> Vec<Self> {
-        let of_stage = |&stage: &&'static Stage| {
-            let mut counts = vec![1, stage.threads(threads)];
-            counts.dedup();
-            counts.into_iter().map(move |threads| Self { stage, threads })
-        };
-        stages.iter().flat_map(of_stage).collect()
-    }
-}
 
 /// What one contestant took.
 #[derive(Debug, Clone)]
@@ -76,7 +52,7 @@ pub struct Measurement {
 /// What is the same for all contestants.
 pub struct Benchmark<'a> {
     architecture: &'a Architecture,
-    recipe: &'a Recipe,
+    pub(super) recipe: &'a Recipe,
     images: &'a Split,
     isa: Isa,
     initial: TrainState,
@@ -186,7 +162,10 @@ impl<'a> Benchmark<'a> {
         Ok(())
     }
 
-    fn engine(&self, Contestant { stage, threads }: Contestant) -> Result<Box<dyn Engine>> {
+    pub(super) fn engine(
+        &self,
+        Contestant { stage, threads }: Contestant,
+    ) -> Result<Box<dyn Engine>> {
         let compute = Compute { threads, isa: self.isa };
         let mut engine = stage.build(self.architecture, Adam::from(self.recipe), compute)?;
         engine.load(&self.initial);
@@ -213,7 +192,7 @@ impl<'a> Benchmark<'a> {
     }
 
     /// Whole batches without end: those of an epoch again and again.
-    fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
+    pub(super) fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
         let images = self.images;
         let chunks = self.order.chunks_exact(self.recipe.batch_size).cycle();
         let followers = chunks.clone().skip(1);

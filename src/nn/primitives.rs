@@ -1,8 +1,8 @@
 //! The seam under the layerwise engine: the arithmetic of one layer at a time.
 
-use crate::model::geometry::{Conv2d, Linear, MaxPool2d};
-use crate::nn::Gradients;
-use crate::nn::adam::AdamStep;
+use crate::nn::geometry::{Conv2d, Linear, MaxPool2d};
+use crate::nn::gradients::Gradients;
+use crate::optim::adam::AdamStep;
 
 /// One set of kernels.
 ///

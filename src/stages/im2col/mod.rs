@@ -1,6 +1,6 @@
 //! # im2col: convolution as a matrix product
 //!
-//! **Starting point.** [strided](super::strided).
+//! **Starting point.** [naive](super::naive).
 //!
 //! **Observation.** What is left in the convolution are runs of five products, too short for the
 //! machine's vectors, each with a slice to cut first. In fc1 the forward pass is one long sum
@@ -29,10 +29,10 @@
 mod product;
 
 use self::product::{Matrix, add_product};
-use super::kernels::LayerKernels;
-use super::strided::Strided;
-use crate::model::geometry::{Conv2d, Linear, MaxPool2d};
-use crate::nn::Gradients;
+use super::naive::Naive;
+use crate::nn::geometry::{Conv2d, Linear, MaxPool2d};
+use crate::nn::gradients::Gradients;
+use crate::nn::primitives::LayerKernels;
 
 /// Convolution by unfolding, products by blocks.
 #[derive(Debug, Default)]
@@ -160,22 +160,22 @@ impl LayerKernels for Im2col {
 
     #[inline(never)]
     fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
-        Strided.relu_forward(x, y);
+        Naive.relu_forward(x, y);
     }
 
     #[inline(never)]
     fn relu_backward(&mut self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
-        Strided.relu_backward(y, dy, dx);
+        Naive.relu_backward(y, dy, dx);
     }
 
     #[inline(never)]
     fn maxpool2d_forward(&mut self, pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
-        Strided.maxpool2d_forward(pool, x, y, argmax);
+        Naive.maxpool2d_forward(pool, x, y, argmax);
     }
 
     #[inline(never)]
     fn maxpool2d_backward(&mut self, pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
-        Strided.maxpool2d_backward(pool, argmax, dy, dx);
+        Naive.maxpool2d_backward(pool, argmax, dy, dx);
     }
 
     #[inline(never)]
@@ -222,7 +222,7 @@ impl LayerKernels for Im2col {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::geometry::Shape;
+    use crate::nn::geometry::Shape;
 
     #[test]
     fn unfolding_gives_the_published_columns() {

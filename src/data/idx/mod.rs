@@ -13,6 +13,7 @@
 //! bytes that are there, so a file of twenty bytes cannot ask for gigabytes.
 
 mod error;
+mod magic;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -21,8 +22,9 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 pub use self::error::IdxError;
+use self::magic::{IMAGES_MAGIC, LABELS_MAGIC};
 use crate::error::{Error, Result};
-use crate::input;
+use crate::files::input;
 
 /// The content of a file of images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,9 +112,6 @@ fn header(magic: u32, dimensions: &[usize]) -> Vec<u8> {
     let word = |&n: &usize| u32::try_from(n).expect("a dimension fits an IDX header");
     [magic].into_iter().chain(dimensions.iter().map(word)).flat_map(u32::to_be_bytes).collect()
 }
-
-const IMAGES_MAGIC: u32 = 0x0000_0803;
-const LABELS_MAGIC: u32 = 0x0000_0801;
 
 /// Deflate cannot expand a byte to more than this (zlib's technical notes: 1032:1).
 const DEFLATE_LIMIT: u64 = 1032;

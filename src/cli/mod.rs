@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Parser, Subcommand};
 
-pub use self::profile::ProfileArgs;
 #[cfg(feature = "profile")]
-pub use self::profile::{CappedRunArgs, PerfFlamegraphArgs};
+pub use self::profile::PerfFlamegraphArgs;
+pub use self::profile::ProfileArgs;
 use self::values::{
     MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, above_zero, decay, isa, kernel_size, not_negative,
     positive, stage, up_to, whole,
 };
 use crate::data::synthetic;
+use crate::engine::compute::Compute;
 use crate::error::{self, Error, quoted};
 use crate::measure::machine;
 use crate::model::architecture::Architecture;
@@ -24,7 +25,7 @@ use crate::model::init::Init;
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
-use crate::stages::{Compute, Stage};
+use crate::stages::Stage;
 
 /// Train the MNIST CNN on the CPU
 #[derive(Debug, Parser)]
@@ -101,6 +102,21 @@ pub struct JobArgs {
     /// What computes.
     #[command(flatten)]
     pub compute: ComputeArgs,
+}
+
+/// The flags of a process that is looked at.
+#[cfg(feature = "profile")]
+#[derive(Debug, Args)]
+pub struct CappedRunArgs {
+    /// Sample call stacks and print them; ends when stdin does
+    #[arg(long)]
+    pub sampled: bool,
+    /// Seconds after which no other pass is begun, if there is any sample
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
+    pub seconds: usize,
+    /// What is trained.
+    #[command(flatten)]
+    pub job: JobArgs,
 }
 
 /// The flags of training.

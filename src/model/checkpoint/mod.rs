@@ -18,6 +18,7 @@
 //! value with being finite, and what it says of the run with what a run can come to.
 
 mod error;
+mod format;
 mod header;
 mod metadata;
 
@@ -27,103 +28,18 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
 
 pub use self::error::CheckpointError;
-pub use self::metadata::check_place;
+use self::error::ParseResult;
+use self::format::METADATA_KEY;
+pub use self::format::{FORMAT_VERSION, RUNAWAY_LOSS};
+pub use self::metadata::{DatasetIdentity, Metadata, Position, check_place};
 use super::architecture::Architecture;
 use super::mnist_cnn::MnistCnn;
 use super::parameters::{Parameters, TrainState, little_endian};
-use super::recipe::Recipe;
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result};
-use crate::input;
-
-/// The version of the format that this program writes, and the newest that it reads.
-pub const FORMAT_VERSION: u32 = 1;
-
-/// The largest header: ours has about 3 kB.
-const HEADER_LIMIT: u64 = 1 << 20;
-
-/// Under this name [`Metadata`] stands in the header. One entry, because the header's entries have
-/// no fixed order and the same state should give the same bytes.
-const METADATA_KEY: &str = "mnist-train";
-
-/// A batch whose mean loss is larger has run away: guessing has ln 10 = 2.3, and from 104 on the
-/// right class has, on average, a probability below the smallest f32.
-pub const RUNAWAY_LOSS: f64 = 1e4;
-
-/// What a checkpoint says about itself beside its tensors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Metadata {
-    /// [`FORMAT_VERSION`] of the program that wrote it.
-    pub format_version: u32,
-    /// The network, as [`Architecture`] displays it.
-    pub architecture: String,
-    /// How it is trained.
-    pub recipe: Recipe,
-    /// What it is trained on.
-    pub dataset: DatasetIdentity,
-    /// The stage that trained it last.
-    pub stage: String,
-    /// The vector instructions that it used, where it can choose; an early version did not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub isa: Option<String>,
-    /// Where training stands.
-    pub position: Position,
-    /// Adam's steps, t.
-    pub steps: u64,
-    /// SHA-256 over this metadata, as its JSON with this field empty, and then the data of all
-    /// tensors in the order of their names.
-    pub content_sha256: String,
-}
-
-impl Metadata {
-    /// Of a model for `architecture` that `stage` is to train by `recipe`, before the first step and
-    /// on data that are not named.
-    pub fn new(architecture: &Architecture, recipe: Recipe, stage: &str) -> Self {
-        Self {
-            format_version: FORMAT_VERSION,
-            architecture: architecture.to_string(),
-            recipe,
-            dataset: DatasetIdentity { name: String::new(), sha256: String::new() },
-            stage: stage.into(),
-            isa: None,
-            position: Position::default(),
-            steps: 0,
-            content_sha256: String::new(),
-        }
-    }
-
-    fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("plain data")
-    }
-}
-
-/// Which data a model was trained on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DatasetIdentity {
-    /// `mnist`, `synthetic` or `custom`.
-    pub name: String,
-    /// See [`crate::data::dataset::Dataset::sha256`].
-    pub sha256: String,
-}
-
-/// A place in a run, between two steps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Position {
-    /// Epochs that are complete.
-    pub epoch: usize,
-    /// Batches of the next epoch that are done.
-    pub batch: usize,
-    /// Σ of the losses of those batches' images.
-    pub loss: f64,
-    /// Images of those batches that were classified correctly.
-    pub correct: usize,
-}
+use crate::files::input;
 
 /// Everything that a run needs to go on.
 #[derive(Debug, Clone, PartialEq)]
@@ -241,8 +157,6 @@ fn size_limit() -> u64 {
     let parameters = MnistCnn::LARGEST.architecture().parameter_count();
     header::LONGEST + 3 * 4 * parameters as u64
 }
-
-type ParseResult<T> = std::result::Result<T, CheckpointError>;
 
 /// The content of a file, whose header is valid.
 struct Content<'a> {

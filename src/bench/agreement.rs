@@ -1,8 +1,10 @@
 //! Whether a stage computes what naive computes.
 
-use super::{Benchmark, Contestant};
+use super::contestant::Contestant;
+use super::protocol::Benchmark;
+use crate::engine::compute::Precision;
 use crate::error::{Error, Result};
-use crate::stages::{Precision, STAGES, Stage};
+use crate::stages::{STAGES, Stage};
 
 /// Steps whose losses are compared.
 const STEPS: usize = 10;
@@ -77,7 +79,7 @@ mod tests {
         assert!((deviation - 5e-5).abs() < 1e-12);
         for wrong in [2.1002, f64::NAN] {
             let error = compare(contestant, &[2.3, wrong, 1.8], &expected).unwrap_err();
-            let words = ["strided (threads: 1)", "of step 1 is", "2.100000", "0.0001"];
+            let words = ["im2col (threads: 1)", "of step 1 is", "2.100000", "0.0001"];
             assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
         }
     }

@@ -21,8 +21,6 @@
 //! in f64. λ·w goes through the moments, as `weight_decay` does in PyTorch's `Adam` (and not in its
 //! `AdamW`); the reported loss does not contain it.
 
-use crate::model::recipe::Recipe;
-
 /// The settings that stay the same through a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
@@ -34,13 +32,6 @@ pub struct Adam {
     pub eps: f64,
     /// λ.
     pub l2: f64,
-}
-
-impl From<&Recipe> for Adam {
-    fn from(recipe: &Recipe) -> Self {
-        let Recipe { beta1, beta2, eps, l2, .. } = *recipe;
-        Self { beta1, beta2, eps, l2 }
-    }
 }
 
 impl Adam {

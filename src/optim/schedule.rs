@@ -10,8 +10,6 @@
 
 use std::f64::consts::PI;
 
-use crate::model::recipe::Recipe;
-
 /// A learning rate for each epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CosineAnnealing {
@@ -21,12 +19,6 @@ pub struct CosineAnnealing {
     pub min_lr: f64,
     /// Half a period, in epochs.
     pub t_max: usize,
-}
-
-impl From<&Recipe> for CosineAnnealing {
-    fn from(recipe: &Recipe) -> Self {
-        Self { initial_lr: recipe.lr, min_lr: recipe.min_lr, t_max: recipe.t_max }
-    }
 }
 
 impl CosineAnnealing {
@@ -43,7 +35,7 @@ mod tests {
 
     #[test]
     fn the_default_recipe_descends_as_the_source_program_does() {
-        let schedule = CosineAnnealing::from(&Recipe::default());
+        let schedule = CosineAnnealing { initial_lr: 1e-3, min_lr: 1e-5, t_max: 20 };
         // 1e-5 + ½·(1e-3 − 1e-5)·(1 + cos(π·e/20)), in units of 1e-3.
         let expected =
             [1.0, 0.9939, 0.9758, 0.9460, 0.9055, 0.8550, 0.7960, 0.7297, 0.6580, 0.5824];

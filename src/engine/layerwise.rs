@@ -3,16 +3,16 @@
 //! It runs any architecture. Activations of every layer are kept for the backward pass; the
 //! gradient with respect to the activations lives in two buffers that change places.
 
-use super::kernels::LayerKernels;
 use crate::data::batches::Batch;
 use crate::engine::Engine;
-use crate::measure::phases::{Phase, PhaseClock, Phases};
+use crate::engine::phases::{Phase, PhaseClock, Phases};
 use crate::model::architecture::{Architecture, Layer};
-use crate::model::geometry::Shape;
 use crate::model::parameters::{Parameters, TrainState};
-use crate::nn::Gradients;
-use crate::nn::adam::Adam;
 use crate::nn::cross_entropy::{self, LossSum};
+use crate::nn::geometry::Shape;
+use crate::nn::gradients::Gradients;
+use crate::nn::primitives::LayerKernels;
+use crate::optim::adam::Adam;
 
 /// Executes a step layer by layer with the kernels `K`.
 pub struct LayerwiseEngine<K> {

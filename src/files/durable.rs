@@ -7,16 +7,13 @@
 //! this is why only the holder of the file's [`Lock`] may replace it. Nobody else gives a file such
 //! a name: `NAME.tmp` or `NAME.lock` could be somebody's own.
 
-mod lock;
-mod system;
-
-use std::ffi::OsString;
-use std::fs::{self, File, Permissions};
-use std::io::{self, Seek};
+use std::fs::{self, File};
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 
-pub use self::lock::{Lock, lock_for_writing};
-use self::system::{Os, System};
+use super::lock::{Lock, lock_for_writing};
+use super::names::{TEMPORARY, folder_of, free_name, own, resolved};
+use super::system::{Os, System, create_temporary, fill, permissions, write_temporary};
 use crate::error::{Error, Result, printable};
 
 /// Puts `bytes` under `path`, whole or not at all; returns when they are on the disk. The caller
@@ -100,17 +97,6 @@ fn save_beside(system: &impl System, temporary: &Path, target: &Path, error: Err
     Error::Unavailable(format!("{error}; the new one is in {}", printable(&unsaved)))
 }
 
-/// The first name of `target` followed by `suffix` and a number that is free.
-fn free_name(target: &Path, suffix: &str) -> PathBuf {
-    let numbered = (2..).map(|number: u32| format!("{suffix}.{number}"));
-    [suffix.to_string()]
-        .into_iter()
-        .chain(numbered)
-        .map(|suffix| beside(target, &suffix))
-        .find(|name| name.symlink_metadata().is_err())
-        .expect("numbers do not end")
-}
-
 /// Gives the file `target` a second name that is free.
 fn keep(system: &impl System, target: &Path) -> Result<PathBuf> {
     let previous = free_name(target, ".previous");
@@ -125,38 +111,6 @@ fn keep(system: &impl System, target: &Path) -> Result<PathBuf> {
     });
     kept.map_err(Error::io("write", &previous))?;
     Ok(previous)
-}
-
-/// Makes a temporary file anew: what stands there is left over, or a link by which somebody would
-/// have us write elsewhere.
-fn create_temporary(
-    system: &impl System,
-    path: &Path,
-    permissions: Option<Permissions>,
-) -> io::Result<File> {
-    match system.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => system.create(path, permissions),
-    }
-}
-
-fn write_temporary(
-    system: &impl System,
-    path: &Path,
-    bytes: &[u8],
-    permissions: Option<Permissions>,
-) -> io::Result<()> {
-    fill(system, create_temporary(system, path, permissions)?, bytes)
-}
-
-/// What the file at `path`, if there is one, allows to whom.
-fn permissions(path: &Path) -> Option<Permissions> {
-    fs::metadata(path).ok().map(|metadata| metadata.permissions())
-}
-
-fn fill(system: &impl System, mut file: File, bytes: &[u8]) -> io::Result<()> {
-    system.write(&mut file, bytes)?;
-    system.flush(&file)
 }
 
 /// A file on its way, bit by bit: locked, under a temporary name, and removed unless it is
@@ -245,48 +199,13 @@ fn flush_folder_of(system: &impl System, path: &Path) -> Result<()> {
     system.flush_folder(folder).map_err(Error::io("flush", folder))
 }
 
-/// `path` behind any symbolic link, so that the file is replaced and not the link to it.
-fn resolved(path: &Path) -> Result<PathBuf> {
-    let Ok(leads_to) = fs::read_link(path) else {
-        return Ok(path.to_path_buf());
-    };
-    fs::canonicalize(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Error::Unavailable(format!(
-            "{} leads to {}, which is not there: make that, name another file, or remove the link",
-            printable(path),
-            printable(&leads_to),
-        )),
-        _ => Error::io("open", path)(error),
-    })
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// What the program's own files beside a file are for.
-const LOCK: &str = "lock";
-const TEMPORARY: &str = "tmp";
-
-/// The program's own file beside `path` for this `purpose`.
-fn own(path: &Path, purpose: &str) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".mnist-train.{purpose}"));
-    path.with_file_name(name)
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::io;
+
+    use super::super::lock::lock_on;
+    use super::super::names::beside;
     use super::*;
     use std::cell::{Cell, RefCell};
 
@@ -453,7 +372,7 @@ mod tests {
         for fails_at in 0..4 {
             let folder = tempfile::tempdir().unwrap();
             let system = Failing::at(fails_at, false);
-            lock::lock_on(&system, &folder.path().join("model")).unwrap_err();
+            lock_on(&system, &folder.path().join("model")).unwrap_err();
             assert!(system.has_failed());
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "call {fails_at}");
         }

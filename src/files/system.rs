@@ -62,3 +62,35 @@ pub trait System {
 pub struct Os;
 
 impl System for Os {}
+
+/// Makes a temporary file anew: what stands there is left over, or a link by which somebody would
+/// have us write elsewhere.
+pub fn create_temporary(
+    system: &impl System,
+    path: &Path,
+    permissions: Option<Permissions>,
+) -> io::Result<File> {
+    match system.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => system.create(path, permissions),
+    }
+}
+
+pub fn write_temporary(
+    system: &impl System,
+    path: &Path,
+    bytes: &[u8],
+    permissions: Option<Permissions>,
+) -> io::Result<()> {
+    fill(system, create_temporary(system, path, permissions)?, bytes)
+}
+
+/// What the file at `path`, if there is one, allows to whom.
+pub fn permissions(path: &Path) -> Option<Permissions> {
+    fs::metadata(path).ok().map(|metadata| metadata.permissions())
+}
+
+pub fn fill(system: &impl System, mut file: File, bytes: &[u8]) -> io::Result<()> {
+    system.write(&mut file, bytes)?;
+    system.flush(&file)
+}

@@ -1,12 +1,14 @@
 //! Results for people: aligned columns, no wider than a terminal of 80.
 
 mod bench;
+pub mod numbers;
 #[cfg(feature = "profile")]
 mod profile;
 
 use std::fmt::Write;
 use std::path::Path;
 
+use self::numbers::{counted, grouped, not_exact};
 use super::{Data, Done, Epoch, Eval, Event, Stages, Start, Summary};
 use crate::error::escaped;
 use crate::measure::machine::Machine;
@@ -86,11 +88,6 @@ fn done(done: &Done) -> String {
 /// Two lines: with the digest, a name of a few letters would be too much for one.
 fn weights(model: &str, sha256: &str) -> String {
     format!("model {}, weights SHA-256\n{sha256}", escaped(model))
-}
-
-/// What is to be said of `products` that are not of f32.
-pub fn not_exact(products: &str) -> String {
-    if products == "f32" { String::new() } else { format!(", {products} products: not exact") }
 }
 
 fn eval(eval: &Eval) -> String {
@@ -240,70 +237,9 @@ fn data(data: &Data) -> String {
     text
 }
 
-/// `count` with its noun: `1 thread`, `2 threads`.
-pub fn counted(count: usize, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
-}
-
-/// `count` with a comma between groups of three digits.
-pub fn grouped(count: usize) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Three significant digits, whole from 1,000 on.
-pub fn digits(value: f64) -> String {
-    match value.abs() {
-        size if size >= 999.5 => grouped(value.round() as usize),
-        size if size >= 99.95 => format!("{value:.0}"),
-        size if size >= 9.995 => format!("{value:.1}"),
-        size if size >= 0.9995 || size == 0.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_have_three_digits_that_mean_something() {
-        let cases = [
-            (0.0, "0.00"),
-            (0.012_34, "0.012"),
-            (0.999_6, "1.00"),
-            (9.994, "9.99"),
-            (9.996, "10.0"),
-            (99.96, "100"),
-            (999.4, "999"),
-            (999.6, "1,000"),
-            (54_321.0, "54,321"),
-        ];
-        for (value, expected) in cases {
-            assert_eq!(digits(value), expected);
-        }
-    }
-
-    #[test]
-    fn large_numbers_are_grouped() {
-        let cases = [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (805_066, "805,066"),
-            (1_234_567, "1,234,567"),
-        ];
-        for (count, expected) in cases {
-            assert_eq!(grouped(count), expected);
-        }
-    }
 
     #[test]
     fn epochs_stand_in_columns_with_or_without_a_test() {

@@ -4,8 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::system::{Os, System};
-use super::{LOCK, TEMPORARY, folder_of, own, resolved, write_temporary};
+use super::names::{LOCK, TEMPORARY, folder_of, own, resolved};
+use super::system::{Os, System, write_temporary};
 use crate::error::{Error, Result, printable};
 
 /// Bytes of a file's name, on almost every file system.
@@ -124,7 +124,7 @@ impl Drop for Lock {
     }
 }
 
-/// Finds out, before hours of work depend on it, whether [`replace`](super::replace) could write
+/// Finds out, before hours of work depend on it, whether [`replace`](super::durable::replace) could write
 /// `path`, keeps other processes from doing so, and removes what a killed one has left beside it.
 ///
 /// # Errors
@@ -291,7 +291,7 @@ mod tests {
             plant(to, TEMPORARY);
             let lock = lock_for_writing(&path).unwrap();
             plant(to, TEMPORARY);
-            crate::durable::replace(&path, b"new").unwrap();
+            super::super::durable::replace(&path, b"new").unwrap();
             drop(lock);
             assert_eq!(fs::read(&victim).unwrap(), b"precious");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the model, the victim");
@@ -311,7 +311,7 @@ mod tests {
         plant(TEMPORARY);
         let lock = lock_for_writing(&path).unwrap();
         plant(TEMPORARY);
-        crate::durable::replace(&path, b"new").unwrap();
+        super::super::durable::replace(&path, b"new").unwrap();
         drop(lock);
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the model");
@@ -327,7 +327,7 @@ mod tests {
         }
         let lock = lock_for_writing(&named(237)).unwrap();
         for content in [b"old", b"new"] {
-            crate::durable::replace_and_keep(&named(237), content).unwrap();
+            super::super::durable::replace_and_keep(&named(237), content).unwrap();
         }
         drop(lock);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the model and its previous");

@@ -1,7 +1,11 @@
 //! The seam between training and the ways to execute it.
 
+pub mod compute;
+pub mod layerwise;
+pub mod phases;
+
+use self::phases::Phases;
 use crate::data::batches::Batch;
-use crate::measure::phases::Phases;
 use crate::model::parameters::TrainState;
 use crate::nn::cross_entropy::LossSum;
 

@@ -1,0 +1,5 @@
+//! Stages measured against each other.
+
+pub mod agreement;
+pub mod contestant;
+pub mod protocol;
