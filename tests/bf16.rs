@@ -49,7 +49,7 @@ fn rounding_goes_to_the_nearest_and_to_even() {
 fn rounded_gradient(network: &MnistCnn, parameters: &Parameters, split: &Split) -> Vec<Vec<f64>> {
     let MnistCnn { channels, kernel_size, hidden } = *network;
     let (images, features) = (split.len(), channels * CELLS * CELLS);
-    let tensors: Vec<Vec<f64>> = parameters.values().iter().map(|values| widen(values)).collect();
+    let tensors: Vec<Vec<f64>> = parameters.iter().map(|(_, values)| widen(values)).collect();
     let [kernel, bias, w1, b1, w2, b2] = &tensors[..] else { panic!("six tensors") };
     // The products take pixels as whole numbers, and weights over 255.
     let kernel: Vec<f64> = kernel.iter().map(|w| rounded(w * f64::from(1.0_f32 / 255.0))).collect();
@@ -184,7 +184,7 @@ fn the_gradient_is_that_of_rounded_factors() {
         let compute = Compute { threads: 2, isa: Isa::Avx512 };
         let mut engine = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
         let batch = Batch::new(&split, &indices);
-        let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
+        let found = gradient(engine.as_mut(), &parameters, &batch);
         for ((spec, found), expected) in found.iter().zip(&expected) {
             let what = format!("{network:?}, {images} images, {}", spec.name);
             comparison.slices(&what, found, expected, TOLERANCE);
@@ -199,7 +199,7 @@ fn losses_stay_near_those_of_naive() {
     let split = noise_split(4, 9 * 13 + 4);
     let recipe = Recipe { batch_size: 13, ..Recipe::default() };
     let architecture = MnistCnn::default().architecture();
-    let start = TrainState::new(&architecture, recipe.init.parameters(&architecture, 3));
+    let start = TrainState::new(recipe.init.parameters(&architecture, 3), &Adam::SLOTS);
     let losses = |stage: &Stage| -> Vec<f64> {
         let compute = Compute { threads: 2, isa: Isa::detect() };
         let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();

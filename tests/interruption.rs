@@ -527,3 +527,17 @@ fn a_run_killed_at_any_moment_loses_no_checkpoint_and_ends_with_the_same_bits() 
     assert_eq!(place.read("ckpt.bin"), undisturbed.read("ckpt.bin"));
     assert_eq!(place.names(), ["ckpt.bin"], "nothing temporary is left");
 }
+
+#[test]
+fn a_model_of_format_version_1_is_gone_on_with() {
+    let place = Workplace::new();
+    Run::of(place.bare("data synthetic --out digits --images 100")).succeeds();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/format1.safetensors");
+    fs::copy(model, place.path("model")).unwrap();
+    let resumed = place.bare("--data digits --resume --epochs 2 --model model --json");
+    let done = Run::of(resumed).succeeds().last("done");
+    // What the version that wrote the file went on to, by the stage naive, which rounds alike on
+    // every CPU.
+    let expected = "de7259080369c5881efdc3086b255dbeae3a358946bd77f5bd768485e77d4d78";
+    assert_eq!(done["weights_sha256"], expected);
+}

@@ -1,24 +1,69 @@
-//! Every set of kernels, layer by layer: forward against the f64 oracle, backward against central
-//! differences of the oracle by random projection, for ordinary and odd geometries.
+//! Every layer with every set of primitives: forward against the f64 oracle, backward against
+//! central differences of the oracle by random projection, for ordinary and odd sizes.
 //!
-//! For a random dy the scalar L = Σ y·dy has the gradients dW, db and dX that backward computes.
-//! Convolution and linear are linear in each argument and pooling is piecewise linear, so central
-//! differences of L are exact up to f64 rounding as long as no step crosses a kink.
+//! For a random dy the scalar L = Σ y·dy has the gradients that backward computes.
 
 mod common;
 
-use common::{Comparison, all_kernels, oracle, uniform, widen};
-use mnist_train::nn::geometry::{Conv2d, Linear, MaxPool2d, Shape};
-use mnist_train::nn::gradients::Gradients;
+use std::collections::BTreeSet;
+
+use common::{Comparison, LayerResult, all_primitives, oracle, run_layer, uniform, widen};
+use mnist_train::nn::grammar::{self, LAYERS};
+use mnist_train::nn::primitives::pooling::Pooling;
+use mnist_train::nn::shape::Shape;
 use mnist_train::stages::{EngineKind, STAGES};
 
 /// Three images and more: a gradient that keeps only one image's share must not pass. 13 makes
 /// several chunks, the last of them partial.
 const BATCHES: [usize; 3] = [3, 5, 13];
 
-/// d(loss)/d(values[index]) by central difference.
+/// A layer on images of a shape (C, H, W).
+type Case = (&'static str, [usize; 3]);
+
+/// Windows of every geometry: strides, padding, kernels as large as the image, sides that are not
+/// whole windows.
+const WINDOWS: [Case; 14] = [
+    ("conv4k5p2", [1, 12, 12]),
+    ("conv4k3s2", [3, 9, 7]),
+    ("conv3k5s2p1", [2, 11, 8]),
+    ("conv3k1", [2, 5, 6]),
+    ("conv2k4", [3, 4, 4]),
+    ("conv2k3p3", [1, 3, 3]),
+    ("conv2k3s3p2", [2, 10, 9]),
+    ("conv2k2s3", [1, 9, 8]),
+    ("maxpool2", [2, 8, 8]),
+    ("maxpool2", [1, 7, 9]),
+    ("maxpool3s2", [3, 8, 7]),
+    ("maxpool1", [1, 5, 5]),
+    ("maxpool2s3", [2, 9, 6]),
+    ("maxpool4", [1, 4, 4]),
+];
+
+/// Features. The last four of fc lie around and between the chunks of 784 that gemm hands out.
+const FEATURES: [Case; 8] = [
+    ("fc1", [1, 1, 1]),
+    ("fc3", [7, 1, 1]),
+    ("fc33", [65, 1, 1]),
+    ("fc10", [130, 1, 1]),
+    ("fc3", [783, 1, 1]),
+    ("fc3", [784, 1, 1]),
+    ("fc3", [785, 1, 1]),
+    ("fc2", [1600, 1, 1]),
+];
+
+/// Layers that work element by element: one element, and more than the 16,384 of a chunk.
+const ELEMENTS: [Case; 5] = [
+    ("relu", [1, 1, 1]),
+    ("relu", [7, 1, 1]),
+    ("relu", [3, 5, 7]),
+    ("relu", [5462, 1, 1]),
+    ("flatten", [2, 3, 4]),
+];
+
+/// The derivative of `loss` with respect to the value at `index`, by central difference. A step this
+/// small crosses no kink: inputs are further apart from each other and from 0.
 fn slope(values: &[f64], index: usize, loss: &dyn Fn(&[f64]) -> f64) -> f64 {
-    const STEP: f64 = 1e-3;
+    const STEP: f64 = 1e-5;
     let mut moved = values.to_vec();
     moved[index] = values[index] + STEP;
     let above = loss(&moved);
@@ -26,228 +71,121 @@ fn slope(values: &[f64], index: usize, loss: &dyn Fn(&[f64]) -> f64) -> f64 {
     (above - loss(&moved)) / (2.0 * STEP)
 }
 
-fn slopes(values: &[f64], loss: &dyn Fn(&[f64]) -> f64) -> Vec<f64> {
-    (0..values.len()).map(|index| slope(values, index, loss)).collect()
-}
-
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// The y of a whole batch, image by image.
-fn batched(x: &[f64], image: usize, y_of: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
-    x.chunks_exact(image).flat_map(y_of).collect()
 }
 
 /// f32 sums of up to a few hundred terms, relative to the largest value.
 const TOLERANCE: f64 = 5e-6;
 
-#[test]
-fn convolutions_of_every_geometry_match_the_definition_and_its_slopes() {
-    let conv = |channels, height, width, out_channels, kernel, stride, padding| Conv2d {
-        input: Shape::new(channels, height, width),
-        out_channels,
-        kernel,
-        stride,
-        padding,
+/// Distinct values further apart, and further from 0, than any step of a central difference.
+fn well_separated(seed: u64, count: usize) -> Vec<f32> {
+    let mut ranks: Vec<u32> = (0..count as u32).collect();
+    mnist_train::random::Stream::new(seed, "ranks", 0).shuffle(&mut ranks);
+    ranks.iter().map(|&rank| (rank as f32 + 0.3) / count as f32 * 8.0 - 4.0).collect()
+}
+
+/// Some of `count` indices: each slope costs two passes of the oracle.
+fn some(count: usize) -> Vec<usize> {
+    (0..count).step_by(count.div_ceil(60).max(1)).collect()
+}
+
+fn check(&(text, [channels, height, width]): &Case, batch: usize, comparison: &mut Comparison) {
+    let layer = grammar::layer(text).unwrap();
+    let input = Shape::new(channels, height, width);
+    let output = layer.output(input).unwrap();
+    let lengths: Vec<usize> = layer.tensors(input).iter().map(|tensor| tensor.len()).collect();
+    let seed = (input.len() * 100 + batch) as u64;
+    let x = well_separated(seed, batch * input.len());
+    let parameters = uniform(seed + 1, lengths.iter().sum());
+    let dy = uniform(seed + 2, batch * output.len());
+    let [x64, parameters64, dy64] = [&x, &parameters, &dy].map(|values| widen(values));
+    let y_of = |x: &[f64], parameters: &[f64]| -> Vec<f64> {
+        let mut rest = parameters;
+        let cut = |&length: &usize| rest.split_off(..length).expect("its values").to_vec();
+        let tensors: Vec<Vec<f64>> = lengths.iter().map(cut).collect();
+        let images = x.chunks_exact(input.len());
+        images.flat_map(|x| oracle::layer(layer.as_ref(), input, &tensors, x)).collect()
     };
-    let geometries = [
-        conv(1, 12, 12, 4, 5, 1, 2),
-        conv(3, 9, 7, 4, 3, 2, 0),
-        conv(2, 11, 8, 3, 5, 2, 1),
-        conv(2, 5, 6, 3, 1, 1, 0),
-        conv(3, 4, 4, 2, 4, 1, 0),
-        conv(1, 3, 3, 2, 3, 1, 3),
-        conv(2, 10, 9, 2, 3, 3, 2),
-        conv(1, 9, 8, 2, 2, 3, 0),
-    ];
+    let expected_y = y_of(&x64, &parameters64);
+    let slopes = |values: &[f64], indices: &[usize], loss: &dyn Fn(&[f64]) -> f64| -> Vec<f64> {
+        indices.iter().map(|&index| slope(values, index, loss)).collect()
+    };
+    let (some_x, some_parameters) = (some(x.len()), some(parameters.len()));
+    let expected_dx = slopes(&x64, &some_x, &|x| dot(&y_of(x, &parameters64), &dy64));
+    let expected_dparameters =
+        slopes(&parameters64, &some_parameters, &|p| dot(&y_of(&x64, p), &dy64));
+    let mut of_gemm = None;
+    for (name, mut primitives) in all_primitives() {
+        let what = |part: &str| format!("{name} {text} on {input}, batch {batch}: {part}");
+        let operands = [&x[..], &parameters, &dy];
+        let found = run_layer(layer.as_ref(), input, primitives.as_mut(), operands);
+        let LayerResult { y, dparameters, dx } = &found;
+        comparison.slices(&what("y"), y, &expected_y, TOLERANCE);
+        let at = |values: &[f32], indices: &[usize]| -> Vec<f32> {
+            indices.iter().map(|&index| values[index]).collect()
+        };
+        comparison.slices(&what("dx"), &at(dx, &some_x), &expected_dx, TOLERANCE);
+        let dparameters = at(dparameters, &some_parameters);
+        comparison.slices(&what("dparameters"), &dparameters, &expected_dparameters, TOLERANCE);
+        if name.starts_with("gemm") {
+            let bits = (found.y, found.dparameters, found.dx);
+            let of_other_threads = of_gemm.get_or_insert_with(|| bits.clone());
+            assert_eq!(*of_other_threads, bits, "{}", what("on other threads"));
+        }
+    }
+}
+
+fn check_all(cases: &[Case]) {
     let mut comparison = Comparison::default();
-    for (case, conv) in geometries.into_iter().enumerate() {
+    for case in cases {
         for batch in BATCHES {
-            let seed = (case * 100 + batch) as u64;
-            let x = uniform(seed, batch * conv.input.len());
-            let weight = uniform(seed + 1, conv.out_channels * conv.taps());
-            let bias = uniform(seed + 2, conv.out_channels);
-            let dy = uniform(seed + 3, batch * conv.output().len());
-            let [x64, weight64, bias64, dy64] =
-                [&x, &weight, &bias, &dy].map(|values| widen(values));
-            let y_of = |x: &[f64], weight: &[f64], bias: &[f64]| {
-                batched(x, conv.input.len(), |x| oracle::conv2d(&conv, x, weight, bias))
-            };
-            let expected_y = y_of(&x64, &weight64, &bias64);
-            let expected_dw = slopes(&weight64, &|w| dot(&y_of(&x64, w, &bias64), &dy64));
-            let expected_db = slopes(&bias64, &|b| dot(&y_of(&x64, &weight64, b), &dy64));
-            // Sampling dx keeps the test quick: each slope is a whole forward pass.
-            let sampled: Vec<usize> = (0..x.len()).step_by(7).collect();
-            let expected_dx: Vec<f64> = sampled
-                .iter()
-                .map(|&i| slope(&x64, i, &|x| dot(&y_of(x, &weight64, &bias64), &dy64)))
-                .collect();
-            for (name, mut kernels) in all_kernels() {
-                let what = |part: &str| format!("{name} {conv:?} batch {batch}: {part}");
-                let mut y = vec![f32::NAN; dy.len()];
-                kernels.conv2d_forward(&conv, &x, &weight, &bias, &mut y);
-                comparison.slices(&what("y"), &y, &expected_y, TOLERANCE);
-
-                let (mut dw, mut db) = (vec![f32::NAN; weight.len()], vec![f32::NAN; bias.len()]);
-                let mut dx = vec![f32::NAN; x.len()];
-                let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
-                kernels.conv2d_backward(&conv, &x, &weight, &dy, gradients);
-                comparison.slices(&what("dw"), &dw, &expected_dw, TOLERANCE);
-                comparison.slices(&what("db"), &db, &expected_db, TOLERANCE);
-                let dx: Vec<f32> = sampled.iter().map(|&i| dx[i]).collect();
-                comparison.slices(&what("dx"), &dx, &expected_dx, TOLERANCE);
-
-                let (mut dw_alone, mut db_alone) = (vec![f32::NAN; dw.len()], vec![0.0; db.len()]);
-                let gradients =
-                    Gradients { weight: &mut dw_alone, bias: &mut db_alone, input: None };
-                kernels.conv2d_backward(&conv, &x, &weight, &dy, gradients);
-                assert_eq!((dw_alone, db_alone), (dw, db), "{}", what("without dx"));
-            }
+            check(case, batch, &mut comparison);
         }
     }
     comparison.finish();
+}
+
+#[test]
+fn windows_of_every_geometry_match_the_definition_and_its_slopes() {
+    check_all(&WINDOWS);
 }
 
 #[test]
 fn linear_layers_match_the_definition_and_its_slopes() {
-    let mut comparison = Comparison::default();
-    // The last four lie around and between the chunks of 784 inputs that gemm hands out.
-    let sizes = [(1, 1), (7, 3), (65, 33), (130, 10), (783, 3), (784, 3), (785, 3), (1600, 2)];
-    for (in_features, out_features) in sizes {
-        let linear = Linear { in_features, out_features };
-        for batch in BATCHES {
-            let seed = (in_features * 1000 + batch) as u64;
-            let x = uniform(seed, batch * in_features);
-            let weight = uniform(seed + 1, in_features * out_features);
-            let bias = uniform(seed + 2, out_features);
-            let dy = uniform(seed + 3, batch * out_features);
-            let [x64, weight64, bias64, dy64] =
-                [&x, &weight, &bias, &dy].map(|values| widen(values));
-            let y_of = |x: &[f64], weight: &[f64], bias: &[f64]| {
-                batched(x, in_features, |x| oracle::linear(&linear, x, weight, bias))
-            };
-            let expected_y = y_of(&x64, &weight64, &bias64);
-            // Some of the elements: each slope is a whole forward pass.
-            let some = |count: usize| (0..count).step_by(count.div_ceil(50)).collect::<Vec<_>>();
-            let (some_dw, some_dx) = (some(weight.len()), some(x.len()));
-            let dw_slope =
-                |&i: &usize| slope(&weight64, i, &|w| dot(&y_of(&x64, w, &bias64), &dy64));
-            let dx_slope =
-                |&i: &usize| slope(&x64, i, &|x| dot(&y_of(x, &weight64, &bias64), &dy64));
-            let expected_dw: Vec<f64> = some_dw.iter().map(dw_slope).collect();
-            let expected_dx: Vec<f64> = some_dx.iter().map(dx_slope).collect();
-            let expected_db = slopes(&bias64, &|b| dot(&y_of(&x64, &weight64, b), &dy64));
-            for (name, mut kernels) in all_kernels() {
-                let what = |part: &str| format!("{name} {linear:?} batch {batch}: {part}");
-                let mut y = vec![f32::NAN; dy.len()];
-                kernels.linear_forward(&linear, &x, &weight, &bias, &mut y);
-                comparison.slices(&what("y"), &y, &expected_y, TOLERANCE);
-
-                let (mut dw, mut db) = (vec![f32::NAN; weight.len()], vec![f32::NAN; bias.len()]);
-                let mut dx = vec![f32::NAN; x.len()];
-                let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
-                kernels.linear_backward(&linear, &x, &weight, &dy, gradients);
-                let dw: Vec<f32> = some_dw.iter().map(|&i| dw[i]).collect();
-                let dx: Vec<f32> = some_dx.iter().map(|&i| dx[i]).collect();
-                comparison.slices(&what("dw"), &dw, &expected_dw, TOLERANCE);
-                comparison.slices(&what("db"), &db, &expected_db, TOLERANCE);
-                comparison.slices(&what("dx"), &dx, &expected_dx, TOLERANCE);
-            }
-        }
-    }
-    comparison.finish();
-}
-
-/// Distinct values further apart than any step of a central difference: no kink is near.
-fn well_separated(seed: u64, count: usize) -> Vec<f32> {
-    let mut ranks: Vec<u32> = (0..count as u32).collect();
-    mnist_train::random::Stream::new(seed, "ranks", 0).shuffle(&mut ranks);
-    ranks.iter().map(|&rank| (rank as f32 + 0.5) / count as f32 * 50.0 - 25.0).collect()
+    check_all(&FEATURES);
 }
 
 #[test]
-fn pools_of_every_geometry_match_the_definition_and_its_slopes() {
-    let pool = |channels, height, width, kernel, stride| MaxPool2d {
-        input: Shape::new(channels, height, width),
-        kernel,
-        stride,
-    };
-    let geometries = [
-        pool(2, 8, 8, 2, 2),
-        pool(1, 7, 9, 2, 2),
-        pool(3, 8, 7, 3, 2),
-        pool(1, 5, 5, 1, 1),
-        pool(2, 9, 6, 2, 3),
-        pool(1, 4, 4, 4, 4),
-    ];
-    let mut comparison = Comparison::default();
-    for (case, pool) in geometries.into_iter().enumerate() {
-        for batch in BATCHES {
-            let seed = (case * 100 + batch) as u64;
-            let x = well_separated(seed, batch * pool.input.len());
-            let dy = uniform(seed, batch * pool.output().len());
-            let [x64, dy64] = [&x, &dy].map(|values| widen(values));
-            let y_of = |x: &[f64]| batched(x, pool.input.len(), |x| oracle::maxpool2d(&pool, x));
-            let expected_y = y_of(&x64);
-            let expected_dx = slopes(&x64, &|x| dot(&y_of(x), &dy64));
-            for (name, mut kernels) in all_kernels() {
-                let what = |part: &str| format!("{name} {pool:?} batch {batch}: {part}");
-                let (mut y, mut argmax) = (vec![f32::NAN; dy.len()], vec![255; dy.len()]);
-                kernels.maxpool2d_forward(&pool, &x, &mut y, &mut argmax);
-                comparison.slices(&what("y"), &y, &expected_y, 0.0);
-                let mut dx = vec![f32::NAN; x.len()];
-                kernels.maxpool2d_backward(&pool, &argmax, &dy, &mut dx);
-                comparison.slices(&what("dx"), &dx, &expected_dx, TOLERANCE);
-            }
-        }
-    }
-    comparison.finish();
+fn layers_that_work_element_by_element_match_the_definition_and_its_slopes() {
+    check_all(&ELEMENTS);
 }
 
 #[test]
-fn the_first_of_equal_elements_gets_the_gradient_in_every_set_of_kernels() {
-    let pool = MaxPool2d { input: Shape::new(2, 4, 4), kernel: 2, stride: 2 };
+fn every_kind_of_layer_is_checked_here() {
+    let texts = [&WINDOWS[..], &FEATURES, &ELEMENTS].concat();
+    let words: BTreeSet<_> =
+        texts.iter().map(|(text, _)| grammar::layer(text).unwrap().word()).collect();
+    assert_eq!(words, LAYERS.iter().map(|kind| kind.name).collect());
+}
+
+#[test]
+fn the_first_of_equal_elements_gets_the_gradient_with_every_set_of_primitives() {
+    let pool = Pooling { input: Shape::new(2, 4, 4), kernel: 2, stride: 2 };
     let x = [0.0_f32; 3 * 32];
-    for (name, mut kernels) in all_kernels() {
+    for (name, mut primitives) in all_primitives() {
         let (mut y, mut argmax) = (vec![f32::NAN; 24], vec![255; 24]);
-        kernels.maxpool2d_forward(&pool, &x, &mut y, &mut argmax);
+        primitives.max_pool(&pool, &x, &mut y, &mut argmax);
         assert_eq!(argmax, [0; 24], "{name}");
     }
 }
 
 #[test]
-fn relu_lets_the_gradient_through_above_zero_only() {
-    let mut comparison = Comparison::default();
-    for count in [1, 7, 16_384, 16_385] {
-        // Away from the kink at 0 by at least ten steps.
-        let x: Vec<f32> = uniform(5, count).iter().map(|x| x + 0.01_f32.copysign(*x)).collect();
-        let dy = uniform(6, count);
-        let sampled: Vec<usize> = (0..count).step_by(101).collect();
-        let expected_y: Vec<f64> = x.iter().map(|&x| f64::from(x).max(0.0)).collect();
-        let expected_dx: Vec<f64> = sampled
-            .iter()
-            .map(|&i| slope(&[f64::from(x[i])], 0, &|x| x[0].max(0.0)) * f64::from(dy[i]))
-            .collect();
-        for (name, mut kernels) in all_kernels() {
-            let mut y = vec![f32::NAN; count];
-            kernels.relu_forward(&x, &mut y);
-            comparison.slices(&format!("{name} {count}: y"), &y, &expected_y, 0.0);
-            let mut dx = vec![f32::NAN; count];
-            kernels.relu_backward(&y, &dy, &mut dx);
-            let dx: Vec<f32> = sampled.iter().map(|&i| dx[i]).collect();
-            comparison.slices(&format!("{name} {count}: dx"), &dx, &expected_dx, TOLERANCE);
-        }
-    }
-    comparison.finish();
-}
-
-#[test]
-fn every_layerwise_stage_has_its_kernels_here() {
+fn every_layerwise_stage_has_its_primitives_here() {
     let layerwise =
         STAGES.iter().filter(|stage| stage.engine == EngineKind::Layerwise).map(|stage| stage.name);
     let mut here: Vec<&str> =
-        all_kernels().iter().map(|(name, _)| name.split(' ').next().unwrap()).collect();
+        all_primitives().iter().map(|(name, _)| name.split(' ').next().unwrap()).collect();
     here.dedup();
     assert_eq!(here, layerwise.collect::<Vec<_>>());
 }

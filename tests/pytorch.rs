@@ -15,7 +15,7 @@ mod common;
 use std::ops::Range;
 use std::path::Path;
 
-use common::{Comparison, SEE_GRADIENT, all_kernels, compute, gradient, widen};
+use common::{Comparison, SEE_GRADIENT, all_primitives, compute, gradient, run_layer, widen};
 use mnist_train::data::batches::Batch;
 use mnist_train::data::dataset::{DatasetKind, PIXELS, Split};
 use mnist_train::data::files;
@@ -25,9 +25,9 @@ use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::model::parameters::{Parameters, TrainState};
 use mnist_train::model::recipe::Recipe;
 use mnist_train::nn::cross_entropy::LossSum;
-use mnist_train::nn::geometry::{Conv2d, Linear, MaxPool2d, Shape};
-use mnist_train::nn::gradients::Gradients;
-use mnist_train::nn::primitives::LayerKernels;
+use mnist_train::nn::grammar;
+use mnist_train::nn::primitives::Primitives;
+use mnist_train::nn::shape::Shape;
 use mnist_train::optim::adam::Adam;
 use mnist_train::stages::{STAGES, Stage};
 use serde::Deserialize;
@@ -91,8 +91,7 @@ fn signed_units(stream: u32, count: usize) -> Vec<f32> {
 fn formula_parameters() -> Parameters {
     let architecture = MnistCnn::default().architecture();
     let mut parameters = Parameters::zeros(&architecture);
-    let specs = architecture.tensors();
-    for (stream, (spec, values)) in specs.iter().zip(parameters.values_mut()).enumerate() {
+    for (stream, (spec, values)) in parameters.iter_mut().enumerate() {
         let bound = (1.0 / (spec.fan_in as f64).sqrt()) as f32;
         let units = signed_units(stream as u32, values.len());
         for (value, unit) in values.iter_mut().zip(units) {
@@ -135,10 +134,10 @@ fn train(stage: &Stage, start: &Parameters, split: &Split, sizes: &[usize]) -> T
     let batches: Vec<Batch<'_>> = sizes.iter().map(&mut next).collect();
 
     let mut engine = stage.build(&architecture, SEE_GRADIENT, compute(2)).unwrap();
-    let gradients = gradient(engine.as_mut(), &architecture, start, &batches[0]);
+    let gradients = gradient(engine.as_mut(), start, &batches[0]);
 
     let mut engine = stage.build(&architecture, Adam::from(&recipe), compute(2)).unwrap();
-    engine.load(&TrainState::new(&architecture, start.clone()));
+    engine.load(&TrainState::new(start.clone(), &Adam::SLOTS));
     let logits = engine.predict(&batches[0]).to_vec();
     let mut step = |batch: &Batch<'_>| {
         let LossSum { loss, correct } = engine.step(batch, recipe.lr);
@@ -183,10 +182,10 @@ fn ten_steps_of_every_stage_are_those_of_pytorch() {
                 &trained.gradients,
                 &start,
                 &trained.after.parameters,
-                &trained.after.first_moment,
-                &trained.after.second_moment,
+                &trained.after.slots[0].values,
+                &trained.after.slots[1].values,
             ]
-            .map(|parameters| widen(&parameters.values()[tensor]));
+            .map(|parameters| widen(parameters.iter().nth(tensor).expect("a tensor").1));
             let change = w.iter().zip(before).map(|(w, before)| w - before).collect();
             let indices = numbers(&section["sample_indices"][&spec.name]);
             let sampled = |values: &[f64]| -> Vec<f32> {
@@ -242,8 +241,8 @@ enum LayerKind {
 }
 
 impl LayerCase {
-    /// Output, d_input, d_weight and d_bias by `kernels`.
-    fn run(&self, kernels: &mut dyn LayerKernels) -> [Vec<f32>; 4] {
+    /// Output, d_input, d_weight and d_bias by `primitives`.
+    fn run(&self, primitives: &mut dyn Primitives) -> [Vec<f32>; 4] {
         let mut x = signed_units(self.stream, self.d_input.len());
         if self.ties {
             x.iter_mut().for_each(|x| *x = (2.0 * *x).floor());
@@ -251,52 +250,36 @@ impl LayerCase {
         let weight = signed_units(self.stream + 1, self.d_weight.len());
         let bias = signed_units(self.stream + 2, self.d_bias.len());
         let dy = signed_units(self.stream + 3, self.output.len());
-        let [mut y, mut dx, mut dw, mut db] =
-            [&dy, &x, &weight, &bias].map(|like| vec![f32::NAN; like.len()]);
-        let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
-        let image = |shape: &[usize]| Shape::new(shape[1], shape[2], shape[3]);
-        match self.layer {
+        let text = match self.layer {
             LayerKind::Conv2d { stride, padding } => {
-                let conv = Conv2d {
-                    input: image(&self.input_shape),
-                    out_channels: self.weight_shape[0],
-                    kernel: self.weight_shape[2],
-                    stride,
-                    padding,
-                };
-                assert_eq!(conv.output(), image(&self.output_shape), "{}", self.name);
-                kernels.conv2d_forward(&conv, &x, &weight, &bias, &mut y);
-                kernels.conv2d_backward(&conv, &x, &weight, &dy, gradients);
+                format!("conv{}k{}s{stride}p{padding}", self.weight_shape[0], self.weight_shape[2])
             }
             LayerKind::MaxPool2d { kernel_size, stride } => {
-                let pool =
-                    MaxPool2d { input: image(&self.input_shape), kernel: kernel_size, stride };
-                assert_eq!(pool.output(), image(&self.output_shape), "{}", self.name);
-                let mut argmax = vec![255; dy.len()];
-                kernels.maxpool2d_forward(&pool, &x, &mut y, &mut argmax);
-                kernels.maxpool2d_backward(&pool, &argmax, &dy, &mut dx);
+                format!("maxpool{kernel_size}s{stride}")
             }
-            LayerKind::Linear => {
-                let linear = Linear {
-                    in_features: self.weight_shape[1],
-                    out_features: self.weight_shape[0],
-                };
-                kernels.linear_forward(&linear, &x, &weight, &bias, &mut y);
-                kernels.linear_backward(&linear, &x, &weight, &dy, gradients);
-            }
-        }
-        [y, dx, dw, db]
+            LayerKind::Linear => format!("fc{}", self.weight_shape[0]),
+        };
+        let shape = |shape: &[usize]| match shape[1..] {
+            [channels, height, width] => Shape::new(channels, height, width),
+            _ => Shape::features(shape[1]),
+        };
+        let (layer, input) = (grammar::layer(&text).unwrap(), shape(&self.input_shape));
+        assert_eq!(layer.output(input), Ok(shape(&self.output_shape)), "{}", self.name);
+        let parameters = [weight.as_slice(), &bias].concat();
+        let found = run_layer(layer.as_ref(), input, primitives, [&x, &parameters, &dy]);
+        let (dw, db) = found.dparameters.split_at(weight.len());
+        [found.y, found.dx, dw.to_vec(), db.to_vec()]
     }
 }
 
 #[test]
-fn single_layers_of_every_set_of_kernels_are_those_of_pytorch() {
+fn single_layers_of_every_set_of_primitives_are_those_of_pytorch() {
     let mut comparison = Comparison::default();
     let cases: Vec<LayerCase> =
         serde_json::from_value(goldens()["layers"].take()).expect("goldens.py wrote it");
     for case in cases {
-        for (name, mut kernels) in all_kernels() {
-            let [y, dx, dw, db] = case.run(kernels.as_mut());
+        for (name, mut primitives) in all_primitives() {
+            let [y, dx, dw, db] = case.run(primitives.as_mut());
             for (part, found, expected) in [
                 ("output", &y, &case.output),
                 ("d_input", &dx, &case.d_input),

@@ -169,7 +169,7 @@ fn every_stage_is_profiled_twenty_times_and_goes_on_as_if_nobody_had_looked() {
     let images = common::noise_split(1, 24);
     let order = epoch_order(images.len(), recipe.seed, 0);
     let parameters = recipe.init.parameters(&architecture, recipe.seed);
-    let initial = TrainState::new(&architecture, parameters);
+    let initial = TrainState::new(parameters, &Adam::SLOTS);
     for stage in STAGES.iter().filter(|stage| !stage.isas(&architecture).is_empty()) {
         let compute = common::compute(2);
         let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();

@@ -13,6 +13,7 @@ use mnist_train::model::init::Init;
 use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::model::parameters::TrainState;
 use mnist_train::model::recipe::Recipe;
+use mnist_train::nn::shape::Shape;
 use mnist_train::optim::adam::Adam;
 use mnist_train::simd::Isa;
 use mnist_train::stages::Stage;
@@ -28,16 +29,11 @@ fn indices(count: usize) -> Vec<u32> {
 /// A small network of the same kinds of layers, plus a stride and a second convolution, that
 /// ordinary kernels and odd sizes both appear in.
 fn small_network() -> Architecture {
-    Architecture::new(MnistCnn::default().architecture().input())
-        .conv2d(3, 5, 2, 1)
-        .relu()
-        .conv2d(4, 3, 1, 0)
-        .relu()
-        .max_pool2d(2, 2)
-        .flatten()
-        .linear(9)
-        .relu()
-        .linear(10)
+    Architecture::parse(
+        "conv3k5s2p1,relu,conv4k3,relu,maxpool2,flatten,fc9,relu,fc10",
+        Shape::new(1, 28, 28),
+    )
+    .expect("is a network")
 }
 
 #[test]
@@ -49,7 +45,8 @@ fn whole_networks_have_the_gradient_that_the_oracle_has() {
         let images: Vec<Vec<f64>> = (0..split.len())
             .map(|n| split.image(n).iter().map(|&p| f64::from(p) / 255.0).collect())
             .collect();
-        let parameters64: Vec<Vec<f64>> = parameters.values().iter().map(|v| widen(v)).collect();
+        let parameters64: Vec<Vec<f64>> =
+            parameters.iter().map(|(_, values)| widen(values)).collect();
         let loss = |parameters: &[Vec<f64>]| {
             oracle::mean_loss(&architecture, parameters, &images, split.labels())
         };
@@ -71,11 +68,13 @@ fn whole_networks_have_the_gradient_that_the_oracle_has() {
         for (stage, isa) in exact(&architecture) {
             let mut engine =
                 stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa }).unwrap();
-            let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
+            let found = gradient(engine.as_mut(), &parameters, &batch);
             for (tensor, spec) in found.specs().iter().enumerate() {
                 let of_tensor = sampled.iter().filter(|sample| sample.0 == tensor);
                 let (found, expected): (Vec<f32>, Vec<f64>) = of_tensor
-                    .map(|&(_, index, slope)| (found.values()[tensor][index], slope))
+                    .map(|&(_, index, slope)| {
+                        (found.iter().nth(tensor).expect("a tensor").1[index], slope)
+                    })
                     .unzip();
                 let what = format!("{stage:?} {isa} {}", spec.name);
                 // Central differences at 1e-6 are good to about 1e-9, f32 sums to about 1e-6.
@@ -105,14 +104,14 @@ fn every_stage_agrees_with_naive_at_every_batch_size() {
             let indices = indices(size);
             let batch = Batch::new(&split, &indices);
             let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, compute(1)).unwrap();
-            let expected = gradient(naive.as_mut(), &architecture, &parameters, &batch);
+            let expected = gradient(naive.as_mut(), &parameters, &batch);
             let expected_logits = widen(naive.predict(&batch));
             for (stage, isa) in exact(&architecture).into_iter().skip(1) {
                 let what = format!("{network:?} {stage:?} {isa} batch {size}");
                 let compute = Compute { threads: 2, isa };
                 let mut engine = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
-                let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
-                for ((spec, found), expected) in found.iter().zip(expected.values()) {
+                let found = gradient(engine.as_mut(), &parameters, &batch);
+                for ((spec, found), (_, expected)) in found.iter().zip(expected.iter()) {
                     let what = format!("{what} {}", spec.name);
                     comparison.slices(&what, found, &widen(expected), 1e-5);
                 }
@@ -131,7 +130,7 @@ fn ten_steps(stage: &Stage, compute: Compute, split: &Split) -> (Vec<f64>, Train
     let architecture = MnistCnn::default().architecture();
     let recipe = Recipe { batch_size: 13, ..Recipe::default() };
     let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
-    engine.load(&TrainState::new(&architecture, recipe.init.parameters(&architecture, 3)));
+    engine.load(&TrainState::new(recipe.init.parameters(&architecture, 3), &Adam::SLOTS));
     let order = epoch_order(split.len(), 3, 0);
     let losses = order
         .chunks(recipe.batch_size)
@@ -187,7 +186,7 @@ fn a_state_comes_back_from_every_engine_as_it_went_in() {
         let architecture = network.architecture();
         let mut gemm = stage("gemm").build(&architecture, SEE_GRADIENT, compute(2)).unwrap();
         let parameters = Init::Pytorch.parameters(&architecture, 4);
-        gradient(gemm.as_mut(), &architecture, &parameters, &Batch::new(&split, &indices(20)));
+        gradient(gemm.as_mut(), &parameters, &Batch::new(&split, &indices(20)));
         let state = gemm.store();
         for (stage, isa) in runnable(&architecture) {
             let mut engine =
@@ -210,13 +209,13 @@ fn a_batch_after_one_of_another_size_is_as_if_it_were_the_first() {
             let [before, batch] = [&before, &batch].map(|indices| Batch::new(&split, indices));
             let compute = Compute { threads: 2, isa };
             let mut fresh = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
-            let expected = gradient(fresh.as_mut(), &architecture, &parameters, &batch);
+            let expected = gradient(fresh.as_mut(), &parameters, &batch);
             let mut engine = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
             engine.predict(&before);
-            let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
+            let found = gradient(engine.as_mut(), &parameters, &batch);
             assert!(found == expected, "{stage:?} {isa} {sizes:?}, after a prediction");
-            gradient(engine.as_mut(), &architecture, &parameters, &before);
-            let found = gradient(engine.as_mut(), &architecture, &parameters, &batch);
+            gradient(engine.as_mut(), &parameters, &before);
+            let found = gradient(engine.as_mut(), &parameters, &batch);
             assert!(found == expected, "{stage:?} {isa} {sizes:?}, after a step");
         }
     }
@@ -254,7 +253,7 @@ fn the_smallest_eps_makes_no_weight_that_is_no_number() {
     let parameters = Init::Pytorch.parameters(&architecture, 4);
     for (stage, isa) in runnable(&architecture) {
         let mut engine = stage.build(&architecture, adam, Compute { threads: 1, isa }).unwrap();
-        engine.load(&TrainState::new(&architecture, parameters.clone()));
+        engine.load(&TrainState::new(parameters.clone(), &Adam::SLOTS));
         assert!(engine.step(&Batch::new(&split, &indices), 1e-3).loss.is_finite(), "{stage:?}");
     }
 }
@@ -284,10 +283,10 @@ fn a_step_that_leaves_a_weight_that_is_not_finite_has_no_loss() {
         let adam = Adam::from(&Recipe::default());
         let mut engine = stage.build(&architecture, adam, Compute { threads: 2, isa }).unwrap();
         let parameters = Init::Pytorch.parameters(&architecture, 4);
-        let good = TrainState::new(&architecture, parameters);
+        let good = TrainState::new(parameters, &Adam::SLOTS);
         for tensor in 0..6 {
             let mut state = good.clone();
-            let moments = state.first_moment.values_mut().nth(tensor).expect("one of six");
+            let moments = state.slots[0].values.iter_mut().nth(tensor).expect("one of six").1;
             *moments.last_mut().expect("a moment") = f32::INFINITY;
             engine.load(&state);
             let loss = engine.step(&batch, 1e-3).loss;

@@ -73,7 +73,7 @@ impl<'a> Benchmark<'a> {
     ) -> Self {
         assert!(recipe.batch_size <= images.len());
         let parameters = recipe.init.parameters(architecture, recipe.seed);
-        let initial = TrainState::new(architecture, parameters);
+        let initial = TrainState::new(parameters, &Adam::SLOTS);
         let order = epoch_order(images.len(), recipe.seed, 0);
         Self { architecture, recipe, images, isa, initial, order }
     }

@@ -20,8 +20,7 @@ const MISTAKES: usize = 6;
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, false);
     // The model first: it is small, and the data may have to be downloaded.
-    let (network, model) = checkpoint::read(&args.model)?;
-    let architecture = network.architecture();
+    let (architecture, model) = checkpoint::read(&args.model)?;
     let stage = args.compute.stage(None, &architecture)?;
     let compute = args.compute.compute();
     let signals = Signals::install(Some("stopping"))?;
@@ -37,7 +36,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     }
 
     let mut engine = stage.build(&architecture, Adam::from(&Recipe::default()), compute)?;
-    engine.load(&TrainState::new(&architecture, model.parameters().clone()));
+    engine.load(&TrainState::new(model.parameters().clone(), &Adam::SLOTS));
     let evaluation = Evaluation::of(engine.as_mut(), &dataset.test, &|| false)
         .expect("nothing stops it but the end of the process");
 

@@ -25,7 +25,7 @@ pub fn run(args: &JobArgs) -> anyhow::Result<()> {
     let stage = args.compute.stage(None, &architecture)?;
     let mut engine = stage.build(&architecture, Adam::from(&recipe), compute)?;
     let parameters = recipe.init.parameters(&architecture, recipe.seed);
-    engine.load(&TrainState::new(&architecture, parameters));
+    engine.load(&TrainState::new(parameters, &Adam::SLOTS));
 
     let order = epoch_order(dataset.train.len(), recipe.seed, 0);
     for batch in batches(&dataset.train, &order, recipe.batch_size) {

@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use crate::cli::SummaryArgs;
+use crate::model::architecture::PlacedLayer;
 use crate::model::recipe::Recipe;
 use crate::report::{Event, SCHEMA_VERSION, Summary, SummaryLayer};
 
@@ -9,16 +10,15 @@ use crate::report::{Event, SCHEMA_VERSION, Summary, SummaryLayer};
 pub fn run(args: &SummaryArgs) -> anyhow::Result<()> {
     let architecture = args.network.architecture();
     let batch_size = Recipe::default().batch_size;
-    let names = architecture.layer_names().into_iter();
-    let layers = architecture.layers().iter().zip(names).enumerate();
+    let layers = architecture.layers().iter().enumerate();
     let layers = layers
-        .map(|(index, (layer, name))| {
+        .map(|(index, PlacedLayer { layer, name, output, parameters, .. })| {
             let [forward, backward] = architecture.work(index, batch_size);
             SummaryLayer {
-                name,
+                name: name.clone(),
                 layer: layer.to_string(),
-                output: layer.output().to_string(),
-                parameters: layer.parameters().into_iter().sum(),
+                output: output.to_string(),
+                parameters: parameters.len(),
                 forward_flops: forward.flops,
                 forward_bytes: forward.bytes,
                 backward_flops: backward.flops,

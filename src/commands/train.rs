@@ -84,7 +84,7 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
         Some(Checkpoint { state, metadata }) => (state, metadata.position),
         None => {
             let parameters = recipe.init.parameters(&architecture, recipe.seed);
-            (TrainState::new(&architecture, parameters), Position::default())
+            (TrainState::new(parameters, &Adam::SLOTS), Position::default())
         }
     };
     engine.load(&state);
@@ -178,7 +178,13 @@ fn saved(args: &TrainArgs) -> Result<(MnistCnn, Checkpoint)> {
             )))
         }
         Err(error) => Err(error),
-        Ok((network, Model::Checkpoint(checkpoint))) => Ok((network, *checkpoint)),
+        Ok((architecture, Model::Checkpoint(checkpoint))) => match MnistCnn::of(&architecture) {
+            Some(network) => Ok((network, *checkpoint)),
+            None => Err(Error::invalid(&args.model)(format!(
+                "holds a network that is not trained here: {}",
+                quoted(&architecture.to_string())
+            ))),
+        },
         Ok((_, Model::Weights(_))) => Err(Error::invalid(&args.model)(
             "holds weights alone, and --resume needs the whole checkpoint with Adam's moments: \
              evaluate it with 'mnist-train eval'",

@@ -1,190 +1,166 @@
-//! The engine of the first stages: one layer after the other, with one set of kernels.
+//! The engine of the first stages: one layer after the other, over one set of primitives.
 //!
-//! It runs any architecture. Activations of every layer are kept for the backward pass; the
-//! gradient with respect to the activations lives in two buffers that change places.
+//! It runs any network by walking its [`Plan`]. The outputs of all layers are kept for the backward
+//! pass; the gradient of the activations lives in two buffers that change places.
 
+use std::mem;
+
+use super::Engine;
+use super::phases::{Phase, PhaseClock, Phases};
+use super::plan::{Plan, PlannedLayer};
 use crate::data::batches::Batch;
-use crate::engine::Engine;
-use crate::engine::phases::{Phase, PhaseClock, Phases};
-use crate::model::architecture::{Architecture, Layer};
+use crate::model::architecture::Architecture;
 use crate::model::parameters::{Parameters, TrainState};
 use crate::nn::cross_entropy::{self, LossSum};
-use crate::nn::geometry::Shape;
-use crate::nn::gradients::Gradients;
-use crate::nn::primitives::LayerKernels;
+use crate::nn::layer::{Backward, Forward};
+use crate::nn::primitives::Primitives;
+use crate::nn::tensor::Role;
 use crate::optim::adam::Adam;
 
-/// Executes a step layer by layer with the kernels `K`.
-pub struct LayerwiseEngine<K> {
-    kernels: K,
+/// Executes a step layer by layer with the primitives `P`.
+pub struct LayerwiseEngine<P> {
+    primitives: P,
     adam: Adam,
-    input: Shape,
-    /// Flatten moves nothing in memory and is left out.
-    layers: Vec<LayerState>,
+    architecture: Architecture,
+    plan: Plan,
+    /// Arena of the plan's floats.
+    floats: Vec<f32>,
+    /// Arena of the plan's bytes.
+    bytes: Vec<u8>,
     state: TrainState,
     /// Gradient of the last step, without L2.
     gradients: Parameters,
-    /// (N, C, H, W), pixels in 0..=1.
-    images: Vec<f32>,
-    /// ∂L/∂output of the layer at hand and ∂L/∂input in the making, each at the front of a buffer
-    /// as long as the widest activations.
-    delta: Vec<f32>,
-    next_delta: Vec<f32>,
     clock: PhaseClock,
     measuring: bool,
 }
 
-/// A layer and what its forward pass leaves for its backward pass.
-struct LayerState {
-    layer: Layer,
-    /// Which pair (weight, bias) of the parameters is this layer's.
-    pair: Option<usize>,
-    /// (N, output shape).
-    output: Vec<f32>,
-    /// (N, output shape), for max pooling.
-    argmax: Vec<u8>,
-    /// Of the step, forward and backward.
-    phases: [Phase; 2],
-    /// Of the products for one image, forward and backward.
-    flops: [usize; 2],
-}
-
-impl<K: LayerKernels> LayerwiseEngine<K> {
+impl<P: Primitives> LayerwiseEngine<P> {
     /// An engine with all parameters zero, to be loaded.
-    pub fn new(architecture: &Architecture, adam: Adam, kernels: K) -> Self {
-        let mut pairs = 0..;
-        let mut phases = [Phase::ConvForward, Phase::ConvBackward];
-        let layer_state = |(index, &layer): (usize, &Layer)| {
-            if matches!(layer, Layer::Linear(_)) {
-                phases = [Phase::LinearForward, Phase::LinearBackward];
-            }
-            LayerState {
-                layer,
-                pair: matches!(layer, Layer::Conv2d(_) | Layer::Linear(_))
-                    .then(|| pairs.next().expect("endless")),
-                output: Vec::new(),
-                argmax: Vec::new(),
-                phases,
-                flops: architecture.work(index, 1).map(|work| work.flops),
-            }
-        };
-        let layers = architecture
-            .layers()
-            .iter()
-            .enumerate()
-            .filter(|(_, layer)| !matches!(layer, Layer::Flatten(_)))
-            .map(layer_state)
-            .collect();
+    pub fn new(architecture: &Architecture, adam: Adam, primitives: P) -> Self {
         let parameters = Parameters::zeros(architecture);
         Self {
-            kernels,
+            primitives,
             adam,
-            input: architecture.input(),
-            layers,
+            architecture: architecture.clone(),
+            plan: Plan::new(architecture, 0),
+            floats: Vec::new(),
+            bytes: Vec::new(),
             gradients: parameters.clone(),
-            state: TrainState::new(architecture, parameters),
-            images: Vec::new(),
-            delta: Vec::new(),
-            next_delta: Vec::new(),
+            state: TrainState::new(parameters, &Adam::SLOTS),
             clock: PhaseClock::default(),
             measuring: false,
         }
     }
 
-    #[inline(never)] // A phase of a step in profiles, as are the kernels.
-    fn take_images(&mut self, batch: &Batch<'_>) {
-        self.images.clear();
-        for image in batch.images() {
-            assert_eq!(image.len(), self.input.len());
-            self.images.extend(image.iter().map(|&pixel| f32::from(pixel) / 255.0));
+    /// Makes room for `images`; allocates only when there are more than ever before.
+    fn reserve(&mut self, images: usize) {
+        if self.plan.images < images {
+            self.plan = Plan::new(&self.architecture, images);
+            self.floats = vec![0.0; self.plan.floats];
+            self.bytes = vec![0; self.plan.bytes];
         }
     }
 
-    /// Leaves every layer's output in place; the last one is the logits.
+    /// Puts the pixels of `batch`, divided by 255, to the front of the arena.
+    fn take_images(&mut self, batch: &Batch<'_>) {
+        let length = self.architecture.input().len();
+        for (image, x) in batch.images().zip(self.floats.chunks_exact_mut(length)) {
+            assert_eq!(image.len(), length);
+            x.iter_mut().zip(image).for_each(|(x, &pixel)| *x = f32::from(pixel) / 255.0);
+        }
+    }
+
+    /// Leaves every layer's output in its place; the last one is the logits.
     fn forward(&mut self, batch: &Batch<'_>) {
         let images = batch.len();
+        self.reserve(images);
         self.take_images(batch);
         self.clock.lap(Phase::Data, 0);
-        let mut x = &self.images;
-        for LayerState { layer, pair, output: y, argmax, phases, flops } in &mut self.layers {
-            y.resize(images * layer.output().len(), 0.0);
-            let parameters = pair.map(|pair| self.state.parameters.pair(pair));
-            match (&*layer, parameters) {
-                (Layer::Conv2d(conv), Some((weight, bias))) => {
-                    self.kernels.conv2d_forward(conv, x, weight, bias, y);
-                }
-                (Layer::Linear(linear), Some((weight, bias))) => {
-                    self.kernels.linear_forward(linear, x, weight, bias, y);
-                }
-                (Layer::MaxPool2d(pool), _) => {
-                    argmax.resize(y.len(), 0);
-                    self.kernels.maxpool2d_forward(pool, x, y, argmax);
-                }
-                (Layer::Relu(_), _) => self.kernels.relu_forward(x, y),
-                _ => unreachable!("{layer} without parameters"),
-            }
-            self.clock.lap(phases[0], images * flops[0]);
-            x = y;
+        let parameters = self.state.parameters.values();
+        for planned in &self.plan.layers {
+            let PlannedLayer { layer, input, x, y, kept, kept_len, .. } = planned;
+            let (before, from_y) = self.floats.split_at_mut(*y);
+            let io = Forward {
+                input: *input,
+                x: &before[*x..][..images * input.len()],
+                parameters: &parameters[planned.parameters.clone()],
+                y: &mut from_y[..images * planned.output_len],
+                kept: &mut self.bytes[*kept..][..images * kept_len],
+            };
+            layer.forward(&mut self.primitives, io);
+            self.clock.lap(phases(planned)[0], images * planned.flops[0]);
         }
     }
 
-    /// Turns ∂L/∂logits in `delta` into the gradients of all parameters.
+    /// The loss, and its gradient with respect to the logits in the first of the two deltas.
+    fn loss(&mut self, batch: &Batch<'_>) -> LossSum {
+        let (activations, deltas) = self.floats.split_at_mut(self.plan.deltas);
+        let logits = logits(&self.plan, activations, batch.len());
+        cross_entropy::backward(logits, batch.labels(), batch.len(), &mut deltas[..logits.len()])
+    }
+
+    /// Turns the gradient with respect to the logits into the gradients of all parameters.
     fn backward(&mut self, images: usize) {
-        let Self { kernels, delta, next_delta, gradients, clock, .. } = self;
-        for index in (0..self.layers.len()).rev() {
-            let LayerState { layer, pair, output, argmax, phases, flops } = &self.layers[index];
-            let x = index.checked_sub(1).map_or(&self.images, |i| &self.layers[i].output);
-            let (dy, dx) = (&delta[..output.len()], &mut next_delta[..x.len()]);
-            match (layer, pair) {
-                (Layer::Relu(_), _) => kernels.relu_backward(output, dy, dx),
-                (Layer::MaxPool2d(pool), _) => {
-                    kernels.maxpool2d_backward(pool, argmax, dy, dx);
-                }
-                (_, Some(pair)) => {
-                    let (weight, _) = self.state.parameters.pair(*pair);
-                    let (dw, db) = gradients.pair_mut(*pair);
-                    let dx = (index > 0).then_some(dx);
-                    let gradients = Gradients { weight: dw, bias: db, input: dx };
-                    match layer {
-                        Layer::Conv2d(conv) => {
-                            kernels.conv2d_backward(conv, x, weight, dy, gradients);
-                        }
-                        Layer::Linear(linear) => {
-                            kernels.linear_backward(linear, x, weight, dy, gradients);
-                        }
-                        _ => unreachable!("{layer} with parameters"),
-                    }
-                }
-                _ => unreachable!("{layer} without parameters"),
-            }
-            clock.lap(phases[1], images * flops[1]);
-            std::mem::swap(delta, next_delta);
+        let Self { primitives, plan, state, gradients, clock, .. } = self;
+        let (activations, deltas) = self.floats.split_at_mut(plan.deltas);
+        let (mut delta, mut next_delta) = deltas.split_at_mut(plan.delta);
+        for (index, planned) in plan.layers.iter().enumerate().rev() {
+            let PlannedLayer { layer, input, output_len, x, y, kept, kept_len, .. } = planned;
+            let dx = &mut next_delta[..images * input.len()];
+            let io = Backward {
+                input: *input,
+                x: &activations[*x..][..images * input.len()],
+                y: &activations[*y..][..images * output_len],
+                parameters: &state.parameters.values()[planned.parameters.clone()],
+                kept: &self.bytes[*kept..][..images * kept_len],
+                dy: &delta[..images * output_len],
+                dparameters: &mut gradients.values_mut()[planned.parameters.clone()],
+                dx: (index > 0).then_some(dx),
+            };
+            layer.backward(primitives, io);
+            clock.lap(phases(planned)[1], images * planned.flops[1]);
+            mem::swap(&mut delta, &mut next_delta);
         }
     }
 
-    /// Returns whether every weight is finite then.
-    #[inline(never)] // Likewise.
+    /// Updates all weights; returns whether every one is finite then.
     fn update(&mut self, lr: f64) -> bool {
-        let TrainState { parameters, first_moment, second_moment, steps } = &mut self.state;
+        let TrainState { parameters, slots, steps } = &mut self.state;
+        let [m, v] = slots.as_mut_slice() else { unreachable!("Adam keeps two moments") };
         *steps += 1;
         let weights = self.adam.step(*steps, lr);
         let biases = weights.without_l2();
-        let tensors = self.gradients.iter().zip(parameters.values_mut());
-        let moments = first_moment.values_mut().zip(second_moment.values_mut());
+        let gradients = self.gradients.iter().zip(parameters.iter_mut());
+        let moments = m.values.iter_mut().zip(v.values.iter_mut());
         let mut are_finite = true;
-        for (((spec, g), w), (m, v)) in tensors.zip(moments) {
-            let step = if spec.is_bias() { &biases } else { &weights };
-            are_finite &= self.kernels.adam(step, g, w, m, v);
+        for (((spec, g), (_, w)), ((_, m), (_, v))) in gradients.zip(moments) {
+            let step = match spec.role {
+                Role::Weight => &weights,
+                Role::Bias => &biases,
+            };
+            are_finite &= self.primitives.update(step, g, w, m, v);
         }
         are_finite
     }
+}
 
-    fn logits(&self) -> &[f32] {
-        &self.layers.last().expect("a network has layers").output
+/// The logits of `images` among the `activations`.
+fn logits<'a>(plan: &Plan, activations: &'a [f32], images: usize) -> &'a [f32] {
+    let PlannedLayer { y, output_len, .. } = plan.layers.last().expect("a network has layers");
+    &activations[*y..][..images * output_len]
+}
+
+/// The phases that a layer counts for, forward and backward: relu and pooling belong to the
+/// convolutions as long as there are rows and columns, afterwards to the linear layers.
+fn phases(planned: &PlannedLayer) -> [Phase; 2] {
+    if planned.input.plane() > 1 {
+        [Phase::ConvForward, Phase::ConvBackward]
+    } else {
+        [Phase::LinearForward, Phase::LinearBackward]
     }
 }
 
-impl<K: LayerKernels> Engine for LayerwiseEngine<K> {
+impl<P: Primitives> Engine for LayerwiseEngine<P> {
     fn load(&mut self, state: &TrainState) {
         assert_eq!(state.parameters.specs(), self.gradients.specs());
         self.state.clone_from(state);
@@ -197,16 +173,7 @@ impl<K: LayerKernels> Engine for LayerwiseEngine<K> {
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
         self.clock.start(self.measuring);
         self.forward(batch);
-        let logits = &self.layers.last().expect("a network has layers").output;
-        let widest = self.layers.iter().map(|layer| layer.output.len()).max();
-        let widest = widest.unwrap_or(0).max(self.images.len());
-        for delta in [&mut self.delta, &mut self.next_delta] {
-            if delta.len() < widest {
-                delta.resize(widest, 0.0);
-            }
-        }
-        let dlogits = &mut self.delta[..logits.len()];
-        let mut sum = cross_entropy::backward(logits, batch.labels(), batch.len(), dlogits);
+        let mut sum = self.loss(batch);
         self.clock.lap(Phase::Loss, 0);
         self.backward(batch.len());
         if !self.update(lr) {
@@ -219,11 +186,11 @@ impl<K: LayerKernels> Engine for LayerwiseEngine<K> {
     fn predict(&mut self, batch: &Batch<'_>) -> &[f32] {
         self.clock.start(false);
         self.forward(batch);
-        self.logits()
+        logits(&self.plan, &self.floats, batch.len())
     }
 
     fn threads(&self) -> usize {
-        self.kernels.threads()
+        self.primitives.threads()
     }
 
     fn measure_phases(&mut self, on: bool) {

@@ -3,6 +3,7 @@
 pub mod compute;
 pub mod layerwise;
 pub mod phases;
+pub mod plan;
 
 use self::phases::Phases;
 use crate::data::batches::Batch;

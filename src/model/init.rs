@@ -6,8 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::architecture::{Architecture, TensorSpec};
+use super::architecture::Architecture;
 use super::parameters::Parameters;
+use crate::nn::tensor::{Role, TensorSpec};
 use crate::random::Stream;
 
 /// How weights and biases start.
@@ -31,7 +32,7 @@ impl Init {
         let (fan_in, fan_out) = (spec.fan_in as f64, spec.fan_out as f64);
         let bound = match self {
             Self::Pytorch => 1.0 / fan_in.sqrt(),
-            _ if spec.is_bias() => 0.0,
+            _ if spec.role == Role::Bias => 0.0,
             Self::Seed => (2.0 / (fan_in + fan_out)).sqrt(),
             Self::Xavier => (6.0 / (fan_in + fan_out)).sqrt(),
             Self::He => (6.0 / fan_in).sqrt(),
@@ -42,8 +43,7 @@ impl Init {
     /// Initial parameters, the same for the same (`architecture`, `seed`) everywhere.
     pub fn parameters(self, architecture: &Architecture, seed: u64) -> Parameters {
         let mut parameters = Parameters::zeros(architecture);
-        let specs = architecture.tensors();
-        for (index, (spec, values)) in specs.iter().zip(parameters.values_mut()).enumerate() {
+        for (index, (spec, values)) in parameters.iter_mut().enumerate() {
             let bound = self.bound(spec);
             let mut stream = Stream::new(seed, "initial parameters", index as u64);
             values.fill_with(|| stream.uniform(-bound, bound));
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn values_fill_the_interval_evenly() {
         let parameters = Init::Pytorch.parameters(&MnistCnn::default().architecture(), 1);
-        let fc1 = &parameters.values()[2];
+        let (_, fc1) = parameters.iter().nth(2).unwrap();
         let bound = 1.0 / 6272_f64.sqrt();
         let mean = fc1.iter().map(|&v| f64::from(v)).sum::<f64>() / fc1.len() as f64;
         let square = fc1.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / fc1.len() as f64;

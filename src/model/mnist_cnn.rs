@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::architecture::Architecture;
-use crate::nn::geometry::Shape;
+use crate::nn::shape::Shape;
 
 /// The sizes of conv2d(1→C, K×K) → relu → maxpool 2×2 → flatten → linear(C·196→H) → relu →
 /// linear(H→10). The convolution's padding of (K − 1)/2 keeps the image's 28×28.
@@ -36,21 +36,30 @@ impl MnistCnn {
             && (1..=Self::LARGEST.hidden).contains(&hidden)
     }
 
-    /// Its layers.
+    /// The sizes of `architecture`, if it is a network of this kind.
+    pub fn of(architecture: &Architecture) -> Option<Self> {
+        let shapes: Vec<_> =
+            architecture.tensors().into_iter().map(|tensor| tensor.shape).collect();
+        let [conv, _, hidden, ..] = &shapes[..] else { return None };
+        let (&[channels, _, kernel_size, _], &[hidden, _]) = (&conv[..], &hidden[..]) else {
+            return None;
+        };
+        let sizes = Self { channels, kernel_size, hidden };
+        (sizes.is_possible() && sizes.architecture() == *architecture).then_some(sizes)
+    }
+
+    /// The network of these sizes.
     ///
     /// # Panics
     /// When it [is not possible](Self::is_possible).
     pub fn architecture(self) -> Architecture {
         assert!(self.is_possible(), "{self:?}");
         let Self { channels, kernel_size, hidden } = self;
-        Architecture::new(Shape::new(1, 28, 28))
-            .conv2d(channels, kernel_size, 1, (kernel_size - 1) / 2)
-            .relu()
-            .max_pool2d(2, 2)
-            .flatten()
-            .linear(hidden)
-            .relu()
-            .linear(10)
+        let padding = (kernel_size - 1) / 2;
+        let text = format!(
+            "conv{channels}k{kernel_size}p{padding},relu,maxpool2,flatten,fc{hidden},relu,fc10"
+        );
+        Architecture::parse(&text, Shape::new(1, 28, 28)).expect("every possible size fits")
     }
 }
 
@@ -63,9 +72,10 @@ mod tests {
         let smallest = MnistCnn { channels: 1, kernel_size: 1, hidden: 1 };
         for network in [smallest, MnistCnn::default(), MnistCnn::LARGEST] {
             let architecture = network.architecture();
-            let convolution = architecture.layers()[0].output();
+            let convolution = architecture.layers()[0].output;
             assert_eq!(convolution, Shape::new(network.channels, 28, 28));
             assert_eq!(architecture.classes(), 10);
+            assert_eq!(MnistCnn::of(&architecture), Some(network));
         }
         assert_eq!(MnistCnn::LARGEST.architecture().parameter_count(), 51_578_378);
     }

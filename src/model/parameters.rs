@@ -1,68 +1,67 @@
 //! The canonical form of what training changes: PyTorch's names, shapes and order.
 
-use super::architecture::{Architecture, TensorSpec};
-use crate::digest::Sha256Digest;
+use std::sync::Arc;
 
-/// A value for each element of each tensor of a network: the weights, or one of Adam's moments.
+use super::architecture::Architecture;
+use crate::digest::Sha256Digest;
+use crate::nn::tensor::TensorSpec;
+
+/// A value for each element of each tensor of a network: the weights, the gradient, or what an
+/// optimizer keeps for each weight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
-    specs: Vec<TensorSpec>,
-    /// One for each of `specs`, row-major.
-    values: Vec<Vec<f32>>,
+    specs: Arc<[TensorSpec]>,
+    /// All tensors in canonical order, each row-major.
+    values: Vec<f32>,
 }
 
 impl Parameters {
-    /// All zero.
+    /// Zeros for every tensor of `architecture`.
     pub fn zeros(architecture: &Architecture) -> Self {
-        let specs = architecture.tensors();
-        let values = specs.iter().map(|spec| vec![0.0; spec.len()]).collect();
-        Self { specs, values }
+        Self::new(architecture, vec![0.0; architecture.parameter_count()])
     }
 
-    /// With these values for each tensor, in canonical order.
+    /// The tensors of `architecture` with these `values`, one tensor after the other in canonical
+    /// order.
     ///
     /// # Panics
-    /// When there are not as many as `architecture` has.
-    pub fn new(architecture: &Architecture, values: Vec<Vec<f32>>) -> Self {
-        let specs = architecture.tensors();
-        assert!(specs.iter().map(TensorSpec::len).eq(values.iter().map(Vec::len)));
+    /// When the number of values is not that of the network's parameters.
+    pub fn new(architecture: &Architecture, values: Vec<f32>) -> Self {
+        let specs: Arc<[TensorSpec]> = architecture.tensors().into();
+        assert_eq!(values.len(), specs.iter().map(TensorSpec::len).sum::<usize>());
         Self { specs, values }
     }
 
-    /// What each tensor is.
+    /// Names, shapes and roles of the tensors.
     pub fn specs(&self) -> &[TensorSpec] {
         &self.specs
     }
 
-    /// The values of each tensor, in canonical order.
-    pub fn values(&self) -> &[Vec<f32>] {
+    /// The values of all tensors, one after the other in canonical order.
+    pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// Likewise, to write. The lengths must stay.
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
-        self.values.iter_mut().map(Vec::as_mut_slice)
+    /// The values of all tensors, to write.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
     }
 
-    /// The weight and the bias of the layer number `pair` among those that have parameters.
-    pub fn pair(&self, pair: usize) -> (&[f32], &[f32]) {
-        (&self.values[2 * pair], &self.values[2 * pair + 1])
-    }
-
-    /// Likewise, to write.
-    pub fn pair_mut(&mut self, pair: usize) -> (&mut [f32], &mut [f32]) {
-        let [weight, bias] = &mut self.values[2 * pair..2 * pair + 2] else {
-            unreachable!("a slice of two");
-        };
-        (weight, bias)
-    }
-
-    /// Each tensor with its values.
+    /// Each tensor with its values, in canonical order.
     pub fn iter(&self) -> impl Iterator<Item = (&TensorSpec, &[f32])> {
-        self.specs.iter().zip(self.values.iter().map(Vec::as_slice))
+        let mut rest = self.values.as_slice();
+        self.specs.iter().map(move |spec| (spec, rest.split_off(..spec.len()).expect("its values")))
     }
 
-    /// The first value that is infinite or not a number, with its tensor and index.
+    /// Each tensor with its values to write, in canonical order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&TensorSpec, &mut [f32])> {
+        let mut rest = self.values.as_mut_slice();
+        self.specs
+            .iter()
+            .map(move |spec| (spec, rest.split_off_mut(..spec.len()).expect("its values")))
+    }
+
+    /// The first value that is infinite or not a number, with its tensor and its index there.
     pub fn first_not_finite(&self) -> Option<(&TensorSpec, usize, f32)> {
         self.iter().find_map(|(spec, values)| {
             let index = values.iter().position(|value| !value.is_finite())?;
@@ -71,9 +70,9 @@ impl Parameters {
     }
 
     /// The SHA-256 over the little-endian bytes of all values in canonical order: two models are
-    /// the same bit for bit when these agree.
+    /// the same bit for bit when their digests agree.
     pub fn sha256(&self) -> Sha256Digest {
-        Sha256Digest::of(self.values.iter().map(|values| little_endian(values)))
+        Sha256Digest::of([little_endian(&self.values)])
     }
 }
 
@@ -82,30 +81,46 @@ pub fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
+/// What an optimizer keeps for each parameter under one name: Adam's first moment, for example.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slot {
+    /// Name in checkpoints: `adam.m`.
+    pub name: String,
+    /// A value for each parameter.
+    pub values: Parameters,
+}
+
 /// Everything that a training step reads and writes, in canonical form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainState {
     /// The weights and biases.
     pub parameters: Parameters,
-    /// Adam's first moment (PyTorch: `exp_avg`).
-    pub first_moment: Parameters,
-    /// Adam's second moment (PyTorch: `exp_avg_sq`).
-    pub second_moment: Parameters,
-    /// Steps taken, t.
+    /// What the optimizer keeps, in its own order.
+    pub slots: Vec<Slot>,
+    /// Number of steps taken, t.
     pub steps: u64,
 }
 
 impl TrainState {
-    /// A fresh optimizer for `parameters`.
-    pub fn new(architecture: &Architecture, parameters: Parameters) -> Self {
-        let zeros = Parameters::zeros(architecture);
-        Self { parameters, first_moment: zeros.clone(), second_moment: zeros, steps: 0 }
+    /// `parameters` before the first step of an optimizer that keeps `slots`, all zero.
+    pub fn new(parameters: Parameters, slots: &[&str]) -> Self {
+        let zeros = Parameters { values: vec![0.0; parameters.values.len()], ..parameters.clone() };
+        let slot = |name: &&str| Slot { name: (*name).into(), values: zeros.clone() };
+        Self { slots: slots.iter().map(slot).collect(), parameters, steps: 0 }
     }
 
-    /// Whether no weight and no moment is infinite or not a number.
+    /// The values that the optimizer keeps under `name`.
+    ///
+    /// # Panics
+    /// When it keeps none.
+    pub fn slot(&self, name: &str) -> &Parameters {
+        let slot = self.slots.iter().find(|slot| slot.name == name);
+        &slot.unwrap_or_else(|| panic!("no slot {name}")).values
+    }
+
+    /// Whether every weight and every value of the optimizer is a finite number.
     pub fn is_finite(&self) -> bool {
-        [&self.parameters, &self.first_moment, &self.second_moment]
-            .iter()
-            .all(|set| set.first_not_finite().is_none())
+        let slots = self.slots.iter().map(|slot| &slot.values);
+        slots.chain([&self.parameters]).all(|set| set.first_not_finite().is_none())
     }
 }

@@ -1,204 +1,110 @@
-//! Two-dimensional convolution.
-//!
-//! # Definition
-//! With p the padding, s the stride and x zero outside its H×W:
-//!
-//! ```text
-//! y[n,o,i,j] = b[o] + Σ_c Σ_m Σ_k x[n, c, i·s + m − p, j·s + k − p] · w[o,c,m,k]
-//! ```
-//!
-//! This is the cross-correlation that PyTorch's `Conv2d` computes.
-//!
-//! # Backward
-//! Every product x·w above reaches exactly one y. With dy = ∂L/∂y, the chain rule gives each factor
-//! the other one times dy, summed over all outputs in which it took part:
-//!
-//! ```text
-//! db[o]       = Σ_n Σ_i Σ_j dy[n,o,i,j]
-//! dw[o,c,m,k] = Σ_n Σ_i Σ_j dy[n,o,i,j] · x[n, c, i·s + m − p, j·s + k − p]
-//! dx[n,c,h,w] = Σ over all (o,i,j,m,k) with i·s + m − p = h and j·s + k − p = w
-//!               of dy[n,o,i,j] · w[o,c,m,k]
-//! ```
-//!
-//! The sums for dw and db run over the batch: a trainer that keeps only the last image's gradient
-//! still learns, only worse, which is why the tests here use batches of three and more.
+//! A convolution with a bias as a layer; [`primitives::convolution`](super::primitives::convolution)
+//! has its definition and the derivation of its backward pass.
 
-use super::gradients::Gradients;
-use super::tensor_view::TensorView;
-use crate::nn::geometry::{Conv2d, Shape};
+use std::fmt;
 
-/// # Shapes
-/// x (N, C, H, W) · weight (O, C, K, K) · bias (O) → y (N, O, H', W').
-pub fn forward(conv: &Conv2d, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
-    let Shape { channels, height, width } = conv.input;
-    let output = conv.output();
-    let weight = TensorView::new(weight, conv.weight_shape());
-    let samples = conv.input.images_in(x.len());
-    assert_eq!(y.len(), samples * output.len());
-    for (x, y) in x.chunks_exact(conv.input.len()).zip(y.chunks_exact_mut(output.len())) {
-        let x = TensorView::new(x, [channels, height, width]);
-        let mut y = TensorView::new(y, [output.channels, output.height, output.width]);
-        for (o, &bias) in bias.iter().enumerate() {
-            for i in 0..output.height {
-                for j in 0..output.width {
-                    let mut sum = bias;
-                    for c in 0..channels {
-                        for m in conv.taps_inside(i, height) {
-                            for k in conv.taps_inside(j, width) {
-                                let (h, w) = (conv.position(i, m), conv.position(j, k));
-                                sum += x.get([c, h, w]) * weight.get([o, c, m, k]);
-                            }
-                        }
-                    }
-                    *y.at([o, i, j]) = sum;
-                }
-            }
-        }
+use super::layer::{Backward, Forward, Kept, Layer};
+use super::primitives::Primitives;
+use super::primitives::convolution::{ConvGradients, Convolution};
+use super::settings::Settings;
+use super::shape::Shape;
+use super::tensor::{Role, TensorSpec};
+
+/// The layer `convOkKsSpP`: (C, H, W) → (O, H', W'). Its tensors are a weight (O, C, K, K) and a bias
+/// (O).
+#[derive(Debug)]
+pub struct Conv2d {
+    /// Number of output channels, O.
+    pub out_channels: usize,
+    /// Side of the kernel, K.
+    pub kernel: usize,
+    /// Distance between two windows.
+    pub stride: usize,
+    /// Number of zeros added on each side.
+    pub padding: usize,
+}
+
+/// The layer that `settings`, its output channels, kernel, stride and padding, describe.
+pub fn parse(settings: &mut Settings) -> Result<Box<dyn Layer>, String> {
+    Ok(Box::new(Conv2d {
+        out_channels: settings.count("output channels")?,
+        kernel: settings.letter('k')?.ok_or("needs a kernel side: k3")?,
+        stride: settings.letter('s')?.unwrap_or(1),
+        padding: settings.letter_or_zero('p')?.unwrap_or(0),
+    }))
+}
+
+impl Conv2d {
+    /// The convolution on images of shape `input`.
+    fn on(&self, input: Shape) -> Convolution {
+        let Self { out_channels, kernel, stride, padding } = *self;
+        Convolution { input, out_channels, kernel, stride, padding }
     }
 }
 
-/// # Shapes
-/// x (N, C, H, W) · weight (O, C, K, K) · dy (N, O, H', W') → dW like weight, db (O), dX like x.
-pub fn backward(conv: &Conv2d, x: &[f32], weight: &[f32], dy: &[f32], gradients: Gradients<'_>) {
-    let Shape { channels, height, width } = conv.input;
-    let output = conv.output();
-    let samples = conv.input.images_in(x.len());
-    assert_eq!(dy.len(), samples * output.len());
-    let weight = TensorView::new(weight, conv.weight_shape());
-    let Gradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
-    let mut dw = TensorView::new(dw, conv.weight_shape());
-    for sample in 0..samples {
-        let x = TensorView::new(
-            &x[sample * conv.input.len()..][..conv.input.len()],
-            [channels, height, width],
-        );
-        let dy = TensorView::new(
-            &dy[sample * output.len()..][..output.len()],
-            [output.channels, output.height, output.width],
-        );
-        let mut dx = dx.as_deref_mut().map(|dx| {
-            let dx = &mut dx[sample * conv.input.len()..][..conv.input.len()];
-            TensorView::new(dx, [channels, height, width])
-        });
-        for (o, db) in db.iter_mut().enumerate() {
-            for i in 0..output.height {
-                for j in 0..output.width {
-                    *db += dy.get([o, i, j]);
-                    for c in 0..channels {
-                        for m in conv.taps_inside(i, height) {
-                            for k in conv.taps_inside(j, width) {
-                                let (h, w) = (conv.position(i, m), conv.position(j, k));
-                                *dw.at([o, c, m, k]) += dy.get([o, i, j]) * x.get([c, h, w]);
-                                if let Some(dx) = &mut dx {
-                                    *dx.at([c, h, w]) +=
-                                        dy.get([o, i, j]) * weight.get([o, c, m, k]);
-                                }
-                            }
-                        }
-                    }
-                }
-            }
+impl fmt::Display for Conv2d {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { out_channels, kernel, stride, padding } = self;
+        write!(f, "conv{out_channels}k{kernel}")?;
+        if *stride != 1 {
+            write!(f, "s{stride}")?;
         }
+        if *padding != 0 {
+            write!(f, "p{padding}")?;
+        }
+        Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    //! Golden cases published with two other implementations, restated.
-
-    use super::*;
-
-    fn conv(side: usize, kernel: usize, stride: usize) -> Conv2d {
-        Conv2d { input: Shape::new(1, side, side), out_channels: 1, kernel, stride, padding: 0 }
+impl Layer for Conv2d {
+    fn word(&self) -> &'static str {
+        "conv"
     }
 
-    fn counting(count: usize) -> Vec<f32> {
-        (1..=count).map(|n| n as f32).collect()
+    fn output(&self, input: Shape) -> Result<Shape, String> {
+        let smallest = self.kernel.saturating_sub(2 * self.padding);
+        if input.height.min(input.width) < smallest {
+            return Err(format!("needs at least {smallest}x{smallest} pixels, gets {input}"));
+        }
+        Ok(self.on(input).output())
     }
 
-    fn forward_of(conv: &Conv2d, x: &[f32], weight: &[f32], bias: f32) -> Vec<f32> {
-        let mut y = vec![f32::NAN; conv.output().len()];
-        forward(conv, x, weight, &[bias], &mut y);
-        y
-    }
-
-    #[test]
-    fn a_sobel_kernel_on_a_ramp_gives_its_slope_everywhere() {
-        let sobel = [1., 0., -1., 2., 0., -2., 1., 0., -1.];
-        assert_eq!(forward_of(&conv(4, 3, 1), &counting(16), &sobel, 0.0), [-8.0; 4]);
-    }
-
-    #[test]
-    fn gradients_of_the_sobel_case_overwrite_what_was_there() {
-        let sobel = [1., 0., -1., 2., 0., -2., 1., 0., -1.];
-        let (mut dw, mut db, mut dx) = ([f32::NAN; 9], [f32::NAN], [f32::NAN; 16]);
-        let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
-        backward(&conv(4, 3, 1), &counting(16), &sobel, &[1., 0., 0., 1.], gradients);
-        assert_eq!(db, [2.0]);
-        assert_eq!(dw, [7., 9., 11., 15., 17., 19., 23., 25., 27.]);
-        assert_eq!(dx, [1., 0., -1., 0., 2., 1., -2., -1., 1., 2., -1., -2., 0., 1., 0., -1.]);
-    }
-
-    #[test]
-    fn a_kernel_of_ones_sums_its_window_and_the_bias() {
-        assert_eq!(forward_of(&conv(3, 3, 1), &[1.0; 9], &[1.0; 9], 5.0), [14.0]);
-        assert_eq!(
-            forward_of(&conv(5, 2, 1), &counting(25), &[1.0; 4], 0.0),
-            [16., 20., 24., 28., 36., 40., 44., 48., 56., 60., 64., 68., 76., 80., 84., 88.]
-        );
-        assert_eq!(
-            forward_of(&conv(6, 2, 2), &counting(36), &[1.0; 4], 0.0),
-            [18., 26., 34., 66., 74., 82., 114., 122., 130.]
-        );
-    }
-
-    #[test]
-    fn gradients_of_a_kernel_of_ones_count_the_windows() {
-        let (mut dw, mut db, mut dx) = ([0.0; 4], [0.0], [0.0; 9]);
-        let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
-        backward(&conv(3, 2, 1), &counting(9), &[1.0; 4], &[1.0; 4], gradients);
-        assert_eq!(dw, [12., 16., 24., 28.]);
-        assert_eq!(db, [4.0]);
-        assert_eq!(dx, [1., 2., 1., 2., 4., 2., 1., 2., 1.]);
-    }
-
-    #[test]
-    fn two_channels_with_padding_give_the_published_map() {
-        let conv = Conv2d {
-            input: Shape::new(2, 4, 4),
-            out_channels: 2,
-            kernel: 3,
-            stride: 1,
-            padding: 1,
+    fn tensors(&self, input: Shape) -> Vec<TensorSpec> {
+        let conv = self.on(input);
+        let (fan_in, fan_out) = (conv.taps(), self.out_channels * self.kernel * self.kernel);
+        let tensor = |name: &str, shape, role| TensorSpec {
+            name: name.into(),
+            shape,
+            role,
+            fan_in,
+            fan_out,
         };
-        let weight: Vec<f32> = (0..36).map(|i| 0.1 * ((i % 9) as f32 - 4.0)).collect();
-        let mut y = [f32::NAN; 32];
-        forward(&conv, &counting(32), &weight, &[0.5, -0.5], &mut y);
-        let first = [
-            21.5, 26.5, 28.3, 13.9, 18.5, 16.1, 16.1, 1.1, 20.9, 16.1, 16.1, -1.3, -12.5, -31.1,
-            -32.9, -31.3,
-        ];
-        for (place, expected) in first.into_iter().enumerate() {
-            assert!((y[place] - expected).abs() < 1e-4, "{place}: {y:?}");
-            assert!((y[16 + place] - (expected - 1.0)).abs() < 1e-4, "{place}: {y:?}");
-        }
+        vec![
+            tensor("weight", conv.weight_shape().to_vec(), Role::Weight),
+            tensor("bias", vec![self.out_channels], Role::Bias),
+        ]
     }
 
-    #[test]
-    fn gradients_sum_over_the_batch() {
-        let mut sums = ([0.0; 4], [0.0]);
-        let x: Vec<f32> = counting(27);
-        let dy: Vec<f32> = counting(12);
-        for n in 0..3 {
-            let (mut dw, mut db) = ([0.0; 4], [0.0]);
-            let gradients = Gradients { weight: &mut dw, bias: &mut db, input: None };
-            backward(&conv(3, 2, 1), &x[n * 9..][..9], &[1.0; 4], &dy[n * 4..][..4], gradients);
-            sums.0.iter_mut().zip(dw).for_each(|(sum, dw)| *sum += dw);
-            sums.1[0] += db[0];
-        }
-        let (mut dw, mut db) = ([0.0; 4], [0.0]);
-        let gradients = Gradients { weight: &mut dw, bias: &mut db, input: None };
-        backward(&conv(3, 2, 1), &x, &[1.0; 4], &dy, gradients);
-        assert_eq!((dw, db), sums);
+    fn multiply_adds(&self, input: Shape) -> usize {
+        let conv = self.on(input);
+        conv.output().len() * conv.taps()
+    }
+
+    fn kept(&self, _: Shape) -> Kept {
+        Kept { input: true, ..Kept::default() }
+    }
+
+    fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>) {
+        let conv = self.on(io.input);
+        let (weight, bias) = io.parameters.split_at(self.out_channels * conv.taps());
+        primitives.convolve(&conv, io.x, weight, bias, io.y);
+    }
+
+    fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>) {
+        let conv = self.on(io.input);
+        let weights = self.out_channels * conv.taps();
+        let (dw, db) = io.dparameters.split_at_mut(weights);
+        let gradients = ConvGradients { weight: dw, bias: db, input: io.dx };
+        primitives.convolve_backward(&conv, io.x, &io.parameters[..weights], io.dy, gradients);
     }
 }

@@ -12,50 +12,92 @@
 //! dx[n,f] = Σ_o dy[n,o] · w[o,f]               dX = dY·W
 //! ```
 
-use super::gradients::Gradients;
-use super::tensor_view::TensorView;
-use crate::nn::geometry::Linear;
+use std::fmt;
 
-/// # Shapes
-/// x (N, F) · weight (O, F) · bias (O) → y (N, O).
-pub fn forward(linear: &Linear, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
-    let Linear { in_features, out_features } = *linear;
-    let weight = TensorView::new(weight, [out_features, in_features]);
-    assert_eq!(x.len() / in_features, y.len() / out_features);
-    for (x, y) in x.chunks_exact(in_features).zip(y.chunks_exact_mut(out_features)) {
-        let x = TensorView::new(x, [in_features]);
-        for (o, y) in y.iter_mut().enumerate() {
-            let mut sum = bias[o];
-            for f in 0..in_features {
-                sum += x.get([f]) * weight.get([o, f]);
-            }
-            *y = sum;
-        }
+use super::layer::{Backward, Forward, Kept, Layer};
+use super::primitives::Primitives;
+use super::primitives::product::Matrix;
+use super::settings::Settings;
+use super::shape::Shape;
+use super::tensor::{Role, TensorSpec};
+
+/// The layer `fcO`: F features → O features. Its tensors are a weight (O, F) and a bias (O).
+#[derive(Debug)]
+pub struct Linear {
+    /// Number of outputs, O.
+    pub out_features: usize,
+}
+
+/// The layer that `settings`, its outputs, describe.
+pub fn parse(settings: &mut Settings) -> Result<Box<dyn Layer>, String> {
+    Ok(Box::new(Linear { out_features: settings.count("outputs")? }))
+}
+
+impl fmt::Display for Linear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fc{}", self.out_features)
     }
 }
 
-/// # Shapes
-/// x (N, F) · weight (O, F) · dy (N, O) → dW like weight, db (O), dX like x.
-pub fn backward(linear: &Linear, x: &[f32], weight: &[f32], dy: &[f32], gradients: Gradients<'_>) {
-    let Linear { in_features, out_features } = *linear;
-    let weight = TensorView::new(weight, [out_features, in_features]);
-    let Gradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
-    assert_eq!(x.len() / in_features, dy.len() / out_features);
-    let mut dw = TensorView::new(dw, [out_features, in_features]);
-    let samples = x.chunks_exact(in_features).zip(dy.chunks_exact(out_features));
-    for (n, (x, dy)) in samples.enumerate() {
-        let x = TensorView::new(x, [in_features]);
-        let mut dx = dx
-            .as_deref_mut()
-            .map(|dx| TensorView::new(&mut dx[n * in_features..][..in_features], [in_features]));
-        for (o, &dy) in dy.iter().enumerate() {
-            db[o] += dy;
-            for f in 0..in_features {
-                *dw.at([o, f]) += dy * x.get([f]);
-                if let Some(dx) = &mut dx {
-                    *dx.at([f]) += dy * weight.get([o, f]);
-                }
-            }
+impl Layer for Linear {
+    fn word(&self) -> &'static str {
+        "fc"
+    }
+
+    fn output(&self, input: Shape) -> Result<Shape, String> {
+        match input.plane() {
+            1 => Ok(Shape::features(self.out_features)),
+            _ => Err(format!("needs features, gets {input}; put 'flatten' before it")),
+        }
+    }
+
+    fn tensors(&self, input: Shape) -> Vec<TensorSpec> {
+        let (fan_in, fan_out) = (input.len(), self.out_features);
+        let tensor = |name: &str, shape, role| TensorSpec {
+            name: name.into(),
+            shape,
+            role,
+            fan_in,
+            fan_out,
+        };
+        vec![
+            tensor("weight", vec![fan_out, fan_in], Role::Weight),
+            tensor("bias", vec![fan_out], Role::Bias),
+        ]
+    }
+
+    fn multiply_adds(&self, input: Shape) -> usize {
+        input.len() * self.out_features
+    }
+
+    fn kept(&self, _: Shape) -> Kept {
+        Kept { input: true, ..Kept::default() }
+    }
+
+    fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>) {
+        let Forward { input, x, parameters, y, .. } = io;
+        let (features, outputs) = (input.len(), self.out_features);
+        let (weight, bias) = parameters.split_at(outputs * features);
+        y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
+        let x = Matrix::new(x, input.images_in(x.len()), features);
+        primitives.add_product(x, Matrix::new(weight, outputs, features).transposed(), y);
+    }
+
+    fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>) {
+        let Backward { input, x, parameters, dy, dparameters, dx, .. } = io;
+        let (features, outputs) = (input.len(), self.out_features);
+        let images = input.images_in(x.len());
+        let weight = Matrix::new(&parameters[..outputs * features], outputs, features);
+        dparameters.fill(0.0);
+        let (dw, db) = dparameters.split_at_mut(outputs * features);
+        for dy in dy.chunks_exact(outputs) {
+            db.iter_mut().zip(dy).for_each(|(db, dy)| *db += dy);
+        }
+        let dy = Matrix::new(dy, images, outputs);
+        primitives.add_product(dy.transposed(), Matrix::new(x, images, features), dw);
+        if let Some(dx) = dx {
+            dx.fill(0.0);
+            primitives.add_product(dy, weight, dx);
         }
     }
 }
@@ -63,28 +105,47 @@ pub fn backward(linear: &Linear, x: &[f32], weight: &[f32], dy: &[f32], gradient
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::primitives::Reference;
+
+    /// The output of a layer for one image.
+    fn forward(layer: &Linear, x: &[f32], parameters: &[f32]) -> Vec<f32> {
+        let mut y = vec![f32::NAN; layer.out_features];
+        let input = Shape::features(x.len());
+        let io = Forward { input, x, parameters, y: &mut y, kept: &mut [] };
+        layer.forward(&mut Reference, io);
+        y
+    }
 
     #[test]
     fn a_product_with_a_column_is_the_published_one() {
-        let linear = Linear { in_features: 2, out_features: 2 };
-        let mut y = [f32::NAN; 2];
-        forward(&linear, &[1., 2.], &[1., 2., 3., 4.], &[0., 0.], &mut y);
-        assert_eq!(y, [5., 11.]);
+        let layer = Linear { out_features: 2 };
+        assert_eq!(forward(&layer, &[1., 2.], &[1., 2., 3., 4., 0., 0.]), [5., 11.]);
     }
 
     #[test]
     fn a_perceptron_takes_the_published_step() {
-        let linear = Linear { in_features: 2, out_features: 1 };
-        let mut z = [f32::NAN];
-        forward(&linear, &[1., 2.], &[0.5, -0.3], &[0.2], &mut z);
+        let layer = Linear { out_features: 1 };
+        let (x, parameters) = ([1., 2.], [0.5, -0.3, 0.2]);
+        let z = forward(&layer, &x, &parameters);
         assert!((z[0] - 0.1).abs() < 1e-6, "{z:?}");
 
-        let (mut dw, mut db, mut dx) = ([f32::NAN; 2], [f32::NAN], [f32::NAN; 2]);
-        let gradients = Gradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
-        backward(&linear, &[1., 2.], &[0.5, -0.3], &[0.3], gradients);
-        let stepped = [0.5 - 0.1 * dw[0], -0.3 - 0.1 * dw[1], 0.2 - 0.1 * db[0]];
-        for (found, expected) in stepped.into_iter().zip([0.47, -0.36, 0.17]) {
-            assert!((found - expected).abs() < 1e-6, "{stepped:?}");
+        let (mut dparameters, mut dx) = ([f32::NAN; 3], [f32::NAN; 2]);
+        let io = Backward {
+            input: Shape::features(2),
+            x: &x,
+            y: &z,
+            parameters: &parameters,
+            kept: &[],
+            dy: &[0.3],
+            dparameters: &mut dparameters,
+            dx: Some(&mut dx),
+        };
+        layer.backward(&mut Reference, io);
+        for ((parameter, gradient), expected) in
+            parameters.into_iter().zip(dparameters).zip([0.47, -0.36, 0.17])
+        {
+            let stepped = parameter - 0.1 * gradient;
+            assert!((stepped - expected).abs() < 1e-6, "{stepped} {expected}");
         }
         assert!((dx[0] - 0.15).abs() < 1e-6 && (dx[1] + 0.09).abs() < 1e-6, "{dx:?}");
     }

@@ -1,19 +1,24 @@
-//! The mathematics, one piece a file: definition, shapes, derivation of the backward pass, and the
-//! reference arithmetic, which does what the definition says in the order in which it says it.
+//! The mathematics, a layer a file: definition, shapes, derivation of the backward pass.
 //!
-//! The reference of conv2d, maxpool2d and linear is the stage [`naive`](crate::stages::naive),
-//! against which every faster stage is checked. Relu, the loss and Adam are the same arithmetic in
-//! every layerwise stage.
+//! A [`Layer`](layer::Layer) is written once over [`primitives`], the operations that a stage may
+//! replace. The primitives' reference arithmetic does what the definitions say in the order in which
+//! they say it; it is the stage [`naive`](crate::stages::naive), against which every faster stage is
+//! checked. The loss is the same arithmetic in every stage.
 //!
-//! Backward functions *overwrite* the gradients they are given with the sum over the batch; what
-//! was there before does not matter. The loss has already divided by the batch size.
+//! Backward passes *overwrite* the gradients they are given with the sum over the batch. The loss has
+//! already divided by the batch size.
+//!
+//! A new layer is a file here and a row of [`grammar::LAYERS`].
 
 pub mod conv2d;
 pub mod cross_entropy;
-pub mod geometry;
-pub mod gradients;
+pub mod flatten;
+pub mod grammar;
+pub mod layer;
 pub mod linear;
 pub mod maxpool2d;
 pub mod primitives;
 pub mod relu;
-mod tensor_view;
+pub mod settings;
+pub mod shape;
+pub mod tensor;

@@ -35,6 +35,9 @@ pub struct Adam {
 }
 
 impl Adam {
+    /// Names of what Adam keeps for each weight: its moments m and v.
+    pub const SLOTS: [&str; 2] = ["adam.m", "adam.v"];
+
     /// The factors of step `t`, counted from 1, at learning rate `lr`.
     pub fn step(&self, t: u64, lr: f64) -> AdamStep {
         let t = i32::try_from(t).unwrap_or(i32::MAX);

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::model::architecture::Architecture;
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
+use crate::optim::adam::Adam;
 
 /// Images of a pass.
 pub const IMAGES: usize = 1000;
@@ -56,7 +57,7 @@ impl<'a> CappedRun<'a> {
             images,
             recipe,
             order: epoch_order(images.len(), recipe.seed, 0),
-            initial: TrainState::new(architecture, parameters),
+            initial: TrainState::new(parameters, &Adam::SLOTS),
         }
     }
 

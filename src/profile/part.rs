@@ -92,9 +92,6 @@ pub fn entered(function: &str) -> Option<Part> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -112,23 +109,5 @@ mod tests {
         assert_eq!(entered("CellRow::update"), Some(Part::Phase(Phase::LinearUpdate)));
         assert_eq!(entered("Other::update"), None);
         assert_eq!(entered("linear_forwards"), None);
-    }
-
-    #[test]
-    fn every_entry_is_a_function_that_is_kept_out_of_line() {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let text: String = ["nn", "optim", "engine", "stages", "stages/fused", "stages/im2col"]
-            .iter()
-            .flat_map(|folder| fs::read_dir(source.join(folder)).unwrap())
-            .filter_map(|file| fs::read_to_string(file.unwrap().path()).ok())
-            .collect();
-        for (entry, _) in ENTRIES {
-            let name = entry.rsplit("::").next().unwrap();
-            let is_kept = text.split("#[inline(never)]").skip(1).any(|after| {
-                let (_, first) = after.split_once("fn ").unwrap();
-                first.strip_prefix(name).is_some_and(|rest| rest.starts_with(['(', '<']))
-            });
-            assert!(is_kept, "{entry}");
-        }
     }
 }

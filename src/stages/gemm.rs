@@ -29,21 +29,33 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::im2col::{fold, sum_rows, unfold};
-use super::naive::Naive;
+use super::im2col::{fold, unfold};
+use crate::engine::Engine;
+use crate::engine::layerwise::LayerwiseEngine;
 use crate::error::{Error, Result};
-use crate::nn::geometry::{Conv2d, Linear, MaxPool2d};
-use crate::nn::gradients::Gradients;
-use crate::nn::primitives::LayerKernels;
-use crate::optim::adam::AdamStep;
+use crate::model::architecture::Architecture;
+use crate::nn::primitives::Primitives;
+use crate::nn::primitives::convolution::{ConvGradients, Convolution};
+use crate::nn::primitives::pooling::{self, Pooling};
+use crate::nn::primitives::product::Matrix;
+use crate::optim::adam::{Adam, AdamStep};
 
 /// Images that a core takes at a time.
 const CHUNK_IMAGES: usize = 4;
-/// Input features of a linear layer that a core takes at a time. Cut the other way, by outputs,
-/// every chunk would pack all of x again.
-const CHUNK_INPUTS: usize = 784;
-/// Parameters that a core updates at a time.
-const CHUNK_PARAMETERS: usize = 1 << 14;
+/// Columns of a product, or terms of its sums where there are more of them, that a core takes at a
+/// time. In a linear layer they are its input features. Cut the other way, by outputs, every chunk
+/// would pack all of x again.
+const CHUNK_FEATURES: usize = 784;
+/// Elements that a core takes at a time where each stands for itself.
+const CHUNK_ELEMENTS: usize = 1 << 14;
+
+/// The layerwise engine with these primitives on `threads` threads.
+///
+/// # Errors
+/// When the operating system refuses to start them.
+pub fn build(architecture: &Architecture, adam: Adam, threads: usize) -> Result<Box<dyn Engine>> {
+    Ok(Box::new(LayerwiseEngine::new(architecture, adam, Gemm::new(threads)?)))
+}
 
 /// Products by `ndarray`, shared over a pool of threads.
 #[derive(Debug)]
@@ -51,7 +63,7 @@ pub struct Gemm {
     pool: ThreadPool,
     /// One for each chunk of images.
     chunks: Vec<ConvChunk>,
-    /// One y (N, O) for each chunk of input features.
+    /// One c (rows, columns) for each chunk of the terms of a product's sums.
     partial_sums: Vec<Vec<f32>>,
 }
 
@@ -68,10 +80,9 @@ struct ConvChunk {
 
 impl ConvChunk {
     /// Convolves the images of the chunk, x (n, C, H, W) to y (n, O, H', W').
-    #[inline(never)] // Threads of the pool have no other frame that tells the phase.
-    fn conv2d_forward(
+    fn convolve(
         &mut self,
-        conv: &Conv2d,
+        conv: &Convolution,
         x: &[f32],
         weight: ArrayView2<'_, f32>,
         bias: &[f32],
@@ -92,10 +103,9 @@ impl ConvChunk {
 
     /// The gradients of the images of the chunk: dw and db stay in it, dx is theirs if it is
     /// wanted.
-    #[inline(never)] // Likewise.
-    fn conv2d_backward(
+    fn convolve_backward(
         &mut self,
-        conv: &Conv2d,
+        conv: &Convolution,
         x: &[f32],
         weight: ArrayView2<'_, f32>,
         dy: &[f32],
@@ -139,12 +149,26 @@ impl Gemm {
         Ok(Self { pool, chunks: Vec::new(), partial_sums: Vec::new() })
     }
 
-    fn conv_chunks(&mut self, conv: &Conv2d, images: usize) -> (&ThreadPool, &mut [ConvChunk]) {
+    fn conv_chunks(
+        &mut self,
+        conv: &Convolution,
+        images: usize,
+    ) -> (&ThreadPool, &mut [ConvChunk]) {
         self.chunks.resize_with(images.div_ceil(CHUNK_IMAGES), ConvChunk::default);
         for chunk in &mut self.chunks {
             chunk.columns.resize(conv.taps() * conv.output().plane(), 0.0);
         }
         (&self.pool, &mut self.chunks)
+    }
+}
+
+/// A matrix as `ndarray` sees it.
+fn view(matrix: Matrix<'_>) -> ArrayView2<'_, f32> {
+    let (rows, columns) = (matrix.rows, matrix.columns);
+    if matrix.is_transposed() {
+        self::matrix(matrix.data(), columns, rows).reversed_axes()
+    } else {
+        self::matrix(matrix.data(), rows, columns)
     }
 }
 
@@ -158,31 +182,42 @@ fn matrix_mut(data: &mut [f32], rows: usize, columns: usize) -> ArrayViewMut2<'_
     ArrayViewMut2::from_shape((rows, columns), data).expect("the lengths agree")
 }
 
-/// A chunk's part of y.
-#[inline(never)] // Threads of the pool have no other frame that tells the phase.
-fn linear_forward(
-    x: ArrayView2<'_, f32>,
-    weight: ArrayView2<'_, f32>,
-    mut y: ArrayViewMut2<'_, f32>,
-) {
-    general_mat_mul(1.0, &x, &weight.t(), 0.0, &mut y);
-}
+impl Primitives for Gemm {
+    fn add_product(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+        let (a, b) = (view(a), view(b));
+        let (rows, columns) = (a.nrows(), b.ncols());
+        if columns >= b.nrows() {
+            let mut c = matrix_mut(c, rows, columns);
+            let work = b
+                .axis_chunks_iter(Axis(1), CHUNK_FEATURES)
+                .into_par_iter()
+                .zip(c.axis_chunks_iter_mut(Axis(1), CHUNK_FEATURES));
+            self.pool.install(|| {
+                work.for_each(|(b, mut c)| general_mat_mul(1.0, &a, &b, 1.0, &mut c));
+            });
+            return;
+        }
+        let partial_sums = &mut self.partial_sums;
+        partial_sums.resize_with(b.nrows().div_ceil(CHUNK_FEATURES), Vec::new);
+        let work = a
+            .axis_chunks_iter(Axis(1), CHUNK_FEATURES)
+            .into_par_iter()
+            .zip(b.axis_chunks_iter(Axis(0), CHUNK_FEATURES))
+            .zip(&mut *partial_sums);
+        self.pool.install(|| {
+            work.for_each(|((a, b), sums)| {
+                sums.resize(rows * columns, 0.0);
+                general_mat_mul(1.0, &a, &b, 0.0, &mut matrix_mut(sums, rows, columns));
+            });
+        });
+        for sums in partial_sums {
+            c.iter_mut().zip(sums).for_each(|(c, sum)| *c += *sum);
+        }
+    }
 
-/// A chunk's part of a gradient: `dy` times the `other` factor.
-#[inline(never)] // Likewise.
-fn linear_backward(
-    dy: ArrayView2<'_, f32>,
-    other: ArrayView2<'_, f32>,
-    mut gradient: ArrayViewMut2<'_, f32>,
-) {
-    general_mat_mul(1.0, &dy, &other, 0.0, &mut gradient);
-}
-
-impl LayerKernels for Gemm {
-    #[inline(never)]
-    fn conv2d_forward(
+    fn convolve(
         &mut self,
-        conv: &Conv2d,
+        conv: &Convolution,
         x: &[f32],
         weight: &[f32],
         bias: &[f32],
@@ -198,23 +233,22 @@ impl LayerKernels for Gemm {
             .zip(y.par_chunks_mut(CHUNK_IMAGES * output.len()))
             .zip(chunks);
         pool.install(|| {
-            work.for_each(|((x, y), chunk)| chunk.conv2d_forward(conv, x, weight, bias, y));
+            work.for_each(|((x, y), chunk)| chunk.convolve(conv, x, weight, bias, y));
         });
     }
 
-    #[inline(never)]
-    fn conv2d_backward(
+    fn convolve_backward(
         &mut self,
-        conv: &Conv2d,
+        conv: &Convolution,
         x: &[f32],
         weight: &[f32],
         dy: &[f32],
-        gradients: Gradients<'_>,
+        gradients: ConvGradients<'_>,
     ) {
         let (output, taps) = (conv.output(), conv.taps());
         let images = conv.input.images_in(x.len());
         assert_eq!(dy.len(), images * output.len());
-        let Gradients { weight: dw, bias: db, input: dx } = gradients;
+        let ConvGradients { weight: dw, bias: db, input: dx } = gradients;
         let weight = matrix(weight, conv.out_channels, taps);
         let (pool, chunks) = self.conv_chunks(conv, images);
         // Chunks of dx where it is wanted, and as many `None`s where it is not.
@@ -228,7 +262,9 @@ impl LayerKernels for Gemm {
             .zip(dx_chunks)
             .zip(&mut *chunks);
         pool.install(|| {
-            work.for_each(|(((x, dy), dx), chunk)| chunk.conv2d_backward(conv, x, weight, dy, dx));
+            work.for_each(|(((x, dy), dx), chunk)| {
+                chunk.convolve_backward(conv, x, weight, dy, dx)
+            });
         });
         dw.fill(0.0);
         db.fill(0.0);
@@ -238,25 +274,28 @@ impl LayerKernels for Gemm {
         }
     }
 
-    #[inline(never)]
-    fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
+    fn map(&mut self, x: &[f32], y: &mut [f32], function: fn(&[f32], &mut [f32])) {
         assert_eq!(x.len(), y.len());
-        let work = x.par_chunks(CHUNK_PARAMETERS).zip(y.par_chunks_mut(CHUNK_PARAMETERS));
-        self.pool.install(|| work.for_each(|(x, y)| Naive.relu_forward(x, y)));
+        let work = x.par_chunks(CHUNK_ELEMENTS).zip(y.par_chunks_mut(CHUNK_ELEMENTS));
+        self.pool.install(|| work.for_each(|(x, y)| function(x, y)));
     }
 
-    #[inline(never)]
-    fn relu_backward(&mut self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
-        assert_eq!((y.len(), dy.len()), (dx.len(), dx.len()));
-        let work = y
-            .par_chunks(CHUNK_PARAMETERS)
-            .zip(dy.par_chunks(CHUNK_PARAMETERS))
-            .zip(dx.par_chunks_mut(CHUNK_PARAMETERS));
-        self.pool.install(|| work.for_each(|((y, dy), dx)| Naive.relu_backward(y, dy, dx)));
+    fn map2(
+        &mut self,
+        a: &[f32],
+        b: &[f32],
+        y: &mut [f32],
+        function: fn(&[f32], &[f32], &mut [f32]),
+    ) {
+        assert_eq!((a.len(), b.len()), (y.len(), y.len()));
+        let work = a
+            .par_chunks(CHUNK_ELEMENTS)
+            .zip(b.par_chunks(CHUNK_ELEMENTS))
+            .zip(y.par_chunks_mut(CHUNK_ELEMENTS));
+        self.pool.install(|| work.for_each(|((a, b), y)| function(a, b, y)));
     }
 
-    #[inline(never)]
-    fn maxpool2d_forward(&mut self, pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
+    fn max_pool(&mut self, pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
         let (input, output) = (pool.input.len(), pool.output().len());
         let outputs = pool.input.images_in(x.len()) * output;
         assert_eq!((y.len(), argmax.len()), (outputs, outputs));
@@ -265,12 +304,11 @@ impl LayerKernels for Gemm {
             .zip(y.par_chunks_mut(CHUNK_IMAGES * output))
             .zip(argmax.par_chunks_mut(CHUNK_IMAGES * output));
         self.pool.install(|| {
-            work.for_each(|((x, y), argmax)| Naive.maxpool2d_forward(pool, x, y, argmax));
+            work.for_each(|((x, y), argmax)| pooling::forward(pool, x, y, argmax));
         });
     }
 
-    #[inline(never)]
-    fn maxpool2d_backward(&mut self, pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
+    fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
         let (input, output) = (pool.input.len(), pool.output().len());
         let outputs = pool.input.images_in(dx.len()) * output;
         assert_eq!((dy.len(), argmax.len()), (outputs, outputs));
@@ -279,79 +317,11 @@ impl LayerKernels for Gemm {
             .zip(dy.par_chunks(CHUNK_IMAGES * output))
             .zip(dx.par_chunks_mut(CHUNK_IMAGES * input));
         self.pool.install(|| {
-            work.for_each(|((argmax, dy), dx)| Naive.maxpool2d_backward(pool, argmax, dy, dx));
+            work.for_each(|((argmax, dy), dx)| pooling::backward(pool, argmax, dy, dx));
         });
     }
 
-    #[inline(never)]
-    fn linear_forward(
-        &mut self,
-        linear: &Linear,
-        x: &[f32],
-        weight: &[f32],
-        bias: &[f32],
-        y: &mut [f32],
-    ) {
-        let Linear { in_features, out_features } = *linear;
-        let samples = x.len() / in_features;
-        let x = matrix(x, samples, in_features);
-        let weight = matrix(weight, out_features, in_features);
-        let partial_sums = &mut self.partial_sums;
-        partial_sums.resize_with(in_features.div_ceil(CHUNK_INPUTS), Vec::new);
-        let work = x
-            .axis_chunks_iter(Axis(1), CHUNK_INPUTS)
-            .into_par_iter()
-            .zip(weight.axis_chunks_iter(Axis(1), CHUNK_INPUTS))
-            .zip(&mut *partial_sums);
-        self.pool.install(|| {
-            work.for_each(|((x, weight), sums)| {
-                sums.resize(samples * out_features, 0.0);
-                linear_forward(x, weight, matrix_mut(sums, samples, out_features));
-            });
-        });
-        for y in y.chunks_exact_mut(out_features) {
-            y.copy_from_slice(bias);
-        }
-        for sums in partial_sums {
-            y.iter_mut().zip(sums).for_each(|(y, sum)| *y += *sum);
-        }
-    }
-
-    #[inline(never)]
-    fn linear_backward(
-        &mut self,
-        linear: &Linear,
-        x: &[f32],
-        weight: &[f32],
-        dy: &[f32],
-        gradients: Gradients<'_>,
-    ) {
-        let Linear { in_features, out_features } = *linear;
-        let samples = x.len() / in_features;
-        let Gradients { weight: dw, bias: db, input: dx } = gradients;
-        sum_rows(dy, db);
-        let x = matrix(x, samples, in_features);
-        let dy = matrix(dy, samples, out_features);
-        let weight = matrix(weight, out_features, in_features);
-        let mut dw = matrix_mut(dw, out_features, in_features);
-        self.pool.install(|| {
-            x.axis_chunks_iter(Axis(1), CHUNK_INPUTS)
-                .into_par_iter()
-                .zip(dw.axis_chunks_iter_mut(Axis(1), CHUNK_INPUTS))
-                .for_each(|(x, dw)| linear_backward(dy.t(), x, dw));
-            if let Some(dx) = dx {
-                let mut dx = matrix_mut(dx, samples, in_features);
-                weight
-                    .axis_chunks_iter(Axis(1), CHUNK_INPUTS)
-                    .into_par_iter()
-                    .zip(dx.axis_chunks_iter_mut(Axis(1), CHUNK_INPUTS))
-                    .for_each(|(weight, dx)| linear_backward(dy, weight, dx));
-            }
-        });
-    }
-
-    #[inline(never)]
-    fn adam(
+    fn update(
         &mut self,
         step: &AdamStep,
         g: &[f32],
@@ -361,10 +331,10 @@ impl LayerKernels for Gemm {
     ) -> bool {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
         let work = g
-            .par_chunks(CHUNK_PARAMETERS)
-            .zip(w.par_chunks_mut(CHUNK_PARAMETERS))
-            .zip(m.par_chunks_mut(CHUNK_PARAMETERS))
-            .zip(v.par_chunks_mut(CHUNK_PARAMETERS));
+            .par_chunks(CHUNK_ELEMENTS)
+            .zip(w.par_chunks_mut(CHUNK_ELEMENTS))
+            .zip(m.par_chunks_mut(CHUNK_ELEMENTS))
+            .zip(v.par_chunks_mut(CHUNK_ELEMENTS));
         let are_finite = work.map(|(((g, w), m), v)| step.update(g, w, m, v));
         self.pool.install(|| are_finite.reduce(|| true, |one, other| one & other))
     }

@@ -17,9 +17,9 @@ use std::fmt;
 
 use crate::engine::Engine;
 use crate::engine::compute::{Compute, Precision};
-use crate::engine::layerwise::LayerwiseEngine;
+use crate::engine::plan::Plan;
 use crate::error::Result;
-use crate::model::architecture::{Architecture, Layer};
+use crate::model::architecture::Architecture;
 use crate::optim::adam::Adam;
 use crate::simd::{self, Isa};
 
@@ -45,7 +45,7 @@ pub struct Stage {
 /// A way to execute a whole step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
-    /// Layer after layer, for any network: [`LayerwiseEngine`].
+    /// Layer after layer, for any network: [`layerwise`](crate::engine::layerwise).
     Layerwise,
     /// Cell by cell, for one pattern of network: [`fused`].
     Fused,
@@ -115,20 +115,13 @@ impl Stage {
     }
 
     /// The least memory that training `architecture` on batches of `images` takes, in bytes:
-    /// weights, moments and gradient, and what the way forward leaves for the way back. Of a map
-    /// that is larger than the pooled one, the fused engine never holds more than a few cells.
+    /// weights, moments and gradient, and what the forward pass leaves for the backward pass.
     pub fn memory_bytes(&self, architecture: &Architecture, images: usize) -> u64 {
-        let is_kept = |layer: &&Layer| !matches!(layer, Layer::Flatten(_));
-        let is_mapped = |layer: &&Layer| matches!(layer, Layer::Conv2d(_) | Layer::Relu(_));
-        let skipped = if self.engine == EngineKind::Fused {
-            architecture.layers().iter().take_while(is_mapped).count()
-        } else {
-            0
+        let floats = match self.engine {
+            EngineKind::Layerwise => Plan::new(architecture, images).floats,
+            EngineKind::Fused => fused::activations(architecture, images),
         };
-        let kept = architecture.layers().iter().skip(skipped).filter(is_kept);
-        let activations: usize = kept.map(|layer| layer.output().len()).sum();
-        let floats = 4 * architecture.parameter_count() as u64 + images as u64 * activations as u64;
-        floats * size_of::<f32>() as u64
+        ((4 * architecture.parameter_count() + floats) * size_of::<f32>()) as u64
     }
 
     /// The stage called `name`.
@@ -161,9 +154,7 @@ pub static STAGES: [Stage; 7] = [
         predecessor: None,
         multithreaded: false,
         vectorized: false,
-        build: |architecture, adam, _| {
-            Ok(Box::new(LayerwiseEngine::new(architecture, adam, naive::Naive)))
-        },
+        build: |architecture, adam, _| Ok(naive::build(architecture, adam)),
     },
     Stage {
         name: "im2col",
@@ -173,9 +164,7 @@ pub static STAGES: [Stage; 7] = [
         predecessor: Some("naive"),
         multithreaded: false,
         vectorized: false,
-        build: |architecture, adam, _| {
-            Ok(Box::new(LayerwiseEngine::new(architecture, adam, im2col::Im2col::default())))
-        },
+        build: |architecture, adam, _| Ok(im2col::build(architecture, adam)),
     },
     Stage {
         name: "gemm",
@@ -186,7 +175,7 @@ pub static STAGES: [Stage; 7] = [
         multithreaded: true,
         vectorized: false,
         build: |architecture, adam, Compute { threads, .. }| {
-            Ok(Box::new(LayerwiseEngine::new(architecture, adam, gemm::Gemm::new(threads)?)))
+            gemm::build(architecture, adam, threads)
         },
     },
     Stage {

@@ -21,81 +21,13 @@
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter naive.
 
-use crate::nn;
-use crate::nn::geometry::{Conv2d, Linear, MaxPool2d};
-use crate::nn::gradients::Gradients;
-use crate::nn::primitives::LayerKernels;
+use crate::engine::Engine;
+use crate::engine::layerwise::LayerwiseEngine;
+use crate::model::architecture::Architecture;
+use crate::nn::primitives::Reference;
+use crate::optim::adam::Adam;
 
-/// The reference arithmetic of [`crate::nn`].
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Naive;
-
-impl LayerKernels for Naive {
-    #[inline(never)]
-    fn conv2d_forward(
-        &mut self,
-        conv: &Conv2d,
-        x: &[f32],
-        weight: &[f32],
-        bias: &[f32],
-        y: &mut [f32],
-    ) {
-        nn::conv2d::forward(conv, x, weight, bias, y);
-    }
-
-    #[inline(never)]
-    fn conv2d_backward(
-        &mut self,
-        conv: &Conv2d,
-        x: &[f32],
-        weight: &[f32],
-        dy: &[f32],
-        gradients: Gradients<'_>,
-    ) {
-        nn::conv2d::backward(conv, x, weight, dy, gradients);
-    }
-
-    #[inline(never)]
-    fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
-        nn::relu::forward(x, y);
-    }
-
-    #[inline(never)]
-    fn relu_backward(&mut self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
-        nn::relu::backward(y, dy, dx);
-    }
-
-    #[inline(never)]
-    fn maxpool2d_forward(&mut self, pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
-        nn::maxpool2d::forward(pool, x, y, argmax);
-    }
-
-    #[inline(never)]
-    fn maxpool2d_backward(&mut self, pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
-        nn::maxpool2d::backward(pool, argmax, dy, dx);
-    }
-
-    #[inline(never)]
-    fn linear_forward(
-        &mut self,
-        linear: &Linear,
-        x: &[f32],
-        weight: &[f32],
-        bias: &[f32],
-        y: &mut [f32],
-    ) {
-        nn::linear::forward(linear, x, weight, bias, y);
-    }
-
-    #[inline(never)]
-    fn linear_backward(
-        &mut self,
-        linear: &Linear,
-        x: &[f32],
-        weight: &[f32],
-        dy: &[f32],
-        gradients: Gradients<'_>,
-    ) {
-        nn::linear::backward(linear, x, weight, dy, gradients);
-    }
+/// The layerwise engine with the reference arithmetic of [`crate::nn`].
+pub fn build(architecture: &Architecture, adam: Adam) -> Box<dyn Engine> {
+    Box::new(LayerwiseEngine::new(architecture, adam, Reference))
 }

@@ -170,14 +170,15 @@ mod tests {
     use crate::model::init::Init;
     use crate::model::parameters::TrainState;
     use crate::model::recipe::Recipe;
-    use crate::nn::geometry::Shape;
+    use crate::nn::shape::Shape;
+    use crate::optim::adam::Adam;
 
     /// A small state after `epoch` epochs.
     fn after(epoch: usize) -> Checkpoint {
-        let architecture = Architecture::new(Shape::features(2)).linear(2);
+        let architecture = Architecture::parse("fc2", Shape::features(2)).unwrap();
         let parameters = Init::He.parameters(&architecture, epoch as u64);
         Checkpoint {
-            state: TrainState::new(&architecture, parameters),
+            state: TrainState::new(parameters, &Adam::SLOTS),
             metadata: Metadata {
                 position: Position { epoch, ..Position::default() },
                 ..Metadata::new(&architecture, Recipe::default(), "naive")
@@ -232,7 +233,7 @@ mod tests {
         let path = folder.path().join("model");
         let mut checkpoints = Checkpoints::start(&path, 1, true).unwrap();
         let mut overflown = after(2);
-        overflown.state.second_moment.values_mut().for_each(|values| values[0] = f32::INFINITY);
+        overflown.state.slots[1].values.values_mut()[0] = f32::INFINITY;
         let mut save = |checkpoint: Checkpoint| {
             checkpoints.save(checkpoint);
             let written = checkpoints.wait().unwrap();

@@ -305,7 +305,7 @@ mod tests {
         let stage = Stage::find("naive").unwrap();
         let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
         let parameters = recipe.init.parameters(&architecture, recipe.seed);
-        engine.load(&TrainState::new(&architecture, parameters));
+        engine.load(&TrainState::new(parameters, &Adam::SLOTS));
         let trainer = Trainer {
             engine: engine.as_mut(),
             dataset: &synthetic::generate(1, 4, 1),

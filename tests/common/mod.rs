@@ -1,4 +1,4 @@
-//! What several test files need: an oracle in f64, formula inputs, the sets of kernels, and a
+//! What several test files need: an oracle in f64, formula inputs, the sets of primitives, and a
 //! comparison that reports all failures and details three.
 
 #![allow(dead_code)] // Each test file uses its own part.
@@ -11,13 +11,14 @@ use mnist_train::engine::Engine;
 use mnist_train::engine::compute::{Compute, Precision};
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::parameters::{Parameters, TrainState};
-use mnist_train::nn::primitives::LayerKernels;
+use mnist_train::nn::layer::{Backward, Forward, Layer};
+use mnist_train::nn::primitives::{Primitives, Reference};
+use mnist_train::nn::shape::Shape;
 use mnist_train::optim::adam::Adam;
 use mnist_train::random::Stream;
 use mnist_train::simd::Isa;
 use mnist_train::stages::gemm::Gemm;
 use mnist_train::stages::im2col::Im2col;
-use mnist_train::stages::naive::Naive;
 use mnist_train::stages::{STAGES, Stage};
 
 /// Values in [-1, 1), reproducible.
@@ -61,14 +62,62 @@ impl Comparison {
     }
 }
 
-/// Every set of kernels by name; the one that shares its work, on one thread and on several.
-pub fn all_kernels() -> Vec<(&'static str, Box<dyn LayerKernels>)> {
+/// Every set of primitives by name; the one that shares its work, on one thread and on several.
+pub fn all_primitives() -> Vec<(&'static str, Box<dyn Primitives>)> {
     vec![
-        ("naive", Box::new(Naive)),
+        ("naive", Box::new(Reference)),
         ("im2col", Box::new(Im2col::default())),
         ("gemm 1", Box::new(Gemm::new(1).unwrap())),
         ("gemm 3", Box::new(Gemm::new(3).unwrap())),
     ]
+}
+
+/// What a layer makes of a batch.
+pub struct LayerResult {
+    pub y: Vec<f32>,
+    pub dparameters: Vec<f32>,
+    pub dx: Vec<f32>,
+}
+
+/// Forward and backward of `layer` on images of shape `input`, by `primitives`. Room for results is
+/// full of NaN before.
+pub fn run_layer(
+    layer: &dyn Layer,
+    input: Shape,
+    primitives: &mut dyn Primitives,
+    [x, parameters, dy]: [&[f32]; 3],
+) -> LayerResult {
+    let mut kept = vec![255; input.images_in(x.len()) * layer.kept(input).bytes];
+    let [mut y, mut dparameters, mut dx] =
+        [dy, parameters, x].map(|like| vec![f32::NAN; like.len()]);
+    let io = Forward { input, x, parameters, y: &mut y, kept: &mut kept };
+    layer.forward(primitives, io);
+    let io = Backward {
+        input,
+        x,
+        y: &y,
+        parameters,
+        kept: &kept,
+        dy,
+        dparameters: &mut dparameters,
+        dx: Some(&mut dx),
+    };
+    layer.backward(primitives, io);
+    // The first layer of a network is not asked for the gradient of its input.
+    let mut dparameters_alone = vec![f32::NAN; parameters.len()];
+    let io = Backward {
+        input,
+        x,
+        y: &y,
+        parameters,
+        kept: &kept,
+        dy,
+        dparameters: &mut dparameters_alone,
+        dx: None,
+    };
+    layer.backward(primitives, io);
+    assert_eq!(dparameters_alone, dparameters, "{layer} without dx");
+    LayerResult { y, dparameters, dx }
 }
 
 /// `values` in f64.
@@ -117,15 +166,10 @@ pub fn exact(architecture: &Architecture) -> Vec<(&'static Stage, Isa)> {
 /// The gradient that `engine` computes for `batch` at `parameters`, seen through Adam: with β₁ = 0
 /// and λ = 0 the first moment after a step is the gradient. Works for every engine, also for one
 /// that never holds a gradient in memory; build the engine with [`SEE_GRADIENT`].
-pub fn gradient(
-    engine: &mut dyn Engine,
-    architecture: &Architecture,
-    parameters: &Parameters,
-    batch: &Batch<'_>,
-) -> Parameters {
-    engine.load(&TrainState::new(architecture, parameters.clone()));
+pub fn gradient(engine: &mut dyn Engine, parameters: &Parameters, batch: &Batch<'_>) -> Parameters {
+    engine.load(&TrainState::new(parameters.clone(), &Adam::SLOTS));
     engine.step(batch, 1e-3);
-    engine.store().first_moment
+    engine.store().slots.swap_remove(0).values
 }
 
 /// `threads` threads and the widest vectors of this machine.

@@ -3,11 +3,20 @@
 //! There is no backward pass here: gradients are found by central differences, so that nothing of
 //! the program's own derivations is assumed.
 
-use mnist_train::model::architecture::{Architecture, Layer};
-use mnist_train::nn::geometry::{Conv2d, Linear, MaxPool2d};
+use std::any::Any;
+
+use mnist_train::model::architecture::{Architecture, PlacedLayer};
+use mnist_train::nn::conv2d::Conv2d;
+use mnist_train::nn::flatten::Flatten;
+use mnist_train::nn::linear::Linear;
+use mnist_train::nn::maxpool2d::MaxPool2d;
+use mnist_train::nn::primitives::convolution::Convolution;
+use mnist_train::nn::primitives::pooling::Pooling;
+use mnist_train::nn::relu::Relu;
+use mnist_train::nn::shape::Shape;
 
 /// y of a convolution for one image.
-pub fn conv2d(conv: &Conv2d, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
+pub fn conv2d(conv: &Convolution, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
     let (input, output, k) = (conv.input, conv.output(), conv.kernel as isize);
     let pixel = |c: usize, h: isize, w: isize| {
         let inside = |at: isize, length: usize| at >= 0 && at < length as isize;
@@ -39,7 +48,7 @@ pub fn conv2d(conv: &Conv2d, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64
 }
 
 /// y of max pooling for one image.
-pub fn maxpool2d(pool: &MaxPool2d, x: &[f64]) -> Vec<f64> {
+pub fn maxpool2d(pool: &Pooling, x: &[f64]) -> Vec<f64> {
     let (input, output) = (pool.input, pool.output());
     let mut y = Vec::with_capacity(output.len());
     for c in 0..output.channels {
@@ -58,31 +67,35 @@ pub fn maxpool2d(pool: &MaxPool2d, x: &[f64]) -> Vec<f64> {
 }
 
 /// y of a linear layer for one image.
-pub fn linear(linear: &Linear, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
-    let row = |o: usize| &weight[o * linear.in_features..][..linear.in_features];
-    (0..linear.out_features)
-        .map(|o| bias[o] + row(o).iter().zip(x).map(|(w, x)| w * x).sum::<f64>())
-        .collect()
+pub fn linear(x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
+    let rows = weight.chunks_exact(x.len()).zip(bias);
+    rows.map(|(row, bias)| bias + row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>()).collect()
+}
+
+/// y of any layer for one image; `tensors` are its own.
+pub fn layer(layer: &dyn Any, input: Shape, tensors: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
+    if let Some(&Conv2d { out_channels, kernel, stride, padding }) = layer.downcast_ref() {
+        let conv = Convolution { input, out_channels, kernel, stride, padding };
+        conv2d(&conv, x, &tensors[0], &tensors[1])
+    } else if layer.is::<Linear>() {
+        linear(x, &tensors[0], &tensors[1])
+    } else if let Some(&MaxPool2d { kernel, stride }) = layer.downcast_ref() {
+        maxpool2d(&Pooling { input, kernel, stride }, x)
+    } else if layer.is::<Relu>() {
+        x.iter().map(|x| x.max(0.0)).collect()
+    } else {
+        assert!(layer.is::<Flatten>(), "the oracle knows every layer");
+        x.to_vec()
+    }
 }
 
 /// The logits of one image, whose pixels are in 0..=1.
 pub fn logits(architecture: &Architecture, parameters: &[Vec<f64>], image: &[f64]) -> Vec<f64> {
     let mut x = image.to_vec();
-    let mut tensors = parameters.chunks_exact(2);
-    for layer in architecture.layers() {
-        x = match layer {
-            Layer::Conv2d(conv) => {
-                let pair = tensors.next().expect("a weight and a bias");
-                conv2d(conv, &x, &pair[0], &pair[1])
-            }
-            Layer::Linear(layer) => {
-                let pair = tensors.next().expect("a weight and a bias");
-                linear(layer, &x, &pair[0], &pair[1])
-            }
-            Layer::MaxPool2d(pool) => maxpool2d(pool, &x),
-            Layer::Relu(_) => x.into_iter().map(|x| x.max(0.0)).collect(),
-            Layer::Flatten(_) => x,
-        };
+    let mut rest = parameters;
+    for PlacedLayer { layer, input, .. } in architecture.layers() {
+        let tensors = rest.split_off(..layer.tensors(*input).len()).expect("its tensors");
+        x = self::layer(layer.as_ref(), *input, tensors, &x);
     }
     x
 }

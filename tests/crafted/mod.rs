@@ -4,19 +4,14 @@ use mnist_train::digest::Sha256Digest;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::checkpoint::{Checkpoint, DatasetIdentity, Metadata, Position};
 use mnist_train::model::init::Init;
-use mnist_train::model::parameters::TrainState;
+use mnist_train::model::parameters::{Slot, TrainState};
 use mnist_train::model::recipe::Recipe;
-use mnist_train::nn::geometry::Shape;
+use mnist_train::nn::shape::Shape;
 use serde_json::Value;
 
 /// Small, with a convolution and a linear layer.
 pub fn network() -> Architecture {
-    Architecture::new(Shape::new(1, 4, 4))
-        .conv2d(2, 3, 1, 1)
-        .relu()
-        .max_pool2d(2, 2)
-        .flatten()
-        .linear(3)
+    Architecture::parse("conv2k3p1,relu,maxpool2,flatten,fc3", Shape::new(1, 4, 4)).unwrap()
 }
 
 /// A checkpoint in the middle of a run.
@@ -25,8 +20,10 @@ pub fn checkpoint(architecture: &Architecture) -> Checkpoint {
     Checkpoint {
         state: TrainState {
             parameters: values(1),
-            first_moment: values(2),
-            second_moment: values(3),
+            slots: vec![
+                Slot { name: "adam.m".into(), values: values(2) },
+                Slot { name: "adam.v".into(), values: values(3) },
+            ],
             steps: 345,
         },
         metadata: Metadata {

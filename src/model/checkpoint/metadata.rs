@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::{CheckpointError, ParseResult};
-use super::format::{FORMAT_VERSION, RUNAWAY_LOSS};
+use super::format::{FORMAT_VERSION, RUNAWAY_LOSS, architecture_1};
 use crate::error::quoted;
 use crate::model::architecture::Architecture;
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::{Range, Recipe};
+use crate::nn::shape::Shape;
+use crate::optim::adam::Adam;
 
 /// What a checkpoint says about itself beside its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,8 +18,14 @@ use crate::model::recipe::{Range, Recipe};
 pub struct Metadata {
     /// [`FORMAT_VERSION`] of the program that wrote it.
     pub format_version: u32,
-    /// The network, as [`Architecture`] displays it.
+    /// The network's text, as [`Architecture`] displays it.
     pub architecture: String,
+    /// Shape of the images that the network takes, (C, H, W); version 1 knew one.
+    #[serde(default = "mnist_image")]
+    pub input: [usize; 3],
+    /// Names of what the optimizer keeps for each parameter; version 1 knew Adam.
+    #[serde(default = "adam_slots")]
+    pub slots: Vec<String>,
     /// How it is trained.
     pub recipe: Recipe,
     /// What it is trained on.
@@ -40,9 +48,12 @@ impl Metadata {
     /// Of a model for `architecture` that `stage` is to train by `recipe`, before the first step and
     /// on data that are not named.
     pub fn new(architecture: &Architecture, recipe: Recipe, stage: &str) -> Self {
+        let input = architecture.input();
         Self {
             format_version: FORMAT_VERSION,
             architecture: architecture.to_string(),
+            input: [input.channels, input.height, input.width],
+            slots: adam_slots(),
             recipe,
             dataset: DatasetIdentity { name: String::new(), sha256: String::new() },
             stage: stage.into(),
@@ -51,6 +62,12 @@ impl Metadata {
             steps: 0,
             content_sha256: String::new(),
         }
+    }
+
+    /// The same metadata, of a model for `architecture`, in the version that this program writes.
+    pub(super) fn upgraded(self, architecture: &Architecture) -> Self {
+        let architecture = architecture.to_string();
+        Self { format_version: FORMAT_VERSION, architecture, ..self }
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -83,13 +100,22 @@ pub struct Position {
 }
 
 /// Fields that may be left out.
-const OPTIONAL: [&str; 2] = ["isa", "max_samples"];
+const OPTIONAL: [&str; 4] = ["input", "isa", "max_samples", "slots"];
 
-/// Reads the metadata of a model for `architecture`.
+fn mnist_image() -> [usize; 3] {
+    [1, 28, 28]
+}
+
+fn adam_slots() -> Vec<String> {
+    Adam::SLOTS.map(String::from).to_vec()
+}
+
+/// Reads metadata of any version that this program knows. The network of version 1 is described in
+/// words, which [`architecture`] compares with the sizes that its tensors have.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn parse(json: &str, architecture: &Architecture) -> ParseResult<Metadata> {
+pub fn parse(json: &str) -> ParseResult<Metadata> {
     let invalid = |problem: String| CheckpointError::Metadata(problem);
     let value: Value = serde_json::from_str(json)
         .map_err(|error| invalid(format!("no JSON from column {} on", error.column())))?;
@@ -99,8 +125,8 @@ pub fn parse(json: &str, architecture: &Architecture) -> ParseResult<Metadata> {
             return Err(CheckpointError::NewerVersion { found });
         }
         Some(found) => {
-            let written = found == u64::from(FORMAT_VERSION);
-            expect(written, "format_version", found, FORMAT_VERSION)?;
+            let expected = format!("1 to {FORMAT_VERSION}");
+            expect(found > 0, "format_version", found, expected)?;
         }
         None => return Err(invalid("no whole number in field format_version".into())),
     }
@@ -108,12 +134,35 @@ pub fn parse(json: &str, architecture: &Architecture) -> ParseResult<Metadata> {
         let difference = difference(&value, &example(), "");
         invalid(difference.unwrap_or_else(|| "a field holds what no run writes".into()))
     })?;
-    let expected = architecture.to_string();
-    if metadata.architecture != expected {
-        return Err(CheckpointError::Architecture { found: metadata.architecture, expected });
-    }
+    let (slots, expected) = (metadata.slots.join(", "), Adam::SLOTS.join(", "));
+    expect(slots == expected, "slots", quoted(&slots), expected)?;
     check_values(&metadata)?;
     Ok(metadata)
+}
+
+/// The network that `metadata` describes; `sizes` are those of the tensors.
+///
+/// # Errors
+/// When it is no network, or of other sizes.
+pub fn architecture(
+    metadata: &Metadata,
+    sizes: impl FnOnce() -> ParseResult<MnistCnn>,
+) -> ParseResult<Architecture> {
+    if metadata.format_version > 1 {
+        let [channels, height, width] = metadata.input;
+        let input = Shape::new(channels, height, width);
+        let network = Architecture::parse(&metadata.architecture, input);
+        return network.map_err(|problem| {
+            CheckpointError::Metadata(format!("field architecture: {}", quoted(&problem)))
+        });
+    }
+    let network = sizes()?;
+    let expected = architecture_1(network);
+    if metadata.architecture != expected {
+        let found = metadata.architecture.clone();
+        return Err(CheckpointError::Architecture { found, expected });
+    }
+    Ok(network.architecture())
 }
 
 /// Metadata with every field that there is.

@@ -36,7 +36,7 @@ pub use self::format::{FORMAT_VERSION, RUNAWAY_LOSS};
 pub use self::metadata::{DatasetIdentity, Metadata, Position, check_place};
 use super::architecture::Architecture;
 use super::mnist_cnn::MnistCnn;
-use super::parameters::{Parameters, TrainState, little_endian};
+use super::parameters::{Parameters, Slot, TrainState, little_endian};
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result};
 use crate::files::input;
@@ -72,17 +72,18 @@ impl Model {
 impl Checkpoint {
     /// The content of the file; the same state gives the same bytes.
     pub fn to_bytes(&mut self) -> Vec<u8> {
-        let TrainState { parameters, first_moment, second_moment, steps } = &self.state;
-        let mut tensors: Vec<(String, &[usize], Vec<u8>)> =
-            [("", parameters), ("adam.m.", first_moment), ("adam.v.", second_moment)]
-                .into_iter()
-                .flat_map(|(prefix, set)| {
-                    set.iter().map(move |(spec, values)| {
-                        let name = format!("{prefix}{}", spec.name);
-                        (name, spec.shape.as_slice(), little_endian(values))
-                    })
+        let TrainState { parameters, slots, steps } = &self.state;
+        let slots = slots.iter().map(|slot| (format!("{}.", slot.name), &slot.values));
+        let mut tensors: Vec<(String, &[usize], Vec<u8>)> = [(String::new(), parameters)]
+            .into_iter()
+            .chain(slots)
+            .flat_map(|(prefix, set)| {
+                set.iter().map(move |(spec, values)| {
+                    let name = format!("{prefix}{}", spec.name);
+                    (name, spec.shape.as_slice(), little_endian(values))
                 })
-                .collect();
+            })
+            .collect();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         self.metadata.steps = *steps;
         self.metadata.content_sha256.clear();
@@ -99,16 +100,16 @@ impl Checkpoint {
     }
 }
 
-/// Reads a model from `path`, with the sizes of its network. A file that is no model is refused by
-/// its first megabyte.
+/// Reads a model and its network from `path`. A file that is no model is refused by its first
+/// megabyte.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a model.
-pub fn read(path: &Path) -> Result<(MnistCnn, Model)> {
+pub fn read(path: &Path) -> Result<(Architecture, Model)> {
     let Beginning { mut file, mut bytes, length } = read_beginning(path)?;
     bytes.reserve_exact((length as usize).saturating_sub(bytes.len()));
     file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    parse_any_size(&bytes).map_err(Error::invalid(path))
+    parse(&bytes, None).map_err(Error::invalid(path))
 }
 
 /// Whether a model can be written to `path` without destroying anything else: there is no file, an
@@ -176,14 +177,46 @@ impl<'a> Content<'a> {
     }
 }
 
-/// Parses the content of a file as a model of whatever size its tensors have.
+/// Parses the content of a file as a model of `expected` or, where nothing is expected, of whatever
+/// network it holds. Of weights alone the sizes of their tensors tell the network.
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn parse_any_size(bytes: &[u8]) -> ParseResult<(MnistCnn, Model)> {
-    let content = Content::new(bytes)?;
-    let network = network_of(&content.tensors)?;
-    Ok((network, model(&content, &network.architecture())?))
+pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Architecture, Model)> {
+    let Content { tensors, metadata: own } = Content::new(bytes)?;
+    let Some(json) = own else {
+        let of_sizes = || Ok(network_of(&tensors)?.architecture());
+        let architecture = expected.cloned().map_or_else(of_sizes, Ok)?;
+        let parameters = read_sets(&tensors, &architecture, &[])?.swap_remove(0);
+        check_finite("", &parameters)?;
+        return Ok((architecture, Model::Weights(parameters)));
+    };
+    let metadata = metadata::parse(&json)?;
+    let architecture = metadata::architecture(&metadata, || network_of(&tensors))?;
+    if let Some(expected) = expected.filter(|expected| **expected != architecture) {
+        let (found, expected) = (architecture.to_string(), expected.to_string());
+        return Err(CheckpointError::Architecture { found, expected });
+    }
+    let metadata = metadata.upgraded(&architecture);
+    let mut sets = read_sets(&tensors, &architecture, &metadata.slots)?.into_iter();
+    let mut names = tensors.names();
+    names.sort_unstable();
+    let data = names.iter().map(|name| tensors.tensor(name).expect("a name of it").data());
+    // The text and not what was read from it, so that nothing in it can change unnoticed.
+    let unsealed = json.replacen(&metadata.content_sha256, "", 1);
+    let content = [unsealed.as_bytes()].into_iter().chain(data);
+    if Sha256Digest::of(content).to_string() != metadata.content_sha256 {
+        return Err(CheckpointError::Checksum);
+    }
+    let parameters = sets.next().expect("weights are always read");
+    let slots = metadata.slots.iter().cloned().zip(sets);
+    let slots: Vec<Slot> = slots.map(|(name, values)| Slot { name, values }).collect();
+    check_finite("", &parameters)?;
+    for slot in &slots {
+        check_finite(&format!("{}.", slot.name), &slot.values)?;
+    }
+    let state = TrainState { parameters, slots, steps: metadata.steps };
+    Ok((architecture, Model::Checkpoint(Box::new(Checkpoint { state, metadata }))))
 }
 
 /// The sizes of the network that the first two weights belong to.
@@ -209,20 +242,15 @@ fn network_of(file: &SafeTensors<'_>) -> ParseResult<MnistCnn> {
     network.filter(|network| network.is_possible()).ok_or(CheckpointError::Hidden { found: fc1 })
 }
 
-/// Parses the content of a file as a model for `architecture`.
-///
-/// # Errors
-/// The first thing that is wrong.
-pub fn parse(bytes: &[u8], architecture: &Architecture) -> ParseResult<Model> {
-    model(&Content::new(bytes)?, architecture)
-}
-
-fn model(content: &Content<'_>, architecture: &Architecture) -> ParseResult<Model> {
-    let Content { tensors: file, metadata: own } = content;
-    let metadata = own.as_ref().map(|json| metadata::parse(json, architecture)).transpose()?;
-
-    let prefixes: &[&str] = if metadata.is_some() { &["", "adam.m.", "adam.v."] } else { &[""] };
+/// The weights of `architecture`, then each of the optimizer's `slots`, and nothing else.
+fn read_sets(
+    file: &SafeTensors<'_>,
+    architecture: &Architecture,
+    slots: &[String],
+) -> ParseResult<Vec<Parameters>> {
     let specs = architecture.tensors();
+    let prefixes: Vec<String> =
+        [String::new()].into_iter().chain(slots.iter().map(|slot| format!("{slot}."))).collect();
     let belongs = |name: &str| {
         prefixes.iter().any(|prefix| {
             name.strip_prefix(prefix).is_some_and(|rest| specs.iter().any(|s| s.name == rest))
@@ -231,32 +259,7 @@ fn model(content: &Content<'_>, architecture: &Architecture) -> ParseResult<Mode
     if let Some(extra) = file.names().into_iter().find(|name| !belongs(name)) {
         return Err(CheckpointError::ExtraTensor(extra.to_string()));
     }
-    let mut sets = prefixes.iter().map(|prefix| read_set(file, prefix, architecture));
-    let parameters = sets.next().expect("weights are always read")?;
-    let moments = sets.collect::<ParseResult<Vec<_>>>()?;
-    match (own.as_ref().zip(metadata), <[Parameters; 2]>::try_from(moments)) {
-        (Some((json, metadata)), Ok([first_moment, second_moment])) => {
-            let mut names = file.names();
-            names.sort_unstable();
-            let data = names.iter().map(|name| file.tensor(name).expect("a name of it").data());
-            // The text and not what was read from it, so that nothing in it can change unnoticed.
-            let unsealed = json.replacen(&metadata.content_sha256, "", 1);
-            let content = [unsealed.as_bytes()].into_iter().chain(data);
-            if Sha256Digest::of(content).to_string() != metadata.content_sha256 {
-                return Err(CheckpointError::Checksum);
-            }
-            let steps = metadata.steps;
-            let state = TrainState { parameters, first_moment, second_moment, steps };
-            check_finite("", &state.parameters)?;
-            check_finite("adam.m.", &state.first_moment)?;
-            check_finite("adam.v.", &state.second_moment)?;
-            Ok(Model::Checkpoint(Box::new(Checkpoint { state, metadata })))
-        }
-        _ => {
-            check_finite("", &parameters)?;
-            Ok(Model::Weights(parameters))
-        }
-    }
+    prefixes.iter().map(|prefix| read_set(file, prefix, architecture)).collect()
 }
 
 fn read_set(
@@ -264,7 +267,8 @@ fn read_set(
     prefix: &str,
     architecture: &Architecture,
 ) -> ParseResult<Parameters> {
-    let values = architecture.tensors().into_iter().map(|spec| {
+    let mut values = Vec::new();
+    for spec in architecture.tensors() {
         let name = format!("{prefix}{}", spec.name);
         let Ok(tensor) = file.tensor(&name) else {
             return Err(CheckpointError::MissingTensor(name));
@@ -278,9 +282,9 @@ fn read_set(
         }
         // Only now is it certain that the file has as many bytes as this takes.
         let (words, _) = tensor.data().as_chunks();
-        Ok(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
-    });
-    Ok(Parameters::new(architecture, values.collect::<ParseResult<_>>()?))
+        values.extend(words.iter().map(|word| f32::from_le_bytes(*word)));
+    }
+    Ok(Parameters::new(architecture, values))
 }
 
 fn check_finite(prefix: &str, set: &Parameters) -> ParseResult<()> {

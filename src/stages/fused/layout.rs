@@ -25,9 +25,10 @@ pub fn load<S: Products>(
     part: Part<'_, S>,
     head: &mut HeadWeights,
 ) {
-    let [conv_weight, conv_bias, weight1, bias1, weight2, bias2] = canonical.values() else {
-        unreachable!("the pattern has six tensors");
-    };
+    let mut tensors = canonical.iter();
+    let mut next = || tensors.next().expect("the pattern has six tensors").1;
+    let (conv_weight, conv_bias) = (next(), next());
+    let (weight1, bias1, weight2, bias2) = (next(), next(), next(), next());
     for (tap, row) in conv.weight.chunks_exact_mut(network.channels).enumerate() {
         for (value, weight) in row.iter_mut().zip(conv_weight.chunks_exact(network.taps())) {
             *value = weight[tap];
@@ -59,8 +60,8 @@ pub fn store<S: Products>(
     part: &dyn Fn(&CellRow<S>) -> &[f32],
     head: &HeadWeights,
 ) {
-    let mut tensors = canonical.values_mut();
-    let mut next = || tensors.next().expect("the pattern has six tensors");
+    let mut tensors = canonical.iter_mut();
+    let mut next = || tensors.next().expect("the pattern has six tensors").1;
     for (channel, weight) in next().chunks_exact_mut(network.taps()).enumerate() {
         for (value, row) in weight.iter_mut().zip(conv.weight.chunks_exact(network.channels)) {
             *value = row[channel];

@@ -106,7 +106,7 @@ use crate::engine::compute::{Compute, Precision};
 use crate::engine::phases::{Phase, PhaseClock, Phases};
 use crate::error::{Error, Result};
 use crate::model::architecture::Architecture;
-use crate::model::parameters::{Parameters, TrainState};
+use crate::model::parameters::{Parameters, Slot, TrainState};
 use crate::nn::cross_entropy::LossSum;
 use crate::optim::adam::Adam;
 #[cfg(target_arch = "x86_64")]
@@ -144,6 +144,16 @@ pub struct FusedEngine<S: Products> {
     logits: Vec<f32>,
     /// Names and shapes of the canonical form.
     canonical: Parameters,
+}
+
+/// Number of floats that the forward pass of `images` leaves for the backward pass. Of the map
+/// before pooling the engine never holds more than a few cells.
+///
+/// # Panics
+/// When the network is not of the engine's pattern.
+pub fn activations(architecture: &Architecture, images: usize) -> usize {
+    let network = Network::of(architecture).expect("the stage's requirements were checked");
+    images * (CELLS * CELLS * network.channels + 2 * network.hidden + network.classes)
 }
 
 /// A fused engine for the network and the instructions at hand.
@@ -331,9 +341,9 @@ impl<S: Products> Engine for FusedEngine<S> {
         let w: layout::Part<S> = &|row| &mut row.w;
         layout::load(network, &state.parameters, &mut conv.w, cell_rows, w, &mut head.w);
         let m: layout::Part<S> = &|row| &mut row.m;
-        layout::load(network, &state.first_moment, &mut conv.m, cell_rows, m, &mut head.m);
+        layout::load(network, state.slot(Adam::SLOTS[0]), &mut conv.m, cell_rows, m, &mut head.m);
         let v: layout::Part<S> = &|row| &mut row.v;
-        layout::load(network, &state.second_moment, &mut conv.v, cell_rows, v, &mut head.v);
+        layout::load(network, state.slot(Adam::SLOTS[1]), &mut conv.v, cell_rows, v, &mut head.v);
     }
 
     fn store(&self) -> TrainState {
@@ -343,10 +353,14 @@ impl<S: Products> Engine for FusedEngine<S> {
             layout::store(network, &mut canonical, conv, cell_rows, part, head);
             canonical
         };
+        let moments = [
+            canonical(&conv.m, &|row| &row.m, &head.m),
+            canonical(&conv.v, &|row| &row.v, &head.v),
+        ];
+        let slots = Adam::SLOTS.iter().zip(moments);
         TrainState {
             parameters: canonical(&conv.w, &|row| &row.w, &head.w),
-            first_moment: canonical(&conv.m, &|row| &row.m, &head.m),
-            second_moment: canonical(&conv.v, &|row| &row.v, &head.v),
+            slots: slots.map(|(name, values)| Slot { name: (*name).into(), values }).collect(),
             steps: self.steps,
         }
     }

@@ -1,7 +1,7 @@
 //! The one pattern of network that is fused, and its sizes.
 
-use crate::model::architecture::{Architecture, Layer};
-use crate::nn::geometry::{Conv2d, Linear, MaxPool2d};
+use crate::model::architecture::Architecture;
+use crate::nn::shape::Shape;
 
 /// Rows and columns of an image.
 pub const SIDE: usize = 28;
@@ -34,23 +34,22 @@ impl Network {
 
     /// The sizes of `architecture`, if it is of the pattern.
     pub fn of(architecture: &Architecture) -> Option<Self> {
-        use Layer::{Flatten, Linear as Full, Relu};
-        let [
-            Layer::Conv2d(Conv2d { input, out_channels, kernel, stride: 1, padding }),
-            Relu(_),
-            Layer::MaxPool2d(MaxPool2d { kernel: 2, stride: 2, .. }),
-            Flatten(_),
-            Full(Linear { out_features: hidden, .. }),
-            Relu(_),
-            Full(Linear { out_features: classes, .. }),
-        ] = *architecture.layers()
+        let sizes: Vec<Vec<usize>> = architecture.tensors().into_iter().map(|t| t.shape).collect();
+        let [kernel, _, weight1, _, weight2, _] = &sizes[..] else { return None };
+        let (&[channels, 1, kernel, _], &[hidden, _], &[classes, _]) =
+            (&kernel[..], &weight1[..], &weight2[..])
         else {
             return None;
         };
-        let fits = (input.channels, input.height, input.width) == (1, SIDE, SIDE)
-            && out_channels.is_multiple_of(ALIGNMENT)
-            && matches!((kernel, padding), (3, 1) | (5, 2));
-        fits.then_some(Self { channels: out_channels, kernel, hidden, classes })
+        let padding = kernel / 2;
+        let pattern = format!(
+            "conv{channels}k{kernel}p{padding},relu,maxpool2,flatten,fc{hidden},relu,fc{classes}"
+        );
+        let fits = architecture.input() == Shape::new(1, SIDE, SIDE)
+            && architecture.to_string() == pattern
+            && channels.is_multiple_of(ALIGNMENT)
+            && matches!(kernel, 3 | LARGEST_KERNEL);
+        fits.then_some(Self { channels, kernel, hidden, classes })
     }
 
     /// Weights of one output channel of the convolution, K².
@@ -78,21 +77,24 @@ mod tests {
     fn the_mnist_cnn_is_of_the_pattern_and_its_neighbours_are_not() {
         let network = Network::of(&MnistCnn::default().architecture()).unwrap();
         assert_eq!(network, Network { channels: 32, kernel: 5, hidden: 128, classes: 10 });
-        let with = |channels, kernel, stride, padding, pool| {
-            let input = MnistCnn::default().architecture().input();
-            let features = Architecture::new(input).conv2d(channels, kernel, stride, padding);
-            let pooled = features.relu().max_pool2d(pool, 2).flatten();
-            Network::of(&pooled.linear(9).relu().linear(10))
+        let with = |text: &str| {
+            Network::of(&Architecture::parse(text, Shape::new(1, SIDE, SIDE)).unwrap())
         };
-        assert!(with(16, 3, 1, 1, 2).is_some());
-        assert_eq!(with(8, 3, 1, 1, 2), None);
-        assert_eq!(with(16, 7, 1, 3, 2), None);
-        assert_eq!(with(16, 5, 1, 1, 2), None);
-        assert_eq!(with(16, 5, 2, 2, 2), None);
-        assert_eq!(with(16, 5, 1, 2, 3), None);
-        assert_eq!(
-            Network::of(&Architecture::new(MnistCnn::default().architecture().input())),
-            None
-        );
+        assert!(with("conv16k3p1,relu,maxpool2,flatten,fc9,relu,fc10").is_some());
+        for other in [
+            "conv8k3p1,relu,maxpool2,flatten,fc9,relu,fc10",
+            "conv16k7p3,relu,maxpool2,flatten,fc9,relu,fc10",
+            "conv16k5p1,relu,maxpool2,flatten,fc9,relu,fc10",
+            "conv16k5s2p2,relu,maxpool2,flatten,fc9,relu,fc10",
+            "conv16k5p2,relu,maxpool3s2,flatten,fc9,relu,fc10",
+            "conv16k5p2,maxpool2,relu,flatten,fc9,relu,fc10",
+            "conv16k5p2,relu,maxpool2,flatten,fc9,fc10",
+            "flatten,fc10",
+        ] {
+            assert_eq!(with(other), None, "{other}");
+        }
+        let wide = Shape::new(1, SIDE, 2 * SIDE);
+        let text = "conv16k5p2,relu,maxpool2,flatten,fc9,relu,fc10";
+        assert_eq!(Network::of(&Architecture::parse(text, wide).unwrap()), None);
     }
 }

@@ -28,11 +28,19 @@
 
 mod product;
 
-use self::product::{Matrix, add_product};
-use super::naive::Naive;
-use crate::nn::geometry::{Conv2d, Linear, MaxPool2d};
-use crate::nn::gradients::Gradients;
-use crate::nn::primitives::LayerKernels;
+use self::product::add_product;
+use crate::engine::Engine;
+use crate::engine::layerwise::LayerwiseEngine;
+use crate::model::architecture::Architecture;
+use crate::nn::primitives::Primitives;
+use crate::nn::primitives::convolution::{ConvGradients, Convolution};
+use crate::nn::primitives::product::Matrix;
+use crate::optim::adam::Adam;
+
+/// The layerwise engine with these primitives.
+pub fn build(architecture: &Architecture, adam: Adam) -> Box<dyn Engine> {
+    Box::new(LayerwiseEngine::new(architecture, adam, Im2col::default()))
+}
 
 /// Convolution by unfolding, products by blocks.
 #[derive(Debug, Default)]
@@ -42,7 +50,7 @@ pub struct Im2col {
 }
 
 /// Copies the windows of one image `x` (C, H, W) into `columns` (C·K·K, H'·W'); padding is 0.
-pub fn unfold(conv: &Conv2d, x: &[f32], columns: &mut [f32]) {
+pub fn unfold(conv: &Convolution, x: &[f32], columns: &mut [f32]) {
     let output = conv.output();
     assert_eq!(x.len(), conv.input.len());
     assert_eq!(columns.len(), conv.taps() * output.plane());
@@ -64,7 +72,7 @@ pub fn unfold(conv: &Conv2d, x: &[f32], columns: &mut [f32]) {
 
 /// Adds every element of `columns` (C·K·K, H'·W') to the element of `x` (C, H, W) that
 /// [`unfold`] would have copied it from.
-pub fn fold(conv: &Conv2d, columns: &[f32], x: &mut [f32]) {
+pub fn fold(conv: &Convolution, columns: &[f32], x: &mut [f32]) {
     let output = conv.output();
     assert_eq!(x.len(), conv.input.len());
     assert_eq!(columns.len(), conv.taps() * output.plane());
@@ -78,8 +86,8 @@ pub fn fold(conv: &Conv2d, columns: &[f32], x: &mut [f32]) {
 
 /// Calls `run(outputs, at, length)` for every row of outputs of which kernel position `row` (of
 /// C·K·K) sees pixels: outputs `outputs..outputs + length` see x at `at`, `at + stride`, ….
-fn for_each_run(conv: &Conv2d, row: usize, mut run: impl FnMut(usize, usize, usize)) {
-    let Conv2d { input, kernel, stride, padding, .. } = *conv;
+fn for_each_run(conv: &Convolution, row: usize, mut run: impl FnMut(usize, usize, usize)) {
+    let Convolution { input, kernel, stride, padding, .. } = *conv;
     let output = conv.output();
     let (c, m, k) = (row / (kernel * kernel), row / kernel % kernel, row % kernel);
     let columns = conv.windows_inside(k, input.width, output.width);
@@ -94,27 +102,22 @@ fn for_each_run(conv: &Conv2d, row: usize, mut run: impl FnMut(usize, usize, usi
     }
 }
 
-/// db (O) = the sum of the rows of dy (N, O).
-pub fn sum_rows(dy: &[f32], db: &mut [f32]) {
-    db.fill(0.0);
-    for dy in dy.chunks_exact(db.len()) {
-        db.iter_mut().zip(dy).for_each(|(db, dy)| *db += dy);
+impl Primitives for Im2col {
+    fn add_product(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+        add_product(a, b, c);
     }
-}
 
-impl LayerKernels for Im2col {
-    #[inline(never)]
-    fn conv2d_forward(
+    fn convolve(
         &mut self,
-        conv: &Conv2d,
+        conv: &Convolution,
         x: &[f32],
         weight: &[f32],
         bias: &[f32],
         y: &mut [f32],
     ) {
         let output = conv.output();
-        let samples = conv.input.images_in(x.len());
-        assert_eq!(y.len(), samples * output.len());
+        let images = conv.input.images_in(x.len());
+        assert_eq!(y.len(), images * output.len());
         let weight = Matrix::new(weight, conv.out_channels, conv.taps());
         self.columns.resize(conv.taps() * output.plane(), 0.0);
         for (x, y) in x.chunks_exact(conv.input.len()).zip(y.chunks_exact_mut(output.len())) {
@@ -126,23 +129,22 @@ impl LayerKernels for Im2col {
         }
     }
 
-    #[inline(never)]
-    fn conv2d_backward(
+    fn convolve_backward(
         &mut self,
-        conv: &Conv2d,
+        conv: &Convolution,
         x: &[f32],
         weight: &[f32],
         dy: &[f32],
-        gradients: Gradients<'_>,
+        gradients: ConvGradients<'_>,
     ) {
         let output = conv.output();
-        let samples = conv.input.images_in(x.len());
-        assert_eq!(dy.len(), samples * output.len());
-        let Gradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
+        let images = conv.input.images_in(x.len());
+        assert_eq!(dy.len(), images * output.len());
+        let ConvGradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
         let weight = Matrix::new(weight, conv.out_channels, conv.taps());
         self.columns.resize(conv.taps() * output.plane(), 0.0);
-        let samples = x.chunks_exact(conv.input.len()).zip(dy.chunks_exact(output.len()));
-        for (sample, (x, dy)) in samples.enumerate() {
+        let images = x.chunks_exact(conv.input.len()).zip(dy.chunks_exact(output.len()));
+        for (image, (x, dy)) in images.enumerate() {
             for (db, dy) in db.iter_mut().zip(dy.chunks_exact(output.plane())) {
                 *db += dy.iter().sum::<f32>();
             }
@@ -153,68 +155,8 @@ impl LayerKernels for Im2col {
             if let Some(dx) = dx.as_deref_mut() {
                 self.columns.fill(0.0);
                 add_product(weight.transposed(), dy, &mut self.columns);
-                fold(conv, &self.columns, &mut dx[sample * conv.input.len()..][..conv.input.len()]);
+                fold(conv, &self.columns, &mut dx[image * conv.input.len()..][..conv.input.len()]);
             }
-        }
-    }
-
-    #[inline(never)]
-    fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
-        Naive.relu_forward(x, y);
-    }
-
-    #[inline(never)]
-    fn relu_backward(&mut self, y: &[f32], dy: &[f32], dx: &mut [f32]) {
-        Naive.relu_backward(y, dy, dx);
-    }
-
-    #[inline(never)]
-    fn maxpool2d_forward(&mut self, pool: &MaxPool2d, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
-        Naive.maxpool2d_forward(pool, x, y, argmax);
-    }
-
-    #[inline(never)]
-    fn maxpool2d_backward(&mut self, pool: &MaxPool2d, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
-        Naive.maxpool2d_backward(pool, argmax, dy, dx);
-    }
-
-    #[inline(never)]
-    fn linear_forward(
-        &mut self,
-        linear: &Linear,
-        x: &[f32],
-        weight: &[f32],
-        bias: &[f32],
-        y: &mut [f32],
-    ) {
-        let Linear { in_features, out_features } = *linear;
-        let samples = x.len() / in_features;
-        for y in y.chunks_exact_mut(out_features) {
-            y.copy_from_slice(bias);
-        }
-        let weight = Matrix::new(weight, out_features, in_features);
-        add_product(Matrix::new(x, samples, in_features), weight.transposed(), y);
-    }
-
-    #[inline(never)]
-    fn linear_backward(
-        &mut self,
-        linear: &Linear,
-        x: &[f32],
-        weight: &[f32],
-        dy: &[f32],
-        gradients: Gradients<'_>,
-    ) {
-        let Linear { in_features, out_features } = *linear;
-        let samples = x.len() / in_features;
-        let Gradients { weight: dw, bias: db, input: dx } = gradients;
-        sum_rows(dy, db);
-        let dy = Matrix::new(dy, samples, out_features);
-        dw.fill(0.0);
-        add_product(dy.transposed(), Matrix::new(x, samples, in_features), dw);
-        if let Some(dx) = dx {
-            dx.fill(0.0);
-            add_product(dy, Matrix::new(weight, out_features, in_features), dx);
         }
     }
 }
@@ -222,11 +164,11 @@ impl LayerKernels for Im2col {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::geometry::Shape;
+    use crate::nn::shape::Shape;
 
     #[test]
     fn unfolding_gives_the_published_columns() {
-        let conv = Conv2d {
+        let conv = Convolution {
             input: Shape::new(1, 2, 2),
             out_channels: 1,
             kernel: 3,
@@ -241,7 +183,7 @@ mod tests {
 
     #[test]
     fn folding_counts_how_often_each_pixel_was_copied() {
-        let conv = Conv2d {
+        let conv = Convolution {
             input: Shape::new(2, 5, 4),
             out_channels: 1,
             kernel: 3,

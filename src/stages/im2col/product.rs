@@ -2,44 +2,7 @@
 
 use std::ops::Range;
 
-/// A matrix in memory: element (i, j) is at i·`row_stride` + j·`column_stride`.
-#[derive(Debug, Clone, Copy)]
-pub struct Matrix<'a> {
-    data: &'a [f32],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
-}
-
-impl<'a> Matrix<'a> {
-    /// `data` row by row.
-    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
-        assert_eq!(data.len(), rows * columns);
-        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
-    }
-
-    /// The same elements with rows and columns exchanged.
-    pub fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
-    }
-
-    /// Copies rows `rows` of columns `columns` to the front of `block`, row by row.
-    fn copy_block(&self, rows: Range<usize>, columns: Range<usize>, block: &mut [f32]) {
-        let mut places = block.iter_mut();
-        for i in rows {
-            let row = &self.data[i * self.row_stride + columns.start * self.column_stride..];
-            let row = row.iter().step_by(self.column_stride).take(columns.len());
-            row.zip(&mut places).for_each(|(from, to)| *to = *from);
-        }
-    }
-}
+use crate::nn::primitives::product::Matrix;
 
 /// Rows, depth and columns of a block: the copy of A is 16 KiB and that of B 64 KiB, which stay
 /// in the first and second cache.
@@ -55,15 +18,24 @@ pub fn add_product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
     let mut b_block = [0.0; BLOCK_DEPTH * BLOCK_COLUMNS];
     for columns in blocks(b.columns, BLOCK_COLUMNS) {
         for depth in blocks(a.columns, BLOCK_DEPTH) {
-            b.copy_block(depth.clone(), columns.clone(), &mut b_block);
+            copy_block(&b, depth.clone(), columns.clone(), &mut b_block);
             for rows in blocks(a.rows, BLOCK_ROWS) {
-                a.copy_block(rows.clone(), depth.clone(), &mut a_block);
+                copy_block(&a, rows.clone(), depth.clone(), &mut a_block);
                 for (i, a) in rows.zip(a_block.chunks_exact(depth.len())) {
                     let c = &mut c[i * b.columns..][columns.clone()];
                     add_row_product(a, &b_block[..depth.len() * columns.len()], c);
                 }
             }
         }
+    }
+}
+
+/// Copies rows `rows` of columns `columns` to the front of `block`, row by row.
+fn copy_block(matrix: &Matrix<'_>, rows: Range<usize>, columns: Range<usize>, block: &mut [f32]) {
+    let mut places = block.iter_mut();
+    for i in rows {
+        let row = matrix.row(i, columns.start).take(columns.len());
+        row.zip(&mut places).for_each(|(from, to)| *to = from);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A slice seen as a tensor: what the naive stage spends its time on.
+//! A slice seen as a tensor.
 
 /// `data` seen as a row-major tensor of rank `R`.
 ///

@@ -1,0 +1,51 @@
+//! (C, H, W) → C·H·W features, channel-major as PyTorch does; moves nothing in memory.
+
+use std::fmt;
+
+use super::layer::{Backward, Forward, Kept, Layer};
+use super::primitives::Primitives;
+use super::settings::Settings;
+use super::shape::Shape;
+
+/// The layer `flatten`.
+#[derive(Debug)]
+pub struct Flatten;
+
+/// The layer that `settings`, which are none, describe.
+pub fn parse(_: &mut Settings) -> Result<Box<dyn Layer>, String> {
+    Ok(Box::new(Flatten))
+}
+
+impl fmt::Display for Flatten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("flatten")
+    }
+}
+
+impl Layer for Flatten {
+    fn word(&self) -> &'static str {
+        "flatten"
+    }
+
+    fn output(&self, input: Shape) -> Result<Shape, String> {
+        Ok(Shape::features(input.len()))
+    }
+
+    fn kept(&self, _: Shape) -> Kept {
+        Kept::default()
+    }
+
+    fn is_view(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, _: &mut dyn Primitives, io: Forward<'_>) {
+        io.y.copy_from_slice(io.x);
+    }
+
+    fn backward(&self, _: &mut dyn Primitives, io: Backward<'_>) {
+        if let Some(dx) = io.dx {
+            dx.copy_from_slice(io.dy);
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Two-dimensional convolution (cross-correlation, as in every framework) with a bias.
+//!
+//! # Definition
+//! With p the padding, s the stride and x zero outside its H×W:
+//!
+//! ```text
+//! y[n,o,i,j] = b[o] + Σ_c Σ_m Σ_k x[n, c, i·s + m − p, j·s + k − p] · w[o,c,m,k]
+//! ```
+//!
+//! This is the cross-correlation that PyTorch's `Conv2d` computes.
+//!
+//! # Backward
+//! Every product x·w above reaches exactly one y. With dy = ∂L/∂y, the chain rule gives each factor
+//! the other one times dy, summed over all outputs in which it took part:
+//!
+//! ```text
+//! db[o]       = Σ_n Σ_i Σ_j dy[n,o,i,j]
+//! dw[o,c,m,k] = Σ_n Σ_i Σ_j dy[n,o,i,j] · x[n, c, i·s + m − p, j·s + k − p]
+//! dx[n,c,h,w] = Σ over all (o,i,j,m,k) with i·s + m − p = h and j·s + k − p = w
+//!               of dy[n,o,i,j] · w[o,c,m,k]
+//! ```
+//!
+//! The sums for dw and db run over the batch: a trainer that keeps only the last image's gradient
+//! still learns, only worse, which is why the tests here use batches of three and more.
+
+use std::ops::Range;
+
+use super::view::TensorView;
+use crate::nn::shape::Shape;
+
+/// Where the backward pass of a convolution leaves its results.
+#[derive(Debug)]
+pub struct ConvGradients<'a> {
+    /// Gradient of the weight, dW.
+    pub weight: &'a mut [f32],
+    /// Gradient of the bias, db.
+    pub bias: &'a mut [f32],
+    /// Gradient of the input, dX; `None` for the first layer, whose input is the image.
+    pub input: Option<&'a mut [f32]>,
+}
+
+impl ConvGradients<'_> {
+    /// The same gradients, all zero, to be added to.
+    pub fn cleared(mut self) -> Self {
+        self.weight.fill(0.0);
+        self.bias.fill(0.0);
+        if let Some(input) = self.input.as_deref_mut() {
+            input.fill(0.0);
+        }
+        self
+    }
+}
+
+/// Sizes of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Convolution {
+    /// Shape of one image's input, (C, H, W).
+    pub input: Shape,
+    /// Number of output channels, O.
+    pub out_channels: usize,
+    /// Side of the kernel, K.
+    pub kernel: usize,
+    /// Distance between two windows, s.
+    pub stride: usize,
+    /// Number of zeros added on each side, p.
+    pub padding: usize,
+}
+
+impl Convolution {
+    /// The shape of one image's output: (O, ⌊(H + 2p − K)/s⌋ + 1, ⌊(W + 2p − K)/s⌋ + 1).
+    pub fn output(&self) -> Shape {
+        let side = |input: usize| {
+            let padded = input + 2 * self.padding;
+            assert!(padded >= self.kernel, "the kernel is larger than its padded input");
+            (padded - self.kernel) / self.stride + 1
+        };
+        Shape::new(self.out_channels, side(self.input.height), side(self.input.width))
+    }
+
+    /// Number of weights that one output sees, C·K·K: the fan-in.
+    pub fn taps(&self) -> usize {
+        self.input.channels * self.kernel * self.kernel
+    }
+
+    /// The shape of the weight, (O, C, K, K).
+    pub fn weight_shape(&self) -> [usize; 4] {
+        [self.out_channels, self.input.channels, self.kernel, self.kernel]
+    }
+
+    /// The element of the input under kernel position `tap` of window `window`, which must be one
+    /// of [`taps_inside`](Self::taps_inside).
+    #[inline]
+    pub fn position(&self, window: usize, tap: usize) -> usize {
+        window * self.stride + tap - self.padding
+    }
+
+    /// The kernel positions of window `window` that lie inside a side of `length` elements.
+    pub fn taps_inside(&self, window: usize, length: usize) -> Range<usize> {
+        let start = window * self.stride;
+        let first = self.padding.saturating_sub(start).min(self.kernel);
+        let end = (length + self.padding).saturating_sub(start).min(self.kernel);
+        first..end.max(first)
+    }
+
+    /// The windows, of `outputs` along a side, for which kernel position `tap` lies inside the
+    /// `length` elements of the input.
+    pub fn windows_inside(&self, tap: usize, length: usize, outputs: usize) -> Range<usize> {
+        let first = self.padding.saturating_sub(tap).div_ceil(self.stride);
+        let end = (length + self.padding).saturating_sub(tap).div_ceil(self.stride).min(outputs);
+        first.min(end)..end
+    }
+}
+
+/// The reference forward pass.
+///
+/// # Shapes
+/// x (N, C, H, W) · weight (O, C, K, K) · bias (O) → y (N, O, H', W').
+pub fn forward(conv: &Convolution, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
+    let Shape { channels, height, width } = conv.input;
+    let output = conv.output();
+    let weight = TensorView::new(weight, conv.weight_shape());
+    let samples = conv.input.images_in(x.len());
+    assert_eq!(y.len(), samples * output.len());
+    for (x, y) in x.chunks_exact(conv.input.len()).zip(y.chunks_exact_mut(output.len())) {
+        let x = TensorView::new(x, [channels, height, width]);
+        let mut y = TensorView::new(y, [output.channels, output.height, output.width]);
+        for (o, &bias) in bias.iter().enumerate() {
+            for i in 0..output.height {
+                for j in 0..output.width {
+                    let mut sum = bias;
+                    for c in 0..channels {
+                        for m in conv.taps_inside(i, height) {
+                            for k in conv.taps_inside(j, width) {
+                                let (h, w) = (conv.position(i, m), conv.position(j, k));
+                                sum += x.get([c, h, w]) * weight.get([o, c, m, k]);
+                            }
+                        }
+                    }
+                    *y.at([o, i, j]) = sum;
+                }
+            }
+        }
+    }
+}
+
+/// The reference backward pass.
+///
+/// # Shapes
+/// x (N, C, H, W) · weight (O, C, K, K) · dy (N, O, H', W') → dW like weight, db (O), dX like x.
+pub fn backward(
+    conv: &Convolution,
+    x: &[f32],
+    weight: &[f32],
+    dy: &[f32],
+    gradients: ConvGradients<'_>,
+) {
+    let Shape { channels, height, width } = conv.input;
+    let output = conv.output();
+    let samples = conv.input.images_in(x.len());
+    assert_eq!(dy.len(), samples * output.len());
+    let weight = TensorView::new(weight, conv.weight_shape());
+    let ConvGradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
+    let mut dw = TensorView::new(dw, conv.weight_shape());
+    for sample in 0..samples {
+        let x = TensorView::new(
+            &x[sample * conv.input.len()..][..conv.input.len()],
+            [channels, height, width],
+        );
+        let dy = TensorView::new(
+            &dy[sample * output.len()..][..output.len()],
+            [output.channels, output.height, output.width],
+        );
+        let mut dx = dx.as_deref_mut().map(|dx| {
+            let dx = &mut dx[sample * conv.input.len()..][..conv.input.len()];
+            TensorView::new(dx, [channels, height, width])
+        });
+        for (o, db) in db.iter_mut().enumerate() {
+            for i in 0..output.height {
+                for j in 0..output.width {
+                    *db += dy.get([o, i, j]);
+                    for c in 0..channels {
+                        for m in conv.taps_inside(i, height) {
+                            for k in conv.taps_inside(j, width) {
+                                let (h, w) = (conv.position(i, m), conv.position(j, k));
+                                *dw.at([o, c, m, k]) += dy.get([o, i, j]) * x.get([c, h, w]);
+                                if let Some(dx) = &mut dx {
+                                    *dx.at([c, h, w]) +=
+                                        dy.get([o, i, j]) * weight.get([o, c, m, k]);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Golden cases published with two other implementations, restated.
+
+    use super::*;
+
+    fn conv(side: usize, kernel: usize, stride: usize) -> Convolution {
+        Convolution {
+            input: Shape::new(1, side, side),
+            out_channels: 1,
+            kernel,
+            stride,
+            padding: 0,
+        }
+    }
+
+    fn counting(count: usize) -> Vec<f32> {
+        (1..=count).map(|n| n as f32).collect()
+    }
+
+    fn forward_of(conv: &Convolution, x: &[f32], weight: &[f32], bias: f32) -> Vec<f32> {
+        let mut y = vec![f32::NAN; conv.output().len()];
+        forward(conv, x, weight, &[bias], &mut y);
+        y
+    }
+
+    #[test]
+    fn a_sobel_kernel_on_a_ramp_gives_its_slope_everywhere() {
+        let sobel = [1., 0., -1., 2., 0., -2., 1., 0., -1.];
+        assert_eq!(forward_of(&conv(4, 3, 1), &counting(16), &sobel, 0.0), [-8.0; 4]);
+    }
+
+    #[test]
+    fn gradients_of_the_sobel_case_overwrite_what_was_there() {
+        let sobel = [1., 0., -1., 2., 0., -2., 1., 0., -1.];
+        let (mut dw, mut db, mut dx) = ([f32::NAN; 9], [f32::NAN], [f32::NAN; 16]);
+        let gradients = ConvGradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
+        backward(&conv(4, 3, 1), &counting(16), &sobel, &[1., 0., 0., 1.], gradients);
+        assert_eq!(db, [2.0]);
+        assert_eq!(dw, [7., 9., 11., 15., 17., 19., 23., 25., 27.]);
+        assert_eq!(dx, [1., 0., -1., 0., 2., 1., -2., -1., 1., 2., -1., -2., 0., 1., 0., -1.]);
+    }
+
+    #[test]
+    fn a_kernel_of_ones_sums_its_window_and_the_bias() {
+        assert_eq!(forward_of(&conv(3, 3, 1), &[1.0; 9], &[1.0; 9], 5.0), [14.0]);
+        assert_eq!(
+            forward_of(&conv(5, 2, 1), &counting(25), &[1.0; 4], 0.0),
+            [16., 20., 24., 28., 36., 40., 44., 48., 56., 60., 64., 68., 76., 80., 84., 88.]
+        );
+        assert_eq!(
+            forward_of(&conv(6, 2, 2), &counting(36), &[1.0; 4], 0.0),
+            [18., 26., 34., 66., 74., 82., 114., 122., 130.]
+        );
+    }
+
+    #[test]
+    fn gradients_of_a_kernel_of_ones_count_the_windows() {
+        let (mut dw, mut db, mut dx) = ([0.0; 4], [0.0], [0.0; 9]);
+        let gradients = ConvGradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
+        backward(&conv(3, 2, 1), &counting(9), &[1.0; 4], &[1.0; 4], gradients);
+        assert_eq!(dw, [12., 16., 24., 28.]);
+        assert_eq!(db, [4.0]);
+        assert_eq!(dx, [1., 2., 1., 2., 4., 2., 1., 2., 1.]);
+    }
+
+    #[test]
+    fn two_channels_with_padding_give_the_published_map() {
+        let conv = Convolution {
+            input: Shape::new(2, 4, 4),
+            out_channels: 2,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+        };
+        let weight: Vec<f32> = (0..36).map(|i| 0.1 * ((i % 9) as f32 - 4.0)).collect();
+        let mut y = [f32::NAN; 32];
+        forward(&conv, &counting(32), &weight, &[0.5, -0.5], &mut y);
+        let first = [
+            21.5, 26.5, 28.3, 13.9, 18.5, 16.1, 16.1, 1.1, 20.9, 16.1, 16.1, -1.3, -12.5, -31.1,
+            -32.9, -31.3,
+        ];
+        for (place, expected) in first.into_iter().enumerate() {
+            assert!((y[place] - expected).abs() < 1e-4, "{place}: {y:?}");
+            assert!((y[16 + place] - (expected - 1.0)).abs() < 1e-4, "{place}: {y:?}");
+        }
+    }
+
+    #[test]
+    fn gradients_sum_over_the_batch() {
+        let mut sums = ([0.0; 4], [0.0]);
+        let x: Vec<f32> = counting(27);
+        let dy: Vec<f32> = counting(12);
+        for n in 0..3 {
+            let (mut dw, mut db) = ([0.0; 4], [0.0]);
+            let gradients = ConvGradients { weight: &mut dw, bias: &mut db, input: None };
+            backward(&conv(3, 2, 1), &x[n * 9..][..9], &[1.0; 4], &dy[n * 4..][..4], gradients);
+            sums.0.iter_mut().zip(dw).for_each(|(sum, dw)| *sum += dw);
+            sums.1[0] += db[0];
+        }
+        let (mut dw, mut db) = ([0.0; 4], [0.0]);
+        let gradients = ConvGradients { weight: &mut dw, bias: &mut db, input: None };
+        backward(&conv(3, 2, 1), &x, &[1.0; 4], &dy, gradients);
+        assert_eq!((dw, db), sums);
+    }
+
+    #[test]
+    fn output_sides_are_those_of_pytorch() {
+        let output = |side, kernel, stride, padding| {
+            let input = Shape::new(2, side, side);
+            Convolution { input, out_channels: 3, kernel, stride, padding }.output()
+        };
+        assert_eq!(output(28, 3, 1, 1), Shape::new(3, 28, 28));
+        assert_eq!(output(28, 3, 1, 0), Shape::new(3, 26, 26));
+        assert_eq!(output(28, 5, 2, 0), Shape::new(3, 12, 12));
+    }
+
+    #[test]
+    fn taps_and_windows_inside_are_those_that_see_an_element() {
+        for (side, kernel, stride, padding) in
+            [(28, 5, 1, 2), (9, 3, 2, 0), (8, 5, 2, 2), (5, 1, 1, 0), (7, 3, 3, 1), (3, 5, 1, 4)]
+        {
+            let input = Shape::new(2, side, side);
+            let conv = Convolution { input, out_channels: 3, kernel, stride, padding };
+            let outputs = conv.output().height;
+            let is_inside = |window: usize, tap: usize| {
+                (padding..side + padding).contains(&(window * stride + tap))
+            };
+            for window in 0..outputs {
+                let inside: Vec<usize> =
+                    (0..kernel).filter(|&tap| is_inside(window, tap)).collect();
+                let range: Vec<usize> = conv.taps_inside(window, side).collect();
+                assert_eq!(inside, range, "{conv:?} window {window}");
+            }
+            for tap in 0..kernel {
+                let inside: Vec<usize> =
+                    (0..outputs).filter(|&window| is_inside(window, tap)).collect();
+                let range: Vec<usize> = conv.windows_inside(tap, side, outputs).collect();
+                assert_eq!(inside, range, "{conv:?} tap {tap}");
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The product of two matrices.
+
+/// A matrix in memory, row by row or, where it is transposed, column by column.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    data: &'a [f32],
+    /// Number of rows.
+    pub rows: usize,
+    /// Number of columns.
+    pub columns: usize,
+    transposed: bool,
+}
+
+impl<'a> Matrix<'a> {
+    /// The matrix whose elements are `data`, row by row.
+    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(data.len(), rows * columns);
+        Self { data, rows, columns, transposed: false }
+    }
+
+    /// The same elements with rows and columns exchanged.
+    pub fn transposed(self) -> Self {
+        let Self { data, rows, columns, transposed } = self;
+        Self { data, rows: columns, columns: rows, transposed: !transposed }
+    }
+
+    /// All elements, row by row, or column by column where the matrix [is
+    /// transposed](Self::is_transposed).
+    pub fn data(&self) -> &'a [f32] {
+        self.data
+    }
+
+    /// Whether neighbours in memory are neighbours in a column.
+    pub fn is_transposed(&self) -> bool {
+        self.transposed
+    }
+
+    /// Distances in memory between two rows and between two columns.
+    #[inline]
+    fn strides(&self) -> [usize; 2] {
+        if self.transposed { [1, self.rows] } else { [self.columns, 1] }
+    }
+
+    /// The element in row `i` and column `j`.
+    #[inline]
+    pub fn get(&self, i: usize, j: usize) -> f32 {
+        let [row, column] = self.strides();
+        self.data[i * row + j * column]
+    }
+
+    /// The elements of row `i` from column `from` on.
+    #[inline]
+    pub fn row(&self, i: usize, from: usize) -> impl Iterator<Item = f32> + use<'a> {
+        let [row, column] = self.strides();
+        let data = &self.data[i * row + from * column..];
+        data.iter().step_by(column).take(self.columns - from).copied()
+    }
+
+    /// Row `i`, or column `i` where the matrix [is transposed](Self::is_transposed): the elements
+    /// that are neighbours in memory.
+    #[inline]
+    fn line(&self, i: usize) -> &'a [f32] {
+        let length = if self.transposed { self.rows } else { self.columns };
+        &self.data[i * length..][..length]
+    }
+}
+
+/// The reference product: c += a · b, with c (a.rows, b.columns) row by row.
+///
+/// ```text
+/// c[i,j] += Σ_k a[i,k] · b[k,j]
+/// ```
+///
+/// Terms are added to what is in c, in the order of k. The order of i, j and k is the one in which
+/// neighbours of b follow each other.
+pub fn add_product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+    assert_eq!(a.columns, b.rows);
+    assert_eq!(c.len(), a.rows * b.columns);
+    for (i, c) in c.chunks_exact_mut(b.columns).enumerate() {
+        if b.is_transposed() {
+            for (j, c) in c.iter_mut().enumerate() {
+                for (k, b) in b.line(j).iter().enumerate() {
+                    *c += a.get(i, k) * b;
+                }
+            }
+        } else {
+            for k in 0..a.columns {
+                let a = a.get(i, k);
+                for (c, b) in c.iter_mut().zip(b.line(k)) {
+                    *c += a * b;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_is_added_whichever_factor_is_transposed() {
+        let (a, b) = ([1., 2., 3., 4., 5., 6.], [1., 0., -1., 2., 1., 3.]);
+        let (a_columns, b_columns) = ([1., 4., 2., 5., 3., 6.], [1., -1., 1., 0., 2., 3.]);
+        for a in [Matrix::new(&a, 2, 3), Matrix::new(&a_columns, 3, 2).transposed()] {
+            for b in [Matrix::new(&b, 3, 2), Matrix::new(&b_columns, 2, 3).transposed()] {
+                let mut c = [10., 20., 30., 40.];
+                add_product(a, b, &mut c);
+                assert_eq!(c, [12., 33., 35., 68.]);
+            }
+        }
+    }
+}
