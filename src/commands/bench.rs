@@ -40,8 +40,8 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     let stages = ladder::stages(&args.stages, &args.network.architecture(), compute.isa)?;
     let dataset = data::load(&args.data, compute.threads, &output, &signals)?;
     let at_once = signals.stop_at_once(Vec::from_iter(lock))?;
-    data::check_batch_size(args.batch_size, &dataset.train, "training images")?;
-    let recipe = Recipe { batch_size: args.batch_size, seed: args.seed, ..Recipe::default() };
+    let recipe = Recipe::from(&args.recipe);
+    data::check_batch_size(recipe.batch_size, &dataset.train, "training images")?;
     let ladder = Ladder {
         contestants: &Contestant::all(&stages, compute.threads),
         job: &Job { recipe: &recipe, network: &args.network, data: &args.data, isa: compute.isa },

@@ -7,13 +7,12 @@ use std::process::{self, Command, ExitStatus, Stdio};
 use std::thread;
 
 use anyhow::{Context, bail};
-use clap::ValueEnum;
 
 use crate::bench::contestant::Contestant;
 use crate::cli::{DataArgs, NetworkArgs};
 use crate::error::{Error, Result, explained};
 use crate::model::mnist_cnn::MnistCnn;
-use crate::model::recipe::Recipe;
+use crate::model::recipe::{Field, Recipe};
 use crate::simd::Isa;
 
 /// What is trained, on what.
@@ -38,20 +37,6 @@ impl Job<'_> {
         max_samples: usize,
     ) -> anyhow::Result<Command> {
         let Contestant { stage, threads } = contestant;
-        // Every field by its name, so that a new one is not forgotten.
-        let Recipe {
-            batch_size,
-            lr,
-            min_lr,
-            t_max,
-            l2,
-            beta1,
-            beta2,
-            eps,
-            seed,
-            init,
-            max_samples: _,
-        } = self.recipe;
         let MnistCnn { channels, kernel_size, hidden } = MnistCnn::from(self.network);
         let mut command = Command::new(this_program()?);
         command.arg(verb);
@@ -59,14 +44,15 @@ impl Job<'_> {
         if stage.vectorized {
             command.arg(format!("--isa={}", self.isa));
         }
-        command.args([format!("--batch-size={batch_size}"), format!("--seed={seed}")]);
-        command.args([format!("--lr={lr}"), format!("--min-lr={min_lr}"), format!("--l2={l2}")]);
-        let init = init.to_possible_value().expect("every scheme has a name");
-        command.args([format!("--t-max={t_max}"), format!("--eps={eps}")]);
-        command.arg(format!("--init={}", init.get_name()));
-        command.args([format!("--beta1={beta1}"), format!("--beta2={beta2}")]);
+        let recipe = Recipe { max_samples: Some(max_samples), ..self.recipe.clone() };
+        let values = serde_json::to_value(recipe)?;
+        for Field { name, .. } in Recipe::FIELDS {
+            let value =
+                values[name].as_str().map_or_else(|| values[name].to_string(), str::to_string);
+            command.arg(format!("--{}={value}", name.replace('_', "-")));
+        }
         command.args([format!("--channels={channels}"), format!("--kernel-size={kernel_size}")]);
-        command.args([format!("--hidden={hidden}"), format!("--max-samples={max_samples}")]);
+        command.arg(format!("--hidden={hidden}"));
         // What could be downloaded has been.
         command.arg("--offline");
         if let Some(directory) = self.data.directory() {

@@ -3,10 +3,8 @@
 use std::io;
 use std::time::Instant;
 
-use clap::ArgMatches;
-use clap::parser::ValueSource;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::data;
 use super::output::Output;
@@ -30,27 +28,21 @@ use crate::stages::Stage;
 use crate::training::checkpoints::Checkpoints;
 use crate::training::trainer::{Outcome, Trainer};
 
-/// Trains as `args` say; `matches` knows which of them were given and which are defaults.
-pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
+/// Trains as `args` say.
+pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let output = Output::new(args.output, args.quiet);
     let signals = Signals::install((!args.quiet).then_some("stopping after this batch"))?;
     data::check_no_data_file("--model", &args.model, &args.data)?;
     let _lock = lock_for_writing(&args.model)?;
-    let flags = Hyperparameters {
-        recipe: Recipe::from(&args.recipe),
-        network: MnistCnn::from(&args.network),
-    };
-    let (hyperparameters, saved) = if args.resume {
+    let (recipe, network, saved) = if args.resume {
         let (network, checkpoint) = saved(args)?;
-        let saved = Hyperparameters { recipe: checkpoint.metadata.recipe.clone(), network };
-        check_flags(&flags, &saved, args, matches)?;
-        (saved, Some(checkpoint))
+        check_flags(args, &checkpoint.metadata.recipe, network)?;
+        (checkpoint.metadata.recipe.clone(), network, Some(checkpoint))
     } else {
         checkpoint::check_replaceable(&args.model)?;
-        (flags, None)
+        (Recipe::from(&args.recipe), MnistCnn::from(&args.network), None)
     };
-    let Hyperparameters { recipe, network } = hyperparameters;
     let architecture = network.architecture();
     let stage = stage(args, saved.as_ref(), &architecture, &output)?;
     let isa = isa(args, saved.as_ref(), stage, &architecture, &output);
@@ -159,15 +151,6 @@ pub fn run(args: &TrainArgs, matches: &ArgMatches) -> anyhow::Result<()> {
     Ok(output.finish()?)
 }
 
-/// Everything that a resumed run must have in common with the one it continues.
-#[derive(Serialize)]
-struct Hyperparameters {
-    #[serde(flatten)]
-    recipe: Recipe,
-    #[serde(flatten)]
-    network: MnistCnn,
-}
-
 /// The checkpoint to go on from, and the sizes of its network.
 fn saved(args: &TrainArgs) -> Result<(MnistCnn, Checkpoint)> {
     match checkpoint::read(&args.model) {
@@ -187,26 +170,18 @@ fn saved(args: &TrainArgs) -> Result<(MnistCnn, Checkpoint)> {
 }
 
 /// Refuses flags that were given and contradict what was saved.
-fn check_flags(
-    flags: &Hyperparameters,
-    saved: &Hyperparameters,
-    args: &TrainArgs,
-    matches: &ArgMatches,
-) -> Result<()> {
-    let values = |all: &Hyperparameters| serde_json::to_value(all).expect("plain data");
-    let (flags, saved) = (values(flags), values(saved));
-    let fields = saved.as_object().expect("hyperparameters are fields");
-    let differences: Vec<String> = fields
+fn check_flags(args: &TrainArgs, recipe: &Recipe, network: MnistCnn) -> Result<()> {
+    let mut given = args.recipe.given.clone();
+    given.extend(fields(&args.network));
+    let mut saved = fields(recipe);
+    saved.extend(fields(&network));
+    let differences: Vec<String> = given
         .iter()
-        .filter(|(field, _)| matches.value_source(field) == Some(ValueSource::CommandLine))
-        .filter(|(field, saved)| flags[field.as_str()] != **saved)
-        .map(|(field, saved)| {
-            format!(
-                "--{} is {} and was {}",
-                field.replace('_', "-"),
-                shown(&flags[field.as_str()]),
-                shown(saved),
-            )
+        .map(|(field, given)| (field, given, &saved[field]))
+        .filter(|(_, given, saved)| given != saved)
+        .map(|(field, given, saved)| {
+            let flag = field.replace('_', "-");
+            format!("--{flag} is {} and was {}", shown(given), shown(saved))
         })
         .collect();
     if differences.is_empty() {
@@ -218,6 +193,14 @@ fn check_flags(
         printable(&args.model),
         differences.join(", "),
     )))
+}
+
+/// The fields of a struct of plain data.
+fn fields(all: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(all) {
+        Ok(Value::Object(fields)) => fields,
+        _ => unreachable!("a struct of plain data"),
+    }
 }
 
 /// A value as it is written on the command line.

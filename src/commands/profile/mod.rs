@@ -155,8 +155,8 @@ pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let compute = args.job.compute.compute();
     let mut dataset = data::load(&args.job.data, compute.threads, &output, &signals)?;
     let _at_once = signals.stop_at_once(Vec::new())?;
-    dataset.train.truncate(args.job.recipe.max_samples.unwrap_or(IMAGES));
     let recipe = Recipe::from(&args.job.recipe);
+    dataset.train.truncate(recipe.max_samples.unwrap_or(IMAGES));
     data::check_batch_size(recipe.batch_size, &dataset.train, "images of a pass")?;
     let stage = args.job.compute.stage(None, &architecture)?;
     let build = || stage.build(&architecture, Adam::from(&recipe), compute);
