@@ -18,6 +18,7 @@ pub use self::recipe::RecipeArgs;
 use self::values::{
     MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, positive, stage, up_to,
 };
+use crate::bench::child::Job;
 use crate::data::synthetic;
 use crate::engine::compute::Compute;
 use crate::error::{self, Error, quoted};
@@ -90,18 +91,12 @@ pub enum Command {
 /// What a process of its own is to train.
 #[derive(Debug, Args)]
 pub struct JobArgs {
-    /// Hyperparameters.
-    #[command(flatten)]
-    pub recipe: RecipeArgs,
-    /// The sizes of the network.
-    #[command(flatten)]
-    pub network: NetworkArgs,
+    /// What is trained, and by which stage, as one line of JSON
+    #[arg(value_parser = Job::parse)]
+    pub job: Job,
     /// Where images come from.
     #[command(flatten)]
     pub data: DataArgs,
-    /// What computes.
-    #[command(flatten)]
-    pub compute: ComputeArgs,
 }
 
 /// The flags of a process that is looked at.

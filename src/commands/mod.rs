@@ -1,10 +1,8 @@
 //! One verb a file. Only these, and [`crate::cli`], know that there is a terminal.
 
 mod bench;
-mod child;
 mod data;
 mod eval;
-mod ladder;
 mod output;
 mod peak_memory;
 #[cfg(feature = "profile")]
