@@ -43,7 +43,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     let dataset = data::load(&args.data, compute.threads, &output, &signals)?;
     let at_once = signals.stop_at_once(Vec::from_iter(lock))?;
     let recipe = Recipe::from(&args.recipe);
-    data::check_batch_size(recipe.batch_size, &dataset.train, "training images")?;
+    data::check_batch_size(recipe.batch_size, dataset.train.len(), "training images")?;
     let ladder = Ladder {
         contestants: &Contestant::all(&stages, compute.threads),
         workload: &Workload {

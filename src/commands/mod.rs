@@ -5,6 +5,7 @@ mod data;
 mod eval;
 mod output;
 mod peak_memory;
+mod plan;
 #[cfg(feature = "profile")]
 mod profile;
 mod progress;

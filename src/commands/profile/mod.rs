@@ -48,7 +48,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     cap(&mut dataset, &output);
     let mut recipe = Recipe::from(&args.recipe);
     recipe.max_samples = Some(dataset.train.len());
-    data::check_batch_size(recipe.batch_size, &dataset.train, "images of a pass")?;
+    data::check_batch_size(recipe.batch_size, dataset.train.len(), "images of a pass")?;
     ladder::check_memory(stages.iter().copied(), &architecture, recipe.batch_size)?;
     // Nothing is made before all flags are known to make sense.
     let folder = &args.profile.profile_out;
@@ -162,7 +162,7 @@ pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let mut dataset = data::load(&args.job.data, job.threads, &output, &signals)?;
     let _at_once = signals.stop_at_once(Vec::new())?;
     dataset.train.truncate(job.images);
-    data::check_batch_size(recipe.batch_size, &dataset.train, "images of a pass")?;
+    data::check_batch_size(recipe.batch_size, dataset.train.len(), "images of a pass")?;
     let build = || stage.build(&architecture, Adam::from(recipe), job.compute());
     let run = CappedRun::new(&architecture, recipe, &dataset.train);
     let seconds = Duration::from_secs(args.seconds as u64);
