@@ -59,7 +59,8 @@ def record(stage):
     sampled = event()
     FOLDER.mkdir(parents=True, exist_ok=True)
     data = FOLDER / f"{stage}.data"
-    run = [PROGRAM, "capped-run", "--stage", stage, "--seconds", SECONDS, "--offline"]
+    # What the job does not say has its default.
+    run = [PROGRAM, "capped-run", json.dumps({"stage": stage}), "--seconds", SECONDS, "--offline"]
     recorded = perf("record", "-q", "-e", sampled, "-F", 997, "--call-graph", "fp", "-o", data, "--", *run, cwd=ROOT)
     if recorded.returncode != 0:
         sys.exit(f"error: perf could not record stage {stage}, as it says above")

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::Parser;
 use mnist_train::cli::{self, Cli};
 use mnist_train::commands;
 use mnist_train::error::{Error, escaped, explained};
@@ -15,12 +15,8 @@ use signal_hook::consts::SIGXFSZ;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() -> ExitCode {
-    let parsed = Cli::command().try_get_matches().and_then(|matches| {
-        let cli = Cli::from_arg_matches(&matches)?;
-        Ok((cli, matches))
-    });
-    let (cli, matches) = match parsed {
-        Ok(parsed) => parsed,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         // The help and the version come this way too.
         Err(error) if !error.use_stderr() => {
             return match error.print().and_then(|()| io::stdout().flush()) {
@@ -37,7 +33,7 @@ fn main() -> ExitCode {
     if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::default()) {
         return failed(&format!("cannot listen to signals: {}", explained(&error)), 1);
     }
-    match commands::run(&cli, &matches) {
+    match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         // An error of our own says everything itself; others come with their causes.
         Err(error) => match error.downcast_ref::<Error>() {

@@ -11,8 +11,10 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mnist_train::bench::child::Job;
 use mnist_train::data::synthetic;
 use mnist_train::model::checkpoint::{self, Model, Position};
+use mnist_train::model::recipe::Recipe;
 use mnist_train::random::Stream;
 use mnist_train::simd::Isa;
 use serde_json::Value;
@@ -373,7 +375,9 @@ fn a_signal_while_memory_is_measured_leaves_neither_a_process_nor_a_file() {
 fn what_is_measured_in_a_process_of_its_own_ends_with_the_process_that_asked() {
     let place = Workplace::new();
     // One step of several seconds.
-    let measure = || place.command("peak-memory --stage naive --batch-size 400");
+    let recipe = Recipe { batch_size: 400, ..Recipe::default() };
+    let job = program::line(&Job { stage: "naive".into(), recipe, ..Job::default() });
+    let measure = || place.command(&format!("peak-memory {job}"));
     let run = Run::of(measure());
     assert_eq!((run.code, run.stdout.as_str()), (1, ""), "nobody holds its stdin");
     let mut held = measure().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -177,8 +177,10 @@ fn phases_of_a_slow_stage_are_told_apart_and_too_few_samples_are_said() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_profile_without_samples_is_an_error() {
+    use mnist_train::bench::child::Job;
     let place = Workplace::new();
-    let sampled = place.command("capped-run --sampled --seconds 1 --stage fused --max-samples 64");
+    let job = program::line(&Job { stage: "fused".into(), images: 64, ..Job::default() });
+    let sampled = place.command(&format!("capped-run --sampled --seconds 1 {job}"));
     let mut deaf = Command::new("env");
     deaf.arg("--block-signal=PROF").arg(sampled.get_program()).args(sampled.get_args());
     deaf.current_dir(sampled.get_current_dir().unwrap());

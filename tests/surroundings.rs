@@ -319,8 +319,12 @@ fn help_that_cannot_be_printed_is_an_error() {
 #[cfg(feature = "profile")]
 #[test]
 fn verbs_for_other_programs_end_with_a_line_too() {
+    use mnist_train::bench::child::Job;
+    use mnist_train::model::mnist_cnn::MnistCnn;
     let place = Workplace::new();
-    let small = "--max-samples 64 --channels 1 --kernel-size 1 --hidden 1 --stage naive";
+    let network = MnistCnn { channels: 1, kernel_size: 1, hidden: 1 };
+    let small =
+        program::line(&Job { stage: "naive".into(), network, images: 64, ..Job::default() });
     let (repeat, sample) = (format!("capped-run --seconds 1 {small}"), "--sampled --seconds 60");
     let full = Run::of(redirected(&place.command(&repeat), "> /dev/full"));
     full.fails(1, &["stdout: cannot print the results: no space left on the device"]);

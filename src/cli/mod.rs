@@ -1,6 +1,7 @@
 //! Every flag once: its name, default and help.
 
 mod profile;
+mod recipe;
 mod values;
 
 use std::env;
@@ -8,22 +9,22 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Args, Parser, Subcommand};
+use serde::Serialize;
 
 #[cfg(feature = "profile")]
 pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;
+pub use self::recipe::RecipeArgs;
 use self::values::{
-    MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, above_zero, decay, isa, kernel_size, not_negative,
-    positive, stage, up_to, whole,
+    MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, positive, stage, up_to,
 };
+use crate::bench::child::Job;
 use crate::data::synthetic;
 use crate::engine::compute::Compute;
 use crate::error::{self, Error, quoted};
 use crate::measure::machine;
 use crate::model::architecture::Architecture;
-use crate::model::init::Init;
 use crate::model::mnist_cnn::MnistCnn;
-use crate::model::recipe::Recipe;
 use crate::simd::Isa;
 use crate::stages::Stage;
 
@@ -90,18 +91,12 @@ pub enum Command {
 /// What a process of its own is to train.
 #[derive(Debug, Args)]
 pub struct JobArgs {
-    /// Hyperparameters.
-    #[command(flatten)]
-    pub recipe: RecipeArgs,
-    /// The sizes of the network.
-    #[command(flatten)]
-    pub network: NetworkArgs,
+    /// What is trained, and by which stage, as one line of JSON
+    #[arg(value_parser = Job::parse)]
+    pub job: Job,
     /// Where images come from.
     #[command(flatten)]
     pub data: DataArgs,
-    /// What computes.
-    #[command(flatten)]
-    pub compute: ComputeArgs,
 }
 
 /// The flags of a process that is looked at.
@@ -162,92 +157,32 @@ pub struct TrainArgs {
     pub quiet: bool,
 }
 
-/// The flags that make up a [`Recipe`].
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Training")]
-pub struct RecipeArgs {
-    /// Images of a step
-    #[arg(long, value_name = "N", default_value_t = recipe().batch_size, value_parser = positive)]
-    pub batch_size: usize,
-    /// Adam's learning rate at the start
-    #[arg(long, value_name = "X", default_value = "1e-3", value_parser = above_zero)]
-    pub lr: f64,
-    /// Learning rate at the end of cosine annealing
-    #[arg(long, value_name = "X", default_value = "1e-5", value_parser = not_negative)]
-    pub min_lr: f64,
-    /// Epochs that cosine annealing takes
-    #[arg(long, value_name = "N", default_value_t = recipe().t_max, value_parser = positive)]
-    pub t_max: usize,
-    /// L2 of weights (not of biases), added to their gradient
-    #[arg(long, value_name = "X", default_value = "1e-4", value_parser = not_negative)]
-    pub l2: f64,
-    /// Adam's decay of the first moment
-    #[arg(long, value_name = "X", default_value_t = recipe().beta1, value_parser = decay)]
-    pub beta1: f64,
-    /// Adam's decay of the second moment
-    #[arg(long, value_name = "X", default_value_t = recipe().beta2, value_parser = decay)]
-    pub beta2: f64,
-    /// Adam's epsilon
-    #[arg(long, value_name = "X", default_value = "1e-8", value_parser = above_zero)]
-    pub eps: f64,
-    /// What initial weights and the order of images are drawn from
-    #[arg(long, value_name = "N", default_value_t = recipe().seed, value_parser = whole::<u64>)]
-    pub seed: u64,
-    /// Initial weights: pytorch, xavier, he, or seed (the scheme of the C program nn_c)
-    #[arg(long, value_name = "NAME", default_value = "pytorch", hide_possible_values = true)]
-    pub init: Init,
-    /// Train on the first N images only
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub max_samples: Option<usize>,
-}
-
-fn recipe() -> Recipe {
-    Recipe::default()
-}
-
-impl From<&RecipeArgs> for Recipe {
-    fn from(args: &RecipeArgs) -> Self {
-        Self {
-            batch_size: args.batch_size,
-            lr: args.lr,
-            min_lr: args.min_lr,
-            t_max: args.t_max,
-            l2: args.l2,
-            beta1: args.beta1,
-            beta2: args.beta2,
-            eps: args.eps,
-            seed: args.seed,
-            init: args.init,
-            max_samples: args.max_samples,
-        }
-    }
-}
-
-/// The flags that make up a network.
-#[derive(Debug, Clone, Copy, Args)]
+/// The flags of the network's sizes; one that is not given is that of the default network.
+#[derive(Debug, Clone, Copy, Args, Serialize)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// Channels of the convolution
-    #[arg(long, value_name = "C", default_value_t = network().channels)]
-    #[arg(value_parser = up_to(MnistCnn::LARGEST.channels))]
-    pub channels: usize,
-    /// Side of the convolution's kernel, odd
-    #[arg(long, value_name = "K", default_value_t = network().kernel_size)]
-    #[arg(value_parser = kernel_size)]
-    pub kernel_size: usize,
-    /// Features of the hidden linear layer
-    #[arg(long, value_name = "H", default_value_t = network().hidden)]
-    #[arg(value_parser = up_to(MnistCnn::LARGEST.hidden))]
-    pub hidden: usize,
-}
-
-fn network() -> MnistCnn {
-    MnistCnn::default()
+    /// Channels of the convolution [default: 32]
+    #[arg(long, value_name = "C", value_parser = up_to(MnistCnn::LARGEST.channels))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// Side of the convolution's kernel, odd [default: 5]
+    #[arg(long, value_name = "K", value_parser = kernel_size)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_size: Option<usize>,
+    /// Features of the hidden linear layer [default: 128]
+    #[arg(long, value_name = "H", value_parser = up_to(MnistCnn::LARGEST.hidden))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<usize>,
 }
 
 impl From<&NetworkArgs> for MnistCnn {
     fn from(args: &NetworkArgs) -> Self {
-        Self { channels: args.channels, kernel_size: args.kernel_size, hidden: args.hidden }
+        let default = Self::default();
+        Self {
+            channels: args.channels.unwrap_or(default.channels),
+            kernel_size: args.kernel_size.unwrap_or(default.kernel_size),
+            hidden: args.hidden.unwrap_or(default.hidden),
+        }
     }
 }
 
@@ -336,12 +271,9 @@ pub struct BenchStagesArgs {
     /// Rounds in which each is timed once
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = up_to(MOST_ROUNDS))]
     pub repeats: usize,
-    /// Images of a step
-    #[arg(long, value_name = "N", default_value_t = recipe().batch_size, value_parser = positive)]
-    pub batch_size: usize,
-    /// What initial weights and the order of images are drawn from
-    #[arg(long, value_name = "N", default_value_t = recipe().seed, value_parser = whole::<u64>)]
-    pub seed: u64,
+    /// The hyperparameters that can be chosen; the others have their defaults.
+    #[command(flatten)]
+    pub recipe: RecipeArgs<true>,
     /// Also write the JSON to FILE [default: profiles/ladder/bench.json]
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
     #[arg(default_missing_value = "profiles/ladder/bench.json")]
@@ -513,12 +445,33 @@ pub fn one_line(mut error: clap::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::init::Init;
+    use crate::model::recipe::Recipe;
 
     #[test]
     fn no_flags_give_the_default_recipe_and_network() {
         let cli = Cli::parse_from(["mnist-train"]);
         assert_eq!(Recipe::from(&cli.train.recipe), Recipe::default());
         assert_eq!(MnistCnn::from(&cli.train.network), MnistCnn::default());
+    }
+
+    #[test]
+    fn every_hyperparameter_has_a_flag_and_its_default_in_the_help() {
+        let help = <Cli as clap::CommandFactory>::command().term_width(200).render_help();
+        let help = help.to_string();
+        let flags = "--batch-size <N> [64], --lr <X> [1e-3], --min-lr <X> [1e-5], --t-max <N> [20], \
+                     --l2 <X> [1e-4], --beta1 <X> [0.9], --beta2 <X> [0.999], --eps <X> [1e-8], \
+                     --seed <N> [1], --init <NAME> [pytorch], --channels <C> [32], \
+                     --kernel-size <K> [5], --hidden <H> [128]";
+        for flag in flags.split(", ") {
+            let (flag, default) = flag.strip_suffix(']').unwrap().split_once(" [").unwrap();
+            let line = help.lines().find(|line| line.contains(flag)).expect(flag);
+            assert!(line.ends_with(&format!("[default: {default}]")), "{line}");
+        }
+        let cli = Cli::parse_from(["mnist-train", "--lr=2", "--init=he", "--max-samples=3"]);
+        let expected =
+            Recipe { lr: 2.0, init: Init::He, max_samples: Some(3), ..Recipe::default() };
+        assert_eq!(Recipe::from(&cli.train.recipe), expected);
     }
 
     #[test]

@@ -47,27 +47,13 @@ pub fn kernel_size(text: &str) -> Result<usize, String> {
     }
 }
 
-fn number(text: &str, range: Range) -> Result<f64, String> {
+/// A number in `range`.
+pub fn number(text: &str, range: Range) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if range.contains(number) => Ok(number),
         Ok(_) => Err(format!("must be {range}")),
         Err(_) => Err("is not a number".into()),
     }
-}
-
-/// A finite number above 0.
-pub fn above_zero(text: &str) -> Result<f64, String> {
-    number(text, Range::AboveZero)
-}
-
-/// A finite number, 0 or more.
-pub fn not_negative(text: &str) -> Result<f64, String> {
-    number(text, Range::NotNegative)
-}
-
-/// In 0..1.
-pub fn decay(text: &str) -> Result<f64, String> {
-    number(text, Range::Decay)
 }
 
 /// A stage by its name.

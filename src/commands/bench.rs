@@ -2,17 +2,19 @@
 
 use std::process::Command;
 
-use super::child::Job;
 use super::data;
-use super::ladder::{self, Ladder};
 use super::output::Output;
+use super::progress::LadderProgress;
 use super::signals::Signals;
+use crate::bench::child::Workload;
 use crate::bench::contestant::Contestant;
+use crate::bench::ladder::{self, Ladder};
 use crate::cli::{BenchAction, BenchStagesArgs};
 use crate::files::durable;
 use crate::files::lock::lock_for_writing;
 use crate::files::replaceable;
 use crate::measure::machine::Environment;
+use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::report::{Event, json};
 
@@ -40,17 +42,22 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     let stages = ladder::stages(&args.stages, &args.network.architecture(), compute.isa)?;
     let dataset = data::load(&args.data, compute.threads, &output, &signals)?;
     let at_once = signals.stop_at_once(Vec::from_iter(lock))?;
-    data::check_batch_size(args.batch_size, &dataset.train, "training images")?;
-    let recipe = Recipe { batch_size: args.batch_size, seed: args.seed, ..Recipe::default() };
+    let recipe = Recipe::from(&args.recipe);
+    data::check_batch_size(recipe.batch_size, dataset.train.len(), "training images")?;
     let ladder = Ladder {
         contestants: &Contestant::all(&stages, compute.threads),
-        job: &Job { recipe: &recipe, network: &args.network, data: &args.data, isa: compute.isa },
+        workload: &Workload {
+            recipe,
+            network: MnistCnn::from(&args.network),
+            isa: compute.isa,
+            data: args.data.directory(),
+        },
         dataset: &dataset,
         repeats: args.repeats,
         environment,
         commit: args.record.as_ref().and_then(|_| commit()),
     };
-    let event = Event::Bench(ladder.measure(&output)?);
+    let event = Event::Bench(ladder.measure(&mut LadderProgress::new(&output))?);
     let _locks = at_once.end();
     output.event(&event);
     if let Some(path) = &args.record {

@@ -94,9 +94,8 @@ pub fn load(
     }
 }
 
-/// Refuses batches that `images`, called `what`, do not fill.
-pub fn check_batch_size(batch_size: usize, images: &Split, what: &str) -> Result<()> {
-    let images = images.len();
+/// Refuses batches that as many `images`, called `what`, do not fill.
+pub fn check_batch_size(batch_size: usize, images: usize, what: &str) -> Result<()> {
     if batch_size <= images {
         return Ok(());
     }

@@ -1,12 +1,11 @@
 //! One verb a file. Only these, and [`crate::cli`], know that there is a terminal.
 
 mod bench;
-mod child;
 mod data;
 mod eval;
-mod ladder;
 mod output;
 mod peak_memory;
+mod plan;
 #[cfg(feature = "profile")]
 mod profile;
 mod progress;
@@ -15,20 +14,18 @@ mod stages;
 mod summary;
 mod train;
 
-use clap::ArgMatches;
-
 use crate::cli::{Cli, Command, TrainArgs};
 #[cfg(not(feature = "profile"))]
 use crate::error::Error;
 
-/// Does what `cli`, parsed from `matches`, asks for.
+/// Does what `cli` asks for.
 ///
 /// # Errors
 /// Whatever went wrong; a [`crate::error::Error`] inside knows its exit code.
-pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<()> {
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         None if cli.train.profile.profile => profile(&cli.train),
-        None => train::run(&cli.train, matches),
+        None => train::run(&cli.train),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Summary(args)) => summary::run(args),
         Some(Command::Stages(args)) => stages::run(*args),

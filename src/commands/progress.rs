@@ -6,6 +6,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Output;
 use super::signals::Signals;
+use crate::bench::ladder;
 use crate::data::remote;
 use crate::error::printable;
 use crate::report::text::numbers::grouped;
@@ -149,6 +150,37 @@ impl remote::Progress for DownloadProgress<'_> {
 
     fn stop_requested(&self) -> Option<i32> {
         self.signals.received()
+    }
+}
+
+/// Shows how a measurement of stages goes.
+pub struct LadderProgress<'a> {
+    output: &'a Output,
+    bar: ProgressBar,
+}
+
+impl<'a> LadderProgress<'a> {
+    /// A bar that is not there before the measurement begins.
+    pub fn new(output: &'a Output) -> Self {
+        Self { output, bar: ProgressBar::hidden() }
+    }
+}
+
+impl ladder::Observer for LadderProgress<'_> {
+    fn comparing(&mut self) {
+        self.bar = spinner(self.output, "comparing losses with naive's");
+    }
+
+    fn timing(&mut self, turns: usize) {
+        self.bar = counter(self.output, "timing", turns);
+    }
+
+    fn turn(&mut self) {
+        self.bar.inc(1);
+    }
+
+    fn finished(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

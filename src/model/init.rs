@@ -12,7 +12,7 @@ use crate::nn::tensor::{Role, TensorSpec};
 use crate::random::Stream;
 
 /// How weights and biases start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Init {
     /// U(±1/√fan_in), biases too: the default of PyTorch's Conv2d and Linear.
@@ -27,6 +27,9 @@ pub enum Init {
 }
 
 impl Init {
+    /// Names of the schemes in text and in JSON.
+    pub const NAMES: [&str; 4] = ["pytorch", "seed", "xavier", "he"];
+
     /// The bound of the uniform distribution of a tensor; 0 leaves it at zero.
     fn bound(self, spec: &TensorSpec) -> f32 {
         let (fan_in, fan_out) = (spec.fan_in as f64, spec.fan_out as f64);
@@ -56,6 +59,12 @@ impl Init {
 mod tests {
     use super::*;
     use crate::model::mnist_cnn::MnistCnn;
+
+    #[test]
+    fn names_are_those_of_json() {
+        let all = [Init::Pytorch, Init::Seed, Init::Xavier, Init::He];
+        assert_eq!(serde_json::to_value(all).unwrap(), serde_json::json!(Init::NAMES));
+    }
 
     #[test]
     fn bounds_are_those_of_the_papers_and_of_the_source() {

@@ -1,13 +1,14 @@
 //! The network that this program trains, in any of its sizes.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::architecture::Architecture;
 use crate::nn::shape::Shape;
 
 /// The sizes of conv2d(1→C, K×K) → relu → maxpool 2×2 → flatten → linear(C·196→H) → relu →
 /// linear(H→10). The convolution's padding of (K − 1)/2 keeps the image's 28×28.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MnistCnn {
     /// C.
     pub channels: usize,

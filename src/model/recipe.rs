@@ -3,55 +3,132 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::init::Init;
 use crate::optim::adam::Adam;
 use crate::optim::schedule::CosineAnnealing;
 
-/// The hyperparameters of a run. Two runs with the same recipe, data, stage and vector
-/// instructions give the same weights; a checkpoint holds the recipe, and a run can only go on under
-/// the same one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Recipe {
-    /// Images of a step; the last step of an epoch takes what is left.
-    pub batch_size: usize,
-    /// Adam's learning rate in epoch 0.
-    pub lr: f64,
-    /// The learning rate that cosine annealing reaches in epoch `t_max`.
-    pub min_lr: f64,
-    /// Half a period of cosine annealing, in epochs (PyTorch: `T_max`).
-    pub t_max: usize,
-    /// λ: λ·W is added to the gradient of every weight, not of biases.
-    pub l2: f64,
-    /// Decay of Adam's first moment.
-    pub beta1: f64,
-    /// Decay of Adam's second moment.
-    pub beta2: f64,
-    /// Added to Adam's denominator, outside the root.
-    pub eps: f64,
-    /// What initial weights and the order of images are drawn from.
-    pub seed: u64,
-    /// How weights start.
-    pub init: Init,
-    /// Train on this many images of the training set, the first ones.
-    pub max_samples: Option<usize>,
+/// Declares the hyperparameters, each once: help text, name, type, default and valid values. The
+/// first line of its documentation is its help text; any other attribute goes to its field.
+macro_rules! hyperparameters {
+    ($(
+        #[doc = $help:literal]
+        $(#[$attribute:meta])*
+        $name:ident: $type:ty = $default:expr, $valid:expr;
+    )*) => {
+        /// The hyperparameters of a run. Two runs with the same recipe, data, stage and vector
+        /// instructions give the same weights; a checkpoint holds the recipe, and a run can only
+        /// go on under the same one.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Recipe {
+            $(#[doc = $help] $(#[$attribute])* pub $name: $type,)*
+        }
+
+        impl Default for Recipe {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl Recipe {
+            /// Table of the hyperparameters, in the order of the struct's fields.
+            pub const FIELDS: &[Field] = &[
+                $(Field { name: stringify!($name), help: $help.trim_ascii(), valid: $valid },)*
+            ];
+        }
+    };
 }
 
-impl Default for Recipe {
-    fn default() -> Self {
-        Self {
-            batch_size: 64,
-            lr: 1e-3,
-            min_lr: 1e-5,
-            t_max: 20,
-            l2: 1e-4,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            seed: 1,
-            init: Init::Pytorch,
-            max_samples: None,
+hyperparameters! {
+    /// Images in a step.
+    ///
+    /// The last step of an epoch takes what is left.
+    batch_size: usize = 64, Valid::Count;
+    /// Adam's learning rate at the start.
+    lr: f64 = 1e-3, Valid::Number(Range::AboveZero);
+    /// Learning rate at the end of cosine annealing.
+    min_lr: f64 = 1e-5, Valid::Number(Range::NotNegative);
+    /// Epochs that cosine annealing takes.
+    ///
+    /// They are half a period of the cosine (PyTorch: `T_max`).
+    t_max: usize = 20, Valid::Count;
+    /// L2 factor: the part of each weight (not bias) that is added to its gradient.
+    l2: f64 = 1e-4, Valid::Number(Range::NotNegative);
+    /// Adam's decay of the first moment.
+    beta1: f64 = 0.9, Valid::Number(Range::Decay);
+    /// Adam's decay of the second moment.
+    beta2: f64 = 0.999, Valid::Number(Range::Decay);
+    /// Adam's epsilon.
+    ///
+    /// Adam adds it to the denominator outside the root.
+    eps: f64 = 1e-8, Valid::Number(Range::AboveZero);
+    /// Seed of the random initial weights and of the order of images.
+    seed: u64 = 1, Valid::Whole;
+    /// Initial weights: pytorch, xavier, he, or seed (the scheme of the C program nn_c).
+    init: Init = Init::Pytorch, Valid::Choice(&Init::NAMES);
+    /// Train on the first N images only.
+    max_samples: Option<usize> = None, Valid::OptionalCount;
+}
+
+impl Recipe {
+    /// The first hyperparameter whose value is not valid, with that value as text.
+    pub fn invalid(&self) -> Option<(&'static Field, String)> {
+        let values = serde_json::to_value(self).expect("plain data");
+        let field = Self::FIELDS.iter().find(|field| !field.valid.allows(&values[field.name]))?;
+        let value = &values[field.name];
+        let number = value.as_f64().filter(|_| value.is_f64());
+        Some((field, number.map_or_else(|| value.to_string(), |number| number.to_string())))
+    }
+}
+
+/// One hyperparameter, for everything that treats all of them alike.
+#[derive(Debug)]
+pub struct Field {
+    /// Name of the struct's field, and of the flag but for its hyphens.
+    pub name: &'static str,
+    /// Sentence that says what the hyperparameter is.
+    pub help: &'static str,
+    /// Values that the hyperparameter can have.
+    pub valid: Valid,
+}
+
+/// Values that a hyperparameter can have.
+#[derive(Debug, Clone, Copy)]
+pub enum Valid {
+    /// A whole number, 1 or more.
+    Count,
+    /// A whole number, 1 or more, or nothing.
+    OptionalCount,
+    /// A whole number, 0 or more.
+    Whole,
+    /// A number in a range.
+    Number(Range),
+    /// One of these names.
+    Choice(&'static [&'static str]),
+}
+
+impl Valid {
+    /// Whether `value`, from a serialised [`Recipe`], is one of them.
+    pub fn allows(self, value: &Value) -> bool {
+        match self {
+            Self::Count => value.as_u64().is_some_and(|count| count > 0),
+            Self::OptionalCount => value.is_null() || Self::Count.allows(value),
+            Self::Whole => value.is_u64(),
+            Self::Number(range) => value.as_f64().is_some_and(|number| range.contains(number)),
+            Self::Choice(names) => value.as_str().is_some_and(|name| names.contains(&name)),
+        }
+    }
+}
+
+impl fmt::Display for Valid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count | Self::OptionalCount => f.write_str("1 or more"),
+            Self::Whole => f.write_str("0 or more"),
+            Self::Number(range) => range.fmt(f),
+            Self::Choice(names) => f.write_str(&names.join(", ")),
         }
     }
 }
@@ -98,5 +175,37 @@ impl fmt::Display for Range {
             Self::NotNegative => "a finite number, 0 or more",
             Self::Decay => "in 0..1",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_recipe_is_valid_and_every_field_has_its_row() {
+        let recipe = Recipe::default();
+        assert!(recipe.invalid().is_none(), "{recipe:?}");
+        let Value::Object(values) = serde_json::to_value(recipe).unwrap() else {
+            panic!("is a struct");
+        };
+        let mut names: Vec<_> = Recipe::FIELDS.iter().map(|field| field.name).collect();
+        names.sort_unstable();
+        assert!(values.keys().eq(names), "{values:?}");
+    }
+
+    #[test]
+    fn the_first_value_that_is_not_valid_is_found() {
+        let normal = Recipe::default();
+        for (recipe, expected) in [
+            (Recipe { batch_size: 0, lr: -1.0, ..normal.clone() }, ("batch_size", "0")),
+            (Recipe { max_samples: Some(0), ..normal.clone() }, ("max_samples", "0")),
+            (Recipe { lr: 1e39, ..normal.clone() }, ("lr", &format!("1{}", "0".repeat(39)))),
+            (Recipe { min_lr: f64::NAN, ..normal.clone() }, ("min_lr", "null")),
+            (Recipe { beta2: 1.0, ..normal }, ("beta2", "1")),
+        ] {
+            let (field, found) = recipe.invalid().unwrap();
+            assert_eq!((field.name, found.as_str()), expected);
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use mnist_train::bench::child::Job;
 use mnist_train::data::dataset::{Dataset, SIDE, Split};
 use mnist_train::data::files::Part;
 use mnist_train::data::{idx, synthetic};
@@ -56,6 +57,11 @@ pub fn save(dataset: &Dataset, folder: &Path) {
         };
         fs::write(folder.join(part.name()), content).unwrap();
     }
+}
+
+/// `job` as an argument, without spaces.
+pub fn line(job: &Job) -> String {
+    serde_json::to_string(job).unwrap()
 }
 
 /// An empty folder to run in.

@@ -9,17 +9,18 @@ use anyhow::Context;
 
 use self::outputs::Outputs;
 pub use self::perf::perf_flamegraph;
-use super::child::{self, Job};
 use super::data;
-use super::ladder::{self, Ladder};
 use super::output::Output;
-use super::progress::{counter, spinner};
+use super::progress::{LadderProgress, counter, spinner};
 use super::signals::Signals;
+use crate::bench::child::{self, Workload};
 use crate::bench::contestant::Contestant;
-use crate::cli::{CappedRunArgs, TrainArgs};
+use crate::bench::ladder::{self, Ladder};
+use crate::cli::{CappedRunArgs, OutputArgs, TrainArgs};
 use crate::data::dataset::Dataset;
 use crate::error::Error;
 use crate::measure::machine::Environment;
+use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::optim::adam::Adam;
 use crate::profile::capped_run::{CappedRun, ENOUGH_SAMPLES, IMAGES, Sampled};
@@ -47,7 +48,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     cap(&mut dataset, &output);
     let mut recipe = Recipe::from(&args.recipe);
     recipe.max_samples = Some(dataset.train.len());
-    data::check_batch_size(recipe.batch_size, &dataset.train, "images of a pass")?;
+    data::check_batch_size(recipe.batch_size, dataset.train.len(), "images of a pass")?;
     ladder::check_memory(stages.iter().copied(), &architecture, recipe.batch_size)?;
     // Nothing is made before all flags are known to make sense.
     let folder = &args.profile.profile_out;
@@ -62,24 +63,29 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     }
 
     let contestants = Contestant::all(&stages, compute.threads);
-    let job = Job { recipe: &recipe, network: &args.network, data: &args.data, isa: compute.isa };
+    let workload = Workload {
+        recipe,
+        network: MnistCnn::from(&args.network),
+        isa: compute.isa,
+        data: args.data.directory(),
+    };
     // First, because what fails here would make the samples worth nothing.
     let ladder = Ladder {
         contestants: &contestants,
-        job: &job,
+        workload: &workload,
         dataset: &dataset,
         repeats: ROUNDS,
         environment,
         commit: None,
     }
-    .measure(&output)?;
+    .measure(&mut LadderProgress::new(&output))?;
     let (mut profiles, mut failures) = (Vec::new(), Vec::new());
     let bar = counter(&output, "sampling", stages.len());
     for stage in &stages {
         let on_all_threads = |one: &&Contestant| one.stage.name == stage.name;
         let contestant = *contestants.iter().rfind(on_all_threads).expect("on one, or on all");
         let stage = stage.name;
-        match sample(&job, contestant, dataset.train.len(), args.profile.profile_seconds) {
+        match sample(&workload, contestant, dataset.train.len(), args.profile.profile_seconds) {
             Ok(sampled) => {
                 if sampled.stacks.samples() < ENOUGH_SAMPLES {
                     bar.suspend(|| output.warn(&too_few(stage, &sampled)));
@@ -136,12 +142,12 @@ fn too_few(stage: &str, sampled: &Sampled) -> String {
 /// The call stacks of `contestant`, met in a process of its own: what the sampler may break is
 /// broken there.
 fn sample(
-    job: &Job<'_>,
+    workload: &Workload,
     contestant: Contestant,
     images: usize,
     seconds: usize,
 ) -> anyhow::Result<Sampled> {
-    let mut command = job.command("capped-run", contestant, images)?;
+    let mut command = workload.command("capped-run", contestant, images)?;
     command.args(["--sampled".to_string(), format!("--seconds={seconds}")]);
     let said = child::stdout(command)?;
     serde_json::from_slice(&said).context("the process that was sampled said something else")
@@ -149,18 +155,16 @@ fn sample(
 
 /// Trains the images of a pass again and again, and says what the sampler met if it is to be used.
 pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
-    let output = Output::new(crate::cli::OutputArgs { json: true }, true);
-    let architecture = args.job.network.architecture();
+    let output = Output::new(OutputArgs { json: true }, true);
+    let job = &args.job.job;
+    let (stage, recipe, architecture) = (job.stage(), &job.recipe, job.network.architecture());
     let signals = Signals::install(None)?;
-    let compute = args.job.compute.compute();
-    let mut dataset = data::load(&args.job.data, compute.threads, &output, &signals)?;
+    let mut dataset = data::load(&args.job.data, job.threads, &output, &signals)?;
     let _at_once = signals.stop_at_once(Vec::new())?;
-    dataset.train.truncate(args.job.recipe.max_samples.unwrap_or(IMAGES));
-    let recipe = Recipe::from(&args.job.recipe);
-    data::check_batch_size(recipe.batch_size, &dataset.train, "images of a pass")?;
-    let stage = args.job.compute.stage(None, &architecture)?;
-    let build = || stage.build(&architecture, Adam::from(&recipe), compute);
-    let run = CappedRun::new(&architecture, &recipe, &dataset.train);
+    dataset.train.truncate(job.images);
+    data::check_batch_size(recipe.batch_size, dataset.train.len(), "images of a pass")?;
+    let build = || stage.build(&architecture, Adam::from(recipe), job.compute());
+    let run = CappedRun::new(&architecture, recipe, &dataset.train);
     let seconds = Duration::from_secs(args.seconds as u64);
     if !args.sampled {
         let passes = run.repeat(build()?, seconds);

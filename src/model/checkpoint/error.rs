@@ -29,7 +29,7 @@ pub enum CheckpointError {
     Header,
     DuplicateName(String),
     Metadata(String),
-    Value { field: &'static str, found: String, expected: String },
+    Value { field: String, found: String, expected: String },
     NewerVersion { found: u64 },
     Architecture { found: String, expected: String },
     MissingTensor(String),

@@ -8,7 +8,7 @@ use super::format::{FORMAT_VERSION, RUNAWAY_LOSS, architecture_1};
 use crate::error::quoted;
 use crate::model::architecture::Architecture;
 use crate::model::mnist_cnn::MnistCnn;
-use crate::model::recipe::{Range, Recipe};
+use crate::model::recipe::{Field, Recipe, Valid};
 use crate::nn::shape::Shape;
 use crate::optim::adam::Adam;
 
@@ -99,8 +99,12 @@ pub struct Position {
     pub correct: usize,
 }
 
-/// Fields that may be left out.
-const OPTIONAL: [&str; 4] = ["input", "isa", "max_samples", "slots"];
+/// Whether the field called `name` may be left out.
+fn is_optional(name: &str) -> bool {
+    let is_count = |field: &Field| matches!(field.valid, Valid::OptionalCount);
+    ["input", "isa", "slots"].contains(&name)
+        || Recipe::FIELDS.iter().any(|field| field.name == name && is_count(field))
+}
 
 fn mnist_image() -> [usize; 3] {
     [1, 28, 28]
@@ -188,7 +192,7 @@ fn difference(found: &Value, expected: &Value, place: &str) -> Option<String> {
                 return Some(format!("unknown field {}", quoted(&inside(unknown))));
             }
             return fields.iter().find_map(|(name, expected)| match found.get(name) {
-                None | Some(Value::Null) if OPTIONAL.contains(&name.as_str()) => None,
+                None | Some(Value::Null) if is_optional(name) => None,
                 Some(found) => difference(found, expected, &inside(name)),
                 None => Some(format!("field {} is missing", inside(name))),
             });
@@ -205,40 +209,13 @@ fn difference(found: &Value, expected: &Value, place: &str) -> Option<String> {
 /// Refuses hyperparameters that the command line refuses too, and a place that no run comes to. No
 /// run writes such a file, but someone can.
 fn check_values(metadata: &Metadata) -> ParseResult<()> {
-    // Every field by its name, so that a new one is not forgotten.
-    let Recipe {
-        batch_size,
-        lr,
-        min_lr,
-        t_max,
-        l2,
-        beta1,
-        beta2,
-        eps,
-        seed: _,
-        init: _,
-        max_samples,
-    } = metadata.recipe;
-    for (field, count) in [
-        ("recipe.batch_size", batch_size),
-        ("recipe.t_max", t_max),
-        ("recipe.max_samples", max_samples.unwrap_or(1)),
-    ] {
-        expect(count > 0, field, count, "1 or more")?;
-    }
-    for (field, number, range) in [
-        ("recipe.lr", lr, Range::AboveZero),
-        ("recipe.min_lr", min_lr, Range::NotNegative),
-        ("recipe.l2", l2, Range::NotNegative),
-        ("recipe.beta1", beta1, Range::Decay),
-        ("recipe.beta2", beta2, Range::Decay),
-        ("recipe.eps", eps, Range::AboveZero),
-    ] {
-        expect(range.contains(number), field, number, range)?;
+    if let Some((Field { name, valid, .. }, found)) = metadata.recipe.invalid() {
+        let field = format!("recipe.{name}");
+        return Err(CheckpointError::Value { field, found, expected: valid.to_string() });
     }
     let Position { epoch, batch, loss, correct } = metadata.position;
     let (epoch, batch) = (epoch as u64, batch as u64);
-    match max_samples {
+    match metadata.recipe.max_samples {
         Some(images) => check_place(metadata, images)?,
         None => {
             // How many images there are is not known here: as many batches in every epoch.
@@ -251,7 +228,7 @@ fn check_values(metadata: &Metadata) -> ParseResult<()> {
             expect(possible && metadata.steps < u64::MAX, "steps", metadata.steps, of_a_run)?;
         }
     }
-    let seen = batch.checked_mul(batch_size as u64);
+    let seen = batch.checked_mul(metadata.recipe.batch_size as u64);
     expect(seen.is_some(), "position.batch", batch, "as many as can be counted")?;
     let seen = seen.unwrap_or_default();
     let at_most = format!("at most the {seen} images of the batches that are done");
@@ -277,10 +254,11 @@ pub fn check_place(metadata: &Metadata, images: usize) -> ParseResult<()> {
 
 fn expect(
     holds: bool,
-    field: &'static str,
+    field: &str,
     found: impl ToString,
     expected: impl ToString,
 ) -> ParseResult<()> {
+    let field = field.to_string();
     let (found, expected) = (found.to_string(), expected.to_string());
     if holds { Ok(()) } else { Err(CheckpointError::Value { field, found, expected }) }
 }

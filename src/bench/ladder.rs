@@ -1,15 +1,11 @@
-//! Stages measured against each other, for the verbs that report it.
-
-mod rows;
+//! The whole measurement of stages: losses, memory, times and phases, as one report.
 
 use anyhow::Context;
 
-use self::rows::Rows;
-use super::child::{self, Job};
-use super::output::Output;
-use super::progress::{counter, spinner};
-use crate::bench::contestant::Contestant;
-use crate::bench::protocol::Benchmark;
+use super::child::{self, Workload};
+use super::contestant::Contestant;
+use super::protocol::Benchmark;
+use super::rows::Rows;
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::measure::contention::Contention;
@@ -61,46 +57,63 @@ pub fn check_memory(
     memory::check_available(needed.max().expect("naive is one"))
 }
 
+/// A look at a measurement while it goes.
+pub trait Observer {
+    /// The losses are compared with those of naive.
+    fn comparing(&mut self);
+    /// The stages are timed, in as many `turns`.
+    fn timing(&mut self, turns: usize);
+    /// A turn is over.
+    fn turn(&mut self);
+    /// Comparing, or timing, is over.
+    fn finished(&mut self);
+}
+
 /// What is measured.
 pub struct Ladder<'a> {
     /// Stages and their threads.
     pub contestants: &'a [Contestant],
-    /// What they train.
-    pub job: &'a Job<'a>,
-    /// On what.
+    /// What they train, by which recipe.
+    pub workload: &'a Workload,
+    /// The images, which are those of the workload's data folder.
     pub dataset: &'a Dataset,
     /// Rounds in which each is timed once.
     pub repeats: usize,
-    /// Where and when.
+    /// The machine and the time.
     pub environment: Environment,
-    /// Of the working folder, for a record that is kept in it.
+    /// The working folder's commit, for a record that is kept in it.
     pub commit: Option<String>,
 }
 
 impl Ladder<'_> {
     /// Compares losses, then measures time, memory and phases.
-    pub fn measure(self, output: &Output) -> anyhow::Result<Bench> {
-        let Self { contestants, job, dataset, repeats, environment, commit } = self;
+    ///
+    /// # Errors
+    /// When memory or threads are lacking, a stage computes something else than naive, or the
+    /// process that measures memory fails.
+    pub fn measure(self, observer: &mut dyn Observer) -> anyhow::Result<Bench> {
+        let Self { contestants, workload, dataset, repeats, environment, commit } = self;
+        let Workload { recipe, network, isa, data: _ } = workload;
         let images = dataset.train.len();
-        let batch_size = job.recipe.batch_size;
-        let architecture = job.network.architecture();
+        let batch_size = recipe.batch_size;
+        let architecture = network.architecture();
         check_memory(contestants.iter().map(|one| one.stage), &architecture, batch_size)?;
-        let benchmark = Benchmark::new(&architecture, job.recipe, &dataset.train, job.isa);
+        let benchmark = Benchmark::new(&architecture, recipe, &dataset.train, *isa);
 
-        let bar = spinner(output, "comparing losses with naive's");
+        observer.comparing();
         let agreement = benchmark.agreement(contestants);
-        bar.finish_and_clear();
+        observer.finished();
         let loss_deviations = agreement?;
         let mut peaks_rss_bytes = Vec::new();
         for &contestant in contestants {
-            let max_samples = images.min(MEMORY_BATCHES * batch_size);
-            peaks_rss_bytes.push(peak_rss_bytes(job, contestant, max_samples)?);
+            let images = images.min(MEMORY_BATCHES * batch_size);
+            peaks_rss_bytes.push(peak_rss_bytes(workload, contestant, images)?);
         }
-        let bar = counter(output, "timing", Benchmark::advances(contestants, repeats));
+        observer.timing(Benchmark::advances(contestants, repeats));
         let contention = Contention::start();
-        let measured = benchmark.measure(contestants, repeats, || bar.inc(1));
+        let measured = benchmark.measure(contestants, repeats, || observer.turn());
         let share_of_others = contention.share_of_others();
-        bar.finish_and_clear();
+        observer.finished();
         let (measurements, roofline) = measured?;
 
         let work: Vec<Work> = (0..architecture.layers().len())
@@ -115,7 +128,7 @@ impl Ladder<'_> {
             peaks_rss_bytes: &peaks_rss_bytes,
             measurements: &measurements,
             roofline: &roofline,
-            isa: job.isa,
+            isa: *isa,
             images,
             batch_size,
             dense_flops_per_step,
@@ -135,7 +148,7 @@ impl Ladder<'_> {
             dense_flops_per_step,
             tensor_bytes_per_step,
             rows: (0..contestants.len()).map(|index| rows.row(index)).collect(),
-            recipe: job.recipe.clone(),
+            recipe: recipe.clone(),
             roofline,
         })
     }
@@ -144,39 +157,40 @@ impl Ladder<'_> {
 /// The most memory that training by `contestant` takes, in a process of its own, because memory
 /// that one stage gave back would count for the next.
 fn peak_rss_bytes(
-    job: &Job<'_>,
+    workload: &Workload,
     contestant: Contestant,
-    max_samples: usize,
+    images: usize,
 ) -> anyhow::Result<Option<u64>> {
-    let said = job.command("peak-memory", contestant, max_samples).and_then(child::stdout);
+    let said = workload.command("peak-memory", contestant, images).and_then(child::stdout);
     let peak = said.and_then(|said| Ok(serde_json::from_slice(&said)?));
     peak.with_context(|| format!("cannot measure the memory of stage {}", contestant.stage.name))
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::cli::{BenchAction, Cli, Command};
     use crate::data::synthetic;
+    use crate::model::mnist_cnn::MnistCnn;
     use crate::model::recipe::Recipe;
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn comparing(&mut self) {}
+        fn timing(&mut self, _: usize) {}
+        fn turn(&mut self) {}
+        fn finished(&mut self) {}
+    }
 
     #[test]
     fn stages_that_cannot_fit_are_refused_before_anything_is_computed() {
-        let bench = "mnist-train bench stages --stage fused --json";
-        let Some(Command::Bench(bench)) = Cli::parse_from(bench.split(' ')).command else {
-            panic!("is a bench");
-        };
-        let BenchAction::Stages(args) = bench.action;
-        let recipe = Recipe { batch_size: 1 << 40, ..Recipe::default() };
         let ladder = Ladder {
-            contestants: &Contestant::all(&args.stages, 1),
-            job: &Job {
-                recipe: &recipe,
-                network: &args.network,
-                data: &args.data,
+            contestants: &Contestant::all(&[Stage::find("fused").unwrap()], 1),
+            workload: &Workload {
+                recipe: Recipe { batch_size: 1 << 40, ..Recipe::default() },
+                network: MnistCnn::default(),
                 isa: Isa::detect(),
+                data: None,
             },
             dataset: &synthetic::generate(1, 10, 10),
             repeats: 1,
@@ -184,7 +198,7 @@ mod tests {
             commit: None,
         };
         // There are fewer images than a batch has, which whoever computes would notice.
-        let error = ladder.measure(&Output::new(args.output, true)).unwrap_err();
+        let error = ladder.measure(&mut Nobody).unwrap_err();
         let error = error.downcast::<Error>().unwrap();
         assert_eq!(error.exit_code(), 1);
         assert!(error.to_string().contains("MB of memory"), "{error}");

@@ -1,8 +1,8 @@
 //! What was measured, in the units of the report.
 
-use crate::bench::agreement::tolerance;
-use crate::bench::contestant::Contestant;
-use crate::bench::protocol::Measurement;
+use super::agreement::tolerance;
+use super::contestant::Contestant;
+use super::protocol::Measurement;
 use crate::engine::phases::{Phase, PhaseCost};
 use crate::measure::roofline::Roofline;
 use crate::measure::statistics::{Speedup, Spread};

@@ -1,0 +1,220 @@
+//! Runs this program once more, in a process of its own, on a job that is one line of JSON.
+
+use std::env;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+use std::process::{self, Command, ExitStatus, Stdio};
+use std::thread;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use super::contestant::Contestant;
+use crate::engine::compute::Compute;
+use crate::error::{Error, Result, explained};
+use crate::measure::machine;
+use crate::model::mnist_cnn::MnistCnn;
+use crate::model::recipe::Recipe;
+use crate::simd::Isa;
+use crate::stages::Stage;
+
+/// What every process trains, on which images.
+#[derive(Debug)]
+pub struct Workload {
+    /// The hyperparameters.
+    pub recipe: Recipe,
+    /// The sizes of the network.
+    pub network: MnistCnn,
+    /// Vector instructions of the stages that can choose.
+    pub isa: Isa,
+    /// The data folder that somebody named, if anybody did.
+    pub data: Option<PathBuf>,
+}
+
+impl Workload {
+    /// This program with `verb`, set to train the first `images` by `contestant`.
+    ///
+    /// # Errors
+    /// When the operating system does not say where this program is.
+    pub fn command(
+        &self,
+        verb: &str,
+        contestant: Contestant,
+        images: usize,
+    ) -> anyhow::Result<Command> {
+        let job = Job {
+            stage: contestant.stage.name.into(),
+            threads: contestant.threads,
+            isa: self.isa,
+            network: self.network,
+            recipe: self.recipe.clone(),
+            images,
+        };
+        let mut command = Command::new(this_program()?);
+        // What could be downloaded has been.
+        command.args([verb, &serde_json::to_string(&job)?, "--offline"]);
+        // A flag, and not a part of the job: JSON has no way to write a path that is not UTF-8.
+        if let Some(folder) = &self.data {
+            command.arg("--data").arg(folder);
+        }
+        Ok(command)
+    }
+}
+
+/// What one process trains. A field that is left out has its default: the default network, trained
+/// by the fastest exact stage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Job {
+    /// The stage's name.
+    pub stage: String,
+    /// Threads, at most.
+    pub threads: usize,
+    /// Vector instructions, if the stage can choose.
+    pub isa: Isa,
+    /// The sizes of the network.
+    pub network: MnistCnn,
+    /// The hyperparameters.
+    pub recipe: Recipe,
+    /// Images that are trained on, the first ones, at most.
+    pub images: usize,
+}
+
+impl Default for Job {
+    fn default() -> Self {
+        let network = MnistCnn::default();
+        Self {
+            stage: Stage::fastest_exact(&network.architecture()).name.into(),
+            threads: machine::threads(),
+            isa: Isa::detect(),
+            network,
+            recipe: Recipe::default(),
+            images: 1000,
+        }
+    }
+}
+
+impl Job {
+    /// The job that `json` describes.
+    ///
+    /// # Errors
+    /// What this program could not do.
+    pub fn parse(json: &str) -> std::result::Result<Self, String> {
+        let job: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let Self { stage, threads, isa, network, recipe, images: _ } = &job;
+        if let Some((field, found)) = recipe.invalid() {
+            return Err(format!("{} is {found}, expected {}", field.name, field.valid));
+        }
+        if *threads == 0 || !network.is_possible() || !isa.is_available() {
+            return Err("has sizes, threads or instructions that are not possible".into());
+        }
+        let stage = Stage::find(stage).ok_or_else(|| format!("there is no stage {stage}"))?;
+        stage.unmet(&network.architecture(), *isa).map_or(Ok(job), Err)
+    }
+
+    /// The stage.
+    pub fn stage(&self) -> &'static Stage {
+        Stage::find(&self.stage).expect("the stage of a job is in the table")
+    }
+
+    /// What the stage may compute with.
+    pub fn compute(&self) -> Compute {
+        Compute { threads: self.threads, isa: self.isa }
+    }
+}
+
+fn this_program() -> anyhow::Result<PathBuf> {
+    env::current_exe().context("cannot find this program's file")
+}
+
+/// What `command`, whose verb lets it [end with this process](end_with_parent), prints.
+///
+/// # Errors
+/// When it cannot be started or fails: the last line of what it says.
+pub fn stdout(mut command: Command) -> anyhow::Result<Vec<u8>> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| {
+        Error::Unavailable(format!("cannot run this program once more: {}", explained(&error)))
+    })?;
+    let lifeline = child.stdin.take();
+    let run = child.wait_with_output().context("cannot wait for a process")?;
+    drop(lifeline);
+    if !run.status.success() {
+        let said = String::from_utf8_lossy(&run.stderr);
+        let last = said.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        bail!(ended_by_signal(run.status).unwrap_or_else(|| match last {
+            "" => "its process ended without a word".into(),
+            said => said.into(),
+        }));
+    }
+    Ok(run.stdout)
+}
+
+/// What is to be said of a process that a signal has ended.
+fn ended_by_signal(status: ExitStatus) -> Option<String> {
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    let signal: Option<i32> = None;
+    signal.map(|signal| format!("its process was ended by signal {signal}"))
+}
+
+/// Ends this process when the one that has started it with [`stdout`] does, however that ends, after
+/// `cleaning_up`.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the operating system refuses a thread.
+pub fn end_with_parent(cleaning_up: fn()) -> Result<()> {
+    let wait = move || {
+        _ = io::stdin().read_to_end(&mut Vec::new());
+        _ = writeln!(io::stderr(), "error: stdin has ended, and with it whoever wants the answer");
+        cleaning_up();
+        process::exit(1);
+    };
+    let thread = thread::Builder::new().name("lifeline".into());
+    thread.spawn(wait).map(|_| ()).map_err(Error::threads(1))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_comes_back_from_its_json_and_is_checked() {
+        let recipe = Recipe { lr: 0.1 + 0.2, seed: u64::MAX, ..Recipe::default() };
+        let job = Job { stage: "gemm".into(), threads: 3, recipe, ..Job::default() };
+        let line = serde_json::to_string(&job).unwrap();
+        let read = Job::parse(&line).unwrap();
+        assert_eq!((read.stage().name, read.threads), ("gemm", 3));
+        assert_eq!(read.recipe, job.recipe);
+        assert_eq!(Job::parse("{}").unwrap().network, MnistCnn::default());
+        for (job, problem) in [
+            ("{", "EOF"),
+            (r#"{"stages":"gemm"}"#, "unknown field `stages`"),
+            (r#"{"stage":"fastest"}"#, "there is no stage fastest"),
+            (r#"{"threads":0}"#, "not possible"),
+            (r#"{"stage":"fused","network":{"channels":1,"kernel_size":1,"hidden":1}}"#, "alone"),
+        ] {
+            let found = Job::parse(job).unwrap_err();
+            assert!(found.contains(problem), "{job}: {found}");
+        }
+        let no_images = line.replace(r#""batch_size":64"#, r#""batch_size":0"#);
+        let expected = "batch_size is 0, expected 1 or more";
+        assert_eq!(Job::parse(&no_images).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn a_process_that_fails_always_has_a_reason() {
+        let reason = |script: &str| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script]);
+            stdout(shell).unwrap_err().to_string()
+        };
+        assert_eq!(reason("exit 3"), "its process ended without a word");
+        assert_eq!(reason("kill -9 $$"), "its process was ended by signal 9");
+        assert_eq!(reason("echo a note; echo error: disk on fire >&2; exit 1"), "disk on fire");
+        let missing = stdout(Command::new("/nowhere/program")).unwrap_err();
+        let expected = "cannot run this program once more: no such file or directory";
+        assert_eq!(missing.to_string(), expected);
+    }
+}

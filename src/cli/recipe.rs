@@ -1,0 +1,115 @@
+//! The flags of the hyperparameters, made of the table [`Recipe::FIELDS`].
+
+use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
+use clap::error::Error;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use serde_json::{Map, Value};
+
+use super::values::{number, positive, whole};
+use crate::model::recipe::{Field, Recipe, Valid};
+
+/// Hyperparameters that `bench stages` has flags for.
+const BENCH: [&str; 2] = ["batch_size", "seed"];
+
+/// The flags of the hyperparameters: all of them for training, a few for `bench stages`.
+#[derive(Debug)]
+pub struct RecipeArgs<const OF_BENCH: bool = false> {
+    /// Values that were given on the command line, by the names of their fields.
+    pub given: Map<String, Value>,
+}
+
+impl<const OF_BENCH: bool> RecipeArgs<OF_BENCH> {
+    fn fields() -> impl Iterator<Item = &'static Field> {
+        Recipe::FIELDS.iter().filter(|field| !OF_BENCH || BENCH.contains(&field.name))
+    }
+}
+
+impl<const OF_BENCH: bool> From<&RecipeArgs<OF_BENCH>> for Recipe {
+    fn from(args: &RecipeArgs<OF_BENCH>) -> Self {
+        let mut values = default_values();
+        values.extend(args.given.clone());
+        serde_json::from_value(Value::Object(values)).expect("every flag has been checked")
+    }
+}
+
+impl<const OF_BENCH: bool> Args for RecipeArgs<OF_BENCH> {
+    fn augment_args(command: Command) -> Command {
+        let defaults = default_values();
+        let flag = |field: &Field| {
+            let flag = flag(field, &defaults[field.name]);
+            if OF_BENCH { flag } else { flag.help_heading("Training") }
+        };
+        command.args(Self::fields().map(flag))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const OF_BENCH: bool> FromArgMatches for RecipeArgs<OF_BENCH> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let is_given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        let value = |name| matches.get_one::<Value>(name).cloned();
+        let given = Self::fields().map(|field| field.name).filter(|name| is_given(name));
+        let given = given.filter_map(|name| Some((name.to_string(), value(name)?)));
+        Ok(Self { given: given.collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        self.given.extend(Self::from_arg_matches(matches)?.given);
+        Ok(())
+    }
+}
+
+fn default_values() -> Map<String, Value> {
+    match serde_json::to_value(Recipe::default()) {
+        Ok(Value::Object(values)) => values,
+        _ => unreachable!("a struct of plain data"),
+    }
+}
+
+fn flag(field: &Field, default: &Value) -> Arg {
+    let valid = field.valid;
+    let (value_name, parser) = match valid {
+        Valid::Count | Valid::OptionalCount => ("N", parser(positive)),
+        Valid::Whole => ("N", parser(whole::<u64>)),
+        Valid::Number(range) => ("X", parser(move |text: &str| number(text, range))),
+        Valid::Choice(names) => {
+            let names = PossibleValuesParser::new(names.iter().copied());
+            ("NAME", ValueParser::new(names.map(Value::from)))
+        }
+    };
+    let flag = Arg::new(field.name)
+        .long(field.name.replace('_', "-"))
+        .help(field.help.trim_end_matches('.'))
+        .value_name(value_name)
+        .value_parser(parser)
+        .hide_possible_values(true);
+    match default {
+        Value::Null => flag,
+        default => flag.default_value(shortest(default)),
+    }
+}
+
+/// A parser whose values are those of `parse` as JSON.
+fn parser<N, P>(parse: P) -> ValueParser
+where
+    Value: From<N>,
+    P: Fn(&str) -> Result<N, String> + Clone + Send + Sync + 'static,
+{
+    ValueParser::new(move |text: &str| parse(text).map(Value::from))
+}
+
+/// `value` as people write it: 1e-3, but 0.9.
+fn shortest(value: &Value) -> String {
+    match (value.as_str(), value.as_f64()) {
+        (Some(text), _) => text.into(),
+        (None, Some(number)) if value.is_f64() => {
+            let (plain, scientific) = (number.to_string(), format!("{number:e}"));
+            if scientific.len() < plain.len() { scientific } else { plain }
+        }
+        _ => value.to_string(),
+    }
+}

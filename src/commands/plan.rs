@@ -1,0 +1,373 @@
+//! What a training run is to do, decided from its flags and, where it goes on, from what was saved.
+//! A plan reads no file, no clock and no terminal.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::data::check_batch_size;
+use crate::cli::TrainArgs;
+use crate::engine::compute::Compute;
+use crate::error::{Error, Result, printable, quoted};
+use crate::model::architecture::Architecture;
+use crate::model::checkpoint::{DatasetIdentity, Metadata, Position, check_place};
+use crate::model::mnist_cnn::MnistCnn;
+use crate::model::recipe::Recipe;
+use crate::simd::Isa;
+use crate::stages::Stage;
+
+/// A training run whose flags make sense together.
+#[derive(Debug)]
+pub struct TrainPlan {
+    /// The file that the model is written to.
+    pub model: PathBuf,
+    /// Whether the run goes on from that file.
+    pub resumed: bool,
+    /// The layers of the network.
+    pub architecture: Architecture,
+    /// The stage that trains.
+    pub stage: &'static Stage,
+    /// What the stage may compute with.
+    pub compute: Compute,
+    /// What the run's first checkpoint would say: the recipe, where training stands, and, if it goes
+    /// on, the dataset that it must be given.
+    pub metadata: Metadata,
+    /// Epochs to train in all.
+    pub epochs: usize,
+    /// Epochs from one checkpoint to the next.
+    pub checkpoint_every: usize,
+    /// Whether the test images are classified after every epoch.
+    pub evaluate: bool,
+    /// What the user is told before anything is loaded: where the weights will not be, bit for bit,
+    /// those of an uninterrupted run.
+    pub notes: Vec<String>,
+}
+
+impl TrainPlan {
+    /// The plan of a run with the flags `args`, which goes on from a checkpoint with the network and
+    /// the metadata `saved`, if any.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when flags contradict the checkpoint, or the stage cannot run.
+    pub fn new(args: &TrainArgs, saved: Option<(MnistCnn, &Metadata)>) -> Result<Self> {
+        let (network, recipe) = match saved {
+            Some((network, Metadata { recipe, .. })) => {
+                check_flags(args, network, recipe)?;
+                (network, recipe.clone())
+            }
+            None => (MnistCnn::from(&args.network), Recipe::from(&args.recipe)),
+        };
+        let saved = saved.map(|(_, metadata)| metadata);
+        let architecture = network.architecture();
+        let mut notes = Vec::new();
+        let stage = stage(args, saved, &architecture, &mut notes)?;
+        let isa = isa(args, saved, stage, &architecture, &mut notes);
+        let mut metadata = Metadata::new(&architecture, recipe, stage.name);
+        metadata.isa = stage.vectorized.then(|| isa.name().into());
+        if let Some(saved) = saved {
+            metadata.dataset = saved.dataset.clone();
+            metadata.position = saved.position;
+            metadata.steps = saved.steps;
+        }
+        Ok(Self {
+            model: args.model.clone(),
+            resumed: saved.is_some(),
+            architecture,
+            stage,
+            compute: Compute { isa, ..args.compute.compute() },
+            metadata,
+            epochs: args.epochs,
+            checkpoint_every: args.checkpoint_every,
+            evaluate: !args.no_eval,
+            notes,
+        })
+    }
+
+    /// How many of the `images` training images of `dataset` the run trains on.
+    ///
+    /// # Errors
+    /// [`Error::InvalidData`] when a resumed run was trained on another dataset, [`Error::Usage`]
+    /// when there are too few images, [`Error::InvalidFile`] when no run on them comes to the place
+    /// that was saved.
+    pub fn images(&self, dataset: &DatasetIdentity, images: usize) -> Result<usize> {
+        let DatasetIdentity { name, sha256 } = &self.metadata.dataset;
+        if self.resumed && *sha256 != dataset.sha256 {
+            return Err(Error::InvalidData(format!(
+                "{} was trained on other data: {} (SHA-256 {}), and this is {} (SHA-256 {}); resume \
+                 on the same data, or leave --resume out to start anew",
+                printable(&self.model),
+                quoted(name),
+                quoted(sha256),
+                dataset.name,
+                dataset.sha256,
+            )));
+        }
+        let count = self.metadata.recipe.max_samples.unwrap_or(images);
+        if count > images {
+            return Err(Error::Usage(format!(
+                "--max-samples {count} is more than the {images} training images"
+            )));
+        }
+        check_batch_size(self.metadata.recipe.batch_size, count, "training images")?;
+        if self.resumed {
+            check_place(&self.metadata, count).map_err(Error::invalid(&self.model))?;
+        }
+        Ok(count)
+    }
+
+    /// What the user is told about where a resumed run begins.
+    pub fn beginning(&self) -> Option<String> {
+        let Position { epoch, batch, .. } = self.metadata.position;
+        if epoch >= self.epochs {
+            let path = printable(&self.model);
+            Some(format!("nothing to do: {path} has been trained for {epoch} epochs"))
+        } else if self.metadata.position != Position::default() {
+            Some(format!("going on in epoch {epoch} after {batch} batches"))
+        } else {
+            None
+        }
+    }
+}
+
+/// Refuses flags that were given and contradict what was saved.
+fn check_flags(args: &TrainArgs, network: MnistCnn, recipe: &Recipe) -> Result<()> {
+    let mut given = args.recipe.given.clone();
+    given.extend(fields(&args.network));
+    let mut saved = fields(recipe);
+    saved.extend(fields(&network));
+    let differences: Vec<String> = given
+        .iter()
+        .map(|(field, given)| (field, given, &saved[field]))
+        .filter(|(_, given, saved)| given != saved)
+        .map(|(field, given, saved)| {
+            let flag = field.replace('_', "-");
+            format!("--{flag} is {} and was {}", shown(given), shown(saved))
+        })
+        .collect();
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "{} cannot be resumed under another recipe: {}; leave these flags out to go on, or leave \
+         --resume out to start anew",
+        printable(&args.model),
+        differences.join(", "),
+    )))
+}
+
+/// The fields of a struct of plain data.
+fn fields(all: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(all) {
+        Ok(Value::Object(fields)) => fields,
+        _ => unreachable!("a struct of plain data"),
+    }
+}
+
+/// A value as it is written on the command line.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "not given".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The stage that was asked for, else the one that the model was trained with, so that resuming
+/// gives the bits of an uninterrupted run.
+fn stage(
+    args: &TrainArgs,
+    saved: Option<&Metadata>,
+    architecture: &Architecture,
+    notes: &mut Vec<String>,
+) -> Result<&'static Stage> {
+    let saved = saved.map(|metadata| metadata.stage.as_str());
+    let known = saved.and_then(Stage::find);
+    let stage = args.compute.stage(known, architecture)?;
+    if let Some(name) = saved.filter(|name| *name != stage.name) {
+        let name = quoted(name);
+        notes.push(format!(
+            "note: trained so far by stage {name}, going on with {}:\n\
+             the weights will agree to rounding, not bit for bit",
+            stage.name
+        ));
+    }
+    Ok(stage)
+}
+
+/// The vector instructions that were asked for, else those that the model was trained with, where
+/// this CPU and `stage` have them, else the widest.
+fn isa(
+    args: &TrainArgs,
+    saved: Option<&Metadata>,
+    stage: &Stage,
+    architecture: &Architecture,
+    notes: &mut Vec<String>,
+) -> Isa {
+    let saved = saved.and_then(|metadata| metadata.isa.as_deref());
+    let can_run = |isa: &Isa| stage.isas(architecture).contains(isa);
+    let known = saved.and_then(Isa::find).filter(can_run);
+    let isa = args.compute.isa().or(known).unwrap_or_else(Isa::detect);
+    if let Some(name) = saved.filter(|name| stage.vectorized && *name != isa.name()) {
+        let name = quoted(name);
+        notes.push(format!(
+            "note: trained so far with {name}, going on with {isa}:\n\
+             the weights will agree to rounding, not bit for bit"
+        ));
+    }
+    isa
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    /// The plan of a run with these flags, separated by spaces.
+    fn plan(flags: &str, saved: Option<&Metadata>) -> Result<TrainPlan> {
+        let flags = ["mnist-train"].into_iter().chain(flags.split_whitespace());
+        let saved = saved.map(|metadata| (MnistCnn::default(), metadata));
+        TrainPlan::new(&Cli::parse_from(flags).train, saved)
+    }
+
+    /// A run of 400 images that `stage` has trained for two epochs and three batches.
+    fn saved(stage: &str, isa: Option<&str>) -> Metadata {
+        let recipe = Recipe { lr: 0.002, seed: 7, ..Recipe::default() };
+        Metadata {
+            isa: isa.map(String::from),
+            dataset: DatasetIdentity { name: "custom".into(), sha256: "5e".into() },
+            position: Position { epoch: 2, batch: 3, ..Position::default() },
+            steps: 17,
+            ..Metadata::new(&MnistCnn::default().architecture(), recipe, stage)
+        }
+    }
+
+    fn problem<T: std::fmt::Debug>(result: Result<T>) -> (u8, String) {
+        let error = result.unwrap_err();
+        (error.exit_code(), error.to_string())
+    }
+
+    #[test]
+    fn a_new_run_does_what_its_flags_say_from_the_beginning() {
+        let flags =
+            "--epochs 3 --lr 0.5 --hidden 64 --stage im2col --threads 2 --no-eval --model m";
+        let plan = plan(flags, None).unwrap();
+        assert_eq!(plan.metadata.recipe, Recipe { lr: 0.5, ..Recipe::default() });
+        let network = MnistCnn { hidden: 64, ..MnistCnn::default() };
+        assert_eq!(plan.architecture.to_string(), network.architecture().to_string());
+        assert_eq!((plan.stage.name, plan.compute.threads, plan.epochs), ("im2col", 2, 3));
+        assert_eq!(plan.beginning(), None);
+        assert!(!plan.resumed && !plan.evaluate && plan.notes.is_empty());
+        assert_eq!((plan.metadata.position, plan.metadata.isa), (Position::default(), None));
+    }
+
+    #[test]
+    fn a_resumed_run_takes_everything_from_what_was_saved() {
+        let saved = saved("gemm", None);
+        for flags in ["--resume", "--resume --lr 2e-3 --seed 7 --channels 32 --init pytorch"] {
+            let plan = plan(flags, Some(&saved)).unwrap();
+            assert_eq!(plan.metadata, saved);
+            assert!(plan.resumed && plan.notes.is_empty());
+            assert_eq!(plan.stage.name, "gemm");
+            let beginning = "going on in epoch 2 after 3 batches";
+            assert_eq!(plan.beginning().unwrap(), beginning);
+        }
+    }
+
+    #[test]
+    fn flags_that_contradict_what_was_saved_are_refused_together() {
+        // The default of a flag contradicts nothing unless it is given.
+        let flags = "--resume --lr 1e-3 --seed 7 --max-samples 5 --hidden 64 --init he --model m";
+        let expected = "m cannot be resumed under another recipe: --hidden is 64 and was 128, \
+                        --init is he and was pytorch, --lr is 0.001 and was 0.002, \
+                        --max-samples is 5 and was not given; leave these flags out to go on, or \
+                        leave --resume out to start anew";
+        let found = problem(plan(flags, Some(&saved("naive", None))));
+        assert_eq!(found, (2, expected.to_string()));
+    }
+
+    #[test]
+    fn another_stage_or_other_instructions_are_taken_and_said() {
+        let bits = "the weights will agree to rounding, not bit for bit";
+        let widest = Isa::detect();
+        for (saved, flags, stage, isa, notes) in [
+            (
+                saved("naive", None),
+                "--stage im2col",
+                "im2col",
+                widest,
+                vec![format!("note: trained so far by stage naive, going on with im2col:\n{bits}")],
+            ),
+            (
+                saved("unheard", None),
+                "--stage naive",
+                "naive",
+                widest,
+                vec![format!(
+                    "note: trained so far by stage unheard, going on with naive:\n{bits}"
+                )],
+            ),
+            (saved("fused", Some("portable")), "", "fused", Isa::Portable, vec![]),
+            (
+                saved("fused", Some("sse9")),
+                "--isa portable",
+                "fused",
+                Isa::Portable,
+                vec![format!("note: trained so far with sse9, going on with portable:\n{bits}")],
+            ),
+            (
+                saved("sparse", Some("sse9")),
+                "--stage fused",
+                "fused",
+                widest,
+                vec![
+                    format!("note: trained so far by stage sparse, going on with fused:\n{bits}"),
+                    format!("note: trained so far with sse9, going on with {widest}:\n{bits}"),
+                ],
+            ),
+            // Whichever it was, this stage has no choice.
+            (saved("gemm", Some("sse9")), "", "gemm", widest, vec![]),
+        ] {
+            let plan = plan(flags, Some(&saved)).unwrap();
+            assert_eq!((plan.stage.name, plan.compute.isa), (stage, isa), "{flags}");
+            assert_eq!(plan.notes, notes, "{flags}");
+        }
+        let (code, problem) = problem(plan("--stage fused --kernel-size 7", None));
+        assert!(code == 2 && problem.ends_with("choose another with --stage"), "{problem}");
+    }
+
+    #[test]
+    fn a_run_whose_epochs_are_done_has_nothing_to_do() {
+        let flags = "--resume --epochs 2 --model m";
+        let said = plan(flags, Some(&saved("gemm", None))).unwrap().beginning().unwrap();
+        assert_eq!(said, "nothing to do: m has been trained for 2 epochs");
+    }
+
+    #[test]
+    fn images_are_those_of_the_dataset_or_as_many_as_are_asked_for() {
+        let dataset = DatasetIdentity { name: "custom".into(), sha256: "5e".into() };
+        let images = |flags| plan(flags, None).unwrap().images(&dataset, 100);
+        assert_eq!(images("").unwrap(), 100);
+        assert_eq!(images("--max-samples 64").unwrap(), 64);
+        let few = "--max-samples 101 is more than the 100 training images";
+        assert_eq!(problem(images("--max-samples 101")), (2, few.into()));
+        let few = "--batch-size 64 is more than the 63 training images";
+        assert_eq!(problem(images("--max-samples 63")), (2, few.into()));
+    }
+
+    #[test]
+    fn a_resumed_run_needs_its_own_dataset() {
+        let plan = plan("--resume --model m", Some(&saved("gemm", None))).unwrap();
+        let dataset =
+            |sha256: &str| DatasetIdentity { name: "mnist".into(), sha256: sha256.into() };
+        assert_eq!(plan.images(&dataset("5e"), 400).unwrap(), 400);
+        let other = "m was trained on other data: custom (SHA-256 5e), and this is mnist (SHA-256 \
+                     6f); resume on the same data, or leave --resume out to start anew";
+        assert_eq!(problem(plan.images(&dataset("6f"), 400)), (3, other.into()));
+        // The same data cannot have more images; then the file says what is not so.
+        let (code, problem) = problem(plan.images(&dataset("5e"), 500));
+        assert!(code == 3 && problem.starts_with("m: "), "{problem}");
+    }
+}
