@@ -5,54 +5,82 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-/// A part of a training step. Relu and max pooling belong to the layer before them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Pixels into the form that the kernels read.
-    Data,
-    /// Convolution, relu, max pooling.
-    ConvForward,
-    /// The linear layers and the relu between them.
-    LinearForward,
-    /// Softmax cross-entropy and its gradient.
-    Loss,
-    /// dX of the linear layers, and their dW where it is a result of its own.
-    LinearBackward,
-    /// The gradients of convolution, pooling and relu.
-    ConvBackward,
-    /// dW of a linear layer and Adam on it, in one pass.
-    LinearUpdate,
-    /// L2 and Adam, where they are a pass of their own.
-    Optimizer,
+/// Makes, from one table, the phases of a step and for each a function that work of that phase is
+/// called through.
+macro_rules! phases {
+    ($($(#[$doc:meta])* $phase:ident, $frame:ident, $name:literal;)+) => {
+        /// A part of a training step. Relu and max pooling belong to the layer before them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Phase {
+            $($(#[$doc])* $phase,)+
+        }
+
+        impl Phase {
+            /// All phases, in the order of a step.
+            pub const ALL: [Self; [$(Self::$phase),+].len()] = [$(Self::$phase),+];
+
+            /// Name of the phase in tables.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$phase => $name,)+
+                }
+            }
+
+            /// Calls `work` through a function that only this phase has, so that a profile can tell
+            /// the phase by the call stack, whichever thread the work is done on.
+            #[inline(always)]
+            pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
+                match self {
+                    $(Self::$phase => frames::$frame(work),)+
+                }
+            }
+
+            /// Phase that has the function `path` to call its work through, if one has.
+            pub fn of_frame(path: &str) -> Option<Self> {
+                match path.strip_prefix(concat!(module_path!(), "::frames::"))? {
+                    $(stringify!($frame) => Some(Self::$phase),)+
+                    _ => None,
+                }
+            }
+        }
+
+        /// The functions that are found in call stacks.
+        ///
+        /// What stands behind the call in each of them keeps it there: a call at the very end would
+        /// become a jump, and functions that do the same would become one.
+        mod frames {
+            use std::hint::black_box;
+
+            use super::Phase;
+
+            $(#[inline(never)]
+            pub fn $frame<R>(work: impl FnOnce() -> R) -> R {
+                let result = work();
+                black_box(Phase::$phase);
+                result
+            })+
+        }
+    };
 }
 
-impl Phase {
-    /// All of them, in the order of a step.
-    pub const ALL: [Self; 8] = [
-        Self::Data,
-        Self::ConvForward,
-        Self::LinearForward,
-        Self::Loss,
-        Self::LinearBackward,
-        Self::ConvBackward,
-        Self::LinearUpdate,
-        Self::Optimizer,
-    ];
-
-    /// What a table calls it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::ConvForward => "conv forward",
-            Self::LinearForward => "linear forward",
-            Self::Loss => "loss",
-            Self::LinearBackward => "linear backward",
-            Self::ConvBackward => "conv backward",
-            Self::LinearUpdate => "linear dW + Adam",
-            Self::Optimizer => "Adam",
-        }
-    }
+phases! {
+    /// Pixels into the form that the kernels read.
+    Data, data, "data";
+    /// Convolution, relu, max pooling.
+    ConvForward, conv_forward, "conv forward";
+    /// The linear layers and the relu between them.
+    LinearForward, linear_forward, "linear forward";
+    /// Softmax cross-entropy and its gradient.
+    Loss, loss, "loss";
+    /// dX of the linear layers, and their dW where it is a result of its own.
+    LinearBackward, linear_backward, "linear backward";
+    /// The gradients of convolution, pooling and relu.
+    ConvBackward, conv_backward, "conv backward";
+    /// dW of a linear layer and Adam on it, in one pass.
+    LinearUpdate, linear_update, "linear dW + Adam";
+    /// L2 and Adam, where they are a pass of their own.
+    Optimizer, optimizer, "Adam";
 }
 
 /// What one phase took.
@@ -103,6 +131,16 @@ pub struct PhaseClock {
 }
 
 impl PhaseClock {
+    /// A clock that measures if it `is_on`.
+    pub fn new(is_on: bool) -> Self {
+        Self { lap_began: is_on.then(Instant::now), phases: Phases::default() }
+    }
+
+    /// Cost of each phase that the clock has measured.
+    pub fn phases(self) -> Phases {
+        self.phases
+    }
+
     /// Begins a lap if `on`, else does nothing until the next start.
     pub fn start(&mut self, on: bool) {
         self.lap_began = on.then(Instant::now);
@@ -116,6 +154,18 @@ impl PhaseClock {
             self.phases.0[phase as usize] += PhaseCost { time: now - began, flops: flops as u64 };
             self.lap_began = Some(now);
         }
+    }
+
+    /// Does `work`, which is `flops` operations in `phase`, and counts its time while the clock is on.
+    #[inline(always)]
+    pub fn run<R>(&mut self, phase: Phase, flops: usize, work: impl FnOnce() -> R) -> R {
+        let began = self.lap_began.map(|_| Instant::now());
+        let result = phase.run(work);
+        if let Some(began) = began {
+            let time = began.elapsed();
+            self.phases.0[phase as usize] += PhaseCost { time, flops: flops as u64 };
+        }
+        result
     }
 
     /// What was measured since the last call.
@@ -133,6 +183,8 @@ mod tests {
         let mut clock = PhaseClock::default();
         clock.lap(Phase::Loss, 5);
         assert_eq!(clock.take(), Phases::default());
+        assert_eq!(clock.run(Phase::Loss, 5, || 7), 7);
+        assert_eq!(clock.take(), Phases::default());
         clock.start(true);
         clock.lap(Phase::Loss, 5);
         clock.lap(Phase::Data, 1);
@@ -145,9 +197,16 @@ mod tests {
     }
 
     #[test]
-    fn every_phase_has_a_place_of_its_own() {
+    fn every_phase_has_a_place_and_a_frame_of_its_own() {
         for (index, phase) in Phase::ALL.into_iter().enumerate() {
             assert_eq!(phase as usize, index);
+            assert_eq!(phase.run(|| index), index);
         }
+        assert_eq!(
+            Phase::of_frame("mnist_train::engine::phases::frames::linear_update"),
+            Some(Phase::LinearUpdate)
+        );
+        assert_eq!(Phase::of_frame("mnist_train::engine::phases::frames::linear"), None);
+        assert_eq!(Phase::of_frame("linear_update"), None);
     }
 }
