@@ -30,8 +30,8 @@ pub struct LayerwiseEngine<K> {
     /// as long as the widest activations.
     delta: Vec<f32>,
     next_delta: Vec<f32>,
-    clock: PhaseClock,
     measuring: bool,
+    phases: Phases,
 }
 
 /// A layer and what its forward pass leaves for its backward pass.
@@ -86,12 +86,11 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
             images: Vec::new(),
             delta: Vec::new(),
             next_delta: Vec::new(),
-            clock: PhaseClock::default(),
             measuring: false,
+            phases: Phases::default(),
         }
     }
 
-    #[inline(never)] // A phase of a step in profiles, as are the kernels.
     fn take_images(&mut self, batch: &Batch<'_>) {
         self.images.clear();
         for image in batch.images() {
@@ -101,15 +100,14 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
     }
 
     /// Leaves every layer's output in place; the last one is the logits.
-    fn forward(&mut self, batch: &Batch<'_>) {
+    fn forward(&mut self, batch: &Batch<'_>, clock: &mut PhaseClock) {
         let images = batch.len();
-        self.take_images(batch);
-        self.clock.lap(Phase::Data, 0);
+        clock.run(Phase::Data, 0, || self.take_images(batch));
         let mut x = &self.images;
         for LayerState { layer, pair, output: y, argmax, phases, flops } in &mut self.layers {
             y.resize(images * layer.output().len(), 0.0);
             let parameters = pair.map(|pair| self.state.parameters.pair(pair));
-            match (&*layer, parameters) {
+            clock.run(phases[0], images * flops[0], || match (&*layer, parameters) {
                 (Layer::Conv2d(conv), Some((weight, bias))) => {
                     self.kernels.conv2d_forward(conv, x, weight, bias, y);
                 }
@@ -122,20 +120,19 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
                 }
                 (Layer::Relu(_), _) => self.kernels.relu_forward(x, y),
                 _ => unreachable!("{layer} without parameters"),
-            }
-            self.clock.lap(phases[0], images * flops[0]);
+            });
             x = y;
         }
     }
 
     /// Turns ∂L/∂logits in `delta` into the gradients of all parameters.
-    fn backward(&mut self, images: usize) {
-        let Self { kernels, delta, next_delta, gradients, clock, .. } = self;
+    fn backward(&mut self, images: usize, clock: &mut PhaseClock) {
+        let Self { kernels, delta, next_delta, gradients, .. } = self;
         for index in (0..self.layers.len()).rev() {
             let LayerState { layer, pair, output, argmax, phases, flops } = &self.layers[index];
             let x = index.checked_sub(1).map_or(&self.images, |i| &self.layers[i].output);
             let (dy, dx) = (&delta[..output.len()], &mut next_delta[..x.len()]);
-            match (layer, pair) {
+            clock.run(phases[1], images * flops[1], || match (layer, pair) {
                 (Layer::Relu(_), _) => kernels.relu_backward(output, dy, dx),
                 (Layer::MaxPool2d(pool), _) => {
                     kernels.maxpool2d_backward(pool, argmax, dy, dx);
@@ -156,14 +153,12 @@ impl<K: LayerKernels> LayerwiseEngine<K> {
                     }
                 }
                 _ => unreachable!("{layer} without parameters"),
-            }
-            clock.lap(phases[1], images * flops[1]);
+            });
             std::mem::swap(delta, next_delta);
         }
     }
 
     /// Returns whether every weight is finite then.
-    #[inline(never)] // Likewise.
     fn update(&mut self, lr: f64) -> bool {
         let TrainState { parameters, first_moment, second_moment, steps } = &mut self.state;
         *steps += 1;
@@ -195,8 +190,8 @@ impl<K: LayerKernels> Engine for LayerwiseEngine<K> {
     }
 
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
-        self.clock.start(self.measuring);
-        self.forward(batch);
+        let mut clock = PhaseClock::new(self.measuring);
+        self.forward(batch, &mut clock);
         let logits = &self.layers.last().expect("a network has layers").output;
         let widest = self.layers.iter().map(|layer| layer.output.len()).max();
         let widest = widest.unwrap_or(0).max(self.images.len());
@@ -206,19 +201,19 @@ impl<K: LayerKernels> Engine for LayerwiseEngine<K> {
             }
         }
         let dlogits = &mut self.delta[..logits.len()];
-        let mut sum = cross_entropy::backward(logits, batch.labels(), batch.len(), dlogits);
-        self.clock.lap(Phase::Loss, 0);
-        self.backward(batch.len());
-        if !self.update(lr) {
+        let mut sum = clock.run(Phase::Loss, 0, || {
+            cross_entropy::backward(logits, batch.labels(), batch.len(), dlogits)
+        });
+        self.backward(batch.len(), &mut clock);
+        if !clock.run(Phase::Optimizer, 0, || self.update(lr)) {
             sum.loss = f64::NAN;
         }
-        self.clock.lap(Phase::Optimizer, 0);
+        self.phases += clock.phases();
         sum
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> &[f32] {
-        self.clock.start(false);
-        self.forward(batch);
+        self.forward(batch, &mut PhaseClock::new(false));
         self.logits()
     }
 
@@ -231,6 +226,6 @@ impl<K: LayerKernels> Engine for LayerwiseEngine<K> {
     }
 
     fn take_phases(&mut self) -> Phases {
-        self.clock.take()
+        std::mem::take(&mut self.phases)
     }
 }

@@ -50,14 +50,10 @@ macro_rules! phases {
         /// What stands behind the call in each of them keeps it there: a call at the very end would
         /// become a jump, and functions that do the same would become one.
         mod frames {
-            use std::hint::black_box;
-
-            use super::Phase;
-
             $(#[inline(never)]
             pub fn $frame<R>(work: impl FnOnce() -> R) -> R {
                 let result = work();
-                black_box(Phase::$phase);
+                std::hint::black_box(super::Phase::$phase);
                 result
             })+
         }
@@ -123,43 +119,29 @@ impl AddAssign for Phases {
     }
 }
 
-/// A stopwatch with a lap for every phase; it costs next to nothing while it is off.
-#[derive(Debug, Clone, Default)]
+/// A clock that times the phases of one step on one thread; it costs next to nothing while it is
+/// off.
+#[derive(Debug)]
 pub struct PhaseClock {
-    lap_began: Option<Instant>,
+    is_on: bool,
     phases: Phases,
 }
 
 impl PhaseClock {
-    /// A clock that measures if it `is_on`.
+    /// A clock that has measured nothing yet, and never will unless it `is_on`.
     pub fn new(is_on: bool) -> Self {
-        Self { lap_began: is_on.then(Instant::now), phases: Phases::default() }
+        Self { is_on, phases: Phases::default() }
     }
 
-    /// Cost of each phase that the clock has measured.
-    pub fn phases(self) -> Phases {
-        self.phases
+    /// Whether the clock measures.
+    pub fn is_on(&self) -> bool {
+        self.is_on
     }
 
-    /// Begins a lap if `on`, else does nothing until the next start.
-    pub fn start(&mut self, on: bool) {
-        self.lap_began = on.then(Instant::now);
-    }
-
-    /// Ends a lap that was spent in `phase` on `flops` operations; the next lap begins.
-    #[inline]
-    pub fn lap(&mut self, phase: Phase, flops: usize) {
-        if let Some(began) = self.lap_began {
-            let now = Instant::now();
-            self.phases.0[phase as usize] += PhaseCost { time: now - began, flops: flops as u64 };
-            self.lap_began = Some(now);
-        }
-    }
-
-    /// Does `work`, which is `flops` operations in `phase`, and counts its time while the clock is on.
+    /// Does `work` of `phase`, which is `flops` operations, and counts its time if the clock is on.
     #[inline(always)]
     pub fn run<R>(&mut self, phase: Phase, flops: usize, work: impl FnOnce() -> R) -> R {
-        let began = self.lap_began.map(|_| Instant::now());
+        let began = self.is_on.then(Instant::now);
         let result = phase.run(work);
         if let Some(began) = began {
             let time = began.elapsed();
@@ -168,9 +150,9 @@ impl PhaseClock {
         result
     }
 
-    /// What was measured since the last call.
-    pub fn take(&mut self) -> Phases {
-        std::mem::take(&mut self.phases)
+    /// Cost of all the work so far.
+    pub fn phases(self) -> Phases {
+        self.phases
     }
 }
 
@@ -179,21 +161,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn laps_are_counted_only_while_the_clock_is_on() {
-        let mut clock = PhaseClock::default();
-        clock.lap(Phase::Loss, 5);
-        assert_eq!(clock.take(), Phases::default());
-        assert_eq!(clock.run(Phase::Loss, 5, || 7), 7);
-        assert_eq!(clock.take(), Phases::default());
-        clock.start(true);
-        clock.lap(Phase::Loss, 5);
-        clock.lap(Phase::Data, 1);
-        clock.lap(Phase::Loss, 7);
-        let phases = clock.take();
-        assert_eq!((phases.of(Phase::Loss).flops, phases.total().flops), (12, 13));
-        clock.start(false);
-        clock.lap(Phase::Loss, 5);
-        assert_eq!(clock.take(), Phases::default());
+    fn work_is_counted_only_while_the_clock_is_on() {
+        for (is_on, of_loss, of_all) in [(true, 12, 13), (false, 0, 0)] {
+            let mut clock = PhaseClock::new(is_on);
+            assert_eq!(clock.run(Phase::Loss, 5, || "done"), "done");
+            clock.run(Phase::Data, 1, || ());
+            clock.run(Phase::Loss, 7, || ());
+            let phases = clock.phases();
+            assert_eq!((phases.of(Phase::Loss).flops, phases.total().flops), (of_loss, of_all));
+        }
     }
 
     #[test]

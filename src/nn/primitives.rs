@@ -11,8 +11,8 @@ use crate::optim::adam::AdamStep;
 /// Backward kernels overwrite the gradients with the sum over the batch. Definitions, shapes and
 /// derivations are in [`crate::nn`].
 ///
-/// Implementations are `#[inline(never)]`: the kernels of a layer are the phases of a step, and
-/// only what is a function of its own can be found in a profile. A step calls a dozen of them.
+/// Implementations are `#[inline(never)]`, so that a profile shows them by name. A step calls a dozen
+/// of them.
 pub trait LayerKernels {
     /// [`crate::nn::conv2d::forward`].
     fn conv2d_forward(

@@ -31,6 +31,7 @@ use rayon::prelude::*;
 
 use super::im2col::{fold, sum_rows, unfold};
 use super::naive::Naive;
+use crate::engine::phases::Phase;
 use crate::error::{Error, Result};
 use crate::nn::geometry::{Conv2d, Linear, MaxPool2d};
 use crate::nn::gradients::Gradients;
@@ -68,7 +69,7 @@ struct ConvChunk {
 
 impl ConvChunk {
     /// Convolves the images of the chunk, x (n, C, H, W) to y (n, O, H', W').
-    #[inline(never)] // Threads of the pool have no other frame that tells the phase.
+    #[inline(never)] // A name of its own in a profile.
     fn conv2d_forward(
         &mut self,
         conv: &Conv2d,
@@ -92,7 +93,7 @@ impl ConvChunk {
 
     /// The gradients of the images of the chunk: dw and db stay in it, dx is theirs if it is
     /// wanted.
-    #[inline(never)] // Likewise.
+    #[inline(never)] // A name of its own in a profile.
     fn conv2d_backward(
         &mut self,
         conv: &Conv2d,
@@ -158,26 +159,6 @@ fn matrix_mut(data: &mut [f32], rows: usize, columns: usize) -> ArrayViewMut2<'_
     ArrayViewMut2::from_shape((rows, columns), data).expect("the lengths agree")
 }
 
-/// A chunk's part of y.
-#[inline(never)] // Threads of the pool have no other frame that tells the phase.
-fn linear_forward(
-    x: ArrayView2<'_, f32>,
-    weight: ArrayView2<'_, f32>,
-    mut y: ArrayViewMut2<'_, f32>,
-) {
-    general_mat_mul(1.0, &x, &weight.t(), 0.0, &mut y);
-}
-
-/// A chunk's part of a gradient: `dy` times the `other` factor.
-#[inline(never)] // Likewise.
-fn linear_backward(
-    dy: ArrayView2<'_, f32>,
-    other: ArrayView2<'_, f32>,
-    mut gradient: ArrayViewMut2<'_, f32>,
-) {
-    general_mat_mul(1.0, &dy, &other, 0.0, &mut gradient);
-}
-
 impl LayerKernels for Gemm {
     #[inline(never)]
     fn conv2d_forward(
@@ -198,7 +179,9 @@ impl LayerKernels for Gemm {
             .zip(y.par_chunks_mut(CHUNK_IMAGES * output.len()))
             .zip(chunks);
         pool.install(|| {
-            work.for_each(|((x, y), chunk)| chunk.conv2d_forward(conv, x, weight, bias, y));
+            work.for_each(|((x, y), chunk)| {
+                Phase::ConvForward.run(|| chunk.conv2d_forward(conv, x, weight, bias, y));
+            });
         });
     }
 
@@ -228,7 +211,9 @@ impl LayerKernels for Gemm {
             .zip(dx_chunks)
             .zip(&mut *chunks);
         pool.install(|| {
-            work.for_each(|(((x, dy), dx), chunk)| chunk.conv2d_backward(conv, x, weight, dy, dx));
+            work.for_each(|(((x, dy), dx), chunk)| {
+                Phase::ConvBackward.run(|| chunk.conv2d_backward(conv, x, weight, dy, dx));
+            });
         });
         dw.fill(0.0);
         db.fill(0.0);
@@ -242,7 +227,9 @@ impl LayerKernels for Gemm {
     fn relu_forward(&mut self, x: &[f32], y: &mut [f32]) {
         assert_eq!(x.len(), y.len());
         let work = x.par_chunks(CHUNK_PARAMETERS).zip(y.par_chunks_mut(CHUNK_PARAMETERS));
-        self.pool.install(|| work.for_each(|(x, y)| Naive.relu_forward(x, y)));
+        self.pool.install(|| {
+            work.for_each(|(x, y)| Phase::ConvForward.run(|| Naive.relu_forward(x, y)));
+        });
     }
 
     #[inline(never)]
@@ -252,7 +239,11 @@ impl LayerKernels for Gemm {
             .par_chunks(CHUNK_PARAMETERS)
             .zip(dy.par_chunks(CHUNK_PARAMETERS))
             .zip(dx.par_chunks_mut(CHUNK_PARAMETERS));
-        self.pool.install(|| work.for_each(|((y, dy), dx)| Naive.relu_backward(y, dy, dx)));
+        self.pool.install(|| {
+            work.for_each(|((y, dy), dx)| {
+                Phase::ConvBackward.run(|| Naive.relu_backward(y, dy, dx));
+            });
+        });
     }
 
     #[inline(never)]
@@ -265,7 +256,9 @@ impl LayerKernels for Gemm {
             .zip(y.par_chunks_mut(CHUNK_IMAGES * output))
             .zip(argmax.par_chunks_mut(CHUNK_IMAGES * output));
         self.pool.install(|| {
-            work.for_each(|((x, y), argmax)| Naive.maxpool2d_forward(pool, x, y, argmax));
+            work.for_each(|((x, y), argmax)| {
+                Phase::ConvForward.run(|| Naive.maxpool2d_forward(pool, x, y, argmax));
+            });
         });
     }
 
@@ -279,7 +272,9 @@ impl LayerKernels for Gemm {
             .zip(dy.par_chunks(CHUNK_IMAGES * output))
             .zip(dx.par_chunks_mut(CHUNK_IMAGES * input));
         self.pool.install(|| {
-            work.for_each(|((argmax, dy), dx)| Naive.maxpool2d_backward(pool, argmax, dy, dx));
+            work.for_each(|((argmax, dy), dx)| {
+                Phase::ConvBackward.run(|| Naive.maxpool2d_backward(pool, argmax, dy, dx));
+            });
         });
     }
 
@@ -306,7 +301,8 @@ impl LayerKernels for Gemm {
         self.pool.install(|| {
             work.for_each(|((x, weight), sums)| {
                 sums.resize(samples * out_features, 0.0);
-                linear_forward(x, weight, matrix_mut(sums, samples, out_features));
+                let mut y = matrix_mut(sums, samples, out_features);
+                Phase::LinearForward.run(|| general_mat_mul(1.0, &x, &weight.t(), 0.0, &mut y));
             });
         });
         for y in y.chunks_exact_mut(out_features) {
@@ -338,14 +334,19 @@ impl LayerKernels for Gemm {
             x.axis_chunks_iter(Axis(1), CHUNK_INPUTS)
                 .into_par_iter()
                 .zip(dw.axis_chunks_iter_mut(Axis(1), CHUNK_INPUTS))
-                .for_each(|(x, dw)| linear_backward(dy.t(), x, dw));
+                .for_each(|(x, mut dw)| {
+                    Phase::LinearBackward.run(|| general_mat_mul(1.0, &dy.t(), &x, 0.0, &mut dw));
+                });
             if let Some(dx) = dx {
                 let mut dx = matrix_mut(dx, samples, in_features);
                 weight
                     .axis_chunks_iter(Axis(1), CHUNK_INPUTS)
                     .into_par_iter()
                     .zip(dx.axis_chunks_iter_mut(Axis(1), CHUNK_INPUTS))
-                    .for_each(|(weight, dx)| linear_backward(dy, weight, dx));
+                    .for_each(|(weight, mut dx)| {
+                        Phase::LinearBackward
+                            .run(|| general_mat_mul(1.0, &dy, &weight, 0.0, &mut dx));
+                    });
             }
         });
     }
@@ -365,7 +366,8 @@ impl LayerKernels for Gemm {
             .zip(w.par_chunks_mut(CHUNK_PARAMETERS))
             .zip(m.par_chunks_mut(CHUNK_PARAMETERS))
             .zip(v.par_chunks_mut(CHUNK_PARAMETERS));
-        let are_finite = work.map(|(((g, w), m), v)| step.update(g, w, m, v));
+        let are_finite =
+            work.map(|(((g, w), m), v)| Phase::Optimizer.run(|| step.update(g, w, m, v)));
         self.pool.install(|| are_finite.reduce(|| true, |one, other| one & other))
     }
 
