@@ -151,12 +151,10 @@ fn phases_have_about_the_shares_that_the_clock_gives_them() {
         let clock = engine.take_phases();
         let share = |part: Part| sampled.of_part(part) as f64 / sampled.samples() as f64;
         let at_work = 1.0 - share(Part::Waiting);
-        println!("{name}: {:.1} % waiting", 100.0 * share(Part::Waiting));
         assert!(share(Part::Other) < 0.05, "{name}: {sampled:?}");
         for phase in Phase::ALL {
             let sampled = share(Part::Phase(phase)) / at_work;
             let timed = clock.of(phase).time.as_secs_f64() / clock.total().time.as_secs_f64();
-            println!("{name}: {} {sampled:.3} of samples, {timed:.3} of time", phase.name());
             assert!((sampled - timed).abs() < 0.1, "{name}, {phase:?}: {sampled} and {timed}");
         }
     }
@@ -180,7 +178,7 @@ fn phases_are_found_on_every_kind_of_thread() {
         ("im2col", "Engine>::step"),
         ("parallel", "Engine>::step"),
         ("parallel", "team::Shared::serve"),
-        ("gemm", "rayon_core::registry::WorkerThread"),
+        ("gemm", "rayon_core::job::StackJob"),
     ];
     for (name, through) in kinds {
         let stage = STAGES.iter().find(|stage| stage.name == name).unwrap();
