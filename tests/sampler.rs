@@ -12,10 +12,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mnist_train::data::batches::{Batch, epoch_order};
+use mnist_train::engine::phases::Phase;
 use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::model::parameters::TrainState;
 use mnist_train::model::recipe::Recipe;
 use mnist_train::optim::adam::Adam;
+use mnist_train::profile::capped_run::CappedRun;
+use mnist_train::profile::part::Part;
 use mnist_train::profile::sampler::Sampler;
 use mnist_train::profile::stacks::Stack;
 use mnist_train::stages::STAGES;
@@ -39,21 +42,6 @@ fn seventy(steps: u64) -> u64 {
 
 #[inline(never)]
 fn thirty(steps: u64) -> u64 {
-    arithmetic(steps) ^ 30
-}
-
-#[inline(never)]
-fn inlined_seventy_and_thirty(steps: u64) -> u64 {
-    inlined_seventy(7 * steps) ^ inlined_thirty(3 * steps)
-}
-
-#[inline(always)]
-fn inlined_seventy(steps: u64) -> u64 {
-    arithmetic(steps) ^ 70
-}
-
-#[inline(always)]
-fn inlined_thirty(steps: u64) -> u64 {
     arithmetic(steps) ^ 30
 }
 
@@ -115,12 +103,6 @@ fn on_top(stacks: &[Stack], name: &str) -> usize {
     samples(stacks.iter().filter(is_it))
 }
 
-/// Samples of stacks whose innermost function was in the inlined `name`.
-fn within(stacks: &[Stack], name: &str) -> usize {
-    let is_it = |stack: &&Stack| stack.inlined.iter().any(|inlined| inlined.contains(name));
-    samples(stacks.iter().filter(is_it))
-}
-
 #[test]
 fn a_function_that_spins_is_on_top_of_nine_stacks_in_ten() {
     for threads in THREADS {
@@ -141,24 +123,81 @@ fn two_functions_come_out_with_their_shares_of_the_work() {
     }
 }
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[test]
-fn what_was_inlined_into_one_function_comes_out_with_its_share_of_the_work() {
-    for threads in THREADS {
-        let work = || _ = inlined_seventy_and_thirty(black_box(10_000));
-        let stacks = sampled(threads, 1500, work);
-        let on_top = on_top(&stacks, "inlined_seventy_and_thirty");
-        assert!(10 * on_top >= 9 * samples(&stacks), "{threads} threads: {on_top}: {stacks:?}");
-        let [more, less] = ["inlined_seventy", "inlined_thirty"].map(|name| within(&stacks, name));
-        check_seventy(threads, more, less);
-    }
-}
-
 #[track_caller]
 fn check_seventy(threads: usize, more: usize, less: usize) {
     let share = more as f64 / (more + less) as f64;
     println!("{threads} threads: {:.1} % of {} samples", 100.0 * share, more + less);
     assert!((0.65..=0.75).contains(&share), "{threads} threads: {more} to {less}");
+}
+
+#[test]
+fn phases_have_about_the_shares_that_the_clock_gives_them() {
+    let _alone = alone();
+    let architecture = MnistCnn::default().architecture();
+    let recipe = Recipe::default();
+    let images = common::noise_split(1, 128);
+    let order = epoch_order(images.len(), recipe.seed, 0);
+    for name in ["gemm", "parallel"] {
+        let stage = STAGES.iter().find(|stage| stage.name == name).unwrap();
+        let built = || stage.build(&architecture, Adam::from(&recipe), common::compute(2));
+        let run = CappedRun::new(&architecture, &recipe, &images);
+        let sampled = run.sample(built, Duration::from_secs(20)).unwrap().stacks;
+        let mut engine = built().unwrap();
+        engine.measure_phases(true);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(1) {
+            engine.step(&Batch::new(&images, &order), recipe.lr);
+        }
+        let clock = engine.take_phases();
+        let share = |part: Part| sampled.of_part(part) as f64 / sampled.samples() as f64;
+        let at_work = 1.0 - share(Part::Waiting);
+        assert!(share(Part::Other) < 0.05, "{name}: {sampled:?}");
+        for phase in Phase::ALL {
+            let sampled = share(Part::Phase(phase)) / at_work;
+            let timed = clock.of(phase).time.as_secs_f64() / clock.total().time.as_secs_f64();
+            assert!((sampled - timed).abs() < 0.1, "{name}, {phase:?}: {sampled} and {timed}");
+        }
+    }
+}
+
+/// Samples of phases on threads that came to them through `function`.
+fn of_phases_through(stacks: &[Stack], function: &str) -> usize {
+    let is_phase = |stack: &&Stack| passes(stack, "::phases::frames::");
+    samples(stacks.iter().filter(|stack| passes(stack, function)).filter(is_phase))
+}
+
+#[test]
+fn phases_are_found_on_every_kind_of_thread() {
+    let _alone = alone();
+    let architecture = MnistCnn::default().architecture();
+    let recipe = Recipe::default();
+    let images = common::noise_split(1, 64);
+    let order = epoch_order(images.len(), recipe.seed, 0);
+    // The thread that trains, those of a team and those of a pool.
+    let kinds = [
+        ("im2col", "Engine>::step"),
+        ("parallel", "Engine>::step"),
+        ("parallel", "team::Shared::serve"),
+        ("gemm", "rayon_core::job::StackJob"),
+    ];
+    for (name, through) in kinds {
+        let stage = STAGES.iter().find(|stage| stage.name == name).unwrap();
+        let sampler = Sampler::start().unwrap();
+        let mut engine =
+            stage.build(&architecture, Adam::from(&recipe), common::compute(2)).unwrap();
+        let mut stacks = Vec::new();
+        for _ in 0..60 {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_millis(500) {
+                engine.step(&Batch::new(&images, &order), recipe.lr);
+            }
+            stacks = sampler.stacks().unwrap();
+            if of_phases_through(&stacks, through) >= 20 {
+                break;
+            }
+        }
+        assert!(of_phases_through(&stacks, through) >= 20, "{name}, {through}: {stacks:#?}");
+    }
 }
 
 #[test]

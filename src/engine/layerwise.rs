@@ -30,8 +30,8 @@ pub struct LayerwiseEngine<P> {
     state: TrainState,
     /// Gradient of the last step, without L2.
     gradients: Parameters,
-    clock: PhaseClock,
     measuring: bool,
+    phases: Phases,
 }
 
 impl<P: Primitives> LayerwiseEngine<P> {
@@ -47,8 +47,8 @@ impl<P: Primitives> LayerwiseEngine<P> {
             bytes: Vec::new(),
             gradients: parameters.clone(),
             state: TrainState::new(parameters, &Adam::SLOTS),
-            clock: PhaseClock::default(),
             measuring: false,
+            phases: Phases::default(),
         }
     }
 
@@ -71,11 +71,10 @@ impl<P: Primitives> LayerwiseEngine<P> {
     }
 
     /// Leaves every layer's output in its place; the last one is the logits.
-    fn forward(&mut self, batch: &Batch<'_>) {
+    fn forward(&mut self, batch: &Batch<'_>, clock: &mut PhaseClock) {
         let images = batch.len();
         self.reserve(images);
-        self.take_images(batch);
-        self.clock.lap(Phase::Data, 0);
+        clock.run(Phase::Data, 0, || self.take_images(batch));
         let parameters = self.state.parameters.values();
         for planned in &self.plan.layers {
             let PlannedLayer { layer, input, x, y, kept, kept_len, .. } = planned;
@@ -87,8 +86,9 @@ impl<P: Primitives> LayerwiseEngine<P> {
                 y: &mut from_y[..images * planned.output_len],
                 kept: &mut self.bytes[*kept..][..images * kept_len],
             };
-            layer.forward(&mut self.primitives, io);
-            self.clock.lap(phases(planned)[0], images * planned.flops[0]);
+            clock.run(phases(planned)[0], images * planned.flops[0], || {
+                layer.forward(&mut self.primitives, io);
+            });
         }
     }
 
@@ -100,8 +100,8 @@ impl<P: Primitives> LayerwiseEngine<P> {
     }
 
     /// Turns the gradient with respect to the logits into the gradients of all parameters.
-    fn backward(&mut self, images: usize) {
-        let Self { primitives, plan, state, gradients, clock, .. } = self;
+    fn backward(&mut self, images: usize, clock: &mut PhaseClock) {
+        let Self { primitives, plan, state, gradients, .. } = self;
         let (activations, deltas) = self.floats.split_at_mut(plan.deltas);
         let (mut delta, mut next_delta) = deltas.split_at_mut(plan.delta);
         for (index, planned) in plan.layers.iter().enumerate().rev() {
@@ -117,8 +117,9 @@ impl<P: Primitives> LayerwiseEngine<P> {
                 dparameters: &mut gradients.values_mut()[planned.parameters.clone()],
                 dx: (index > 0).then_some(dx),
             };
-            layer.backward(primitives, io);
-            clock.lap(phases(planned)[1], images * planned.flops[1]);
+            clock.run(phases(planned)[1], images * planned.flops[1], || {
+                layer.backward(primitives, io);
+            });
             mem::swap(&mut delta, &mut next_delta);
         }
     }
@@ -171,21 +172,19 @@ impl<P: Primitives> Engine for LayerwiseEngine<P> {
     }
 
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
-        self.clock.start(self.measuring);
-        self.forward(batch);
-        let mut sum = self.loss(batch);
-        self.clock.lap(Phase::Loss, 0);
-        self.backward(batch.len());
-        if !self.update(lr) {
+        let mut clock = PhaseClock::new(self.measuring);
+        self.forward(batch, &mut clock);
+        let mut sum = clock.run(Phase::Loss, 0, || self.loss(batch));
+        self.backward(batch.len(), &mut clock);
+        if !clock.run(Phase::Optimizer, 0, || self.update(lr)) {
             sum.loss = f64::NAN;
         }
-        self.clock.lap(Phase::Optimizer, 0);
+        self.phases += clock.phases();
         sum
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> &[f32] {
-        self.clock.start(false);
-        self.forward(batch);
+        self.forward(batch, &mut PhaseClock::new(false));
         logits(&self.plan, &self.floats, batch.len())
     }
 
@@ -198,6 +197,6 @@ impl<P: Primitives> Engine for LayerwiseEngine<P> {
     }
 
     fn take_phases(&mut self) -> Phases {
-        self.clock.take()
+        mem::take(&mut self.phases)
     }
 }

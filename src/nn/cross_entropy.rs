@@ -49,7 +49,6 @@ pub fn evaluate(logits: &[f32], labels: impl ExactSizeIterator<Item = u8>) -> Lo
 
 /// The loss of `logits` (n, classes) under `labels` (n), and in `dlogits`, shaped like the logits,
 /// the gradient dz of the mean over `images`, of which these n are all or a part.
-#[inline(never)] // A phase of a step in profiles.
 pub fn backward(
     logits: &[f32],
     labels: impl ExactSizeIterator<Item = u8> + Clone,

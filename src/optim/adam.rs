@@ -90,7 +90,6 @@ impl AdamStep {
 
     /// Updates `w` and its moments `m` and `v` by the gradient `g`; four slices of one length.
     /// Returns whether every weight is finite then.
-    #[inline(never)] // A phase of a step in profiles, on any thread.
     pub fn update(&self, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) -> bool {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
         // Without their signs, bits are in the order of numbers, and above infinity there are none.

@@ -35,11 +35,9 @@ pub fn draw(stacks: &Folded, stage: &str, heading: &Heading) -> String {
     svg(&mut options, &stacks.lines(stage))
 }
 
-/// How `after` differs from `before`: as wide as `after` is, red where its share of the samples is
-/// larger and blue where it is smaller. Shares, because the numbers of samples mean nothing.
-///
-/// A frame's colour is that of its own samples, without those of what it calls. Entry points are
-/// left out, because they have other names in every stage: what they do is the phase's own.
+/// How the phases of `after` differ from those of `before`: as wide as they are in `after`, red where
+/// their share of the samples is larger and blue where it is smaller. Shares, because the numbers of
+/// samples mean nothing; phases, because functions have other names in every stage.
 ///
 /// # Panics
 /// When there are no samples in one of them.
@@ -47,7 +45,7 @@ pub fn draw_difference(before: &Folded, after: &Folded, heading: &Heading) -> St
     const ROOT: &str = "step";
     let mut lines = Vec::new();
     let options_of_difference = differential::Options { normalize: true, strip_hex: false };
-    let (before, after) = (before.lines_below_entries(ROOT), after.lines_below_entries(ROOT));
+    let (before, after) = (before.lines_of_parts(ROOT), after.lines_of_parts(ROOT));
     differential::from_readers(
         options_of_difference,
         before.as_bytes(),

@@ -1,4 +1,4 @@
-//! What the samples of a training step are counted under, and the functions that tell it.
+//! What the samples of a training step are counted under.
 
 use crate::engine::phases::Phase;
 
@@ -50,46 +50,6 @@ impl Part {
     }
 }
 
-/// Entry points of the phases, which are kept out of line so that they stand in call stacks: names
-/// of functions, with their type or module where the name alone leaves it open.
-///
-/// Relu and pooling count for the convolution, also where relu follows a linear layer: there it is
-/// less than a hundredth of all relu.
-const ENTRIES: [(&str, Phase); 25] = [
-    ("LayerwiseEngine::take_images", Phase::Data),
-    ("Images::fill", Phase::Data),
-    ("Images::prefetch", Phase::Data),
-    ("CellRow::list_rows", Phase::Data),
-    ("conv2d_forward", Phase::ConvForward),
-    ("relu_forward", Phase::ConvForward),
-    ("maxpool2d_forward", Phase::ConvForward),
-    ("CellRow::convolve", Phase::ConvForward),
-    ("linear_forward", Phase::LinearForward),
-    ("CellRow::sum_linear", Phase::LinearForward),
-    ("cross_entropy::backward", Phase::Loss),
-    ("Group::forward", Phase::Loss),
-    ("Group::backward", Phase::Loss),
-    ("FusedEngine::sum_common", Phase::Loss),
-    ("FusedEngine::gather_dz", Phase::Loss),
-    ("linear_backward", Phase::LinearBackward),
-    ("CellRow::input_gradient", Phase::LinearBackward),
-    ("conv2d_backward", Phase::ConvBackward),
-    ("relu_backward", Phase::ConvBackward),
-    ("maxpool2d_backward", Phase::ConvBackward),
-    ("CellRow::convolve_backward", Phase::ConvBackward),
-    ("CellRow::update", Phase::LinearUpdate),
-    ("LayerwiseEngine::update", Phase::Optimizer),
-    ("AdamStep::update", Phase::Optimizer),
-    ("fused::update_small_layers", Phase::Optimizer),
-];
-
-/// The phase that begins with `function`, a name with its type or module, if one does.
-pub fn entered(function: &str) -> Option<Part> {
-    let name = function.rsplit("::").next().unwrap_or(function);
-    let is_it = |(entry, _): &&(&str, Phase)| *entry == function || *entry == name;
-    ENTRIES.iter().find(is_it).map(|&(_, phase)| Part::Phase(phase))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,13 +61,5 @@ mod tests {
             let same = Part::all().filter(|other| other.colour() == part.colour());
             assert_eq!(same.count(), 1, "{part:?}");
         }
-    }
-
-    #[test]
-    fn a_function_enters_a_phase_by_its_whole_name() {
-        assert_eq!(entered("Gemm::linear_forward"), Some(Part::Phase(Phase::LinearForward)));
-        assert_eq!(entered("CellRow::update"), Some(Part::Phase(Phase::LinearUpdate)));
-        assert_eq!(entered("Other::update"), None);
-        assert_eq!(entered("linear_forwards"), None);
     }
 }

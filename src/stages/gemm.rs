@@ -32,6 +32,7 @@ use rayon::prelude::*;
 use super::im2col::{fold, unfold};
 use crate::engine::Engine;
 use crate::engine::layerwise::LayerwiseEngine;
+use crate::engine::phases::Phase;
 use crate::error::{Error, Result};
 use crate::model::architecture::Architecture;
 use crate::nn::primitives::Primitives;
@@ -162,6 +163,17 @@ impl Gemm {
     }
 }
 
+/// Does the pieces of `work` on the threads of `pool`, in the phase of the thread that waits for
+/// them.
+fn share<T: Send>(
+    pool: &ThreadPool,
+    work: impl ParallelIterator<Item = T>,
+    piece: impl Fn(T) + Sync,
+) {
+    let phase = Phase::current();
+    pool.install(|| work.for_each(|item| Phase::go_on(phase, || piece(item))));
+}
+
 /// A matrix as `ndarray` sees it.
 fn view(matrix: Matrix<'_>) -> ArrayView2<'_, f32> {
     let (rows, columns) = (matrix.rows, matrix.columns);
@@ -192,9 +204,7 @@ impl Primitives for Gemm {
                 .axis_chunks_iter(Axis(1), CHUNK_FEATURES)
                 .into_par_iter()
                 .zip(c.axis_chunks_iter_mut(Axis(1), CHUNK_FEATURES));
-            self.pool.install(|| {
-                work.for_each(|(b, mut c)| general_mat_mul(1.0, &a, &b, 1.0, &mut c));
-            });
+            share(&self.pool, work, |(b, mut c)| general_mat_mul(1.0, &a, &b, 1.0, &mut c));
             return;
         }
         let partial_sums = &mut self.partial_sums;
@@ -204,11 +214,9 @@ impl Primitives for Gemm {
             .into_par_iter()
             .zip(b.axis_chunks_iter(Axis(0), CHUNK_FEATURES))
             .zip(&mut *partial_sums);
-        self.pool.install(|| {
-            work.for_each(|((a, b), sums)| {
-                sums.resize(rows * columns, 0.0);
-                general_mat_mul(1.0, &a, &b, 0.0, &mut matrix_mut(sums, rows, columns));
-            });
+        share(&self.pool, work, |((a, b), sums)| {
+            sums.resize(rows * columns, 0.0);
+            general_mat_mul(1.0, &a, &b, 0.0, &mut matrix_mut(sums, rows, columns));
         });
         for sums in partial_sums {
             c.iter_mut().zip(sums).for_each(|(c, sum)| *c += *sum);
@@ -232,9 +240,7 @@ impl Primitives for Gemm {
             .par_chunks(CHUNK_IMAGES * conv.input.len())
             .zip(y.par_chunks_mut(CHUNK_IMAGES * output.len()))
             .zip(chunks);
-        pool.install(|| {
-            work.for_each(|((x, y), chunk)| chunk.convolve(conv, x, weight, bias, y));
-        });
+        share(pool, work, |((x, y), chunk)| chunk.convolve(conv, x, weight, bias, y));
     }
 
     fn convolve_backward(
@@ -261,10 +267,8 @@ impl Primitives for Gemm {
             .zip(dy.par_chunks(CHUNK_IMAGES * output.len()))
             .zip(dx_chunks)
             .zip(&mut *chunks);
-        pool.install(|| {
-            work.for_each(|(((x, dy), dx), chunk)| {
-                chunk.convolve_backward(conv, x, weight, dy, dx)
-            });
+        share(pool, work, |(((x, dy), dx), chunk)| {
+            chunk.convolve_backward(conv, x, weight, dy, dx);
         });
         dw.fill(0.0);
         db.fill(0.0);
@@ -277,7 +281,7 @@ impl Primitives for Gemm {
     fn map(&mut self, x: &[f32], y: &mut [f32], function: fn(&[f32], &mut [f32])) {
         assert_eq!(x.len(), y.len());
         let work = x.par_chunks(CHUNK_ELEMENTS).zip(y.par_chunks_mut(CHUNK_ELEMENTS));
-        self.pool.install(|| work.for_each(|(x, y)| function(x, y)));
+        share(&self.pool, work, |(x, y)| function(x, y));
     }
 
     fn map2(
@@ -292,7 +296,7 @@ impl Primitives for Gemm {
             .par_chunks(CHUNK_ELEMENTS)
             .zip(b.par_chunks(CHUNK_ELEMENTS))
             .zip(y.par_chunks_mut(CHUNK_ELEMENTS));
-        self.pool.install(|| work.for_each(|((a, b), y)| function(a, b, y)));
+        share(&self.pool, work, |((a, b), y)| function(a, b, y));
     }
 
     fn max_pool(&mut self, pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
@@ -303,9 +307,7 @@ impl Primitives for Gemm {
             .par_chunks(CHUNK_IMAGES * input)
             .zip(y.par_chunks_mut(CHUNK_IMAGES * output))
             .zip(argmax.par_chunks_mut(CHUNK_IMAGES * output));
-        self.pool.install(|| {
-            work.for_each(|((x, y), argmax)| pooling::forward(pool, x, y, argmax));
-        });
+        share(&self.pool, work, |((x, y), argmax)| pooling::forward(pool, x, y, argmax));
     }
 
     fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
@@ -316,9 +318,7 @@ impl Primitives for Gemm {
             .par_chunks(CHUNK_IMAGES * output)
             .zip(dy.par_chunks(CHUNK_IMAGES * output))
             .zip(dx.par_chunks_mut(CHUNK_IMAGES * input));
-        self.pool.install(|| {
-            work.for_each(|((argmax, dy), dx)| pooling::backward(pool, argmax, dy, dx));
-        });
+        share(&self.pool, work, |((argmax, dy), dx)| pooling::backward(pool, argmax, dy, dx));
     }
 
     fn update(
@@ -335,8 +335,11 @@ impl Primitives for Gemm {
             .zip(w.par_chunks_mut(CHUNK_ELEMENTS))
             .zip(m.par_chunks_mut(CHUNK_ELEMENTS))
             .zip(v.par_chunks_mut(CHUNK_ELEMENTS));
-        let are_finite = work.map(|(((g, w), m), v)| step.update(g, w, m, v));
-        self.pool.install(|| are_finite.reduce(|| true, |one, other| one & other))
+        let phase = Phase::current();
+        let update = |(((g, w), m), v): (((&_, &mut _), &mut _), &mut _)| {
+            Phase::go_on(phase, || step.update(g, w, m, v))
+        };
+        self.pool.install(|| work.map(update).reduce(|| true, |one, other| one & other))
     }
 
     fn threads(&self) -> usize {

@@ -60,5 +60,5 @@ pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
 fn stack(line: &str) -> Option<Stack> {
     let (frames, samples) = line.rsplit_once(' ')?;
     let functions = frames.split(';').skip(1).map(str::to_string).collect();
-    Some(Stack { functions, inlined: Vec::new(), samples: samples.parse().ok()? })
+    Some(Stack { functions, samples: samples.parse().ok()? })
 }

@@ -8,7 +8,7 @@ use super::network::{ALIGNMENT, CELLS, Network};
 use super::products::Products;
 use super::trained::Tensors;
 use super::update::{self, Active, AdamVectors, CellWeights, Operands};
-use crate::engine::phases::{Phase, PhaseClock};
+use crate::engine::phases::{Phase, PhaseClock, Phases};
 
 /// Columns of the hidden units that are summed before the next, where a factor is a number: half of
 /// the partial sums and half of a cell's weights fit into the first-level cache together. In pairs,
@@ -72,7 +72,8 @@ pub struct CellRow<S: Products> {
     pub gradient: ConvWeights,
     /// Whether all weights are finite after the last update.
     pub are_finite: bool,
-    pub clock: PhaseClock,
+    /// Cost of the phases since it was last taken.
+    pub phases: Phases,
 }
 
 impl<S: Products> CellRow<S> {
@@ -96,7 +97,7 @@ impl<S: Products> CellRow<S> {
             right: floats::zeros(0),
             gradient: ConvWeights::new(network),
             are_finite: true,
-            clock: PhaseClock::default(),
+            phases: Phases::default(),
         }
     }
 
@@ -122,20 +123,18 @@ impl<S: Products> CellRow<S> {
     }
 
     /// The activations of all cells of the row, and its partial sums.
-    pub fn forward(&mut self, simd: S, shared: &Shared<'_>) {
-        self.list_rows(shared);
-        self.clock.lap(Phase::Data, 0);
+    pub fn forward(&mut self, simd: S, shared: &Shared<'_>, clock: &mut PhaseClock) {
+        let Network { channels, hidden, .. } = *shared.network;
+        clock.run(Phase::Data, 0, || self.list_rows(shared));
         let inked: usize = self.inked_rows(shared).sum();
-        let Network { channels, .. } = *shared.network;
-        self.convolve(simd, shared);
-        self.clock.lap(Phase::ConvForward, 2 * 4 * inked * shared.network.taps() * channels);
+        let flops = 2 * 4 * inked * shared.network.taps() * channels;
+        clock.run(Phase::ConvForward, flops, || self.convolve(simd, shared));
         let listed: usize = self.rows.iter().map(Vec::len).sum();
-        self.sum_linear(simd, shared);
-        self.clock.lap(Phase::LinearForward, 2 * listed * channels * shared.network.hidden);
+        let flops = 2 * listed * channels * hidden;
+        clock.run(Phase::LinearForward, flops, || self.sum_linear(simd, shared));
     }
 
     /// Finds out for which images each cell is computed.
-    #[inline(never)]
     fn list_rows(&mut self, shared: &Shared<'_>) {
         let count = shared.images.count() as u32;
         self.rows.iter_mut().for_each(Vec::clear);
@@ -214,30 +213,29 @@ impl<S: Products> CellRow<S> {
     }
 
     /// The row's share of the convolution's gradient, and the update of its weights.
-    pub fn backward(&mut self, simd: S, shared: &SharedBackward<'_, S>) {
+    pub fn backward(&mut self, simd: S, shared: &SharedBackward<'_, S>, clock: &mut PhaseClock) {
         let Shared { network, skip_zeros, .. } = shared.forward;
         self.gradient.clear();
         self.are_finite = true;
         for x in 0..CELLS {
             let rows = self.rows[x].len();
             let inked = rows - usize::from(skip_zeros);
-            let products = 2 * rows * network.channels * shared.active.count;
-            self.input_gradient(simd, shared, x);
-            self.clock.lap(Phase::LinearBackward, products);
-            self.convolve_backward(simd, shared, x);
-            self.clock.lap(Phase::ConvBackward, 2 * inked * network.taps() * network.channels);
-            self.update(simd, shared, x);
-            self.clock.lap(Phase::LinearUpdate, products);
+            let of_linear = 2 * rows * network.channels * shared.active.count;
+            let of_conv = 2 * inked * network.taps() * network.channels;
+            clock.run(Phase::LinearBackward, of_linear, || self.input_gradient(simd, shared, x));
+            clock.run(Phase::ConvBackward, of_conv, || self.convolve_backward(simd, shared, x));
+            clock.run(Phase::LinearUpdate, of_linear, || self.update(simd, shared, x));
         }
-        simd.vectorize(
-            #[inline(always)]
-            || {
-                [&mut self.w, &mut self.m, &mut self.v]
-                    .into_iter()
-                    .for_each(|values| shared.adam.cut(simd, values));
-            },
-        );
-        self.clock.lap(Phase::LinearUpdate, 0);
+        clock.run(Phase::LinearUpdate, 0, || {
+            simd.vectorize(
+                #[inline(always)]
+                || {
+                    [&mut self.w, &mut self.m, &mut self.v]
+                        .into_iter()
+                        .for_each(|values| shared.adam.cut(simd, values));
+                },
+            );
+        });
     }
 
     #[inline(never)]

@@ -82,7 +82,6 @@ impl Images {
     }
 
     /// Asks for the images that follow `batch`, so that they are in the cache when they are taken.
-    #[inline(never)]
     pub fn prefetch<S: Simd>(&self, simd: S, batch: &Batch<'_>) {
         for image in batch.upcoming() {
             (0..image.len()).step_by(64).for_each(|byte| simd.prefetch_later(image, byte));

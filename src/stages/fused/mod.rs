@@ -123,7 +123,8 @@ pub struct FusedEngine<S: Products> {
     skip_zeros: bool,
     steps: u64,
     measuring: bool,
-    clock: PhaseClock,
+    /// Cost of the phases outside of the rows of cells, since it was last taken.
+    phases: Phases,
     team: Team,
     images: Images,
     plan: ConvPlan,
@@ -198,21 +199,6 @@ pub fn build(
     })
 }
 
-/// Adam on all that no row of cells has. Returns whether every weight is finite then.
-#[inline(never)]
-fn update_small_layers<S: Products>(
-    simd: S,
-    conv: &mut Trained<ConvWeights>,
-    head: &mut Trained<HeadWeights>,
-    weights: &AdamVectors<S>,
-    biases: &AdamVectors<S>,
-) -> bool {
-    simd.vectorize(
-        #[inline(always)]
-        || conv.update(simd, [weights, biases]) & head.update(simd, [biases, weights, biases]),
-    )
-}
-
 impl<S: Products> FusedEngine<S> {
     /// An engine with all parameters zero, to be loaded. With `skip_zeros`, see
     /// [`sparse`](super::sparse).
@@ -231,7 +217,7 @@ impl<S: Products> FusedEngine<S> {
             skip_zeros,
             steps: 0,
             measuring: false,
-            clock: PhaseClock::default(),
+            phases: Phases::default(),
             team,
             images: Images::new(&network),
             plan: ConvPlan::new::<S>(&network),
@@ -265,8 +251,22 @@ impl<S: Products> FusedEngine<S> {
         self.cell_rows.iter_mut().for_each(|row| row.reserve(&self.network, &self.plan, images));
     }
 
-    /// Everything up to the logits, which are left in the groups; by the phase if `measuring`.
-    fn forward(&mut self, batch: &Batch<'_>, measuring: bool) {
+    /// Everything up to the logits, which are left in the groups.
+    fn forward(&mut self, batch: &Batch<'_>, clock: &mut PhaseClock) {
+        clock.run(Phase::Data, 0, || self.take(batch));
+        let (simd, measuring) = (self.simd, clock.is_on());
+        let Self { network, images, plan, skip_zeros, .. } = self;
+        let shared = Shared { network, images, plan, skip_zeros: *skip_zeros };
+        self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
+            let mut clock = PhaseClock::new(measuring);
+            row.forward(simd, &shared, &mut clock);
+            row.phases += clock.phases();
+        });
+        clock.run(Phase::Loss, 0, || self.forward_head(batch.len()));
+    }
+
+    /// Everything that depends on the batch and the kernel of the convolution alone.
+    fn take(&mut self, batch: &Batch<'_>) {
         let groups = batch.len().div_ceil(GROUP_IMAGES);
         self.reserve(batch.len());
         self.images.fill(self.simd, batch, self.skip_zeros);
@@ -279,27 +279,21 @@ impl<S: Products> FusedEngine<S> {
             self.cell_row_order.longest_first(|y| images.inked_count(y));
         }
         self.plan.restart(&self.conv.w, self.skip_zeros);
-        self.clock.lap(Phase::Data, 0);
+    }
 
-        let Self { simd, network, images, plan, skip_zeros, .. } = self;
-        let shared = Shared { network, images, plan, skip_zeros: *skip_zeros };
-        let simd = *simd;
-        self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
-            row.clock.start(measuring);
-            row.forward(simd, &shared);
-        });
-
-        self.clock.start(measuring);
+    /// From what the rows of cells add to the hidden units to the logits of `images`.
+    fn forward_head(&mut self, images: usize) {
         self.sum_common();
-        let (cell_rows, head, common) = (&self.cell_rows, &self.head.w, &self.common);
+        let (simd, head, common) = (self.simd, &self.head.w, &self.common);
+        let (cell_rows, groups) = (&self.cell_rows, images.div_ceil(GROUP_IMAGES));
         self.team.for_each(&mut self.groups[..groups], &self.group_order, |index, group| {
             let partial_sums = cell_rows.iter().map(|row| row.partial_sums.as_slice());
-            group.forward(simd, head, index * GROUP_IMAGES, common, partial_sums);
+            let first = index * GROUP_IMAGES;
+            Phase::Loss.run(|| group.forward(simd, head, first, common, partial_sums));
         });
     }
 
     /// The bias of the hidden units, and what blank cells add to it.
-    #[inline(never)]
     fn sum_common(&mut self) {
         self.common.copy_from_slice(&self.head.w.bias1);
         if self.skip_zeros {
@@ -311,8 +305,24 @@ impl<S: Products> FusedEngine<S> {
         }
     }
 
+    /// The loss of `images`, and the gradients from the logits back to dz.
+    fn backward_head(&mut self, images: usize) -> LossSum {
+        let (simd, head) = (self.simd, &self.head.w);
+        let groups = &mut self.groups[..images.div_ceil(GROUP_IMAGES)];
+        self.team.for_each(groups, &self.group_order, |_, group| {
+            Phase::Loss.run(|| group.backward(simd, head, images));
+        });
+        let mut loss = LossSum::default();
+        self.head.gradient.clear();
+        for group in groups {
+            self.head.gradient.add(&group.gradient);
+            loss += group.loss;
+        }
+        self.gather_dz();
+        loss
+    }
+
     /// dz of all images, from their groups, packed to the active units; and their sum.
-    #[inline(never)]
     fn gather_dz(&mut self) {
         let width = self.network.hidden_padded();
         let images = self.images.count();
@@ -330,6 +340,28 @@ impl<S: Products> FusedEngine<S> {
         for (row, packed) in rows.zip(self.dz.chunks_exact_mut(width)) {
             self.active.pack(row, packed);
         }
+    }
+
+    /// Adam on all that no row of cells has. Returns whether every weight is finite then, those of
+    /// the rows of cells among them.
+    fn update_small_layers(&mut self, weights: &AdamVectors<S>, biases: &AdamVectors<S>) -> bool {
+        let Self { simd, conv, head, cell_rows, .. } = self;
+        conv.gradient.clear();
+        let mut are_finite = true;
+        for row in cell_rows {
+            conv.gradient.add(&row.gradient);
+            are_finite &= row.are_finite;
+        }
+        conv.gradient.scale_gradient();
+        let simd = *simd;
+        are_finite
+            & simd.vectorize(
+                #[inline(always)]
+                || {
+                    conv.update(simd, [weights, biases])
+                        & head.update(simd, [biases, weights, biases])
+                },
+            )
     }
 }
 
@@ -366,24 +398,11 @@ impl<S: Products> Engine for FusedEngine<S> {
     }
 
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
-        let measuring = self.measuring;
-        self.clock.start(measuring);
-        self.forward(batch, measuring);
-        let (simd, images) = (self.simd, batch.len());
-        let head = &self.head.w;
-        let groups = &mut self.groups[..images.div_ceil(GROUP_IMAGES)];
-        self.team.for_each(groups, &self.group_order, |_, group| {
-            group.backward(simd, head, images);
-        });
-        let mut loss = LossSum::default();
-        self.head.gradient.clear();
-        for group in groups {
-            self.head.gradient.add(&group.gradient);
-            loss += group.loss;
-        }
-        self.gather_dz();
-        self.clock.lap(Phase::Loss, 0);
-        self.images.prefetch(simd, batch);
+        let (simd, measuring) = (self.simd, self.measuring);
+        let mut clock = PhaseClock::new(measuring);
+        self.forward(batch, &mut clock);
+        let mut loss = clock.run(Phase::Loss, 0, || self.backward_head(batch.len()));
+        clock.run(Phase::Data, 0, || self.images.prefetch(simd, batch));
 
         self.steps += 1;
         let weights = self.adam.step(self.steps, lr);
@@ -393,36 +412,29 @@ impl<S: Products> Engine for FusedEngine<S> {
         let forward = Shared { network, images, plan, skip_zeros: *skip_zeros };
         let active = &self.active;
         let gathered = &self.dz[..(batch.len() + 1) * network.hidden_padded()];
-        let dz_factors = simd.vectorize(
-            #[inline(always)]
-            || simd.by_columns(gathered, &mut self.dz_factors),
-        );
+        let dz_factors = clock.run(Phase::Loss, 0, || {
+            simd.vectorize(
+                #[inline(always)]
+                || simd.by_columns(gathered, &mut self.dz_factors),
+            )
+        });
         let shared = SharedBackward { forward, active, dz: &self.dz, dz_factors, adam: weights };
         self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
-            row.clock.start(measuring);
-            row.backward(simd, &shared);
+            let mut clock = PhaseClock::new(measuring);
+            row.backward(simd, &shared, &mut clock);
+            row.phases += clock.phases();
         });
 
-        self.clock.start(measuring);
-        let Self { conv, head, cell_rows, .. } = self;
-        conv.gradient.clear();
-        let mut are_finite = true;
-        for row in cell_rows {
-            conv.gradient.add(&row.gradient);
-            are_finite &= row.are_finite;
-        }
-        conv.gradient.scale_gradient();
-        are_finite &= update_small_layers(simd, conv, head, &weights, &biases);
-        if !are_finite {
+        let update = || self.update_small_layers(&weights, &biases);
+        if !clock.run(Phase::Optimizer, 0, update) {
             loss.loss = f64::NAN;
         }
-        self.clock.lap(Phase::Optimizer, 0);
+        self.phases += clock.phases();
         loss
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> &[f32] {
-        self.clock.start(false);
-        self.forward(batch, false);
+        self.forward(batch, &mut PhaseClock::new(false));
         self.logits.clear();
         for group in &self.groups[..batch.len().div_ceil(GROUP_IMAGES)] {
             self.logits.extend_from_slice(group.logits());
@@ -439,8 +451,8 @@ impl<S: Products> Engine for FusedEngine<S> {
     }
 
     fn take_phases(&mut self) -> Phases {
-        let mut phases = self.clock.take();
-        self.cell_rows.iter_mut().for_each(|row| phases += row.clock.take());
+        let mut phases = std::mem::take(&mut self.phases);
+        self.cell_rows.iter_mut().for_each(|row| phases += std::mem::take(&mut row.phases));
         phases
     }
 }

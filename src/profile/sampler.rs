@@ -13,15 +13,13 @@
 //! tables that it has made before; the second runs libgcc's unwinder within a signal, of which
 //! crashes are reported. So it is the first; docs/PROFILING.md has figures of it alone.
 //!
-//! What the chosen one needs is kept here:
+//! What the chosen one needs is kept here, and what it cannot do:
 //!
 //! 1. **It makes its tables within the first signal**, and allocates. A signal that interrupts the
 //!    allocator would wait for ever; so the thread that starts the sampler does nothing but
 //!    arithmetic until the first signals have come.
-//! 2. **Of all samples with the same functions it keeps the first address only**, which says nothing
-//!    about what was inlined where the others were. `addresses` makes it keep them apart, so that
-//!    the innermost function is told with what was inlined there. The addresses of its callers are
-//!    those behind a call, which may belong to something else: of them only the function is told.
+//! 2. **pprof keeps one address for all samples with the same functions**, which says nothing about
+//!    what was inlined where the others were. So only functions of the machine code are told.
 //! 3. **On aarch64 it begins with the link register**, by its source: the innermost function is
 //!    missing there. It was not tried.
 
@@ -33,8 +31,6 @@ use std::path::PathBuf;
 use pprof::{ProfilerGuard, ProfilerGuardBuilder};
 
 use super::stacks::Stack;
-
-mod addresses;
 
 /// Samples a second of CPU time that are asked for. Linux looks at the clock of a process once in a
 /// tick of each core, so more than its tick rate, often 250, cannot be had.
@@ -94,17 +90,12 @@ pub fn remove_left_over() {
     }
 }
 
-/// Of frames, the innermost first, each of which ends with its function and begins with what was
-/// inlined there, the innermost first.
+/// The stack of `frames`, the innermost first, each of which ends with its function and begins with
+/// what was inlined at one of its addresses.
 fn stack(frames: &[Vec<pprof::Symbol>], samples: isize) -> Stack {
     let function = |frame: &Vec<pprof::Symbol>| frame.last().map(pprof::Symbol::name);
-    let inlined = match frames.first().and_then(|innermost| innermost.split_last()) {
-        Some((_, inlined)) if addresses::KEPT => inlined,
-        _ => &[],
-    };
     Stack {
         functions: frames.iter().rev().filter_map(function).collect(),
-        inlined: inlined.iter().rev().map(pprof::Symbol::name).collect(),
         samples: usize::try_from(samples).expect("a count"),
     }
 }
