@@ -176,7 +176,7 @@ fn a_model_that_something_is_mounted_on_is_refused_before_training() {
     }
     let run = Run::of(mounted("\"$@\""));
     assert_eq!(run.stdout, "", "found after training had begun");
-    run.fails(1, &["ckpt.bin: is mounted there", "mount its folder instead"]);
+    run.fails(1, &["ckpt.bin: the file is a mount point", "mount its folder instead"]);
     assert_eq!(place.names(), ["ckpt.bin", "elsewhere"]);
 }
 
