@@ -239,7 +239,7 @@ fn never_mixes_two_sets_nor_overwrites_one() {
     other.sha256 = other.sha256.map(|_| "0".repeat(64));
     for (parts, says) in [
         (&Part::ALL[..3], "missing t10k-labels-idx1-ubyte"),
-        (&Part::ALL[..], "nothing is overwritten"),
+        (&Part::ALL[..], "no file is overwritten"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         set.save(folder.path(), parts);

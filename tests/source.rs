@@ -231,5 +231,5 @@ fn mirrors_that_are_no_text_are_not_ignored() {
     let mut request = offline(None, folder.path());
     request.remote = Some(Remote::with_mirrors(std::ffi::OsStr::from_bytes(b"http://a\xff/")));
     let error = load(&request, &mut ()).unwrap_err();
-    assert_says(&error, 2, &[r"'http://a\xff/' is no web address"]);
+    assert_says(&error, 2, &[r"'http://a\xff/' is not a web address"]);
 }

@@ -159,7 +159,7 @@ fn check_free(directory: &Path) -> Result<()> {
 
 fn not_free(directory: &Path, part: Part) -> Error {
     Error::Unavailable(format!(
-        "{}: holds {} already, and nothing is overwritten: name another folder",
+        "{}: holds {} already, and no file is overwritten: name another folder",
         printable(directory),
         part.name(),
     ))

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 const MAX_BYTES: u64 = 1 << 28;
 
 /// Checks that the file at `path` may be replaced: it does not exist, is empty, or `is_ours`
-/// recognizes its content. `what` names the kind of file in the error, like "a flamegraph".
+/// recognizes its content. `what` names the kind of file in the error, like "the record".
 ///
 /// # Errors
 /// [`Error::InvalidFile`] when it may not be replaced, [`Error::Io`] when it cannot be read.
