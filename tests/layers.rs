@@ -1,22 +1,23 @@
-//! Every set of kernels, layer by layer: forward against the f64 oracle, backward against central
-//! differences of the oracle by random projection, for ordinary and odd geometries.
+//! Tests every set of kernels layer by layer, for ordinary and odd geometries: forward passes
+//! against the f64 oracle, backward passes against central differences of the oracle.
 //!
-//! For a random dy the scalar L = Σ y·dy has the gradients dW, db and dX that backward computes.
-//! Convolution and linear are linear in each argument and pooling is piecewise linear, so central
-//! differences of L are exact up to f64 rounding as long as no step crosses a kink.
+//! A random dy makes the output y a scalar, L = Σ y·dy, whose gradients are the dW, db and dX that
+//! the backward pass computes. Convolution and linear layers are linear in each argument, and
+//! pooling is piecewise linear. So central differences of L are exact up to f64 rounding, as long as
+//! no step crosses a kink.
 
 mod common;
 
-use common::{Comparison, all_kernels, oracle, uniform, widen};
+use common::{Comparison, all_kernels, oracle, to_f64, uniform};
 use mnist_train::nn::geometry::{Conv2d, Linear, MaxPool2d, Shape};
 use mnist_train::nn::gradients::Gradients;
 use mnist_train::stages::{EngineKind, STAGES};
 
-/// Three images and more: a gradient that keeps only one image's share must not pass. 13 makes
-/// several chunks, the last of them partial.
+/// Batch sizes, three images and more, so that a gradient of one image alone does not pass. 13
+/// images are several chunks, of which the last is smaller.
 const BATCHES: [usize; 3] = [3, 5, 13];
 
-/// d(loss)/d(values[index]) by central difference.
+/// Derivative of `loss` by `values[index]`, as a central difference.
 fn slope(values: &[f64], index: usize, loss: &dyn Fn(&[f64]) -> f64) -> f64 {
     const STEP: f64 = 1e-3;
     let mut moved = values.to_vec();
@@ -34,12 +35,12 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// The y of a whole batch, image by image.
+/// Output y of a whole batch, computed image by image.
 fn batched(x: &[f64], image: usize, y_of: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
     x.chunks_exact(image).flat_map(y_of).collect()
 }
 
-/// f32 sums of up to a few hundred terms, relative to the largest value.
+/// Largest accepted error relative to the largest value, for f32 sums of up to a few hundred terms.
 const TOLERANCE: f64 = 5e-6;
 
 #[test]
@@ -70,14 +71,14 @@ fn convolutions_of_every_geometry_match_the_definition_and_its_slopes() {
             let bias = uniform(seed + 2, conv.out_channels);
             let dy = uniform(seed + 3, batch * conv.output().len());
             let [x64, weight64, bias64, dy64] =
-                [&x, &weight, &bias, &dy].map(|values| widen(values));
+                [&x, &weight, &bias, &dy].map(|values| to_f64(values));
             let y_of = |x: &[f64], weight: &[f64], bias: &[f64]| {
                 batched(x, conv.input.len(), |x| oracle::conv2d(&conv, x, weight, bias))
             };
             let expected_y = y_of(&x64, &weight64, &bias64);
             let expected_dw = slopes(&weight64, &|w| dot(&y_of(&x64, w, &bias64), &dy64));
             let expected_db = slopes(&bias64, &|b| dot(&y_of(&x64, &weight64, b), &dy64));
-            // Sampling dx keeps the test quick: each slope is a whole forward pass.
+            // Only some elements of dx are checked, because each slope costs a whole forward pass.
             let sampled: Vec<usize> = (0..x.len()).step_by(7).collect();
             let expected_dx: Vec<f64> = sampled
                 .iter()
@@ -112,7 +113,7 @@ fn convolutions_of_every_geometry_match_the_definition_and_its_slopes() {
 #[test]
 fn linear_layers_match_the_definition_and_its_slopes() {
     let mut comparison = Comparison::default();
-    // The last four lie around and between the chunks of 784 inputs that gemm hands out.
+    // The last four sizes are around and between multiples of 784, gemm's chunk of inputs.
     let sizes = [(1, 1), (7, 3), (65, 33), (130, 10), (783, 3), (784, 3), (785, 3), (1600, 2)];
     for (in_features, out_features) in sizes {
         let linear = Linear { in_features, out_features };
@@ -123,12 +124,12 @@ fn linear_layers_match_the_definition_and_its_slopes() {
             let bias = uniform(seed + 2, out_features);
             let dy = uniform(seed + 3, batch * out_features);
             let [x64, weight64, bias64, dy64] =
-                [&x, &weight, &bias, &dy].map(|values| widen(values));
+                [&x, &weight, &bias, &dy].map(|values| to_f64(values));
             let y_of = |x: &[f64], weight: &[f64], bias: &[f64]| {
                 batched(x, in_features, |x| oracle::linear(&linear, x, weight, bias))
             };
             let expected_y = y_of(&x64, &weight64, &bias64);
-            // Some of the elements: each slope is a whole forward pass.
+            // Only some elements are checked, because each slope costs a whole forward pass.
             let some = |count: usize| (0..count).step_by(count.div_ceil(50)).collect::<Vec<_>>();
             let (some_dw, some_dx) = (some(weight.len()), some(x.len()));
             let dw_slope =
@@ -159,7 +160,8 @@ fn linear_layers_match_the_definition_and_its_slopes() {
     comparison.finish();
 }
 
-/// Distinct values further apart than any step of a central difference: no kink is near.
+/// Distinct values that differ by more than a step of a central difference, so that no step crosses
+/// a kink.
 fn well_separated(seed: u64, count: usize) -> Vec<f32> {
     let mut ranks: Vec<u32> = (0..count as u32).collect();
     mnist_train::random::Stream::new(seed, "ranks", 0).shuffle(&mut ranks);
@@ -187,7 +189,7 @@ fn pools_of_every_geometry_match_the_definition_and_its_slopes() {
             let seed = (case * 100 + batch) as u64;
             let x = well_separated(seed, batch * pool.input.len());
             let dy = uniform(seed, batch * pool.output().len());
-            let [x64, dy64] = [&x, &dy].map(|values| widen(values));
+            let [x64, dy64] = [&x, &dy].map(|values| to_f64(values));
             let y_of = |x: &[f64]| batched(x, pool.input.len(), |x| oracle::maxpool2d(&pool, x));
             let expected_y = y_of(&x64);
             let expected_dx = slopes(&x64, &|x| dot(&y_of(x), &dy64));
@@ -220,7 +222,7 @@ fn the_first_of_equal_elements_gets_the_gradient_in_every_set_of_kernels() {
 fn relu_lets_the_gradient_through_above_zero_only() {
     let mut comparison = Comparison::default();
     for count in [1, 7, 16_384, 16_385] {
-        // Away from the kink at 0 by at least ten steps.
+        // The values are at least ten steps away from the kink at 0.
         let x: Vec<f32> = uniform(5, count).iter().map(|x| x + 0.01_f32.copysign(*x)).collect();
         let dy = uniform(6, count);
         let sampled: Vec<usize> = (0..count).step_by(101).collect();

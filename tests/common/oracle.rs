@@ -1,12 +1,12 @@
-//! The forward pass once more, in f64, from the definitions alone.
+//! The oracle: the forward pass in f64, written from the definitions alone.
 //!
-//! There is no backward pass here: gradients are found by central differences, so that nothing of
-//! the program's own derivations is assumed.
+//! It has no backward pass. Tests compute its gradients by central differences, so that they do not
+//! depend on the program's derivations.
 
 use mnist_train::model::architecture::{Architecture, Layer};
 use mnist_train::nn::geometry::{Conv2d, Linear, MaxPool2d};
 
-/// y of a convolution for one image.
+/// Output y of a convolution for one image x.
 pub fn conv2d(conv: &Conv2d, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
     let (input, output, k) = (conv.input, conv.output(), conv.kernel as isize);
     let pixel = |c: usize, h: isize, w: isize| {
@@ -38,7 +38,7 @@ pub fn conv2d(conv: &Conv2d, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64
     y
 }
 
-/// y of max pooling for one image.
+/// Output y of max pooling for one image x.
 pub fn maxpool2d(pool: &MaxPool2d, x: &[f64]) -> Vec<f64> {
     let (input, output) = (pool.input, pool.output());
     let mut y = Vec::with_capacity(output.len());
@@ -57,7 +57,7 @@ pub fn maxpool2d(pool: &MaxPool2d, x: &[f64]) -> Vec<f64> {
     y
 }
 
-/// y of a linear layer for one image.
+/// Output y of a linear layer for one image x.
 pub fn linear(linear: &Linear, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
     let row = |o: usize| &weight[o * linear.in_features..][..linear.in_features];
     (0..linear.out_features)
@@ -65,7 +65,7 @@ pub fn linear(linear: &Linear, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f
         .collect()
 }
 
-/// The logits of one image, whose pixels are in 0..=1.
+/// Logits of one image, whose pixels are between 0 and 1.
 pub fn logits(architecture: &Architecture, parameters: &[Vec<f64>], image: &[f64]) -> Vec<f64> {
     let mut x = image.to_vec();
     let mut tensors = parameters.chunks_exact(2);
@@ -87,7 +87,7 @@ pub fn logits(architecture: &Architecture, parameters: &[Vec<f64>], image: &[f64
     x
 }
 
-/// The mean cross-entropy of a batch of images, pixels in 0..=1.
+/// Mean cross-entropy of a batch of images, whose pixels are between 0 and 1.
 pub fn mean_loss(
     architecture: &Architecture,
     parameters: &[Vec<f64>],
