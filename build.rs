@@ -1,4 +1,4 @@
-//! Tells the program how it is built, for the records of its measurements.
+//! Compiles the compiler's version and flags into the program, for its records of measurements.
 
 use std::env;
 use std::process::Command;

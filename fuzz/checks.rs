@@ -1,6 +1,6 @@
-//! What must hold of the readers for any bytes: they say what is wrong, or what they have read is
-//! what stands there. The fuzzer calls these with bytes of its own, `tests/corpus.rs` with those
-//! that it has found.
+//! Properties of the readers of files for any bytes: they either return an error of one line, or
+//! their result corresponds to the bytes. The fuzzer calls these functions with bytes that it
+//! makes, and `tests/corpus.rs` with the bytes that the fuzzer has kept in its corpus.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use mnist_train::data::dataset::CLASSES;
 use mnist_train::data::idx::{images_header, labels_header, parse_images, parse_labels};
 use mnist_train::model::checkpoint::{self, Model};
 
-/// Bytes as an IDX file of images and as one of labels.
+/// Reads `bytes` as an IDX file of images and as an IDX file of labels.
 pub fn idx(bytes: &[u8]) {
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return gzip(bytes);
@@ -29,8 +29,8 @@ pub fn idx(bytes: &[u8]) {
     }
 }
 
-/// Bytes as a gzip file, and packed as the content of one: the packed file is read exactly when the
-/// plain one is, and to the same images.
+/// Reads `bytes` as a gzip file; other bytes are compressed, and the compressed and the plain file
+/// must give the same images or both be refused.
 pub fn gzip(bytes: &[u8]) {
     for error in [
         parse_images(bytes, bytes.len() as u64).map(|_| ()),
@@ -49,7 +49,7 @@ pub fn gzip(bytes: &[u8]) {
     assert_eq!(plain.ok(), unpacked.ok());
 }
 
-/// Bytes as a checkpoint, and as the header and data of one.
+/// Reads `bytes` as a checkpoint, and as the header and data of a checkpoint.
 pub fn checkpoint(bytes: &[u8]) {
     let header = bytes.split(|&byte| byte == 0).next().map_or(0, <[u8]>::len);
     let headed = [&(header as u64).to_le_bytes(), bytes].concat();

@@ -1,81 +1,80 @@
-//! Every way in which a run can fail because of something outside the program.
+//! Errors whose cause is outside the program.
 //!
-//! A mistake from outside (a file, a flag, a full disk) is an [`Error`]: it names what, where, what
-//! was expected and what was found, and what to do about it, on one line. A mistake of the program
-//! itself is an assertion.
+//! A failure from outside (a file, a flag, a full disk) is an [`Error`]. Its message is one line: it
+//! names the file or flag, says what was expected and what was found, and what to do about it. A
+//! mistake of the program itself fails an assertion.
 
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A failure that a person can cause and can mend.
+/// A failure that a user can cause and can correct.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused to read or write something.
     #[error("{}: cannot {action}: {}", printable(path), explained(source))]
     Io {
-        /// The file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What was tried, as a verb phrase: `open`, `create the folder`.
+        /// Verb of the operation that failed, like `open` or `create the folder`.
         action: &'static str,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// Something is missing or unavailable; the message says what was looked for and what to do.
+    /// Something is missing or unavailable; the message says what it is and what to do.
     #[error("{0}")]
     Unavailable(String),
-    /// Nothing came over the network; the message says who was asked and what each one answered.
+    /// No mirror delivered a file; the message names each mirror and its answer.
     #[error("{0}")]
     Unreachable(String),
-    /// Flags or their combination make no sense; the message names the flag.
+    /// A flag or a combination of flags is not valid; the message names the flag.
     #[error("{0}")]
     Usage(String),
-    /// A file's content is not what it should be; the reason names the place, what was expected,
-    /// what was found and what to do.
+    /// The content of a file is not valid.
     #[error("{}: {reason}", printable(path))]
     InvalidFile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with its content.
+        /// Reason: what was expected, what was found, and what to do.
         reason: String,
     },
-    /// Files are valid each for itself and do not belong together.
+    /// Each file is valid, but the files do not belong together.
     #[error("{0}")]
     InvalidData(String),
-    /// The loss has run away, or it or a weight is no longer a finite number.
+    /// The loss is too large, or a loss, a weight or a moment is no longer finite.
     #[error(
         "training diverged: {what} in epoch {epoch}, step {step}, at learning rate {lr:e}; \
          {kept}; start anew with a lower --lr"
     )]
     Diverged {
-        /// What is not finite, or too large.
+        /// Value that is not finite or too large, in words.
         what: String,
         /// Epoch, counted from 0.
         epoch: usize,
         /// Step within the epoch, counted from 0.
         step: usize,
-        /// The learning rate of that step.
+        /// Learning rate of the step.
         lr: f64,
-        /// What became of the checkpoint.
+        /// Sentence that says whether a good checkpoint exists.
         kept: String,
     },
-    /// A signal ended the run; whatever should be kept has been kept.
+    /// A signal ended the run, after everything worth keeping was saved.
     #[error("{message}")]
     Interrupted {
-        /// The signal's number.
+        /// Number of the signal.
         signal: i32,
-        /// What was done before stopping.
+        /// Message that says where the run stopped and what was saved.
         message: String,
     },
 }
 
-/// The result of anything that can fail because of the outside world.
+/// Result of an operation that can fail because of something outside the program.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// The exit code that a script can rely on: 1 run time, 2 usage, 3 invalid file, 4 diverged,
-    /// 128 + n for signal n.
+    /// Exit code of the program: 1 for something missing or refused, 2 for wrong usage, 3 for an
+    /// invalid file, 4 for diverged training, 128 + n for signal n. Scripts may rely on it.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Io { .. } | Self::Unavailable(_) | Self::Unreachable(_) => 1,
@@ -86,13 +85,13 @@ impl Error {
         }
     }
 
-    /// A `path` whose content is wrong for `reason`; made for `map_err`.
+    /// Makes [`Error::InvalidFile`] of a reason, for `map_err`.
     pub fn invalid<R: fmt::Display>(path: &Path) -> impl FnOnce(R) -> Self {
         let path = path.to_path_buf();
         move |reason| Self::InvalidFile { path, reason: reason.to_string() }
     }
 
-    /// The operating system refused to start `threads` threads; made for `map_err`.
+    /// Makes [`Error::Unavailable`] of the refusal to start `threads` threads, for `map_err`.
     pub fn threads<E: fmt::Display>(threads: usize) -> impl FnOnce(E) -> Self {
         move |source| {
             let (noun, fewer) = match threads {
@@ -107,14 +106,14 @@ impl Error {
         }
     }
 
-    /// An I/O failure on `path` while trying to `action`; made for `map_err`.
+    /// Makes [`Error::Io`] of an error of the operating system, for `map_err`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { path, action, source }
     }
 }
 
-/// What went wrong in plain words, without the error number that only the system's manual explains.
+/// Error of the operating system in plain words, without its number.
 pub fn explained(source: &io::Error) -> String {
     match source.kind() {
         io::ErrorKind::NotFound => "no such file or directory".into(),
@@ -126,12 +125,12 @@ pub fn explained(source: &io::Error) -> String {
     }
 }
 
-/// `reason` without the number that Rust puts behind what the operating system said.
+/// `reason` without the error number that Rust appends.
 fn without_number(reason: &str) -> &str {
     reason.split(" (os error").next().unwrap_or(reason)
 }
 
-/// `reason` as a part of a sentence; an abbreviation stays what it is.
+/// `reason` with a small first letter, to continue a sentence. An abbreviation is not changed.
 fn uncapitalized(reason: &str) -> String {
     let mut chars = reason.chars();
     match (chars.next(), chars.next()) {
@@ -142,17 +141,17 @@ fn uncapitalized(reason: &str) -> String {
     }
 }
 
-/// Characters of what is quoted from a file or a flag, at most.
+/// Largest number of characters that are quoted from a file or a flag.
 const LONGEST_QUOTE: usize = 200;
-/// The same of a path: no system takes a longer one.
+/// Largest number of characters that are printed of a path; no system has longer paths.
 const LONGEST_PATH: usize = 4096;
 
-/// `path` as text that is safe on a terminal and stays on one line.
+/// `path` as one line of text that is safe to print on a terminal.
 pub fn printable(path: &Path) -> String {
-    cut(&printable_text(path.as_os_str()), LONGEST_PATH)
+    truncated(&printable_text(path.as_os_str()), LONGEST_PATH)
 }
 
-/// `text`, [escaped], and with the bytes that are none as `\xff`.
+/// `text` with its characters [escaped], and with bytes that are not UTF-8 in the form `\xff`.
 pub fn printable_text(text: &OsStr) -> String {
     let mut safe = String::new();
     for chunk in text.as_encoded_bytes().utf8_chunks() {
@@ -164,21 +163,21 @@ pub fn printable_text(text: &OsStr) -> String {
     safe
 }
 
-/// `text` from a file or a flag, [escaped] and not longer than anybody reads.
+/// `text` from a file or a flag, [escaped] and truncated to 200 characters.
 pub fn quoted(text: &str) -> String {
-    cut(&escaped(text), LONGEST_QUOTE)
+    truncated(&escaped(text), LONGEST_QUOTE)
 }
 
-/// The beginning of `text`, with `…` where that is not all of it.
-fn cut(text: &str, most: usize) -> String {
+/// The first `most` characters of `text`, followed by `…` if there are more.
+fn truncated(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.into(),
     }
 }
 
-/// `text` with every character escaped that is none to see, such as those that end a line or turn
-/// its direction: names and metadata come from strangers.
+/// `text` with invisible characters escaped, such as line ends and characters that change the
+/// direction of writing. It may come from a stranger's file.
 pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -200,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_end_a_line_or_turn_its_direction_is_escaped() {
+    fn characters_that_end_a_line_or_turn_its_direction_are_escaped() {
         assert_eq!(escaped("a\u{2028}b\u{2029}c"), r"a\u{2028}b\u{2029}c");
         assert_eq!(escaped("\u{2066}\u{2069}\u{202e}\u{7}"), r"\u{2066}\u{2069}\u{202e}\u{7}");
         assert_eq!(escaped("ß→\u{1f600}"), "ß→\u{1f600}");
@@ -208,14 +207,14 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn bytes_that_are_no_text_are_told_apart() {
+    fn different_bytes_that_are_not_text_are_printed_differently() {
         use std::os::unix::ffi::OsStrExt;
         let path = |bytes| printable(Path::new(OsStr::from_bytes(bytes)));
         assert_eq!([path(b"m\xff\n"), path(b"m\xfe\n")], [r"m\xff\n", r"m\xfe\n"]);
     }
 
     #[test]
-    fn quotations_are_cut_and_paths_are_not() {
+    fn quotations_are_truncated_and_paths_that_can_exist_are_not() {
         let long = "ä".repeat(4000);
         assert_eq!(quoted(&long), format!("{}…", &long[..2 * LONGEST_QUOTE]));
         assert_eq!(printable(Path::new(&long)), long);

@@ -1,4 +1,4 @@
-//! Parse, run, exit code.
+//! Parses the command line, runs the command and exits with its code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,10 +17,10 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // The help and the version come this way too.
+        // clap returns the help and the version as errors too.
         Err(error) if !error.use_stderr() => {
             return match error.print().and_then(|()| io::stdout().flush()) {
-                // A reader that has gone away has read all it wanted.
+                // A closed pipe is no failure: its reader has read all that it wanted.
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                     failed(&format!("stdout: cannot print: {}", explained(&error)), 1)
                 }
@@ -29,13 +29,14 @@ fn main() -> ExitCode {
         }
         Err(error) => return failed(&cli::one_line(error), 2),
     };
-    // A file that may not grow is then a failure to write, like a full disk, and not the end.
+    // With this handler, a file that exceeds the size limit is an error of writing, like a full
+    // disk; without it, the signal would end the program.
     if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::default()) {
         return failed(&format!("cannot listen to signals: {}", explained(&error)), 1);
     }
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // An error of our own says everything itself; others come with their causes.
+        // The program's own errors say everything; other errors are printed with their causes.
         Err(error) => match error.downcast_ref::<Error>() {
             Some(own) => failed(&own.to_string(), own.exit_code()),
             None => failed(&format!("{error:#}"), 1),
@@ -43,8 +44,9 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints `message` as the error and returns `code`.
 fn failed(message: &str, code: u8) -> ExitCode {
-    // Not `eprintln`, which panics when nobody reads.
+    // Not `eprintln`, which panics when stderr is closed.
     _ = writeln!(io::stderr(), "error: {}", escaped(message));
     ExitCode::from(code)
 }

@@ -1,37 +1,37 @@
-//! Random streams that are the same on every platform and in every release.
+//! Streams of random numbers that are the same on every platform and in every release.
 //!
-//! Each use of randomness has a stream of its own, derived from (seed, purpose, index), so that
-//! nothing has to be saved: the order of epoch 7 is known without having drawn epochs 0 to 6, which
-//! is what makes a resumed run equal to an uninterrupted one.
+//! Each use of randomness has its own stream, derived from (seed, purpose, index), so that no state
+//! of a generator has to be saved: the order of epoch 7 does not depend on numbers drawn in epochs
+//! 0 to 6. This makes a resumed run equal to an uninterrupted one.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 use crate::digest::Sha256Digest;
 
-/// One stream of random numbers.
+/// Stream of random numbers.
 pub struct Stream(Xoshiro256PlusPlus);
 
 impl Stream {
-    /// The stream of `purpose` number `index` under `seed`. Two different triples give unrelated
-    /// streams, because the generator's state is the SHA-256 of the triple.
+    /// The stream for (`seed`, `purpose`, `index`). Different triples give unrelated streams,
+    /// because the generator's first state is the SHA-256 of the triple.
     pub fn new(seed: u64, purpose: &str, index: u64) -> Self {
         let key = [&seed.to_le_bytes(), &index.to_le_bytes(), purpose.as_bytes()];
         Self(Xoshiro256PlusPlus::from_seed(Sha256Digest::of(key).bytes()))
     }
 
-    /// Uniform in [0, 1), a multiple of 2⁻²⁴.
+    /// Uniform random number in [0, 1), a multiple of 2⁻²⁴.
     pub fn unit(&mut self) -> f32 {
         (self.0.next_u64() >> 40) as f32 / (1_u32 << 24) as f32
     }
 
-    /// Uniform in [`low`, `high`).
+    /// Uniform random number in [`low`, `high`).
     pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.unit()
     }
 
-    /// Uniform in 0..`bound`, without bias (Lemire, "Fast Random Integer Generation in an
-    /// Interval", 2019, section 4).
+    /// Uniform random integer in 0..`bound`, without bias (Lemire, "Fast Random Integer Generation
+    /// in an Interval", 2019, section 4).
     pub fn below(&mut self, bound: u32) -> u32 {
         assert!(bound > 0, "no number lies below 0");
         let threshold = bound.wrapping_neg() % bound;
@@ -45,8 +45,8 @@ impl Stream {
 
     /// Puts `items` into random order (Fisher–Yates, from the end).
     ///
-    /// Written here because a library's shuffle may change between releases, and the order of a
-    /// run must not.
+    /// A library's shuffle may change between releases, and the order of a run must not; so this
+    /// one is written here.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = self.below(last as u32 + 1) as usize;
@@ -80,7 +80,7 @@ mod tests {
                 counts[place][item] += 1;
             }
         }
-        // 4,000 expected in each of 25 cells, standard deviation 57: six of them.
+        // Each of 25 counts has the mean 4,000 and the standard deviation 57; six are allowed.
         for count in counts.as_flattened() {
             assert!((3_660..=4_340).contains(count), "{counts:?}");
         }

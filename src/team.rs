@@ -1,15 +1,17 @@
-//! A few threads that share the items of one short piece of work after the other.
+//! A team: a few threads that share short pieces of work, one piece after the other.
 //!
-//! A training step is a chain of pieces of work of microseconds, each of which needs all of the one
-//! before. Waking sleeping threads takes longer than the short pieces do, and so does a barrier
-//! that sleeps; so the members of a team wait by looking at a number in memory. Only when nothing
-//! comes for a while (a file is being read, an evaluation is printed) do they go to sleep.
+//! A training step is a chain of pieces of work that take microseconds, and each piece needs the
+//! whole result of the piece before it. Waking a sleeping thread takes longer than a short piece,
+//! and so does a barrier that sleeps. Therefore the threads of a team wait by spinning: they read
+//! an atomic number until it changes. They yield after a while, and sleep only if no work comes for
+//! longer (a file is being read, an evaluation is printed).
 //!
-//! Items are handed out one at a time in a given order to whoever is free. Which thread works on
-//! which item is chance; every item is worked on once, and its result must not depend on by whom.
+//! The items of a piece are handed out one at a time, in a given order, to the next free thread.
+//! Chance decides which thread works on which item. Every item is worked on once, and its result
+//! must not depend on the thread.
 //!
-//! There is `unsafe` code here, because threads that outlive a piece of work borrow what the piece
-//! works on.
+//! There is `unsafe` code here, because the threads outlive a piece of work and borrow the data of
+//! the piece.
 
 #![allow(unsafe_code)]
 
@@ -24,41 +26,46 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Looks at the number before a thread offers its core to others: some 20 µs.
-const LOOKS: u32 = 1 << 10;
-/// Offers before it goes to sleep: at least some 200 µs.
-const OFFERS: u32 = 1 << 10;
+/// Number of spins before a waiting thread begins to yield its core, about 20 µs.
+const SPINS: u32 = 1 << 10;
+/// Number of yields before a waiting thread sleeps, at least about 200 µs.
+const YIELDS: u32 = 1 << 10;
 
-/// Threads that work together, the one that owns the team among them.
+/// Threads that work together. The thread that owns the team is one of them; the others are its
+/// workers.
 #[derive(Debug)]
 pub struct Team {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
 }
 
-/// What the owner and the workers look at. Each number has a cache line of its own, so that writing
-/// one does not disturb those who wait for another.
+/// State that the owner and the workers share. Each number has its own cache line, so that a write
+/// to one does not delay threads that read another.
 #[derive(Debug, Default)]
 struct Shared {
-    /// Counts pieces of work; a change is the signal to begin.
+    /// Number of pieces of work so far; its change tells the workers to begin.
     piece: Line<AtomicUsize>,
-    /// The next place in the order of the items.
+    /// Next position in the order of the items.
     next: Line<AtomicUsize>,
-    /// Workers that are not done with the present piece.
+    /// Number of workers that have not finished the present piece.
     busy: Line<AtomicUsize>,
-    /// Workers that must be woken.
+    /// Number of workers that sleep.
     asleep: Line<AtomicUsize>,
+    /// Function that every thread calls for the present piece.
     job: Mutex<Option<Job>>,
-    /// What a worker panicked with.
+    /// Payload of the panic of a worker.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// Whether the workers must end.
     dismissed: AtomicBool,
 }
 
+/// A value that shares its cache line with no other value.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Line<T>(T);
 
-/// Claims and does items until none is left. The lifetime is a lie: see [`Team::run`].
+/// Function that takes and does items until none is left. Its real lifetime is shorter than
+/// `'static`: see [`Team::run`].
 #[derive(Clone, Copy)]
 struct Job(&'static (dyn Fn() + Sync));
 
@@ -68,46 +75,50 @@ impl fmt::Debug for Job {
     }
 }
 
-/// The order in which items are begun: a permutation of 0..n.
+/// Order in which n items are begun: a permutation of 0..n.
 #[derive(Debug, Clone)]
 pub struct Order(Vec<usize>);
 
 impl Order {
-    /// First to last.
+    /// The order 0, 1, …, `items` − 1.
     pub fn of(items: usize) -> Self {
         Self((0..items).collect())
     }
 
-    /// First to last of another number of items.
+    /// Makes this the order 0, 1, …, `items` − 1, without allocating if it had as many before.
     pub fn reset(&mut self, items: usize) {
         self.0.clear();
         self.0.extend(0..items);
     }
 
-    /// Puts the items first that take longest, so that the last to be begun are short.
+    /// Sorts the items by descending `length`, so that the items begun last are short and no thread
+    /// waits long for another one.
     pub fn longest_first(&mut self, length: impl Fn(usize) -> usize) {
         self.0.sort_unstable_by_key(|&item| (Reverse(length(item)), item));
     }
 }
 
-/// Items that threads take by index.
+/// Pointer to the items, from which each thread takes items by index.
 struct Items<T>(*mut T);
 
 // SAFETY: the pointer is used to hand each item to one thread, which `T: Send` allows.
 unsafe impl<T: Send> Sync for Items<T> {}
 
 impl<T> Items<T> {
+    /// The item at `index`.
+    ///
     /// # Safety
-    /// `index` is in bounds, and nobody else uses that item.
+    /// - `index` is in bounds.
+    /// - No other reference to this item exists.
     #[allow(clippy::mut_from_ref)] // Each item is asked for once.
     unsafe fn get(&self, index: usize) -> &mut T {
-        // SAFETY: what the caller promises.
+        // SAFETY: the caller promises that the index is in bounds and the reference is unique.
         unsafe { &mut *self.0.add(index) }
     }
 }
 
 impl Team {
-    /// A team of `threads`, the caller's own being one of them.
+    /// A team of `threads` threads, of which the calling thread is one.
     ///
     /// # Errors
     /// When the operating system refuses to start a thread.
@@ -121,16 +132,16 @@ impl Team {
         Ok(team)
     }
 
-    /// Number of threads.
+    /// Number of threads, the owner included.
     pub fn threads(&self) -> usize {
         self.workers.len() + 1
     }
 
-    /// Calls `work` once with every item and its index, beginning them in `order`, and returns when
-    /// all are done.
+    /// Calls `work` once with every index and item, on all threads, and returns when all items are
+    /// done. The items are begun in `order`.
     ///
     /// # Panics
-    /// When `work` does, and when `order` is of another number of items.
+    /// When `work` panics, or `order` is for another number of items.
     pub fn for_each<T: Send>(
         &mut self,
         items: &mut [T],
@@ -146,26 +157,26 @@ impl Team {
         self.run(&|| {
             let items = &items;
             while let Some(&index) = order.0.get(shared.next.0.fetch_add(1, Ordering::Relaxed)) {
-                // SAFETY: an order is a permutation and each of its places is claimed once, so the
-                // index is in bounds and no other thread gets it.
+                // SAFETY: an order is a permutation of 0..n, and each of its positions is taken by
+                // one thread, so the index is in bounds and no other thread gets it.
                 work(index, unsafe { items.get(index) });
             }
         });
     }
 
-    /// Calls `job` on every thread of the team, and returns when all calls have.
+    /// Calls `job` on every thread of the team, and returns when all calls have returned.
     fn run(&self, job: &(dyn Fn() + Sync)) {
-        // SAFETY: the workers use the job only until they are no longer busy, and `Wait` waits for
-        // that before this function is left, also by a panic of our own call.
+        // SAFETY: a worker uses the job only while it is busy. `Wait` waits until no worker is busy
+        // before this function returns, also when the owner's own call of the job panics.
         let job =
             Job(unsafe { mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(job) });
         let shared = &*self.shared;
-        // A panic of the owner's own call has left this behind, if anybody panicked with it.
+        // A worker's panic is still here if the owner panicked in the same piece.
         *lock(&shared.panic) = None;
         *lock(&shared.job) = Some(job);
         shared.busy.0.store(self.workers.len(), Ordering::Relaxed);
-        // Sequentially consistent, as is a worker's going to sleep: either we see it asleep, or it
-        // sees the new piece.
+        // Sequentially consistent, like the operations of a worker that goes to sleep: either the
+        // owner sees that the worker sleeps, or the worker sees the new piece.
         shared.piece.0.fetch_add(1, Ordering::SeqCst);
         if shared.asleep.0.load(Ordering::SeqCst) > 0 {
             self.workers.iter().for_each(|worker| worker.thread().unpark());
@@ -187,7 +198,7 @@ impl Drop for Team {
         self.shared.piece.0.fetch_add(1, Ordering::SeqCst);
         for worker in self.workers.drain(..) {
             worker.thread().unpark();
-            // Panics of jobs have been caught, and there are no others.
+            // A worker never panics: it catches the panics of its jobs.
             let _ = worker.join();
         }
     }
@@ -198,16 +209,16 @@ struct Wait<'a>(&'a Shared);
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        let mut looks = 0;
+        let mut waits = 0;
         while self.0.busy.0.load(Ordering::Acquire) > 0 {
-            look_again(&mut looks);
+            spin_or_yield(&mut waits);
         }
     }
 }
 
 impl Shared {
-    /// The life of a worker.
-    #[inline(never)] // So that a profile can tell waiting by name.
+    /// Main function of a worker: waits for pieces of work and does them until it is dismissed.
+    #[inline(never)] // A profile recognizes waiting workers by this name.
     fn serve(&self) {
         let mut done = 0;
         loop {
@@ -218,20 +229,20 @@ impl Shared {
             }
             let job = lock(&self.job).expect("a piece has a job");
             if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| job.0())) {
-                // One is enough to tell; what others died of must not be dropped here, where
-                // dropping it might panic.
+                // One panic is enough to report. An earlier payload must not be dropped here,
+                // because its drop might panic.
                 mem::forget(lock(&self.panic).replace(panic));
             }
             self.busy.0.fetch_sub(1, Ordering::Release);
         }
     }
 
-    /// Returns when `piece` is no longer `done`.
+    /// Waits until the number of pieces is no longer `done`: first spins, then yields, then sleeps.
     fn await_change(&self, done: usize) {
-        let mut looks = 0;
+        let mut waits = 0;
         while self.piece.0.load(Ordering::Acquire) == done {
-            if looks < LOOKS + OFFERS {
-                look_again(&mut looks);
+            if waits < SPINS + YIELDS {
+                spin_or_yield(&mut waits);
                 continue;
             }
             self.asleep.0.fetch_add(1, Ordering::SeqCst);
@@ -243,12 +254,14 @@ impl Shared {
     }
 }
 
-/// Lets a moment pass: the longer it has been, the more of the core is left to others.
-fn look_again(looks: &mut u32) {
-    *looks = looks.saturating_add(1);
-    if *looks < LOOKS { hint::spin_loop() } else { thread::yield_now() }
+/// Waits a moment: spins in the first [`SPINS`] calls, which `waits` counts, and then yields the
+/// core to other threads.
+fn spin_or_yield(waits: &mut u32) {
+    *waits = waits.saturating_add(1);
+    if *waits < SPINS { hint::spin_loop() } else { thread::yield_now() }
 }
 
+/// Locks `mutex`, also after a thread panicked while it held the lock.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -259,7 +272,7 @@ mod tests {
 
     #[test]
     fn every_item_is_worked_on_once_by_any_number_of_threads() {
-        // An interpreter waits for a long time where a CPU waits for a moment.
+        // Miri takes long to wait for what a CPU waits a moment.
         let rounds = if cfg!(miri) { 3 } else { 50 };
         for threads in [1, 2, 3, 7] {
             let mut team = Team::new(threads).unwrap();

@@ -1,11 +1,11 @@
-//! The stage that rounds: bf16 against the same network in f64 with the same factors rounded.
+//! The stage bf16, compared with an f64 program that rounds the same factors.
 //!
-//! What is left between the two is the order of sums, and now and then a factor so close to the
-//! middle between two neighbours in bf16 that the two runs round it differently.
+//! The two differ in the order of sums. They also round a few factors differently, which are so
+//! close to the middle between two bf16 numbers that a rounding error decides.
 
 mod common;
 
-use common::{Comparison, SEE_GRADIENT, gradient, noise_split, widen};
+use common::{Comparison, SEE_GRADIENT, gradient, noise_split, to_f64};
 use mnist_train::data::batches::{Batch, epoch_order};
 use mnist_train::data::dataset::{SIDE, Split};
 use mnist_train::engine::compute::Compute;
@@ -18,11 +18,12 @@ use mnist_train::simd::{self, Isa};
 use mnist_train::stages::Stage;
 
 const CELLS: usize = SIDE / 2;
-/// One factor in a sum of 13 or more, rounded the other way, is a 3000th of the sum. Of a batch of
-/// fewer images it could be a 256th of an element; the images drawn here have no such factor.
+/// Largest accepted error. One factor that is rounded differently in a sum of 13 or more changes it
+/// by a 3000th. In a batch of fewer images it could change an element by a 256th, but the images
+/// drawn here have no such factor.
 const TOLERANCE: f64 = 1e-3;
 
-/// To the nearest number of 8 bits of significand, ties to even.
+/// `value` rounded to bf16: to the nearest number with 8 bits of significand, ties to even.
 fn rounded(value: f64) -> f64 {
     let bits = (value as f32).to_bits();
     let even = bits >> 16 & 1;
@@ -44,14 +45,14 @@ fn rounding_goes_to_the_nearest_and_to_even() {
     }
 }
 
-/// The gradient of `network` at `parameters` for all of `split`, in the canonical form and order:
-/// factors of the large products are rounded, sums and everything else is f64.
+/// Gradient of `network` at `parameters` for all images of `split`, in the canonical form and
+/// order. The factors of the large products are rounded to bf16; all other arithmetic is in f64.
 fn rounded_gradient(network: &MnistCnn, parameters: &Parameters, split: &Split) -> Vec<Vec<f64>> {
     let MnistCnn { channels, kernel_size, hidden } = *network;
     let (images, features) = (split.len(), channels * CELLS * CELLS);
-    let tensors: Vec<Vec<f64>> = parameters.iter().map(|(_, values)| widen(values)).collect();
+    let tensors: Vec<Vec<f64>> = parameters.iter().map(|(_, values)| to_f64(values)).collect();
     let [kernel, bias, w1, b1, w2, b2] = &tensors[..] else { panic!("six tensors") };
-    // The products take pixels as whole numbers, and weights over 255.
+    // The products multiply pixels as whole numbers by weights divided by 255.
     let kernel: Vec<f64> = kernel.iter().map(|w| rounded(w * f64::from(1.0_f32 / 255.0))).collect();
     let w1: Vec<f64> = w1.iter().copied().map(rounded).collect();
     let border = kernel_size / 2;
@@ -65,7 +66,8 @@ fn rounded_gradient(network: &MnistCnn, parameters: &Parameters, split: &Split) 
     };
     let blank: Vec<f64> = bias.iter().map(|&b| b.max(0.0)).collect();
 
-    // Activations less those of a blank cell, and where their maximum was, if relu let it through.
+    // Activations minus the activations of a blank cell, and the position of each maximum, if it is
+    // above 0.
     let mut a = vec![0.0; images * features];
     let mut place = vec![None; images * features];
     for n in 0..images {
@@ -152,7 +154,7 @@ fn rounded_gradient(network: &MnistCnn, parameters: &Parameters, split: &Split) 
     vec![dkernel, dbias, dw1, db1, dw2, db2]
 }
 
-/// The stage, where this CPU can run it; where it cannot, it must say so.
+/// The stage bf16 if this CPU can run it; otherwise checks that the stage says so.
 fn bf16() -> Option<&'static Stage> {
     let stage = Stage::find("bf16").expect("a stage of the table");
     let unmet = stage.unmet(&MnistCnn::default().architecture(), Isa::detect());
@@ -164,7 +166,7 @@ fn bf16() -> Option<&'static Stage> {
 }
 
 #[test]
-fn the_gradient_is_that_of_rounded_factors() {
+fn the_gradient_is_the_gradient_of_rounded_factors() {
     let Some(stage) = bf16() else { return };
     let network = |channels, kernel_size, hidden| MnistCnn { channels, kernel_size, hidden };
     let mut comparison = Comparison::default();
@@ -194,7 +196,7 @@ fn the_gradient_is_that_of_rounded_factors() {
 }
 
 #[test]
-fn losses_stay_near_those_of_naive() {
+fn losses_stay_near_the_losses_of_naive() {
     let Some(stage) = bf16() else { return };
     let split = noise_split(4, 9 * 13 + 4);
     let recipe = Recipe { batch_size: 13, ..Recipe::default() };
@@ -210,7 +212,7 @@ fn losses_stay_near_those_of_naive() {
     };
     let naive = losses(Stage::find("naive").expect("a stage of the table"));
     for (step, (found, expected)) in losses(stage).into_iter().zip(naive).enumerate() {
-        // Sums of 13 losses near 2.3.
+        // Each loss is a sum of 13 losses near 2.3.
         let close = (found - expected).abs() < 0.02 * 13.0;
         assert!(close, "step {step}: {found} {expected}");
         assert!(step > 0 || found != expected, "no factor was rounded");

@@ -17,7 +17,7 @@ mod crafted;
 use allocation::peak_bytes;
 use crafted::{Crafted, checkpoint as good, network, weights_alone, whole};
 
-/// What is said about a file with these bytes.
+/// Error message for a file with these bytes.
 #[track_caller]
 fn refusal(bytes: &[u8], architecture: &Architecture) -> String {
     let reason = checkpoint::parse(bytes, Some(architecture)).expect_err("accepted").to_string();
@@ -25,7 +25,7 @@ fn refusal(bytes: &[u8], architecture: &Architecture) -> String {
     reason
 }
 
-/// What is said about the file at `path`, without its path.
+/// Error message for the file at `path`, without its path.
 #[track_caller]
 fn refusal_of(path: &Path) -> String {
     let error = checkpoint::read(path).expect_err("accepted");
@@ -37,7 +37,8 @@ fn refusal_of(path: &Path) -> String {
     reason.expect("names the file").to_string()
 }
 
-/// Every case is (what is wrong, the file, what must be said); reports all that are not.
+/// Checks cases (description, bytes of the file, words that the error must contain) and reports all
+/// that fail.
 #[track_caller]
 fn assert_refused(cases: impl IntoIterator<Item = (String, Vec<u8>, Vec<String>)>) {
     let mut failures = Vec::new();
@@ -50,14 +51,14 @@ fn assert_refused(cases: impl IntoIterator<Item = (String, Vec<u8>, Vec<String>)
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// A case of [`assert_refused`].
+/// Case for [`assert_refused`].
 fn case(what: &str, bytes: impl Into<Vec<u8>>, words: &[&str]) -> (String, Vec<u8>, Vec<String>) {
     let words = words.iter().map(|word| word.to_string()).collect();
     (what.into(), bytes.into(), words)
 }
 
-/// A case whose file is a good checkpoint that `spoil` has changed and sealed anew, so that it is
-/// the change that must be found and not the checksum.
+/// Case whose file is a good checkpoint that `spoil` has changed. Its checksum is right again, so
+/// the change itself must be found.
 fn spoilt(
     what: &str,
     spoil: impl FnOnce(&mut Crafted),
@@ -83,7 +84,7 @@ fn everything_comes_back_bit_for_bit() {
 }
 
 #[test]
-fn a_file_says_itself_which_sizes_its_network_has() {
+fn a_file_tells_the_sizes_of_its_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.bin");
     let odd = MnistCnn { channels: 3, kernel_size: 7, hidden: 11 };
@@ -223,7 +224,7 @@ fn a_header_of_any_length_is_read() {
 }
 
 #[test]
-fn refuses_what_is_no_checkpoint_at_all() {
+fn refuses_files_that_are_not_checkpoints() {
     let mut stream = Stream::new(1, "random bytes", 0);
     let random: Vec<u8> = (0..1000).map(|_| stream.below(256) as u8).collect();
     let length = |length: u64, rest: &[u8]| [&length.to_le_bytes(), rest].concat();
@@ -297,7 +298,7 @@ fn refuses_what_is_no_checkpoint_at_all() {
 }
 
 #[test]
-fn refuses_tensors_that_are_not_the_networks() {
+fn refuses_tensors_that_do_not_belong_to_the_network() {
     let mut cases = vec![
         spoilt(
             "an extra tensor",
@@ -404,7 +405,7 @@ fn refuses_values_that_are_not_finite() {
 }
 
 #[test]
-fn refuses_metadata_that_it_cannot_go_on_from() {
+fn refuses_metadata_from_which_no_run_can_go_on() {
     let replace = |from, to| move |file: &mut Crafted| file.replace_in_metadata(from, to);
     assert_refused([
         spoilt(
@@ -506,7 +507,7 @@ fn refuses_values_that_no_run_writes() {
         field("recipe.eps", "1e-8", "-1", above_zero),
         field("steps", "345", "346", "those of 3 whole epochs and 45 batches"),
         field("steps", "345", "18446744073709551615", "those of 3 whole epochs"),
-        // An epoch of 40 batches.
+        // The run has 40 batches in an epoch.
         field("steps", "345", "165", "those of 3 whole epochs and 45 batches"),
         value("batches", "\"batch\":45", "\"batch\":1844674407370955161", &["field steps is 345"]),
         value("no epoch", "\"epoch\":3", "\"epoch\":0", &["those of 0 whole epochs and 45"]),
@@ -552,7 +553,7 @@ fn refuses_values_that_no_run_writes() {
 }
 
 #[test]
-fn quotations_from_a_file_are_cut() {
+fn quotations_from_a_file_are_truncated() {
     let long = "x".repeat(100_000);
     for (from, to) in [
         ("\"stage\":\"fused\"", format!("\"stage\":[\"{long}\"]")),
@@ -635,13 +636,13 @@ fn refuses_a_file_that_is_too_large_before_reading_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.bin");
     let file = fs::File::create(&path).unwrap();
-    file.set_len(1 << 40).unwrap(); // A hole: it takes no room on the disk.
+    file.set_len(1 << 40).unwrap(); // A sparse file takes no room on the disk.
     let reason = refusal_of(&path);
     assert!(reason.starts_with("1099511627776 bytes"), "{reason}");
 }
 
 #[test]
-fn a_folder_is_not_read_and_a_missing_file_is_called_so() {
+fn a_folder_or_a_missing_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing");
     for (path, reason) in

@@ -1,5 +1,4 @@
-//! The program as a user meets it: what a run prints, what it leaves behind, and what it refuses
-//! (`cli/refusals.rs`).
+//! The program as a user runs it: its output, its files, and its refusals (`cli/refusals.rs`).
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,7 +14,7 @@ mod refusals;
 
 use program::{Run, TEST_IMAGES, TRAIN_IMAGES, Workplace, digits};
 
-/// The shortest run worth the name: three steps an epoch.
+/// Flags of a short run, with three steps in an epoch.
 const SHORT: &str = "--max-samples 192 --json";
 
 #[track_caller]
@@ -190,7 +189,7 @@ fn a_run_that_goes_on_in_another_way_says_so() {
     assert_eq!(resume("--stage sparse", "by stage fused, going on with sparse"), "portable");
     resume("--stage gemm", "by stage fused, going on with gemm");
 
-    // As of a version that knows more.
+    // This checkpoint looks as if a newer version had written it.
     let (_, Model::Checkpoint(mut newer)) = checkpoint::read(&place.path("ckpt.bin")).unwrap()
     else {
         panic!("a checkpoint");
@@ -274,13 +273,13 @@ fn files_get_no_terminal_codes_and_quiet_means_results_alone() {
     }
 }
 
-/// With the figures of a real run: 60,000 + 10,000 synthetic images, which are drawn here.
+/// The numbers are those of a real run: 60,000 + 10,000 synthetic images.
 #[test]
 fn what_is_printed_fits_a_terminal_of_80_columns() {
     let place = Workplace::new();
     let fits = |arguments: &str| {
         let mut command = place.bare(arguments);
-        command.env("COLUMNS", "80"); // For help alone, which is wrapped.
+        command.env("COLUMNS", "80"); // Only the help is wrapped to this width.
         Run::of(command).succeeds().fits_a_terminal()
     };
     fits("data synthetic --out digits");
@@ -370,7 +369,7 @@ fn synthetic_sets_have_the_size_that_was_asked_for() {
 }
 
 #[test]
-fn a_synthetic_set_that_was_begun_is_completed_and_no_other_one() {
+fn an_unfinished_synthetic_set_is_completed_by_the_same_command_only() {
     let place = Workplace::new();
     let digits = place.path("digits");
     let draw = |images: usize| {
@@ -380,7 +379,7 @@ fn a_synthetic_set_that_was_begun_is_completed_and_no_other_one() {
         || ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"].map(|name| digits.join(name));
     draw(10).succeeds();
     let whole = files().map(|path| fs::read(path).unwrap());
-    // As a run leaves it that is killed between the names that it gives.
+    // A run that is killed between two renames leaves the folder in this state.
     fs::rename(&files()[1], digits.join(".t10k-labels-idx1-ubyte.mnist-train.tmp")).unwrap();
     draw(11).fails(1, &["digits: holds train-images-idx3-ubyte already"]);
     assert!(!files()[1].exists());
@@ -396,7 +395,7 @@ fn a_synthetic_set_that_cannot_be_written_leaves_nothing() {
     let place = Workplace::new();
     let draw = place.bare("data synthetic --out digits --images 10");
     let mut shell = std::process::Command::new("sh");
-    // The images to train on fit, and those to test on do not.
+    // There is room for the images to train on, but not for the images to test on.
     shell
         .args(["-c", "ulimit -f 1000; exec \"$@\"", "sh"])
         .arg(draw.get_program())

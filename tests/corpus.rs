@@ -1,4 +1,4 @@
-//! What the fuzzer has found to be worth reading, read on every run of the tests.
+//! Reads the fuzzer's corpus, the files that it found worth keeping, in every run of the tests.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ mod allocation;
 #[path = "../fuzz/checks.rs"]
 mod checks;
 
-/// Checks every file of the corpus `name`, and that none takes more memory than a small file may.
+/// Checks every file of the corpus `name`, and that reading it takes little memory.
 #[track_caller]
 fn replay(name: &str, check: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
@@ -23,16 +23,16 @@ fn replay(name: &str, check: impl Fn(&[u8])) {
 }
 
 #[test]
-fn idx_files_are_read_as_they_stand_or_refused() {
+fn idx_files_are_read_correctly_or_refused() {
     replay("idx", checks::idx);
 }
 
 #[test]
-fn gzip_files_are_read_as_they_unpack_or_refused() {
+fn gzip_files_are_read_correctly_or_refused() {
     replay("gzip", checks::gzip);
 }
 
 #[test]
-fn checkpoints_are_read_as_they_stand_or_refused() {
+fn checkpoints_are_read_correctly_or_refused() {
     replay("checkpoint", checks::checkpoint);
 }

@@ -1,4 +1,4 @@
-//! Downloads from mirrors that work, and from mirrors that do not.
+//! Downloads from mirrors that work and from mirrors that fail.
 #![cfg(feature = "download")]
 
 use std::fs;
@@ -21,26 +21,29 @@ mod small_set;
 
 use small_set::{SmallSet, names_in};
 
-/// How a mirror answers a request for one file.
+/// Answer of a mirror to a request for one file.
 #[derive(Clone)]
 enum Answer {
+    /// The whole file.
     File(Vec<u8>),
+    /// A status line without a file.
     Status(&'static str),
-    /// Some bytes, and then the end, although the header promised one more.
+    /// These bytes, and then the end, although the header promised one byte more.
     Short(Vec<u8>),
-    /// The beginning of a file, and then nothing while anybody waits.
+    /// These bytes, and then nothing, while the connection stays open.
     Hang(Vec<u8>),
-    /// A byte now and then, of a file of many.
+    /// One byte from time to time.
     Drip,
     /// A file of 80 MiB.
     Huge,
+    /// A redirect to this address.
     Redirect(String),
 }
 
-/// A web server on this machine, for as long as the test program runs.
+/// A web server on this machine, which runs as long as the test program.
 struct Mirror {
     url: String,
-    /// The names of the files that were asked for.
+    /// Names of the files that were requested.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -59,7 +62,7 @@ impl Mirror {
                     let stream = stream.unwrap();
                     let name = requested_name(&stream);
                     names.lock().unwrap().push(name.clone());
-                    // The client may have gone.
+                    // The client may have closed the connection.
                     let _ = respond(stream, answer(&name));
                 });
             }
@@ -76,7 +79,7 @@ impl Mirror {
         })
     }
 
-    /// A mirror that always answers the same.
+    /// A mirror that always gives the same answer.
     fn always(answer: Answer) -> Self {
         Self::new(move |_| answer.clone())
     }
@@ -86,7 +89,7 @@ impl Mirror {
     }
 }
 
-/// Reads a request and returns the last part of the path in its first line.
+/// Reads a request and returns the name of the requested file.
 fn requested_name(stream: &TcpStream) -> String {
     let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap());
     let first = lines.next().unwrap();
@@ -131,7 +134,7 @@ fn respond(mut stream: TcpStream, answer: Answer) -> std::io::Result<()> {
     }
 }
 
-/// These mirrors, and that they must have the files of `set`.
+/// A source of downloads with these `mirrors`, which must deliver the files of `set`.
 fn remote(set: &SmallSet, mirrors: &[&Mirror]) -> Remote {
     Remote {
         mirrors: mirrors.iter().map(|mirror| mirror.url.clone()).collect(),
@@ -145,8 +148,8 @@ fn request(folder: &Path, remote: Remote) -> Request {
     Request { directory: None, default_directory: folder.to_path_buf(), remote: Some(remote) }
 }
 
-/// Fetches the small set into a new folder from a mirror that gives this `answer`, which must
-/// fail and leave nothing behind.
+/// Fetches the small set from a mirror that gives this `answer`, and returns the error. It must
+/// leave no file in the new folder.
 #[track_caller]
 fn error_from(answer: Answer) -> Error {
     let folder = tempfile::tempdir().unwrap();
@@ -166,14 +169,14 @@ fn assert_says(error: &Error, exit_code: u8, words: &str) {
     assert!(message.contains(words), "'{words}' is not in: {message}");
 }
 
-/// The four names on a mirror, sorted.
+/// Names of the four files on a mirror, sorted.
 fn all_names() -> Vec<String> {
     let mut names = Part::ALL.map(Part::download_name).to_vec();
     names.sort();
     names
 }
 
-/// Writes down what it hears.
+/// Observer that writes down the events of a download.
 #[derive(Default)]
 struct Diary {
     lines: Vec<String>,
@@ -214,7 +217,7 @@ fn downloads_what_is_missing_and_loads_it() {
     assert_eq!(names_in(&folder), all_names());
     assert_eq!(mirror.asked().len(), 4);
 
-    // The second time they are there.
+    // The second call finds the files.
     load(&request, &mut ()).unwrap();
     assert_eq!(mirror.asked().len(), 4);
 }
@@ -234,12 +237,12 @@ fn completes_a_folder_that_holds_some_of_the_official_files() {
 fn never_mixes_two_sets_nor_overwrites_one() {
     let set = SmallSet::new();
     let mirror = Mirror::of(&set);
-    // To this mirror the small set is somebody's own.
+    // For this mirror the small set is not the official one.
     let mut other = remote(&set, &[&mirror]);
     other.sha256 = other.sha256.map(|_| "0".repeat(64));
     for (parts, says) in [
         (&Part::ALL[..3], "missing t10k-labels-idx1-ubyte"),
-        (&Part::ALL[..], "nothing is overwritten"),
+        (&Part::ALL[..], "no file is overwritten"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         set.save(folder.path(), parts);
@@ -324,7 +327,7 @@ fn says_what_is_wrong_with_a_mirror() {
 }
 
 #[test]
-fn a_mirror_that_stops_sending_is_left() {
+fn a_mirror_that_stops_sending_is_given_up() {
     let set = SmallSet::new();
     let mut packed = set.gzip(Part::TrainImages);
     packed.truncate(100);
@@ -336,14 +339,14 @@ fn a_mirror_that_stops_sending_is_left() {
     let start = Instant::now();
     fetch(folder.path(), &remote, &mut diary).unwrap();
     assert!(start.elapsed() < Duration::from_secs(10));
-    // Which of the two is noticed first is open.
+    // Either of the two may be noticed first.
     let failures = ["only 100 bytes came in 200ms", "nothing came for 200ms"]
         .map(|reason| format!("train-images-idx3-ubyte not from 127.0.0.1: {reason}"));
     assert!(diary.lines.iter().any(|line| failures.contains(line)), "{:?}", diary.lines);
 }
 
 #[test]
-fn a_mirror_that_drips_is_left() {
+fn a_mirror_that_sends_too_slowly_is_given_up() {
     let set = SmallSet::new();
     let mut remote = remote(&set, &[&Mirror::always(Answer::Drip), &Mirror::of(&set)]);
     remote.stall_timeout = Duration::from_millis(500);
@@ -384,14 +387,14 @@ fn without_a_mirror_that_answers_there_is_no_data_and_every_reason() {
 }
 
 #[test]
-fn what_is_wrong_or_cannot_be_written_is_an_error_although_there_is_no_data() {
+fn a_wrong_or_unwritable_file_is_an_error_even_without_data() {
     let set = SmallSet::new();
     let swapped = Mirror::always(Answer::File(set.gzip(Part::TestImages)));
     let folder = tempfile::tempdir().unwrap();
     let error = load(&request(folder.path(), remote(&set, &[&swapped])), &mut ()).unwrap_err();
     assert_says(&error, 3, "SHA-256");
 
-    // A folder in the place of the file that is written.
+    // A folder has the name of the temporary file.
     let partial = folder.path().join(".train-images-idx3-ubyte.gz.mnist-train.tmp");
     fs::create_dir(&partial).unwrap();
     let good = Mirror::of(&set);
@@ -406,12 +409,11 @@ fn what_is_wrong_or_cannot_be_written_is_an_error_although_there_is_no_data() {
     assert_eq!(good.asked(), [""; 0]);
 }
 
-/// In a process of its own, whose files are all open.
+/// The test runs itself again in a process that has no more files to open.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_connection_for_which_there_is_no_room_is_an_error_although_there_is_no_data() {
-    const NAME: &str =
-        "a_connection_for_which_there_is_no_room_is_an_error_although_there_is_no_data";
+fn too_many_open_files_are_an_error_even_without_data() {
+    const NAME: &str = "too_many_open_files_are_an_error_even_without_data";
     const AGAIN: &str = "MNIST_TRAIN_TEST_AGAIN";
     if std::env::var_os(AGAIN).is_none() {
         let again = std::process::Command::new("sh")
@@ -427,7 +429,7 @@ fn a_connection_for_which_there_is_no_room_is_an_error_although_there_is_no_data
     let folder = tempfile::tempdir().unwrap();
     let mut remote = remote(&SmallSet::new(), &[]);
     remote.mirrors = vec!["http://127.0.0.1:9".into()];
-    // What is left are those of the lock and of the file that is written.
+    // Two files can still be opened: the lock and the temporary file.
     let mut open: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
     open.truncate(open.len() - 2);
     let outcome = load(&request(folder.path(), remote), &mut ());
@@ -456,7 +458,7 @@ fn starts_a_partial_file_afresh() {
     assert_eq!(names_in(folder.path()), all_names());
 }
 
-/// What the first file is written under.
+/// Temporary name of the first file.
 const TEMPORARY: &str = ".train-images-idx3-ubyte.gz.mnist-train.tmp";
 
 #[test]
@@ -502,7 +504,7 @@ fn leaves_a_file_to_the_process_that_is_downloading_it() {
     assert_eq!(names_in(folder.path()), [""; 0]);
 }
 
-/// Asks to stop as soon as something has come.
+/// Observer that asks to stop as soon as the first bytes have arrived.
 #[derive(Default)]
 struct Impatient {
     received: bool,

@@ -3,17 +3,18 @@
 use std::fs;
 use std::path::Path;
 
-/// Cases of the table.
+/// Number of cases in the table.
 const CASES: usize = 74;
 
-/// Those without a test, and what the table says instead.
-const WITHOUT_A_TEST: [(usize, &str); 1] = [(69, "no images are read but IDX")];
+/// Cases without a test, and the reason in the table.
+const WITHOUT_A_TEST: [(usize, &str); 1] = [(69, "the program reads IDX only")];
 
+/// Text of the page.
 fn table() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FAULTS.md")).unwrap()
 }
 
-/// The number of each case, and its last column.
+/// Number and last column of each case.
 fn cases(table: &str) -> Vec<(usize, &str)> {
     fn case(line: &str) -> Option<(usize, &str)> {
         let mut cells = line.strip_prefix('|')?.strip_suffix('|')?.split('|').map(str::trim);
@@ -22,13 +23,13 @@ fn cases(table: &str) -> Vec<(usize, &str)> {
     table.lines().filter_map(case).collect()
 }
 
-/// The file and the function of every test that `text` names.
+/// File and function of every test that `text` names.
 fn tests(text: &str) -> Vec<(&str, &str)> {
     text.split('`').filter_map(|word| word.split_once("::")).collect()
 }
 
 #[test]
-fn every_case_stands_in_the_table_once() {
+fn every_case_is_in_the_table_once() {
     let table = table();
     let mut numbers: Vec<_> = cases(&table).into_iter().map(|(number, _)| number).collect();
     numbers.sort_unstable();
@@ -54,7 +55,7 @@ fn every_test_that_the_table_names_exists() {
 
 #[test]
 fn durations_are_taken_from_a_clock_that_only_goes_forward() {
-    // The one use of the other clock is the date of a record.
+    // The other clock is used once, for the date of a record.
     let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     let mut users = Vec::new();
     while let Some(path) = files.pop() {

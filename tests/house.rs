@@ -1,17 +1,17 @@
-//! The structure of `src`: rooms stand on those below them, and no file leads back to itself.
+//! The structure of `src`: a room uses only the rooms below it, and the imports have no circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms of the crate from the top floor down. A file may use its own room and those below.
+/// Rooms of the crate from the top floor down. A file may use its own room and the rooms below.
 const FLOORS: [&str; 21] = [
     "main", "commands", "cli", "bench", "report", "profile", "training", "stages", "engine",
     "model", "data", "nn", "optim", "files", "measure", "team", "simd", "random", "digest",
     "error", "lib",
 ];
 
-/// Every source file by the path of its module: `stages::fused::conv`.
+/// Source file of every module, by the path of the module, like `stages::fused::conv`.
 fn modules() -> BTreeMap<String, PathBuf> {
     fn collect(folder: &Path, module: &str, modules: &mut BTreeMap<String, PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -33,8 +33,8 @@ fn modules() -> BTreeMap<String, PathBuf> {
     modules
 }
 
-/// The paths that the `use` declarations of `text` name, `a::{b, c::d}` taken apart, without those
-/// of its tests, and the private modules inside it, which serve nobody else.
+/// Paths in the `use` declarations of `text`, with `a::{b, c::d}` expanded, and its private modules
+/// as `self::name`. The declarations of its tests do not count.
 fn used(text: &str) -> Vec<String> {
     fn expand(prefix: &str, tree: &str, paths: &mut Vec<String>) {
         match tree.split_once('{') {
@@ -80,7 +80,7 @@ fn used(text: &str) -> Vec<String> {
     paths
 }
 
-/// For each module the modules that it uses.
+/// Modules that each module uses.
 fn arrows() -> BTreeMap<String, BTreeSet<String>> {
     let modules = modules();
     let target = |from: &str, path: &str| {
@@ -118,7 +118,7 @@ fn room(module: &str) -> usize {
 }
 
 #[test]
-fn no_arrow_leads_up() {
+fn no_import_leads_up() {
     let arrows = arrows();
     let all = arrows.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
     let up: Vec<_> = all.clone().filter(|(from, to)| room(from) > room(to)).collect();
@@ -127,9 +127,9 @@ fn no_arrow_leads_up() {
 }
 
 #[test]
-fn no_file_leads_back_to_itself() {
+fn no_imports_form_a_circle() {
     let mut left = arrows();
-    // What uses nothing that is left is on no circle.
+    // A module that uses no remaining module is on no circle.
     loop {
         let before = left.len();
         let names: BTreeSet<String> = left.keys().cloned().collect();
@@ -138,7 +138,7 @@ fn no_file_leads_back_to_itself() {
             break;
         }
     }
-    // And what nothing uses that is left is on none either.
+    // A module that no remaining module uses is on no circle either.
     loop {
         let before = left.len();
         let used: BTreeSet<String> = left.values().flatten().cloned().collect();

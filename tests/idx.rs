@@ -1,4 +1,5 @@
-//! Reading IDX files: what is accepted, what is refused and in which words, and at what cost.
+//! Reading IDX files: accepted files, refused files with their messages, and the memory and time
+//! that reading takes.
 
 use std::fs;
 use std::io::Write;
@@ -17,18 +18,18 @@ use tempfile::TempDir;
 
 mod allocation;
 
-/// A file of `count` images whose pixels count upwards.
+/// Bytes of a file of `count` images whose pixels count upwards.
 fn images(count: usize, rows: usize, columns: usize) -> Vec<u8> {
     let pixels = (0..count * rows * columns).map(|i| i as u8);
     images_header(count, rows, columns).into_iter().chain(pixels).collect()
 }
 
-/// A file of these labels.
+/// Bytes of a file of these labels.
 fn labels(labels: &[u8]) -> Vec<u8> {
     [&labels_header(labels.len()), labels].concat()
 }
 
-/// Bytes that gzip cannot pack.
+/// Random bytes, which gzip cannot compress.
 fn noise(count: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let mut byte = || {
@@ -46,7 +47,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A file in a folder of its own.
+/// A file in its own temporary folder.
 struct Saved {
     _folder: TempDir,
     path: PathBuf,
@@ -63,7 +64,7 @@ fn save(name: &str, content: &[u8]) -> Saved {
 struct Refused {
     name: &'static str,
     content: Vec<u8>,
-    /// What the message must say.
+    /// Words that the error message must contain.
     says: &'static str,
 }
 
@@ -71,7 +72,7 @@ fn refused(name: &'static str, content: impl Into<Vec<u8>>, says: &'static str) 
     Refused { name, content: content.into(), says }
 }
 
-/// Reads every case with `read` and reports all that were not refused as they should.
+/// Reads every case with `read` and reports all that were not refused with the right message.
 fn assert_refused<T>(cases: Vec<Refused>, read: impl Fn(&Path) -> Result<T>) {
     let mut failures = Vec::new();
     for case in cases {
@@ -391,7 +392,7 @@ fn a_lying_header_costs_neither_memory_nor_time() {
         says: &'static str,
         peak_bytes: usize,
     }
-    // The reader's own buffer has 128 KiB, and unpacking takes some tens more.
+    // The reader's buffer has 128 KiB, and unpacking takes some tens of KiB more.
     let small = 256 << 10;
     let cases = [
         Case {
@@ -415,7 +416,7 @@ fn a_lying_header_costs_neither_memory_nor_time() {
         Case {
             name: "784 MB promised by 1 MB of gzip",
             content: gzip(&promise(1_000_000, &noise(1_000_000))),
-            says: "which handwriting does not pack to",
+            says: "images of handwriting do not compress so far",
             peak_bytes: small,
         },
         Case {
@@ -428,7 +429,7 @@ fn a_lying_header_costs_neither_memory_nor_time() {
     for case in cases {
         let file = save("liar", &case.content);
         let (result, peak_bytes) = allocation::peak_bytes(|| read_images(&file.path));
-        // The best of a few, because other tests run at the same time.
+        // The shortest of a few times counts, because other tests run at the same time.
         let time = || {
             let start = Instant::now();
             let _ = read_images(&file.path);
@@ -455,7 +456,7 @@ fn a_good_file_is_allocated_once() {
 }
 
 #[test]
-fn refuses_every_change_of_one_byte_of_the_header_and_every_cut_for_little_memory() {
+fn refuses_every_changed_byte_of_the_header_and_every_truncation_with_little_memory() {
     let (images, labels) = (images(3, 2, 5), labels(&[1, 2, 3]));
     let read_images = |file: &[u8]| parse_images(file, file.len() as u64).is_err();
     let read_labels = |file: &[u8]| parse_labels(file, file.len() as u64, CLASSES).is_err();
@@ -496,7 +497,7 @@ fn file_of(images: &IdxImages) -> Vec<u8> {
     [&header[..], &images.pixels].concat()
 }
 
-/// Bytes that begin like a file of images or labels more often than chance would have it.
+/// Random bytes that often begin like a file of images or labels.
 fn almost_a_file() -> impl Strategy<Value = Vec<u8>> {
     let magic = prop_oneof![Just(0x803_u32), Just(0x801), any::<u32>()];
     let dimensions = prop::collection::vec(prop_oneof![0..4_u32, any::<u32>()], 0..4);
@@ -509,7 +510,7 @@ fn almost_a_file() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Whatever is read from `stored` must be what is written there.
+/// Checks that images and labels read from `stored` are the ones that `unpacked` contains.
 fn assert_consistent(stored: &[u8], unpacked: &[u8]) {
     let length = stored.len() as u64;
     if let Ok(images) = parse_images(stored, length) {
@@ -565,12 +566,12 @@ proptest! {
     }
 
     #[test]
-    fn reads_from_any_bytes_only_what_they_say(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+    fn reads_arbitrary_bytes_correctly_or_refuses_them(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         assert_consistent(&bytes, &bytes);
     }
 
     #[test]
-    fn reads_from_almost_a_file_only_what_it_says(stored in almost_a_file()) {
+    fn reads_bytes_like_a_file_correctly_or_refuses_them(stored in almost_a_file()) {
         let mut unpacked = Vec::new();
         if stored.starts_with(&[0x1f, 0x8b]) {
             std::io::Read::read_to_end(

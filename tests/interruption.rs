@@ -1,5 +1,5 @@
-//! Ctrl-C, a polite request to end, and `kill -9` at any moment: nothing that was saved is lost,
-//! and what is resumed ends with the bits of a run that nobody disturbed.
+//! Ctrl-C, other signals, and `kill -9` at any moment: no saved checkpoint is lost, and a resumed
+//! run ends with the same bits as an uninterrupted one.
 
 #![cfg(unix)]
 
@@ -28,10 +28,10 @@ const INT: &str = "INT";
 const TERM: &str = "TERM";
 const KILL: &str = "KILL";
 
-/// A run of short epochs that ends when it must.
+/// Flags of a run of short epochs that does not end by itself.
 const ENDLESS: &str = "--json --max-samples 64 --no-eval --epochs 1000000";
 
-/// Sends `signal`; whether there is such a process.
+/// Sends `signal` to `process`; returns whether the process exists.
 fn send(signal: &str, process: u32) -> bool {
     let kill = Command::new("kill")
         .args(["-s", signal, &process.to_string()])
@@ -40,7 +40,7 @@ fn send(signal: &str, process: u32) -> bool {
     kill.expect("there is a kill").success()
 }
 
-/// Waits until there is `path`.
+/// Waits until a file exists at `path`.
 #[track_caller]
 fn wait_for_file(path: &Path) {
     let began = Instant::now();
@@ -50,10 +50,10 @@ fn wait_for_file(path: &Path) {
     }
 }
 
-/// A run in progress, which is killed when it hangs.
+/// A running process, which is killed if it hangs.
 struct Running {
     child: Child,
-    /// Dropped when the run has ended.
+    /// Tells the watching thread that the run has ended, by being dropped.
     _watched: mpsc::Sender<()>,
     stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
@@ -77,7 +77,7 @@ impl Running {
         }
     }
 
-    /// Reads results until one is of this `kind`.
+    /// Reads results until one has this `kind`.
     fn wait_for(&mut self, kind: &str) -> Value {
         let mut line = String::new();
         loop {
@@ -90,7 +90,7 @@ impl Running {
         }
     }
 
-    /// Reads narration until a line contains `words`.
+    /// Reads notes until a line contains `words`.
     fn wait_for_notice(&mut self, words: &str) {
         let mut line = String::new();
         while !line.contains(words) {
@@ -108,7 +108,7 @@ impl Running {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// Waits for the end: the exit code if there is one, and what else was said on stderr.
+    /// Waits until the run ends; returns its exit code, if it has one, and the rest of stderr.
     fn end(mut self) -> (Option<i32>, String) {
         drop(self.stdout);
         let mut rest = String::new();
@@ -117,7 +117,7 @@ impl Running {
     }
 }
 
-/// Where training stands according to the file, which must be a whole checkpoint.
+/// Position of training in the checkpoint file, which must be complete.
 #[track_caller]
 fn position(place: &Workplace) -> Position {
     match checkpoint::read(&place.path("ckpt.bin")).unwrap().1 {
@@ -126,18 +126,18 @@ fn position(place: &Workplace) -> Position {
     }
 }
 
-/// A moment within `limit`.
+/// Waits for a random time up to `limit`.
 fn wait(stream: &mut Stream, limit: Duration) {
     let millis = stream.below(limit.as_millis() as u32);
     thread::sleep(Duration::from_millis(millis.into()));
 }
 
-/// The flag to go on with, if there is something to go on from.
+/// The flag `--resume` if there is a checkpoint, otherwise nothing.
 fn resume(place: &Workplace) -> &'static str {
     if place.path("ckpt.bin").exists() { "--resume" } else { "" }
 }
 
-/// Whether these tests were started under nohup, which programs that they start inherit.
+/// Whether these tests were started under nohup; the processes that they start inherit this.
 fn hangups_are_ignored() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
@@ -146,7 +146,7 @@ fn hangups_are_ignored() -> bool {
 
 #[test]
 fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
-    // Epochs of 120 slow steps, and no save between them.
+    // An epoch has 120 slow steps, and no checkpoint is written within it.
     let slow = "--json --stage naive --max-samples 120 --batch-size 1 --epochs 2 \
                 --checkpoint-every 2 --no-eval";
     let undisturbed = Workplace::new().run(slow).succeeds();
@@ -209,7 +209,7 @@ fn a_run_goes_on_with_the_vector_instructions_that_it_was_begun_with() {
 }
 
 #[test]
-fn a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been() {
+fn a_run_that_is_interrupted_many_times_ends_like_an_uninterrupted_one() {
     let run = "--json --max-samples 400 --batch-size 8 --epochs 40 --no-eval";
     let undisturbed = Workplace::new();
     let started = Instant::now();
@@ -243,7 +243,7 @@ fn a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been() {
 #[test]
 fn a_signal_in_the_last_evaluation_says_that_training_is_over() {
     let place = Workplace::new();
-    // A step, and then many seconds of testing.
+    // The run has one step, and then many seconds of evaluation.
     save(&synthetic::generate(1, 1, 5000), &place.path("many"));
     let train = "--json --stage naive --data many --batch-size 1 --epochs 1";
     let mut run = Running::start(place.bare(train));
@@ -264,7 +264,7 @@ fn a_signal_in_the_last_evaluation_says_that_training_is_over() {
 #[test]
 fn a_signal_while_a_set_is_drawn_leaves_nothing() {
     let place = Workplace::new();
-    // Many seconds of drawing.
+    // Drawing so many digits takes many seconds.
     let run = Running::start(place.bare("data synthetic --out digits --images 200000"));
     thread::sleep(Duration::from_millis(700));
     run.signal(INT);
@@ -276,7 +276,7 @@ fn a_signal_while_a_set_is_drawn_leaves_nothing() {
 fn a_signal_before_the_first_batch_saves_nothing() {
     let place = Workplace::new();
     let mut run = Running::start(place.bare("--offline"));
-    run.wait_for_notice("SYNTHETIC"); // They take a while to draw.
+    run.wait_for_notice("SYNTHETIC"); // Drawing the digits takes a while.
     run.signal(INT);
     let (code, stderr) = run.end();
     assert_eq!(code, Some(130), "{stderr}");
@@ -285,7 +285,7 @@ fn a_signal_before_the_first_batch_saves_nothing() {
     assert_eq!(place.names(), [""; 0]);
 }
 
-#[cfg(target_os = "linux")] // The only one that says which signals are ignored.
+#[cfg(target_os = "linux")] // Only Linux says which signals are ignored.
 #[test]
 fn a_run_that_was_told_to_ignore_hangups_goes_on() {
     let place = Workplace::new();
@@ -332,8 +332,8 @@ fn bench_stops_at_the_first_signal_and_leaves_no_record() {
     assert_eq!(place.names(), [""; 0]);
 }
 
-/// Stops the next process that `parent` starts, as soon as it is this program; it has hardly begun.
-/// Before that it is a copy of its parent, which holds the pipes of its parent.
+/// Stops the next process that `parent` starts, as soon as it executes this program. Before that
+/// moment it is a copy of its parent and holds the pipes of its parent.
 #[cfg(target_os = "linux")]
 fn stop_a_child_of(parent: &Child) -> u32 {
     let path = format!("/proc/{0}/task/{0}/children", parent.id());
@@ -350,7 +350,7 @@ fn stop_a_child_of(parent: &Child) -> u32 {
     panic!("no process was started");
 }
 
-#[cfg(target_os = "linux")] // The only one that says which processes another has started.
+#[cfg(target_os = "linux")] // Only Linux says which processes another process has started.
 #[test]
 fn a_signal_while_memory_is_measured_leaves_neither_a_process_nor_a_file() {
     let place = Workplace::new();
@@ -372,7 +372,7 @@ fn a_signal_while_memory_is_measured_leaves_neither_a_process_nor_a_file() {
 }
 
 #[test]
-fn what_is_measured_in_a_process_of_its_own_ends_with_the_process_that_asked() {
+fn a_child_process_that_measures_ends_with_its_parent() {
     let place = Workplace::new();
     // One step of several seconds.
     let recipe = Recipe { batch_size: 400, ..Recipe::default() };
@@ -400,7 +400,7 @@ fn a_second_signal_stops_at_once() {
         run.wait_for("start");
         thread::sleep(Duration::from_millis(400));
         run.signal(first);
-        // A second one within half a second would be taken for the same wish.
+        // A second signal within half a second would not count.
         thread::sleep(Duration::from_millis(700));
         assert!(!run.has_ended(), "the first signal waits for the batch");
         let sent = Instant::now();
@@ -417,7 +417,7 @@ fn a_second_signal_stops_at_once() {
 fn eval_stops_at_the_first_signal() {
     let place = Workplace::new();
     place.run("--epochs 1 --max-samples 64 --no-eval").succeeds();
-    // That many images take many seconds.
+    // Evaluating so many images takes many seconds.
     save(&synthetic::generate(1, 1, 5000), &place.path("many"));
     let while_testing = Running::start(place.bare("eval --stage naive --data many"));
     thread::sleep(Duration::from_millis(500));
@@ -438,7 +438,7 @@ fn checkpoints_are_written_every_n_epochs_and_at_the_end() {
     let often = "--json --max-samples 64 --no-eval --checkpoint-every 4";
     let mut run = Running::start(place.command(&format!("{often} --epochs 1000")));
     while run.wait_for("epoch")["epoch"] != 5 {}
-    // It is written in the background.
+    // A thread writes the checkpoint.
     while !place.path("ckpt.bin").exists() {
         run.wait_for("epoch");
     }
@@ -460,7 +460,7 @@ fn a_run_that_cannot_save_any_more_ends_and_keeps_what_was_saved() {
         run.wait_for("epoch");
     }
     let saved = position(&place).epoch;
-    // A folder cannot be removed as a file can that is left over.
+    // A folder with the name of the temporary file cannot be removed.
     while fs::create_dir(place.path(".ckpt.bin.mnist-train.tmp")).is_err() {}
     let (code, stderr) = run.end();
     assert_eq!(code, Some(1), "{stderr}");
@@ -476,7 +476,7 @@ fn a_model_that_cannot_be_replaced_any_more_is_saved_beside_it() {
     while !place.path("ckpt.bin").exists() {
         run.wait_for("epoch");
     }
-    // No file takes the place of a folder.
+    // A file cannot replace a folder.
     while fs::create_dir(place.path("ckpt.bin")).is_err() {
         _ = fs::remove_file(place.path("ckpt.bin"));
     }
@@ -500,7 +500,7 @@ fn a_folder_that_disappears_ends_the_run() {
     assert!(stderr.contains("error: models/.m.mnist-train.tmp: "), "{stderr}");
 }
 
-/// Saving takes most of the time of this run, so most kills come while a file is being replaced.
+/// The run spends most of its time saving, so most kills come while a file is being replaced.
 #[test]
 fn a_run_killed_at_any_moment_loses_no_checkpoint_and_ends_with_the_same_bits() {
     let run = "--json --max-samples 32 --batch-size 16 --no-eval --epochs 30";

@@ -7,7 +7,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{Comparison, LayerResult, all_primitives, oracle, run_layer, uniform, widen};
+use common::{Comparison, LayerResult, all_primitives, oracle, run_layer, to_f64, uniform};
 use mnist_train::nn::grammar::{self, LAYERS};
 use mnist_train::nn::primitives::pooling::Pooling;
 use mnist_train::nn::shape::Shape;
@@ -99,7 +99,7 @@ fn check(&(text, [channels, height, width]): &Case, batch: usize, comparison: &m
     let x = well_separated(seed, batch * input.len());
     let parameters = uniform(seed + 1, lengths.iter().sum());
     let dy = uniform(seed + 2, batch * output.len());
-    let [x64, parameters64, dy64] = [&x, &parameters, &dy].map(|values| widen(values));
+    let [x64, parameters64, dy64] = [&x, &parameters, &dy].map(|values| to_f64(values));
     let y_of = |x: &[f64], parameters: &[f64]| -> Vec<f64> {
         let mut rest = parameters;
         let cut = |&length: &usize| rest.split_off(..length).expect("its values").to_vec();

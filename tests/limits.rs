@@ -1,5 +1,5 @@
-//! A process that may have little memory, few threads or short files ends with one line and exit
-//! code 1, and takes no more memory than its input justifies.
+//! Limits on memory, threads and the size of files: the process ends with one line and exit code 1,
+//! and it uses no more memory than its input justifies.
 
 #![cfg(target_os = "linux")]
 
@@ -22,7 +22,7 @@ use program::{Run, Workplace, digits};
 
 const SHORT: &str = "--epochs 1 --max-samples 64 --no-eval --json";
 
-/// `command` under the `limit` that the shell's `ulimit` understands.
+/// `command` with a `limit`, in the words of the shell's `ulimit`.
 fn limited(command: &Command, limit: &str) -> Command {
     let mut shell = Command::new("sh");
     shell
@@ -37,7 +37,7 @@ fn limited(command: &Command, limit: &str) -> Command {
 fn too_little_memory_is_an_error_and_no_abort() {
     let train = format!("{SHORT} --threads 2");
     let mut refused = 0;
-    // From what the program needs to begin at all, in KiB of address space.
+    // The smallest limit, in KiB of address space, is just enough to start the program.
     for kibibytes in [15_000, 20_000, 30_000, 45_000, 65_000, 150_000, 200_000, 300_000, 2_000_000]
     {
         let place = Workplace::new();
@@ -64,7 +64,8 @@ fn too_few_threads_are_an_error_and_no_panic() {
     assert_eq!(place.names(), [""; 0]);
 }
 
-/// In a process of its own. Stacks of 64 MiB are refused long before anything small is.
+/// The test runs itself again in a separate process. A stack of 64 MiB is refused long before a
+/// small allocation.
 #[test]
 fn the_limits_of_the_machine_are_not_measured_with_fewer_threads() {
     const NAME: &str = "the_limits_of_the_machine_are_not_measured_with_fewer_threads";
@@ -104,7 +105,7 @@ fn a_gzip_bomb_is_refused_before_it_is_unpacked() {
     for part in Part::ALL {
         fs::copy(digits().join(part.name()), folder.join(part.name())).unwrap();
     }
-    // 400 MB of blank images in less than 2 MB.
+    // The file has 400 MB of blank images in less than 2 MB.
     let images = 500_000;
     let file = File::create(folder.join(Part::TestImages.name())).unwrap();
     let mut bomb = GzEncoder::new(file, Compression::fast());
@@ -122,7 +123,7 @@ fn a_gzip_bomb_is_refused_before_it_is_unpacked() {
 fn a_large_file_that_is_no_checkpoint_is_refused_by_its_beginning() {
     let place = Workplace::new();
     let file = File::create(place.path("ckpt.bin")).unwrap();
-    file.set_len(600 << 20).unwrap(); // A hole: it takes no room on the disk.
+    file.set_len(600 << 20).unwrap(); // A sparse file takes no room on the disk.
     for arguments in ["eval", "--resume", "--epochs 1"] {
         let run = Run::of(limited(&place.command(arguments), "-v 200000"));
         assert_eq!(run.fails(3, &["ckpt.bin: ", "not a checkpoint"]).stdout, "");

@@ -1,5 +1,4 @@
-//! `--profile` as a user meets it: the files that it leaves, and what it says when something is in
-//! the way.
+//! `--profile` as a user runs it: its files, and its messages when it fails.
 
 #![cfg(feature = "profile")]
 
@@ -18,7 +17,7 @@ mod program;
 
 use program::{LIMIT, Run, Workplace, save};
 
-/// The program, told to profile a set of more images than a pass has.
+/// The program with `--profile`, on a dataset of more images than a pass.
 fn profile(place: &Workplace, arguments: &str) -> Command {
     let data = place.path("digits");
     if !data.exists() {
@@ -33,7 +32,7 @@ fn read(folder: &Path, name: &str) -> String {
     fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The names in `folder`, sorted.
+/// Names of the files in `folder`, sorted.
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> =
@@ -42,7 +41,7 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Samples of all stacks of a folded file, each of which must begin with `stage`.
+/// Number of samples in a folded file, whose stacks must all begin with `stage`.
 fn folded_samples(text: &str, stage: &str) -> u64 {
     let samples = |line: &str| {
         let (stack, samples) = line.rsplit_once(' ').expect("a stack and a count");
@@ -52,7 +51,7 @@ fn folded_samples(text: &str, stage: &str) -> u64 {
     text.lines().map(samples).sum()
 }
 
-/// Checks the graphs and figures of a stage in `folder` against each other.
+/// Checks that the graphs and figures of a stage in `folder` agree.
 #[track_caller]
 fn check_stage(stage: &Value, folder: &Path) {
     let name = stage["stage"].as_str().unwrap();
@@ -63,7 +62,7 @@ fn check_stage(stage: &Value, folder: &Path) {
     let of_phases: u64 = phases.iter().map(|phase| phase["samples"].as_u64().unwrap()).sum();
     let rest = ["waiting_samples", "other_samples"].map(|key| stage[key].as_u64().unwrap());
     assert_eq!(of_phases + rest[0] + rest[1], samples);
-    // A share of fewer samples means nothing.
+    // A share of fewer samples is not reliable.
     assert!(10 * rest[1] < samples.max(30), "too much belongs to no phase: {stage}");
     for graph in ["flamegraph", "difference"].iter().filter_map(|key| stage[*key].as_str()) {
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
@@ -106,7 +105,7 @@ fn a_stage_leaves_its_graph_and_figures() {
     assert_eq!((&stage["stage"], &stage["threads"]), (&"sparse".into(), &2.into()));
     asks_for_nothing(&read(&out, "index.html"));
 
-    // What an earlier run had and this one has not goes.
+    // Graphs of an earlier run that this run does not have are removed.
     fs::copy(out.join("07-sparse.svg"), out.join("07-sparse.diff.svg")).unwrap();
     let again = "--json --stage sparse --profile-seconds 1 --profile-out out";
     let replaced = Run::of(profile(&place, again)).succeeds().last("profile");
@@ -115,7 +114,7 @@ fn a_stage_leaves_its_graph_and_figures() {
     assert!(recorded == replaced && recorded != event);
 }
 
-/// Checks that `page` is complete without a network.
+/// Checks that `page` loads nothing from a network.
 #[track_caller]
 fn asks_for_nothing(page: &str) {
     for address in ["src=\"http", "href=\"http", "url(http", "@import"] {
@@ -123,7 +122,7 @@ fn asks_for_nothing(page: &str) {
     }
 }
 
-/// A network that even naive is through with in a second.
+/// Flags of a network so small that even naive trains it in a second.
 const SMALL: &str = "--json --channels 16 --kernel-size 3 --hidden 32";
 
 #[cfg(target_os = "linux")]
@@ -154,7 +153,7 @@ fn a_stage_whose_profile_crashes_is_reported_and_all_others_are_kept() {
 }
 
 #[test]
-fn phases_of_a_slow_stage_are_told_apart_and_too_few_samples_are_said() {
+fn phases_of_a_slow_stage_are_distinguished_and_too_few_samples_are_reported() {
     let place = Workplace::new();
     let run = Run::of(profile(&place, "--profile-seconds 1 --stage im2col")).succeeds();
     let run = run.fits_a_terminal();
@@ -173,7 +172,7 @@ fn phases_of_a_slow_stage_are_told_apart_and_too_few_samples_are_said() {
     assert!(fs::metadata(place.path("profiles/03-im2col.svg")).unwrap().len() > 1000);
 }
 
-/// The process that is sampled, where the system gives it no profiling signals.
+/// The sampled process gets no profiling signals, because `env` blocks them.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_profile_without_samples_is_an_error() {
@@ -184,7 +183,7 @@ fn a_profile_without_samples_is_an_error() {
     let mut deaf = Command::new("env");
     deaf.arg("--block-signal=PROF").arg(sampled.get_program()).args(sampled.get_args());
     deaf.current_dir(sampled.get_current_dir().unwrap());
-    // It ends when its stdin does.
+    // The process ends when its stdin is closed.
     deaf.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = deaf.spawn().unwrap();
     let lifeline = child.stdin.take();
@@ -231,7 +230,7 @@ fn nothing_but_an_earlier_profile_is_replaced_by_a_profile() {
 }
 
 #[test]
-fn a_graph_of_perfs_samples_has_the_name_of_one() {
+fn a_graph_of_perf_samples_ends_in_svg_and_replaces_nothing_else() {
     let place = Workplace::new();
     for name in ["graph.folded", "graph"] {
         let draw = format!("perf-flamegraph --stage fused --event cycles --out {name}");
@@ -244,7 +243,7 @@ fn a_graph_of_perfs_samples_has_the_name_of_one() {
 }
 
 #[test]
-fn flags_of_training_to_an_end_are_refused() {
+fn flags_that_mean_nothing_for_a_profile_are_refused() {
     let place = Workplace::new();
     for flags in ["--resume", "--epochs 3", "--max-samples 10", "--model m.bin", "--no-eval"] {
         Run::of(profile(&place, flags))
@@ -253,14 +252,14 @@ fn flags_of_training_to_an_end_are_refused() {
     Run::of(place.bare("--profile-out somewhere")).rejects_flags(&["--profile"]);
 }
 
-/// Processes that were started by `parent` and run still.
+/// Running processes that `parent` has started.
 #[cfg(target_os = "linux")]
 fn children(parent: &Child) -> Vec<String> {
     let path = format!("/proc/{0}/task/{0}/children", parent.id());
     fs::read_to_string(path).unwrap_or_default().split_whitespace().map(str::to_string).collect()
 }
 
-/// Waits until the process that is sampled runs.
+/// Waits until the sampled process runs.
 #[cfg(target_os = "linux")]
 fn sampled_child(parent: &Child) -> String {
     let began = Instant::now();
@@ -270,7 +269,7 @@ fn sampled_child(parent: &Child) -> String {
             line.is_ok_and(|line| line.contains("capped-run"))
         };
         if let Some(child) = children(parent).into_iter().find(is_sampled) {
-            // It has taken its images and is past its preparation.
+            // The process has read its images and finished its preparation.
             thread::sleep(Duration::from_millis(500));
             return child;
         }
@@ -306,7 +305,7 @@ fn a_signal_ends_it_at_once_with_its_children_and_leaves_no_half_files() {
 }
 
 #[test]
-fn a_quiet_one_says_nothing_but_errors() {
+fn a_quiet_profile_prints_only_errors() {
     let place = Workplace::new();
     let refused = Run::of(profile(&place, "--quiet --batch-size 2000"));
     let problem = "error: --batch-size 2000 is more than the 1000 images of a pass\n";

@@ -1,21 +1,24 @@
-//! The head of the chain of trust: every stage against PyTorch, on inputs that both build from one
-//! formula (tests/reference/README.md).
+//! Compares every stage with PyTorch, on inputs that both compute from one formula
+//! (tests/reference/README.md). All other tests of stages compare with naive and so rely on this
+//! one.
 //!
-//! What is compared with is PyTorch's f64 run: a difference is then the rounding of one f32 program
-//! and not of two. PyTorch's own f32 run, recorded as `f32_from_f64`, is the scale for it.
+//! The stages are compared with PyTorch's f64 run, so that a difference contains the rounding errors
+//! of one f32 program and not of two. The distance of PyTorch's f32 run from its f64 run, recorded
+//! as `f32_from_f64`, is the scale of the tolerances.
 //!
-//! Relu and max pooling choose, and where the choice is closer than rounding, two right programs
-//! part. Both runs stay away from that: in f64 no hidden unit comes closer to 0 than 6e-6 (formula)
-//! and 3e-5 (MNIST), and no pooling window of the first batch, whose gradient is compared, has two
-//! best elements closer than 8e-7 and 1.9e-6. Windows of later batches do, but taking the other
-//! side in all that are closer than 1e-6 moves no loss on MNIST by more than 5e-8.
+//! Relu and max pooling choose between numbers; if two numbers differ by less than the rounding
+//! error, two correct programs may choose differently. The inputs avoid this: in f64 no input of a
+//! hidden unit's relu is closer to 0 than 6e-6 (formula) and 3e-5 (MNIST). In the first batch, whose
+//! gradient is compared, no two largest elements of a pooling window are closer to each other than
+//! 8e-7 and 1.9e-6. Some windows of later batches have closer elements; but choosing the other one
+//! in all windows closer than 1e-6 changes no loss on MNIST by more than 5e-8.
 
 mod common;
 
 use std::ops::Range;
 use std::path::Path;
 
-use common::{Comparison, SEE_GRADIENT, all_primitives, compute, gradient, run_layer, widen};
+use common::{Comparison, SEE_GRADIENT, all_primitives, compute, gradient, run_layer, to_f64};
 use mnist_train::data::batches::Batch;
 use mnist_train::data::dataset::{DatasetKind, PIXELS, Split};
 use mnist_train::data::files;
@@ -33,34 +36,37 @@ use mnist_train::stages::{STAGES, Stage};
 use serde::Deserialize;
 use serde_json::Value;
 
-// Tolerances, relative to the largest of the values compared together. "Seen" is the largest error
-// of any stage on x86-64 with AVX-512, nearly always that of naive, whose sums are the longest;
-// each tolerance is 4 to 10 times that, for machines that round otherwise.
+// Tolerances, relative to the largest of the values that are compared together. "Seen" is the
+// largest error of any stage on x86-64 with AVX-512. It is nearly always the error of naive, whose
+// sums are the longest. Each tolerance is 4 to 10 times as large, because other machines round
+// differently.
 
-/// Sums of up to 210 products; seen 4.7e-7.
+/// Tolerance of a layer's results, sums of up to 210 products; seen 4.7e-7.
 const LAYER: f64 = 2e-6;
-/// Behind a sum of 6272 products, which naive adds one after the other; seen 2.0e-6.
+/// Tolerance of logits, which depend on sums of 6272 products that naive adds one after the other;
+/// seen 2.0e-6.
 const LOGITS: f64 = 1e-5;
-/// Means of up to 64 losses, whose roundings cancel; seen 1.1e-7.
+/// Tolerance of mean losses of up to 64 images, whose rounding errors cancel; seen 1.1e-7.
 const LOSS: f64 = 1e-6;
-/// Single elements: sums over the batch that partly cancel; seen 4.4e-6.
+/// Tolerance of single elements of gradients, sums over the batch that partly cancel; seen 4.4e-6.
 const GRADIENT: f64 = 2e-5;
-/// Over a whole tensor rounding averages out; seen 4.9e-7.
+/// Tolerance of the norm of a gradient, in which rounding errors average out; seen 4.9e-7.
 const GRADIENT_NORM: f64 = 2e-6;
-/// Weights hardly move in ten steps; seen 1.4e-6, and in the norm 1.0e-7.
+/// Tolerance of weights, which hardly change in ten steps; seen 1.4e-6, and in the norm 1.0e-7.
 const PARAMETER: f64 = 1e-5;
 const PARAMETER_NORM: f64 = 1e-6;
-/// Adam divides by the size of the gradient, so an element with a tiny one is mostly rounding; seen
-/// 2.8e-6, where PyTorch's f32 has 5.3e-6.
+/// Tolerance of the norm of the weights' change. Adam divides by the size of the gradient, so the
+/// change of an element with a tiny gradient is mostly rounding error; seen 2.8e-6, and 5.3e-6 in
+/// PyTorch's f32 run.
 const CHANGE_NORM: f64 = 2e-5;
-/// Of both moments; seen 6.9e-7.
+/// Tolerance of the norms of both moments; seen 6.9e-7.
 const MOMENT_NORM: f64 = 5e-6;
 
 fn goldens() -> Value {
     serde_json::from_str(include_str!("reference/goldens.json")).expect("goldens.py wrote it")
 }
 
-/// A number, or all numbers of nested lists.
+/// All numbers in `golden`, which is a number or nested lists.
 fn numbers(golden: &Value) -> Vec<f64> {
     match golden {
         Value::Array(items) => items.iter().flat_map(numbers).collect(),
@@ -76,18 +82,18 @@ fn mix(mut x: u32) -> u32 {
     x ^ x >> 16
 }
 
-/// The first `count` words of a stream of the formula.
+/// First `count` words of a stream of the formula.
 fn words(stream: u32, count: usize) -> impl Iterator<Item = u32> {
     let offset = 0x9E37_79B9_u32.wrapping_mul(stream + 1);
     (0..count as u32).map(move |i| mix(i.wrapping_add(offset)))
 }
 
-/// 2u − 1, in [−1, 1) and exact.
+/// First `count` numbers 2u − 1 of a stream of the formula, which are in [−1, 1) and exact in f32.
 fn signed_units(stream: u32, count: usize) -> Vec<f32> {
     words(stream, count).map(|word| 2.0 * ((word >> 8) as f32 / (1 << 24) as f32) - 1.0).collect()
 }
 
-/// The formula's parameters, verified to be those that PyTorch started from.
+/// Parameters of the formula. Their digest is checked against the parameters of PyTorch's run.
 fn formula_parameters() -> Parameters {
     let architecture = MnistCnn::default().architecture();
     let mut parameters = Parameters::zeros(&architecture);
@@ -103,7 +109,7 @@ fn formula_parameters() -> Parameters {
     parameters
 }
 
-/// The formula's images and labels, verified to be those that PyTorch was shown.
+/// Images and labels of the formula. Their digests are checked against the inputs of PyTorch's run.
 fn formula_split(count: usize) -> Split {
     let ink = |x: u32| if x & 3 == 0 { (x >> 8) as u8 } else { 0 };
     let pixels: Vec<u8> = words(100, count * PIXELS).map(ink).collect();
@@ -114,18 +120,19 @@ fn formula_split(count: usize) -> Split {
     Split::new(pixels, labels)
 }
 
-/// What a stage made of a sequence of batches.
+/// Results of a stage on a sequence of batches.
 struct Trained {
-    /// Mean loss and number of correct images of each batch, before its update.
+    /// Mean loss of each batch, before its update.
     losses: Vec<f32>,
+    /// Number of images of each batch that are classified correctly, before its update.
     correct: Vec<f32>,
-    /// Of the first batch, before any update.
+    /// Logits of the first batch, before any update.
     logits: Vec<f32>,
     gradients: Parameters,
     after: TrainState,
 }
 
-/// One step for each of `sizes` through `split` in order, under the recipe's defaults.
+/// Trains one batch of each of `sizes`, through `split` in order, with the default recipe.
 fn train(stage: &Stage, start: &Parameters, split: &Split, sizes: &[usize]) -> Trained {
     let (architecture, recipe) = (MnistCnn::default().architecture(), Recipe::default());
     let order: Vec<u32> = (0..split.len() as u32).collect();
@@ -147,13 +154,13 @@ fn train(stage: &Stage, start: &Parameters, split: &Split, sizes: &[usize]) -> T
     Trained { losses, correct, logits, gradients, after: engine.store() }
 }
 
-/// The L2 norm, summed in f64.
+/// L2 norm of `values`, summed in f64.
 fn norm(values: Vec<f64>) -> Vec<f32> {
     let squares: f64 = values.iter().map(|value| value * value).sum();
     vec![squares.sqrt() as f32]
 }
 
-/// The batch sizes of a section, which must be of the recipe that the crate defaults to.
+/// Batch sizes of a section of the goldens, whose recipe must be the crate's default.
 fn batch_sizes(section: &Value) -> Vec<usize> {
     assert_eq!(section["learning_rate"], Recipe::default().lr);
     let sizes = numbers(&section["batches"]);
@@ -161,7 +168,7 @@ fn batch_sizes(section: &Value) -> Vec<usize> {
 }
 
 #[test]
-fn ten_steps_of_every_stage_are_those_of_pytorch() {
+fn ten_steps_of_every_stage_agree_with_pytorch() {
     let section = &goldens()["formula"];
     let golden = &section["f64"];
     let sizes = batch_sizes(section);
@@ -185,7 +192,7 @@ fn ten_steps_of_every_stage_are_those_of_pytorch() {
                 &trained.after.slots[0].values,
                 &trained.after.slots[1].values,
             ]
-            .map(|parameters| widen(parameters.iter().nth(tensor).expect("a tensor").1));
+            .map(|parameters| to_f64(parameters.iter().nth(tensor).expect("a tensor").1));
             let change = w.iter().zip(before).map(|(w, before)| w - before).collect();
             let indices = numbers(&section["sample_indices"][&spec.name]);
             let sampled = |values: &[f64]| -> Vec<f32> {
@@ -210,7 +217,7 @@ fn ten_steps_of_every_stage_are_those_of_pytorch() {
     comparison.finish();
 }
 
-/// One layer on its own, from goldens.json.
+/// Test case of one layer in goldens.json.
 #[derive(Deserialize)]
 struct LayerCase {
     name: String,
@@ -220,7 +227,7 @@ struct LayerCase {
     /// Whether the input is floored to −2, −1, 0 and 1.
     ties: bool,
     input_shape: Vec<usize>,
-    /// Empty for pooling, like the gradients of what it does not have.
+    /// Weights; empty for pooling, like their gradients.
     #[serde(default)]
     weight_shape: Vec<usize>,
     output_shape: Vec<usize>,
@@ -241,7 +248,7 @@ enum LayerKind {
 }
 
 impl LayerCase {
-    /// Output, d_input, d_weight and d_bias by `primitives`.
+    /// Output, d_input, d_weight and d_bias that `primitives` compute.
     fn run(&self, primitives: &mut dyn Primitives) -> [Vec<f32>; 4] {
         let mut x = signed_units(self.stream, self.d_input.len());
         if self.ties {
@@ -273,7 +280,7 @@ impl LayerCase {
 }
 
 #[test]
-fn single_layers_of_every_set_of_primitives_are_those_of_pytorch() {
+fn single_layers_of_every_set_of_primitives_agree_with_pytorch() {
     let mut comparison = Comparison::default();
     let cases: Vec<LayerCase> =
         serde_json::from_value(goldens()["layers"].take()).expect("goldens.py wrote it");
@@ -294,7 +301,7 @@ fn single_layers_of_every_set_of_primitives_are_those_of_pytorch() {
     comparison.finish();
 }
 
-/// Training images number `range` from the folder that MNIST_DATA names, verified to be MNIST's.
+/// Training images `range` of MNIST, from the folder in MNIST_DATA, whose checksums are verified.
 fn real_images(range: Range<usize>) -> Split {
     let Some(folder) = std::env::var_os("MNIST_DATA") else {
         panic!("set MNIST_DATA to the folder with the four IDX files of MNIST");
@@ -309,7 +316,7 @@ fn real_images(range: Range<usize>) -> Split {
 
 #[test]
 #[ignore = "needs the real MNIST: MNIST_DATA=DIR cargo test -- --ignored"]
-fn ten_steps_on_real_images_are_those_of_pytorch() {
+fn ten_steps_on_real_images_agree_with_pytorch() {
     let section = &goldens()["mnist"];
     let golden = &section["f64"];
     let sizes = batch_sizes(section);
@@ -328,7 +335,7 @@ fn ten_steps_on_real_images_are_those_of_pytorch() {
         for (spec, found) in trained.gradients.iter() {
             let what = format!("{stage:?} norm of {} gradient", spec.name);
             let expected = numbers(&golden["first_gradient_norms"][&spec.name]);
-            comparison.slices(&what, &norm(widen(found)), &expected, GRADIENT_NORM);
+            comparison.slices(&what, &norm(to_f64(found)), &expected, GRADIENT_NORM);
         }
     }
     comparison.finish();

@@ -1,5 +1,5 @@
-//! The whole program on the real MNIST. Needs its folder in `MNIST_DATA`, so it is not part of the
-//! ordinary test run: `MNIST_DATA=DIR cargo test -- --ignored`.
+//! The whole program on the real MNIST. These tests need its folder in `MNIST_DATA`, so an ordinary
+//! test run leaves them out. Run them by `MNIST_DATA=DIR cargo test -- --ignored`.
 
 use std::env;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn run(folder: &Path, arguments: &str) -> Output {
         .expect("the program starts")
 }
 
-/// Runs the program in `folder` and returns the last line of its JSON.
+/// Runs the program in `folder` and returns its last JSON line.
 fn last_event(folder: &Path, arguments: &str) -> Value {
     let output = run(folder, arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,7 +1,7 @@
-//! The gate that the sampler must pass: known work must come out of it as what it is, on any number
-//! of threads, and nothing that it interrupts may break.
+//! Tests of the sampler: known work must have its known share of the samples, on any number of
+//! threads, and the sampler must not disturb the work that it interrupts.
 //!
-//! What is asserted are shares of samples, never times.
+//! The tests check shares of samples, never times.
 
 #![cfg(feature = "profile")]
 
@@ -25,7 +25,8 @@ use mnist_train::stages::STAGES;
 
 mod common;
 
-/// There is one sampler in a process, and it sees the threads of all tests.
+/// Lock that lets one test run at a time, because a process has one sampler, which samples the
+/// threads of all tests.
 static ALONE: Mutex<()> = Mutex::new(());
 
 const THREADS: [usize; 3] = [1, 2, 8];
@@ -45,13 +46,13 @@ fn thirty(steps: u64) -> u64 {
     arithmetic(steps) ^ 30
 }
 
-/// A chain of operations that each need the one before.
+/// A chain of operations, each of which needs the result of the one before.
 #[inline(always)]
 fn arithmetic(steps: u64) -> u64 {
     (0..steps).fold(1, |x, _| black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)))
 }
 
-/// Calls `work` until it is `done`.
+/// Calls `work` until `done` is set.
 #[inline(never)]
 fn at_work(done: &AtomicBool, work: &(impl Fn() + Sync)) {
     while !done.load(Ordering::Relaxed) {
@@ -59,8 +60,8 @@ fn at_work(done: &AtomicBool, work: &(impl Fn() + Sync)) {
     }
 }
 
-/// The stacks of `threads` threads while each calls `work` again and again, until there are
-/// `wanted` samples of them.
+/// At least `wanted` samples of the stacks of `threads` threads, each of which calls `work`
+/// repeatedly.
 fn sampled(threads: usize, wanted: usize, work: impl Fn() + Sync) -> Vec<Stack> {
     let _alone = alone();
     let sampler = Sampler::start().unwrap();
@@ -70,7 +71,8 @@ fn sampled(threads: usize, wanted: usize, work: impl Fn() + Sync) -> Vec<Stack> 
         for _ in 0..threads {
             scope.spawn(|| at_work(&done, &work));
         }
-        // Two minutes at most, however busy the machine. Names take longer than samples.
+        // The limit of two minutes suffices on a busy machine. Looking up names takes longer than
+        // sampling.
         for _ in 0..120 {
             thread::sleep(Duration::from_secs(1));
             stacks = sampler.stacks().unwrap();
@@ -97,7 +99,7 @@ fn passes(stack: &Stack, function: &str) -> bool {
     stack.functions.iter().any(|name| name.contains(function))
 }
 
-/// Samples of stacks whose innermost function is called `name`.
+/// Number of samples whose innermost function is called `name`.
 fn on_top(stacks: &[Stack], name: &str) -> usize {
     let is_it = |stack: &&Stack| stack.functions.last().is_some_and(|last| last.contains(name));
     samples(stacks.iter().filter(is_it))
@@ -115,7 +117,7 @@ fn a_function_that_spins_is_on_top_of_nine_stacks_in_ten() {
 }
 
 #[test]
-fn two_functions_come_out_with_their_shares_of_the_work() {
+fn two_functions_have_the_shares_of_their_work() {
     for threads in THREADS {
         let work = || _ = seventy(black_box(70_000)) ^ thirty(black_box(30_000));
         let stacks = sampled(threads, 1500, work);
@@ -201,7 +203,7 @@ fn phases_are_found_on_every_kind_of_thread() {
 }
 
 #[test]
-fn every_stage_is_profiled_twenty_times_and_goes_on_as_if_nobody_had_looked() {
+fn every_stage_computes_the_same_bits_while_it_is_sampled() {
     let _alone = alone();
     let architecture = MnistCnn::default().architecture();
     let recipe = Recipe::default();
@@ -217,7 +219,7 @@ fn every_stage_is_profiled_twenty_times_and_goes_on_as_if_nobody_had_looked() {
         let undisturbed = engine.store().parameters.sha256();
         for _ in 0..20 {
             let sampler = Sampler::start().unwrap();
-            // The fast stages are through with many steps before one is interrupted.
+            // A fast stage finishes many steps before a signal interrupts one.
             let is_interrupted = (0..1000).any(|_| {
                 let began = Instant::now();
                 while began.elapsed() < Duration::from_millis(50) {

@@ -1,4 +1,4 @@
-//! Which folder is used, and what is said about one that cannot be.
+//! The choice of the data folder, and the errors of folders that cannot be used.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ mod small_set;
 
 use small_set::{SmallSet, names_in};
 
-/// A request that nothing may be downloaded for.
+/// A request without a download.
 fn offline(directory: Option<&Path>, default_directory: &Path) -> Request {
     Request {
         directory: directory.map(Path::to_path_buf),
@@ -55,7 +55,7 @@ fn a_named_folder_that_cannot_be_used_is_an_error_and_never_replaced() {
     SmallSet::new().save(default.path(), &Part::ALL);
     let missing = named.path().join("missing");
     let mut request = offline(Some(&missing), default.path());
-    // A mirror that would be asked in vain, if it were asked.
+    // No server has this address. If it were asked, the error would be another one.
     request.remote = Some(Remote::with_mirrors("http://127.0.0.1:9".as_ref()));
     let error = load(&request, &mut ()).unwrap_err();
     let folder = missing.display().to_string();
@@ -156,7 +156,7 @@ fn a_link_that_leads_nowhere_is_not_a_missing_file() {
 }
 
 #[test]
-fn escapes_what_would_move_the_cursor() {
+fn escapes_control_characters_in_names() {
     let error = locate(Path::new("data\x1b[2J\nnext")).unwrap_err();
     assert_says(&error, 1, &["data\\u{1b}[2J\\nnext: "]);
 }
@@ -200,7 +200,7 @@ fn takes_mirrors_from_a_list() {
 
 #[cfg(feature = "download")]
 #[test]
-fn mirrors_are_looked_at_when_they_are_needed_and_passwords_are_not_shown() {
+fn mirrors_are_checked_when_they_are_needed_and_passwords_are_not_shown() {
     let folder = tempfile::tempdir().unwrap();
     let mut request = offline(None, folder.path());
     let long = format!("ftp://{}", "x".repeat(100_000));
@@ -225,11 +225,11 @@ fn mirrors_are_looked_at_when_they_are_needed_and_passwords_are_not_shown() {
 
 #[cfg(all(unix, feature = "download"))]
 #[test]
-fn mirrors_that_are_no_text_are_not_ignored() {
+fn mirrors_that_are_not_text_are_refused() {
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().unwrap();
     let mut request = offline(None, folder.path());
     request.remote = Some(Remote::with_mirrors(std::ffi::OsStr::from_bytes(b"http://a\xff/")));
     let error = load(&request, &mut ()).unwrap_err();
-    assert_says(&error, 2, &[r"'http://a\xff/' is no web address"]);
+    assert_says(&error, 2, &[r"'http://a\xff/' is not a web address"]);
 }

@@ -1,9 +1,9 @@
-//! Every stage against naive, and every stage against itself on other numbers of threads.
+//! Compares every stage with naive, and with itself on other numbers of threads.
 
 mod common;
 
 use common::{
-    Comparison, SEE_GRADIENT, compute, exact, gradient, noise_split, oracle, runnable, widen,
+    Comparison, SEE_GRADIENT, compute, exact, gradient, noise_split, oracle, runnable, to_f64,
 };
 use mnist_train::data::batches::{Batch, epoch_order};
 use mnist_train::data::dataset::Split;
@@ -26,8 +26,7 @@ fn indices(count: usize) -> Vec<u32> {
     (0..count as u32).collect()
 }
 
-/// A small network of the same kinds of layers, plus a stride and a second convolution, that
-/// ordinary kernels and odd sizes both appear in.
+/// A small network of the same kinds of layers, with a stride, a second convolution and odd sizes.
 fn small_network() -> Architecture {
     Architecture::parse(
         "conv3k5s2p1,relu,conv4k3,relu,maxpool2,flatten,fc9,relu,fc10",
@@ -37,7 +36,7 @@ fn small_network() -> Architecture {
 }
 
 #[test]
-fn whole_networks_have_the_gradient_that_the_oracle_has() {
+fn gradients_of_whole_networks_agree_with_the_oracle() {
     let mut comparison = Comparison::default();
     for architecture in [small_network(), MnistCnn::default().architecture()] {
         let parameters = Init::Pytorch.parameters(&architecture, 11);
@@ -46,11 +45,11 @@ fn whole_networks_have_the_gradient_that_the_oracle_has() {
             .map(|n| split.image(n).iter().map(|&p| f64::from(p) / 255.0).collect())
             .collect();
         let parameters64: Vec<Vec<f64>> =
-            parameters.iter().map(|(_, values)| widen(values)).collect();
+            parameters.iter().map(|(_, values)| to_f64(values)).collect();
         let loss = |parameters: &[Vec<f64>]| {
             oracle::mean_loss(&architecture, parameters, &images, split.labels())
         };
-        // A handful of elements of every tensor: each slope costs two forward passes in f64.
+        // A few elements of every tensor are checked: each slope costs two forward passes in f64.
         let mut sampled = Vec::new();
         for (tensor, values) in parameters64.iter().enumerate() {
             for index in (0..values.len()).step_by(values.len().div_ceil(12)) {
@@ -85,7 +84,8 @@ fn whole_networks_have_the_gradient_that_the_oracle_has() {
     comparison.finish();
 }
 
-/// Sizes around those of vectors, tiles and groups, of the pattern that the fused engine runs.
+/// Networks of the pattern that the fused engine runs, with sizes around the sizes of vectors, tiles
+/// and groups.
 fn networks_of_the_pattern() -> [MnistCnn; 4] {
     let network = |channels, kernel_size, hidden| MnistCnn { channels, kernel_size, hidden };
     [MnistCnn::default(), network(16, 3, 1), network(48, 5, 100), network(64, 3, 144)]
@@ -98,14 +98,14 @@ fn every_stage_agrees_with_naive_at_every_batch_size() {
     for network in networks_of_the_pattern() {
         let architecture = network.architecture();
         let parameters = Init::Xavier.parameters(&architecture, 5);
-        // Naive takes its time: the other networks are seen at one size that is on no edge.
+        // Naive is slow, so the other networks have one batch size, which is on no edge.
         let sizes = if network == MnistCnn::default() { &[1, 5, 63, 64, 65][..] } else { &[13] };
         for &size in sizes {
             let indices = indices(size);
             let batch = Batch::new(&split, &indices);
             let mut naive = stage("naive").build(&architecture, SEE_GRADIENT, compute(1)).unwrap();
             let expected = gradient(naive.as_mut(), &parameters, &batch);
-            let expected_logits = widen(naive.predict(&batch));
+            let expected_logits = to_f64(naive.predict(&batch));
             for (stage, isa) in exact(&architecture).into_iter().skip(1) {
                 let what = format!("{network:?} {stage:?} {isa} batch {size}");
                 let compute = Compute { threads: 2, isa };
@@ -113,10 +113,11 @@ fn every_stage_agrees_with_naive_at_every_batch_size() {
                 let found = gradient(engine.as_mut(), &parameters, &batch);
                 for ((spec, found), (_, expected)) in found.iter().zip(expected.iter()) {
                     let what = format!("{what} {}", spec.name);
-                    comparison.slices(&what, found, &widen(expected), 1e-5);
+                    comparison.slices(&what, found, &to_f64(expected), 1e-5);
                 }
-                // After one step of Adam, whose size is the sign of the gradient at first: elements
-                // whose gradient is near 0 may go either way, so logits are compared loosely.
+                // The first step of Adam moves each weight by the learning rate, against the sign of
+                // its gradient. A gradient near 0 may have either sign, so logits are compared
+                // loosely.
                 let logits = engine.predict(&batch);
                 comparison.slices(&format!("{what} logits"), logits, &expected_logits, 1e-3);
             }
@@ -125,7 +126,8 @@ fn every_stage_agrees_with_naive_at_every_batch_size() {
     comparison.finish();
 }
 
-/// Ten steps on shuffled batches, the last of them partial.
+/// Trains ten steps on shuffled batches, of which the last is smaller; returns the losses and the
+/// state.
 fn ten_steps(stage: &Stage, compute: Compute, split: &Split) -> (Vec<f64>, TrainState) {
     let architecture = MnistCnn::default().architecture();
     let recipe = Recipe { batch_size: 13, ..Recipe::default() };
@@ -140,14 +142,14 @@ fn ten_steps(stage: &Stage, compute: Compute, split: &Split) -> (Vec<f64>, Train
 }
 
 #[test]
-fn ten_losses_of_every_stage_are_those_of_naive() {
+fn ten_losses_of_every_stage_agree_with_naive() {
     let split = noise_split(4, 9 * 13 + 4);
     let (expected, state) = ten_steps(stage("naive"), compute(1), &split);
     assert_eq!((expected.len(), state.steps), (10, 10));
     for (stage, isa) in exact(&MnistCnn::default().architecture()).into_iter().skip(1) {
         let (losses, _) = ten_steps(stage, Compute { threads: 2, isa }, &split);
         for (step, (found, expected)) in losses.iter().zip(&expected).enumerate() {
-            // Sums of 13 losses near 2.3; rounding grows with every step of Adam.
+            // Each loss is a sum of 13 losses near 2.3; the error grows with every step of Adam.
             let close = (found - expected).abs() < 2e-3;
             assert!(close, "{stage:?} {isa} step {step}: {found} {expected}");
         }
@@ -198,12 +200,12 @@ fn a_state_comes_back_from_every_engine_as_it_went_in() {
 }
 
 #[test]
-fn a_batch_after_one_of_another_size_is_as_if_it_were_the_first() {
+fn a_batch_does_not_depend_on_the_size_of_the_batch_before() {
     let split = noise_split(10, 70);
     let architecture = MnistCnn::default().architecture();
     let parameters = Init::Pytorch.parameters(&architecture, 4);
     for (stage, isa) in runnable(&architecture).into_iter().skip(1) {
-        // Within a group of images, across groups, and back.
+        // The batch sizes grow within a group of images and across groups, and shrink again.
         for sizes in [[9, 70], [70, 9], [3, 7], [57, 64]] {
             let [before, batch] = sizes.map(indices);
             let [before, batch] = [&before, &batch].map(|indices| Batch::new(&split, indices));
@@ -245,7 +247,7 @@ fn an_engine_starts_the_threads_that_its_stage_says() {
 }
 
 #[test]
-fn the_smallest_eps_makes_no_weight_that_is_no_number() {
+fn the_smallest_eps_makes_no_weight_nan() {
     let split = noise_split(14, 9);
     let architecture = MnistCnn::default().architecture();
     let indices = indices(9);
@@ -260,7 +262,7 @@ fn the_smallest_eps_makes_no_weight_that_is_no_number() {
 
 #[test]
 fn a_cpu_that_has_wide_vectors_is_tested_with_them() {
-    // Tests above skip what the CPU lacks; they must not skip what it has.
+    // The tests above skip instructions that the CPU lacks; they must not skip those it has.
     let architecture = MnistCnn::default().architecture();
     let fused = stage("fused").isas(&architecture);
     assert!(fused.contains(&Isa::Portable));

@@ -1,5 +1,5 @@
-//! The program on terminals that know no codes, without stdout or stderr, on full and foreign file
-//! systems, with names that are not text, and as a user who may not do everything.
+//! The program on terminals without control codes, without stdout or stderr, on full and other file
+//! systems, with names that are not text, and as a user with few rights.
 
 #![cfg(target_os = "linux")]
 
@@ -24,7 +24,7 @@ const TRAIN: &str = "--epochs 2 --max-samples 192 --no-eval";
 
 const COLUMNS: u16 = 80;
 
-/// What `command` writes to a terminal that is its stdout and stderr.
+/// Output of `command` on a terminal that is its stdout and stderr.
 fn on_a_terminal(mut command: Command) -> String {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
@@ -36,7 +36,7 @@ fn on_a_terminal(mut command: Command) -> String {
     command.stdout(side.try_clone().unwrap()).stderr(side);
     let reader = thread::spawn(move || {
         let mut written = Vec::new();
-        // Ends with an error when nobody has the other side open any more.
+        // Reading ends with an error when no process has the other side open.
         _ = File::from(terminal).read_to_end(&mut written);
         written
     });
@@ -46,7 +46,7 @@ fn on_a_terminal(mut command: Command) -> String {
     String::from_utf8(reader.join().unwrap()).unwrap()
 }
 
-/// The lines that were `written`, those that others were drawn over among them.
+/// Lines of `written`, including lines that were overwritten on the terminal.
 fn without_codes(written: &str) -> Vec<String> {
     let mut pieces = written.split("\x1b[");
     let first = pieces.next().unwrap_or_default();
@@ -57,7 +57,7 @@ fn without_codes(written: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_terminal_gets_a_bar_and_one_that_wants_no_codes_gets_none() {
+fn a_terminal_gets_a_bar_unless_it_refuses_control_codes() {
     let train = |variables: &[(&str, &str)]| {
         let place = Workplace::new();
         let mut command = place.command(TRAIN);
@@ -79,7 +79,7 @@ fn a_terminal_gets_a_bar_and_one_that_wants_no_codes_gets_none() {
     }
 }
 
-/// `command` run by a shell with this redirection.
+/// Command by which a shell runs `command` with this `redirection`.
 fn redirected(command: &Command, redirection: &str) -> Command {
     let mut shell = Command::new("sh");
     shell
@@ -116,7 +116,7 @@ fn results_that_cannot_be_printed_are_an_error_after_the_model_is_saved() {
 }
 
 #[test]
-fn a_name_that_is_no_text_and_moves_the_cursor_is_written_read_and_printed_safely() {
+fn a_name_that_is_not_text_is_written_read_and_printed_safely() {
     let place = Workplace::new();
     let name = OsStr::from_bytes(b"m\xff\x1b[31m\nx");
     let with_model = |arguments: &str| {
@@ -151,14 +151,14 @@ fn a_link_to_another_file_system_is_written_through() {
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1, "nothing temporary is left");
 }
 
-/// Says so where the tests are run, past what keeps the output of tests that pass.
+/// Prints to the terminal that `what` was not checked; the test harness would hide a normal print.
 fn not_checked(what: &str) {
     let mut stderr = io::stderr();
     writeln!(stderr, "NOT CHECKED, {what}").unwrap();
 }
 
 #[test]
-fn a_model_that_something_is_mounted_on_is_refused_before_training() {
+fn a_model_that_is_a_mount_point_is_refused_before_training() {
     let place = Workplace::new();
     place.run(&format!("{TRAIN} --model elsewhere")).succeeds();
     fs::write(place.path("ckpt.bin"), "").unwrap();
@@ -172,16 +172,18 @@ fn a_model_that_something_is_mounted_on_is_refused_before_training() {
         shell
     };
     if !mounted("true").status().is_ok_and(|status| status.success()) {
-        return not_checked("models that something is mounted on: nothing can be mounted here");
+        return not_checked("models that are mount points: nothing can be mounted here");
     }
     let run = Run::of(mounted("\"$@\""));
     assert_eq!(run.stdout, "", "found after training had begun");
-    run.fails(1, &["ckpt.bin: is mounted there", "mount its folder instead"]);
+    run.fails(1, &["ckpt.bin: the file is a mount point", "mount its folder instead"]);
     assert_eq!(place.names(), ["ckpt.bin", "elsewhere"]);
 }
 
-/// Users who may do no more than others. A limit on the processes of one counts those of all tests.
+/// User without special rights.
 const NOBODY: u32 = 65534;
+/// Another user without special rights, because a limit on a user's processes counts the processes
+/// of all tests.
 #[cfg(feature = "download")]
 const ANOTHER: u32 = 65533;
 
@@ -189,12 +191,12 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// The program as `user`; root may do everything.
+/// Runs the program as `user`, because root may do everything.
 fn run_by(user: u32, place: &Workplace, arguments: &str) -> Command {
     let program = place.path("program");
     if !program.exists() {
-        // By another process: a file that this one has open for writing, or a child that another
-        // test has just begun, could not be executed.
+        // Another process copies the program. If this process copied it, a child of another test
+        // could inherit the open copy, and a file that is open for writing cannot be executed.
         let copied =
             Command::new("cp").arg(env!("CARGO_BIN_EXE_mnist-train")).arg(&program).status();
         assert!(copied.unwrap().success());
@@ -249,7 +251,7 @@ fn a_model_of_another_user_in_a_sticky_folder_is_refused_before_training() {
     assert_eq!(fs::read_dir(place.path("sticky")).unwrap().count(), 1);
 }
 
-/// `folder` of `place`, which everybody may write to.
+/// A new folder in `place` that all users may write.
 #[cfg(feature = "download")]
 fn open_to_all(place: &Workplace, folder: &str) {
     fs::create_dir_all(place.path(folder)).unwrap();
@@ -258,7 +260,7 @@ fn open_to_all(place: &Workplace, folder: &str) {
 
 #[cfg(feature = "download")]
 #[test]
-fn a_folder_that_may_not_be_written_is_no_reason_to_train_on_other_data() {
+fn a_folder_that_cannot_be_written_is_no_reason_to_train_on_other_data() {
     let place = Workplace::new();
     open_to_all(&place, "models");
     let mut train = run_by(NOBODY, &place, "--epochs 1 --model models/m");
@@ -318,7 +320,7 @@ fn help_that_cannot_be_printed_is_an_error() {
 
 #[cfg(feature = "profile")]
 #[test]
-fn verbs_for_other_programs_end_with_a_line_too() {
+fn commands_for_other_programs_end_with_one_line_too() {
     use mnist_train::bench::child::Job;
     use mnist_train::model::mnist_cnn::MnistCnn;
     let place = Workplace::new();
@@ -335,7 +337,7 @@ fn verbs_for_other_programs_end_with_a_line_too() {
     draw_alone.args(draw.get_args().take(7)).current_dir(draw.get_current_dir().unwrap());
     let full = Run::of(redirected(&draw_alone, "< samples > /dev/full"));
     full.fails(1, &["stdout: cannot print the results: no space left on the device"]);
-    // Its stdin has ended before it begins.
+    // The stdin of these commands is empty.
     for arguments in [format!("{repeat} {sample}"), format!("peak-memory {small}")] {
         let run = place.run(&arguments.replacen("--seconds 1 ", "", 1));
         if run.code != 0 {

@@ -1,9 +1,9 @@
-//! The generated digits keep their promises: the same bytes everywhere, and shaped like MNIST.
+//! The generated digits: the same bytes on every machine, and shapes like MNIST's.
 
 use mnist_train::data::dataset::{CLASSES, DatasetKind, PIXELS, SIDE, Split};
 use mnist_train::data::synthetic::{DEFAULT_SEED, TEST_IMAGES, TRAIN_IMAGES, generate};
 
-/// Outputs of the pooling layer along each side, each a window on the image.
+/// Number of outputs of the pooling layer along each side; each output sees a window of the image.
 const WINDOWS: usize = SIDE / 2;
 
 fn sample() -> Split {
@@ -11,7 +11,7 @@ fn sample() -> Split {
 }
 
 #[test]
-fn the_default_dataset_is_known_by_its_checksums() {
+fn the_default_dataset_is_recognized_by_its_checksums() {
     let dataset = generate(DEFAULT_SEED, TRAIN_IMAGES, TEST_IMAGES);
     assert_eq!((dataset.train.len(), dataset.test.len()), (60_000, 10_000));
     assert_eq!(dataset.kind(), DatasetKind::Synthetic);
@@ -20,7 +20,7 @@ fn the_default_dataset_is_known_by_its_checksums() {
 #[test]
 fn a_split_is_cut_to_any_count_and_not_beyond_its_length() {
     let mut split = sample();
-    // As bytes this many images would overflow to none.
+    // The number of bytes of so many images would overflow to 0.
     split.truncate(1 << 60);
     assert_eq!((split.len(), split.images().len()), (4_000, 4_000 * PIXELS));
     split.truncate(3);
@@ -50,7 +50,7 @@ fn every_digit_is_equally_likely() {
     for &label in sample().labels() {
         counts[usize::from(label)] += 1;
     }
-    // 400 expected, standard deviation 19: five of them.
+    // Each count has the mean 400 and the standard deviation 19; five are allowed.
     let near = counts.iter().all(|count| (305..=495).contains(count));
     assert!(near, "{counts:?}");
 }
@@ -60,7 +60,7 @@ fn the_ink_fills_a_box_of_twenty_pixels_around_its_centre_of_mass() {
     let split = sample();
     for index in 0..split.len() {
         let mut mass = 0.0;
-        // Rows, then columns.
+        // Axis 0 is the row, axis 1 the column.
         let mut moments = [0.0; 2];
         let mut first = [SIDE; 2];
         let mut last = [0; 2];
@@ -109,8 +109,8 @@ fn ink_and_blanks_have_the_shares_they_have_in_mnist() {
     }
 }
 
-/// How many outputs of the pooling layer see background alone: output (r, c) sees rows 2r−2..=2r+3
-/// and columns 2c−2..=2c+3 of the image, through four 5×5 kernels with padding 2.
+/// Number of outputs of the pooling layer that see only background. Output (r, c) sees rows
+/// 2r−2..=2r+3 and columns 2c−2..=2c+3 of the image, through four 5×5 kernels with padding 2.
 fn count_blank_windows(image: &[u8]) -> usize {
     let seen = |output: usize| (2 * output).saturating_sub(2)..(2 * output + 4).min(SIDE);
     let is_blank = |row: usize, column: usize| {

@@ -1,4 +1,4 @@
-//! `--profile` of a program that was built without it.
+//! `--profile` in a program that was built without the feature `profile`.
 
 #![cfg(not(feature = "profile"))]
 

@@ -1,4 +1,4 @@
-//! `mnist-train data`, and finding the data for every other verb.
+//! The command `mnist-train data`, and the loading of data for the other commands.
 
 use std::env;
 use std::fs;
@@ -18,10 +18,11 @@ use crate::files::durable::{self, Partial};
 use crate::measure::machine;
 use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
 
-/// Where data is looked for when nobody says where.
+/// Data folder if the user names none.
 const DEFAULT_DIRECTORY: &str = "data";
 
-/// Mirrors to use instead of the public ones, separated by spaces or commas.
+/// Environment variable with mirrors to use instead of the public ones, separated by spaces or
+/// commas.
 const MIRRORS_VARIABLE: &str = "MNIST_MIRRORS";
 
 /// Lists, downloads or generates data.
@@ -48,7 +49,7 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
         }
         Some(DataAction::Synthetic { out, images, .. }) => {
             let signals = Signals::install(Some("stopping"))?;
-            // Before drawing takes its time.
+            // This check comes before the drawing, which takes time.
             check_free(out)?;
             let at_once = signals.stop_at_once(Vec::new())?;
             let dataset = generate(&output, *images);
@@ -60,7 +61,7 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
     Ok(output.finish()?)
 }
 
-/// Starts the threads that read, hash and draw. Rayon would do so by itself, and panic where the
+/// Starts the threads that read, hash and draw. Rayon would start them by itself, but panic if the
 /// operating system refuses.
 fn start_threads(threads: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new()
@@ -69,7 +70,8 @@ fn start_threads(threads: usize) -> Result<()> {
         .map_err(Error::threads(threads))
 }
 
-/// Finds the data that training or evaluation is to use, and reads it on `threads` at most.
+/// Finds the data for training or evaluation and reads it, on at most `threads` threads. If no data
+/// is available, it prints a warning and draws synthetic digits.
 pub fn load(
     args: &DataArgs,
     threads: usize,
@@ -94,7 +96,7 @@ pub fn load(
     }
 }
 
-/// Refuses batches that as many `images`, called `what`, do not fill.
+/// Refuses a batch size larger than the number of `images`. `what` names the images in the error.
 pub fn check_batch_size(batch_size: usize, images: usize, what: &str) -> Result<()> {
     if batch_size <= images {
         return Ok(());
@@ -102,7 +104,7 @@ pub fn check_batch_size(batch_size: usize, images: usize, what: &str) -> Result<
     Err(Error::Usage(format!("--batch-size {batch_size} is more than the {images} {what}")))
 }
 
-/// Refuses to write, as `flag` says, to a `path` where data is looked for.
+/// Refuses a `path`, the value of `flag`, at which the program would look for a data file.
 pub fn check_no_data_file(flag: &str, path: &Path, args: &DataArgs) -> Result<()> {
     let data = args.directory().unwrap_or_else(|| DEFAULT_DIRECTORY.into());
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
@@ -118,6 +120,7 @@ pub fn check_no_data_file(flag: &str, path: &Path, args: &DataArgs) -> Result<()
     Ok(())
 }
 
+/// Warning that the run uses synthetic digits, with the `reason`.
 fn synthetic_notice(reason: &Error) -> String {
     let rule = "=".repeat(78);
     format!(
@@ -129,6 +132,7 @@ fn synthetic_notice(reason: &Error) -> String {
     )
 }
 
+/// Draws a dataset of synthetic digits, with a note on a terminal.
 fn generate(output: &Output, train_images: usize) -> Dataset {
     let spinner = spinner(output, "drawing synthetic digits");
     let dataset =
@@ -137,12 +141,13 @@ fn generate(output: &Output, train_images: usize) -> Dataset {
     dataset
 }
 
+/// The mirrors that the environment names, or the public ones.
 fn remote() -> Remote {
     Remote::with_mirrors(&env::var_os(MIRRORS_VARIABLE).unwrap_or_default())
 }
 
-/// Refuses to write a dataset where there is one already, under whatever names. Some files of four
-/// may be those of a run that was stopped.
+/// Refuses to write a dataset into a folder that holds one, under any of the names. One to three
+/// files with the names that this program uses are accepted: a stopped run may have left them.
 fn check_free(directory: &Path) -> Result<()> {
     let mut found = files::inspect(directory)?;
     found.retain(|inspection| inspection.file.is_some());
@@ -158,17 +163,18 @@ fn check_free(directory: &Path) -> Result<()> {
 
 fn not_free(directory: &Path, part: Part) -> Error {
     Error::Unavailable(format!(
-        "{}: holds {} already, and nothing is overwritten: name another folder",
+        "{}: holds {} already, and no file is overwritten: name another folder",
         printable(directory),
         part.name(),
     ))
 }
 
-/// Writes all four files, or goes on where a run was stopped that was writing the same.
+/// Writes the four files of `dataset`. Files that a stopped run has left are kept if their content
+/// is the same.
 fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
     let begun = Part::ALL.map(|part| Partial::begin(&directory.join(part.name())));
     let mut begun = begun.into_iter().collect::<Result<Vec<_>>>()?;
-    // Another process may have been faster.
+    // Another process may have written the files meanwhile.
     check_free(directory)?;
     let mut unwritten = Vec::new();
     for (partial, part) in begun.iter_mut().zip(Part::ALL) {
@@ -190,30 +196,34 @@ fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
             }
         }
     }
-    // All of them are there before the first gets its name.
+    // All files are on the disk before the first one gets its name.
     unwritten.iter().try_for_each(|partial| partial.flush())?;
     unwritten.iter().try_for_each(|partial| partial.publish())
 }
 
+/// Content of an uncompressed IDX file with the images of `split`.
 fn images_file(split: &Split) -> Vec<u8> {
     [&idx::images_header(split.len(), SIDE, SIDE), split.images()].concat()
 }
 
+/// Content of an uncompressed IDX file with the labels of `split`.
 fn labels_file(split: &Split) -> Vec<u8> {
     [&idx::labels_header(split.len()), split.labels()].concat()
 }
 
+/// Prints the list of files in `directory`.
+///
 /// # Errors
-/// When training would refuse them, or one cannot be read, after all have been listed.
+/// When a file cannot be read or training would refuse it. The list is printed before.
 fn list(directory: &Path, output: &Output) -> Result<()> {
     let inspections = files::inspect(directory)?;
     let together = files::check_together(&inspections);
     let files: Vec<_> = inspections.iter().map(data_file).collect();
-    let all_that_are = |status| {
+    let names_with = |status| {
         let names = files.iter().filter(|file| file.status == status).map(|file| file.name);
         names.collect::<Vec<_>>().join(", ")
     };
-    let (invalid, unreadable) = (all_that_are("invalid"), all_that_are("unreadable"));
+    let (invalid, unreadable) = (names_with("invalid"), names_with("unreadable"));
     output.event(&Event::Data(report::Data {
         schema: SCHEMA_VERSION,
         directory: directory.to_string_lossy().into_owned(),
@@ -235,6 +245,7 @@ fn list(directory: &Path, output: &Output) -> Result<()> {
     )))
 }
 
+/// Row of the list for one file.
 fn data_file(Inspection { part, file }: &Inspection) -> DataFile {
     let bare = DataFile {
         name: part.name(),

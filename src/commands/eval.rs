@@ -1,4 +1,4 @@
-//! `mnist-train eval`.
+//! The command `mnist-train eval`, which evaluates a model on the test images.
 
 use super::data;
 use super::output::Output;
@@ -13,13 +13,13 @@ use crate::optim::adam::Adam;
 use crate::report::{self, Event, SCHEMA_VERSION, picture};
 use crate::training::evaluation::Evaluation;
 
-/// Mistakes that are listed and drawn.
+/// Number of mistakes that are listed and drawn.
 const MISTAKES: usize = 6;
 
-/// Tests a model and prints the result.
+/// Evaluates a model and prints the result.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, false);
-    // The model first: it is small, and the data may have to be downloaded.
+    // The model is read first: it is small, and the data may have to be downloaded.
     let (architecture, model) = checkpoint::read(&args.model)?;
     let stage = args.compute.stage(None, &architecture)?;
     let compute = args.compute.compute();

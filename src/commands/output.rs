@@ -1,4 +1,5 @@
-//! stdout for results, stderr for narration; neither can end a run before its model is saved.
+//! Output of a command: results go to stdout, notes to stderr. A failure to print does not end a
+//! run before its model is saved.
 
 use std::cell::RefCell;
 use std::env;
@@ -9,28 +10,30 @@ use crate::cli::OutputArgs;
 use crate::error::{Error, Result};
 use crate::report::{Event, json, text};
 
-/// Where results and narration go.
+/// Printer of results and notes.
 #[derive(Debug)]
 pub struct Output {
+    /// Whether results are JSON lines and not text.
     json: bool,
+    /// Whether notes are suppressed.
     quiet: bool,
-    /// The first result that could not be printed.
+    /// First error in printing a result.
     failure: RefCell<Option<io::Error>>,
 }
 
 impl Output {
-    /// As the flags say.
+    /// Output as the flags `args` say; `quiet` suppresses notes and progress bars.
     pub fn new(args: OutputArgs, quiet: bool) -> Self {
         Self { json: args.json, quiet, failure: RefCell::default() }
     }
 
-    /// Prints a result.
+    /// Prints a result, as text or as one JSON line.
     pub fn event(&self, event: &Event) {
         let lines = if self.json { json::line(event) } else { text::lines(event) };
         self.print(&lines);
     }
 
-    /// Prints lines that go with the last result, for people at a terminal only.
+    /// Prints `lines` that illustrate the last result, if stdout is a terminal.
     pub fn picture(&self, lines: &[String]) {
         if !self.json && io::stdout().is_terminal() {
             self.print(&lines.join("\n"));
@@ -41,7 +44,7 @@ impl Output {
     pub fn print(&self, lines: &str) {
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{lines}").and_then(|()| stdout.flush()) {
-            // A reader that has gone away (`| head -1`) has read all it wanted.
+            // A closed pipe (`| head -1`) is no failure: its reader has read all that it wanted.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 self.failure.borrow_mut().get_or_insert(error);
             }
@@ -60,20 +63,20 @@ impl Output {
         }
     }
 
-    /// Says what is going on.
+    /// Prints a note about the progress of the command to stderr, unless the output is quiet.
     pub fn note(&self, message: &str) {
         if !self.quiet {
             _ = writeln!(io::stderr(), "{message}");
         }
     }
 
-    /// Says what must not be missed, however quiet the run.
+    /// Prints a warning to stderr, also when the output is quiet.
     pub fn warn(&self, message: &str) {
         _ = writeln!(io::stderr(), "{message}");
     }
 
-    /// Whether a bar may be drawn on stderr: a terminal that knows codes, for someone who has not
-    /// asked to be spared them (no-color.org).
+    /// Whether a progress bar may be drawn on stderr: it is a terminal that understands control
+    /// codes, and the user has not refused them (no-color.org).
     pub fn shows_progress(&self) -> bool {
         let says = |variable| env::var_os(variable).filter(|value| !value.is_empty());
         let understands_codes = says("TERM").is_some_and(|terminal| terminal != "dumb");

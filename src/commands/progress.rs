@@ -1,4 +1,4 @@
-//! Bars on the terminal, and what replaces them where there is none.
+//! Progress of training and of downloads: bars on a terminal, results and notes everywhere.
 
 use std::path::Path;
 
@@ -13,9 +13,10 @@ use crate::report::text::numbers::grouped;
 use crate::report::{self, Event};
 use crate::training::trainer::{EpochReport, Observer, Progress};
 
-/// How often a bar is redrawn, times a second.
+/// Largest number of times a second that a bar is redrawn.
 const DRAWS_PER_SECOND: u8 = 10;
 
+/// A bar with this `template`, hidden where `output` shows no progress.
 fn bar(output: &Output, template: &str) -> ProgressBar {
     let target = if output.shows_progress() {
         ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND)
@@ -26,25 +27,26 @@ fn bar(output: &Output, template: &str) -> ProgressBar {
     ProgressBar::with_draw_target(None, target).with_style(style.progress_chars("█▉▊▋▌▍▎▏ "))
 }
 
-/// Shows how training goes and prints each epoch's result.
+/// Shows the progress of training and prints the result of each epoch.
 pub struct TrainingProgress<'a> {
     output: &'a Output,
     signals: Signals,
     epochs: usize,
     bar: ProgressBar,
+    /// Epoch that the bar shows.
     epoch_shown: Option<usize>,
-    /// Images of that epoch that were done when the bar appeared.
+    /// Number of images of this epoch that were done when the bar appeared.
     images_before: usize,
 }
 
 impl<'a> TrainingProgress<'a> {
-    /// For a run that ends after `epochs`.
+    /// Progress of a run that ends after `epochs` epochs.
     pub fn new(output: &'a Output, signals: Signals, epochs: usize) -> Self {
         let bar = bar(output, "{prefix} {wide_bar} {pos}/{len} {msg}");
         Self { output, signals, epochs, bar, epoch_shown: None, images_before: 0 }
     }
 
-    /// Takes the bar off the screen.
+    /// Removes the bar from the screen.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
@@ -64,7 +66,7 @@ impl Observer for TrainingProgress<'_> {
             self.bar.set_length(batches as u64);
         }
         self.bar.set_position(batch as u64);
-        // Of what this process has done: a resumed epoch begins in the middle.
+        // Only images of this process count: a resumed epoch begins in the middle.
         let speed = (images - self.images_before) as f64 / self.bar.elapsed().as_secs_f64();
         let left = HumanDuration(self.bar.eta());
         self.bar.set_message(match batch {
@@ -102,7 +104,7 @@ impl Observer for TrainingProgress<'_> {
     }
 }
 
-/// Shows how a download goes.
+/// Shows the progress of a download.
 pub struct DownloadProgress<'a> {
     output: &'a Output,
     signals: Signals,
@@ -110,13 +112,13 @@ pub struct DownloadProgress<'a> {
 }
 
 impl<'a> DownloadProgress<'a> {
-    /// Shows nothing until a download begins.
+    /// Progress of a download; nothing is shown before it begins.
     pub fn new(output: &'a Output, signals: Signals) -> Self {
         let bar = bar(output, "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");
         Self { output, signals, bar }
     }
 
-    /// Takes the bar off the screen.
+    /// Removes the bar from the screen.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
@@ -184,16 +186,16 @@ impl ladder::Observer for LadderProgress<'_> {
     }
 }
 
-/// A bar that only says that something is going on.
+/// A line with `message` and an ellipsis, for work of unknown length.
 pub fn spinner(output: &Output, message: &str) -> ProgressBar {
-    // Without a wheel that turns: it would take a thread, which may be refused.
+    // Nothing turns: an animation would need a thread, which the operating system may refuse.
     let bar = bar(output, "{msg} …");
     bar.set_message(message.to_string());
     bar.tick();
     bar
 }
 
-/// A bar that counts to `length`.
+/// A bar that counts up to `length`.
 pub fn counter(output: &Output, message: &str, length: usize) -> ProgressBar {
     let bar = bar(output, "{msg} {wide_bar} {pos}/{len} {eta} left");
     bar.set_message(message.to_string());

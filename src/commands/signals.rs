@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks the run to stop in an orderly way, the second stops
-//! at once.
+//! Handling of SIGINT, SIGTERM and SIGHUP: the first signal asks the run to save and stop, a second
+//! one ends the process at once.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -15,25 +15,25 @@ use signal_hook::iterator;
 use crate::error::{Error, Result, explained};
 use crate::files::lock::Lock;
 
-/// A signal this soon after the first is the same wish once more: `timeout` signals a process and
-/// then its group, a shell its whole pipeline.
-const SAME_WISH: Duration = Duration::from_millis(500);
+/// Time after the first signal in which another one does not count: `timeout` signals a process
+/// and then its group, and a shell signals its whole pipeline.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
 
-/// Remembers the first signal.
+/// The first signal that the process has received, if any.
 #[derive(Debug, Clone)]
 pub struct Signals {
-    /// Its number, or 0.
+    /// Number of the first signal, or 0.
     received: Arc<AtomicUsize>,
-    /// While the next signal ends the process, what is locked until then.
+    /// Locks to release before the next signal ends the process; `None` while it does not.
     at_once: Arc<Mutex<Option<Vec<Lock>>>>,
 }
 
-/// A time in which the next signal ends the process; over when this is dropped.
+/// Guard: while it lives, the next signal ends the process at once.
 #[must_use]
 pub struct AtOnce(Signals);
 
 impl AtOnce {
-    /// Ends that time, for work that is not to be cut short; the locks are the caller's again.
+    /// Drops the guard, before work that must not be interrupted, and returns its locks.
     pub fn end(self) -> Vec<Lock> {
         self.0.at_once().take().unwrap_or_default()
     }
@@ -46,11 +46,11 @@ impl Drop for AtOnce {
 }
 
 impl Signals {
-    /// Takes over the signals for the rest of the process. The first is answered on stderr by
-    /// `notice`, if there is one.
+    /// Handles the signals for the rest of the process. The first signal prints `notice`, if given,
+    /// to stderr.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the operating system refuses.
+    /// [`Error::Unavailable`] when the operating system refuses the handler or its thread.
     pub fn install(notice: Option<&'static str>) -> Result<Self> {
         let signals = Self { received: Arc::default(), at_once: Arc::default() };
         let hangup = (!hangups_are_ignored()).then_some(SIGHUP);
@@ -62,10 +62,10 @@ impl Signals {
         let listen = move || {
             let mut first: Option<Instant> = None;
             for signal in arriving.forever() {
-                let again = first.is_some_and(|first| first.elapsed() > SAME_WISH);
+                let again = first.is_some_and(|first| first.elapsed() > SAME_REQUEST);
                 let mut at_once = arrived.at_once();
                 if again || at_once.is_some() {
-                    // An end without cleaning up would leave the files of the locks.
+                    // `exit` does not drop the locks, and would leave their files.
                     drop(at_once.take());
                     process::exit(128 + signal);
                 }
@@ -74,7 +74,7 @@ impl Signals {
                     arrived.received.store(signal as usize, Ordering::SeqCst);
                     drop(at_once);
                     if let Some(notice) = notice {
-                        // On a terminal the line at hand holds a bar, or ^C.
+                        // The current line of a terminal contains a progress bar or ^C.
                         let line_end = if io::stderr().is_terminal() { "\n" } else { "" };
                         _ = writeln!(io::stderr(), "{line_end}{notice}; again to stop at once");
                     }
@@ -86,11 +86,11 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Lets the next signal end the process: for work that leaves nothing to put in order but
-    /// `locks`, on files that nothing is written to meanwhile.
+    /// Lets the next signal end the process at once, after it releases `locks`. This is for work
+    /// that writes no files.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] when a signal has come already.
+    /// [`Error::Interrupted`] when a signal has already come.
     pub fn stop_at_once(&self, locks: Vec<Lock>) -> Result<AtOnce> {
         *self.at_once() = Some(locks);
         let at_once = AtOnce(self.clone());
@@ -100,11 +100,12 @@ impl Signals {
         }
     }
 
+    /// Locks the field `at_once`.
     fn at_once(&self) -> MutexGuard<'_, Option<Vec<Lock>>> {
         self.at_once.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The signal that has come, if one has.
+    /// Number of the first signal, if one has come.
     pub fn received(&self) -> Option<i32> {
         match self.received.load(Ordering::SeqCst) {
             0 => None,
@@ -113,8 +114,9 @@ impl Signals {
     }
 }
 
-/// Whether the process was started to outlive its terminal, as `nohup` does. Only Linux says so;
-/// elsewhere hangups are left to the operating system, which then knows.
+/// Whether the process ignores SIGHUP since its start, as `nohup` arranges, so that it outlives its
+/// terminal. Outside Linux this is unknown and the answer is yes: then the program does not handle
+/// SIGHUP, and the operating system ignores it or not.
 fn hangups_are_ignored() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! `mnist-train stages`.
+//! The command `mnist-train stages`, which prints the table of stages.
 
 use super::output::Output;
 use crate::cli::OutputArgs;

@@ -1,4 +1,4 @@
-//! `mnist-train summary`.
+//! The command `mnist-train summary`, which prints the layers of a network.
 
 use super::output::Output;
 use crate::cli::SummaryArgs;

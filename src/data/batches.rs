@@ -1,52 +1,54 @@
-//! The order in which an epoch shows the images, and one batch of them.
+//! Batches of images, and the random order in which an epoch visits them.
 
 use super::dataset::Split;
 use crate::random::Stream;
 
-/// Some images of a split, by index: nothing is copied.
+/// N images of a split, given by their indices, so that no image is copied.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     split: &'a Split,
-    /// (N) indices into the split.
+    /// (N) Index of each image in the split.
     indices: &'a [u32],
-    /// Those of the batch that follows.
+    /// Indices of the images of the next batch; empty when it is unknown.
     upcoming: &'a [u32],
 }
 
 impl<'a> Batch<'a> {
-    /// The images of `split` at `indices`.
+    /// A batch of the images of `split` at `indices`.
     pub fn new(split: &'a Split, indices: &'a [u32]) -> Self {
         Self { split, indices, upcoming: &[] }
     }
 
-    /// Says which images of the same split follow, so that an engine may fetch them early.
+    /// The same batch, which now knows that the images at `indices` are next, so that an engine
+    /// may fetch them early.
     pub fn followed_by(self, indices: &'a [u32]) -> Self {
         Self { upcoming: indices, ..self }
     }
 
-    /// Number of images, N.
+    /// Number of images N.
     #[allow(clippy::len_without_is_empty)] // Nothing makes an empty batch.
     pub fn len(&self) -> usize {
         self.indices.len()
     }
 
-    /// The pixels of each image, 784 bytes at a time.
+    /// Pixels of each image, (28, 28) bytes.
     pub fn images(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         images(self.split, self.indices)
     }
 
-    /// Those of the batch that follows; none where nothing is known of it.
+    /// Pixels of each image of the next batch, (28, 28) bytes; no images when it is unknown.
     pub fn upcoming(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         images(self.split, self.upcoming)
     }
 
-    /// The label of each image.
+    /// Label of each image.
     pub fn labels(&self) -> impl ExactSizeIterator<Item = u8> + Clone + use<'a> {
         let labels = self.split.labels();
         self.indices.iter().map(move |&index| labels[index as usize])
     }
 }
 
+/// Pixels of the images of `split` at `indices`.
 fn images<'a>(
     split: &'a Split,
     indices: &'a [u32],
@@ -54,8 +56,8 @@ fn images<'a>(
     indices.iter().map(move |&index| split.image(index as usize))
 }
 
-/// The images of `split` in `order`, `size` at a time and the rest at the end; each batch knows the
-/// one that follows.
+/// Batches of `size` images of `split`, which follow `order`. The last batch has the remaining
+/// images, and each batch knows the next one.
 pub fn batches<'a>(
     split: &'a Split,
     order: &'a [u32],
@@ -66,8 +68,8 @@ pub fn batches<'a>(
     chunks.zip(following).map(|(indices, next)| Batch::new(split, indices).followed_by(next))
 }
 
-/// A permutation of 0..`count` that depends on nothing but (`seed`, `epoch`), so that epoch e of a
-/// resumed run has the order it would have had.
+/// Permutation of 0..`count` that depends only on (`count`, `seed`, `epoch`), so that a resumed run
+/// visits the images in the order of an uninterrupted run.
 pub fn epoch_order(count: usize, seed: u64, epoch: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..u32::try_from(count).expect("fewer than 2³² images")).collect();
     Stream::new(seed, "epoch order", epoch as u64).shuffle(&mut order);
@@ -80,7 +82,7 @@ mod tests {
     use crate::data::dataset::PIXELS;
 
     #[test]
-    fn a_batch_knows_its_images_and_those_of_the_next() {
+    fn a_batch_knows_its_images_and_the_images_of_the_next() {
         let split = Split::new((0..3).flat_map(|image| [image; PIXELS]).collect(), vec![4, 5, 6]);
         let batch = Batch::new(&split, &[2, 0]);
         assert_eq!(batch.upcoming().len(), 0);
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_end_with_what_is_left_and_know_what_follows() {
+    fn the_last_batch_has_the_remaining_images_and_each_batch_knows_the_next() {
         let split = Split::new(vec![0; 5 * PIXELS], vec![0, 1, 2, 3, 4]);
         let order = [4, 2, 0, 1, 3];
         let found = batches(&split, &order, 2).map(|batch| (batch.len(), batch.upcoming().len()));
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_shows_every_image_once_in_an_order_of_its_own() {
+    fn an_epoch_visits_every_image_once_in_an_order_of_its_own() {
         let first = epoch_order(1000, 7, 0);
         let second = epoch_order(1000, 7, 1);
         assert_ne!(first, second);

@@ -1,4 +1,4 @@
-//! Images with labels, in memory as bytes, and which set they are.
+//! Images and labels in memory, as bytes, and the recognition of MNIST by its checksums.
 
 use std::fmt;
 use std::path::Path;
@@ -7,25 +7,27 @@ use super::idx::{self, IdxImages};
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result, printable};
 
-/// Rows and columns of an image.
+/// Number of rows, and of columns, of an image.
 pub const SIDE: usize = 28;
-/// Pixels of an image.
+/// Number of pixels of an image.
 pub const PIXELS: usize = SIDE * SIDE;
-/// The largest number of classes.
+/// Largest number of classes; a label is smaller.
 pub const CLASSES: usize = 10;
 
-/// Images and their labels.
+/// N images and their labels, N ≥ 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// (N, 28, 28), row by row, 0 is background.
+    /// (N, 28, 28) Pixels, row by row; 0 is background.
     images: Vec<u8>,
-    /// (N), each below [`CLASSES`].
+    /// (N) Labels, each below [`CLASSES`].
     labels: Vec<u8>,
 }
 
 impl Split {
+    /// A split of `images`, (N, 28, 28), and `labels`, (N).
+    ///
     /// # Panics
-    /// When the lengths do not belong together, there is no image, or a label is out of range.
+    /// When the lengths do not match, there is no image, or a label is not below [`CLASSES`].
     pub fn new(images: Vec<u8>, labels: Vec<u8>) -> Self {
         assert!(!labels.is_empty(), "a split has at least one image");
         assert_eq!(images.len(), labels.len() * PIXELS);
@@ -33,35 +35,35 @@ impl Split {
         Self { images, labels }
     }
 
-    /// Number of images.
+    /// Number of images N.
     #[allow(clippy::len_without_is_empty)] // A split is never empty.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// The pixels of all images, (N, 28, 28).
+    /// Pixels of all images, (N, 28, 28).
     pub fn images(&self) -> &[u8] {
         &self.images
     }
 
-    /// The label of each image.
+    /// Labels of all images, (N).
     pub fn labels(&self) -> &[u8] {
         &self.labels
     }
 
-    /// The pixels of image `index`.
+    /// Pixels of image `index`, (28, 28).
     pub fn image(&self, index: usize) -> &[u8] {
         &self.images[index * PIXELS..][..PIXELS]
     }
 
-    /// Keeps the first `count` images; a `count` above the length changes nothing.
+    /// Removes all images after the first `count`; nothing changes if there are no more than that.
     pub fn truncate(&mut self, count: usize) {
         let count = count.min(self.len());
         self.images.truncate(count * PIXELS);
         self.labels.truncate(count);
     }
 
-    /// The SHA-256 of the images and of the labels as uncompressed IDX files.
+    /// SHA-256 of the images and SHA-256 of the labels, each as an uncompressed IDX file.
     fn digests(&self) -> [Sha256Digest; 2] {
         [
             Sha256Digest::of([&idx::images_header(self.len(), SIDE, SIDE), &self.images]),
@@ -70,19 +72,20 @@ impl Split {
     }
 }
 
-/// Which set of images this is, told from the content alone.
+/// Kind of a dataset, recognized by its content alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatasetKind {
     /// The official MNIST: all four checksums agree.
     Mnist,
-    /// The digits that this program generates.
+    /// The digits that this program generates: all four checksums agree.
     Synthetic,
-    /// Anything else.
+    /// Any other images and labels.
     Custom,
 }
 
 impl DatasetKind {
-    /// Whose part number `part`, in the order of [`OFFICIAL_SHA256`], has this checksum.
+    /// Kind of the dataset whose part number `part`, in the order of [`OFFICIAL_SHA256`], has this
+    /// checksum.
     pub fn of_part(part: usize, sha256: Sha256Digest) -> Self {
         match sha256.to_string() {
             found if found == OFFICIAL_SHA256[part] => Self::Mnist,
@@ -91,7 +94,7 @@ impl DatasetKind {
         }
     }
 
-    /// The word for it in JSON and in checkpoints.
+    /// Name of the kind in JSON and in checkpoints.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
@@ -114,16 +117,16 @@ impl fmt::Display for DatasetKind {
 /// A training set and a test set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
-    /// What is trained on.
+    /// Images to train on.
     pub train: Split,
-    /// What is evaluated on.
+    /// Images to evaluate on.
     pub test: Split,
     kind: DatasetKind,
     sha256: Sha256Digest,
 }
 
 impl Dataset {
-    /// Puts two splits together and finds out which set they are.
+    /// A dataset of two splits; its kind is recognized by their checksums.
     pub fn new(train: Split, test: Split) -> Self {
         let (train_digests, test_digests) = rayon::join(|| train.digests(), || test.digests());
         let digests = [train_digests, test_digests].concat();
@@ -134,20 +137,20 @@ impl Dataset {
         Self { train, test, kind, sha256 }
     }
 
-    /// Which set this is.
+    /// Kind of this dataset.
     pub fn kind(&self) -> DatasetKind {
         self.kind
     }
 
-    /// The SHA-256 over the SHA-256s of the four uncompressed IDX files, in the order training
-    /// images, training labels, test images, test labels.
+    /// SHA-256 over the SHA-256 of the four uncompressed IDX files, in the order of
+    /// [`OFFICIAL_SHA256`].
     pub fn sha256(&self) -> Sha256Digest {
         self.sha256
     }
 }
 
-/// SHA-256 of the official uncompressed files: training images, training labels, test images,
-/// test labels.
+/// SHA-256 of each official MNIST file, uncompressed: training images, training labels, test
+/// images, test labels.
 pub const OFFICIAL_SHA256: [&str; 4] = [
     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -155,7 +158,8 @@ pub const OFFICIAL_SHA256: [&str; 4] = [
     "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 ];
 
-/// The same four for the generated digits of the default seed.
+/// SHA-256 of each file of the generated digits with the default seed, in the order of
+/// [`OFFICIAL_SHA256`].
 pub const SYNTHETIC_SHA256: [&str; 4] = [
     "a306742a3bbab35f7719c210403db9704e94d01868973be45304221f10084db5",
     "67cbb4c0a138489d5fd6784b4dd7b0d8b0a1e6ef3f3ef4ee804cd4ae4d416a87",
@@ -175,7 +179,7 @@ pub fn read_split(images_path: &Path, labels_path: &Path) -> Result<Split> {
     Ok(Split::new(pixels, labels))
 }
 
-/// Refuses images of another size than the model's.
+/// Refuses images that are not 28×28.
 pub(super) fn check_side(path: &Path, rows: usize, columns: usize) -> Result<()> {
     if (rows, columns) == (SIDE, SIDE) {
         return Ok(());
@@ -185,7 +189,7 @@ pub(super) fn check_side(path: &Path, rows: usize, columns: usize) -> Result<()>
     )))
 }
 
-/// Refuses as many images as there are not labels for.
+/// Refuses a number of images that is not the number of labels.
 pub(super) fn check_counts(
     images_path: &Path,
     images: usize,

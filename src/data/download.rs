@@ -1,12 +1,12 @@
-//! Downloads the four files, from whichever mirror has them.
+//! Downloads the four files from the first mirror that delivers them.
 //!
-//! A file is written under a temporary name in the folder where it is to be, and gets its final
-//! name when its content has been verified and is on the disk: what has a final name is good,
-//! whenever the program or the machine stopped. What was left behind is started afresh, because ten
+//! A file is written under a temporary name in its final folder. It gets its final name when its
+//! content is verified and on the disk, so a file with its final name is good even if the program
+//! or the machine stopped. An unfinished download starts again from the beginning, because ten
 //! megabytes are not worth the trust that resuming would need.
 //!
-//! The network is read on a thread of its own, so that a host that has stopped sending does not
-//! keep anybody from stopping the program.
+//! A separate thread reads the network, so that a silent host does not keep the user from stopping
+//! the program.
 
 use std::fmt::Write as _;
 use std::io::{self, BufReader, Read};
@@ -24,34 +24,38 @@ use super::remote::{Event, Progress, Remote, without_password};
 use crate::error::{Error, Result, explained, quoted};
 use crate::files::durable::{self, Partial};
 
-/// No file is larger than this, in bytes: the largest of the four has 47 million unpacked, which
-/// is how a server that unpacks gzip itself sends it.
+/// Largest download in bytes. The largest of the four files has 47 million bytes unpacked, and some
+/// servers unpack gzip before they send.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// No file takes longer than this; 10 MB in that time are 17 kB a second.
+/// Longest download of one file; 10 MB in this time are 17 kB a second.
 const FILE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A mirror that sends less than this over [`Remote::stall_timeout`], in bytes a second, is left.
+/// Slowest rate in bytes a second, averaged over [`Remote::stall_timeout`]. A slower mirror is
+/// given up.
 const SLOWEST_RATE: u64 = 1 << 10;
 
-/// What a process may have open has a limit, and so has what all may: Unix's numbers for these.
+/// Unix's error numbers for too many open files: in the whole system, in one process.
 const TOO_MANY_OPEN: [i32; 2] = [23, 24];
 
-/// How often `Progress::stop_requested` is asked while nothing comes.
+/// Time between two calls of `Progress::stop_requested` while nothing is received.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How much is read at a time, and how many such pieces may wait to be written.
+/// Largest number of bytes that are read from the network at a time.
 const CHUNK_BYTES: usize = 1 << 14;
+/// Number of chunks that may wait to be written.
 const CHUNKS_IN_FLIGHT: usize = 16;
 
-/// Downloads `parts` into `directory`, which is created if need be.
+/// Downloads `parts` into `directory`, which is created if it does not exist.
 ///
 /// # Errors
-/// [`Error::Interrupted`] when `progress` asked to stop, [`Error::Io`] when a file cannot be
-/// written, [`Error::InvalidData`] when no mirror delivered the right file and at least one
-/// delivered a wrong one, [`Error::Unreachable`] when none delivered anything, and
-/// [`Error::Unavailable`] when another process is downloading the same or the operating system
-/// refuses a thread.
+/// - [`Error::Interrupted`] when `progress` asks to stop,
+/// - [`Error::Io`] when a file cannot be written,
+/// - [`Error::InvalidData`] when no mirror delivered the right file and at least one delivered a
+///   wrong file,
+/// - [`Error::Unreachable`] when no mirror delivered a file,
+/// - [`Error::Unavailable`] when another process is downloading the same file or the operating
+///   system refuses a thread.
 pub fn download(
     directory: &Path,
     parts: &[Part],
@@ -70,7 +74,7 @@ fn download_all(
     remote: &Remote,
     progress: &mut dyn Progress,
 ) -> Result<()> {
-    // A mirror that has delivered is asked first for the next file.
+    // The mirror that delivered a file is the first to be asked for the next file.
     let mut mirrors: Vec<&str> = remote.mirrors.iter().map(String::as_str).collect();
     for &part in parts {
         let delivered = download_part(directory, part, &mirrors, remote, progress)?;
@@ -79,17 +83,17 @@ fn download_all(
     Ok(())
 }
 
-/// Why a file did not come from one mirror.
+/// Reason why one mirror did not deliver a file.
 enum Failure {
-    /// The mirror does not deliver, or not all of it.
+    /// The mirror delivers nothing or only a part of the file.
     Undelivered(String),
     /// The mirror delivered something else.
     Wrong(String),
-    /// It is not the mirror's fault, and the next one is not tried.
+    /// The reason is this machine or the user, so the next mirror is not tried.
     Local(Error),
 }
 
-/// Downloads one file and returns the index of the mirror that had it.
+/// Downloads one file and returns the index of the mirror that delivered it.
 fn download_part(
     directory: &Path,
     part: Part,
@@ -132,7 +136,7 @@ fn download_part(
     Err(if any_wrong { Error::InvalidData(message) } else { Error::Unreachable(message) })
 }
 
-/// Fills `partial` with what is at `url` and verifies it.
+/// Downloads the file at `url` into `partial` and verifies it.
 fn transfer(
     url: &str,
     part: Part,
@@ -179,20 +183,22 @@ fn transfer(
     verify(partial, part, bytes, &remote.sha256[part as usize])
 }
 
-/// How long it may take to find a mirror, to connect to it and to hear from it.
+/// Longest time to find a mirror's address, connect to it and receive the start of its answer.
 fn longest_silence(remote: &Remote) -> Duration {
     2 * remote.connect_timeout + remote.stall_timeout
 }
 
-/// How fast a file has been coming lately.
+/// Measures how fast a file is received in the current window of time.
 struct Pace {
+    /// Start of the window.
     since: Instant,
-    /// What had come by then.
+    /// Number of bytes received before the window.
     bytes: u64,
 }
 
 impl Pace {
-    /// Begins anew every `window`; refuses less than [`SLOWEST_RATE`] over one.
+    /// Refuses a rate below [`SLOWEST_RATE`] when a `window` has passed, and begins the next one.
+    /// `bytes` is the number of bytes received so far.
     fn check(&mut self, bytes: u64, window: Duration) -> std::result::Result<(), String> {
         if self.since.elapsed() < window {
             return Ok(());
@@ -206,15 +212,18 @@ impl Pace {
     }
 }
 
-/// What the network thread has to say. When it has said everything, it hangs up.
+/// Message of the network thread. The thread closes the channel after its last message.
 enum Message {
+    /// The mirror has answered; it says the length of the file in bytes, or does not.
     Head { length: Option<u64> },
+    /// Next bytes of the file.
     Chunk(Vec<u8>),
+    /// Last message when the download failed.
     Failed(Failure),
 }
 
-/// Asks for `url` on a thread of its own, which ends by itself when nobody listens any more or
-/// when time is up.
+/// Starts a thread that requests `url`. It ends by itself when the receiver is dropped or a timeout
+/// passes.
 fn request(url: &str, remote: &Remote) -> Result<Receiver<Message>> {
     let agent = agent(url, remote);
     let url = url.to_string();
@@ -222,7 +231,7 @@ fn request(url: &str, remote: &Remote) -> Result<Receiver<Message>> {
     let (sender, receiver) = mpsc::sync_channel(CHUNKS_IN_FLIGHT);
     let download = move || {
         if let Err(error) = receive(&agent, &url, &sender) {
-            // Nobody may be listening any more.
+            // The receiver may be gone.
             let _ = sender.send(Message::Failed(failure(error, &remote)));
         }
     };
@@ -230,6 +239,7 @@ fn request(url: &str, remote: &Remote) -> Result<Receiver<Message>> {
     Ok(receiver)
 }
 
+/// Sends the content at `url`, chunk by chunk, to the receiver of `sender` while it exists.
 fn receive(
     agent: &Agent,
     url: &str,
@@ -237,9 +247,9 @@ fn receive(
 ) -> std::result::Result<(), ureq::Error> {
     let body = agent.get(url).call()?.into_body();
     let head = Message::Head { length: body.content_length() };
-    let mut listened_to = sender.send(head).is_ok();
+    let mut is_wanted = sender.send(head).is_ok();
     let mut reader = body.into_with_config().limit(MAX_BYTES).reader();
-    while listened_to {
+    while is_wanted {
         let mut chunk = vec![0; CHUNK_BYTES];
         match reader.read(&mut chunk) {
             Ok(0) => break,
@@ -247,17 +257,18 @@ fn receive(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
         }
-        listened_to = sender.send(Message::Chunk(chunk)).is_ok();
+        is_wanted = sender.send(Message::Chunk(chunk)).is_ok();
     }
     Ok(())
 }
 
-/// The client for `url`: nothing waits for ever, and what begins with https stays with https,
-/// wherever it is redirected. Proxies are taken from the environment, except for this machine
-/// itself, which a proxy cannot reach.
+/// HTTP client for `url`. It never waits for ever and never follows a redirection from https to
+/// http. Its proxy comes from the environment, except for an address of this machine, which a proxy
+/// cannot reach.
 ///
-/// There is no timeout for finding the address, nor one for everything: ureq would start a thread
-/// for these, and panic where the operating system refuses it. [`transfer`] keeps these times.
+/// The client has no timeout for finding the address and none for the whole download: ureq would
+/// start a thread for each, and panic where the operating system refuses the thread. [`transfer`]
+/// enforces both limits.
 fn agent(url: &str, remote: &Remote) -> Agent {
     let mut config = Agent::config_builder()
         .https_only(url.starts_with("https://"))
@@ -272,14 +283,15 @@ fn agent(url: &str, remote: &Remote) -> Agent {
     config.build().into()
 }
 
-/// The host of a web address, safe on a terminal and without any password before it.
+/// Host of a web address, without a password, safe to print on a terminal.
 fn host(url: &str) -> String {
     let uri: Option<Uri> = url.parse().ok();
     let host = uri.as_ref().and_then(Uri::host).map(String::from);
     quoted(&host.unwrap_or_else(|| without_password(url)))
 }
 
-/// What went wrong, in words for a person who wants to know whom to ask.
+/// Failure that `error` means, in words that tell a user whether the network, the mirror or this
+/// machine is the reason.
 fn failure(error: ureq::Error, remote: &Remote) -> Failure {
     Failure::Undelivered(match error {
         ureq::Error::StatusCode(code) => format!("HTTP status {code}"),
@@ -295,20 +307,20 @@ fn failure(error: ureq::Error, remote: &Remote) -> Failure {
             return Failure::Local(Error::Unavailable(problem));
         }
         ureq::Error::Io(error) => explained(&error),
-        // It may hold the address.
+        // The text may contain the address with its password.
         other => other.to_string().split(' ').map(without_password).collect::<Vec<_>>().join(" "),
     })
 }
 
-/// Whether this machine and no network is the reason.
+/// Whether `error` is a lack of memory or open files on this machine, and not of the network.
 fn is_local(error: &io::Error) -> bool {
     let number = error.raw_os_error().filter(|_| cfg!(unix));
     error.kind() == io::ErrorKind::OutOfMemory
         || number.is_some_and(|number| TOO_MANY_OPEN.contains(&number))
 }
 
-/// Whether `partial` is a valid file of the kind `part`, and the one that has the SHA-256
-/// `expected`.
+/// Checks that `partial`, of `length` bytes, is a valid file of the kind `part` whose uncompressed
+/// content has the SHA-256 `expected`.
 fn verify(
     partial: &mut Partial,
     part: Part,
@@ -337,7 +349,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stays_with_https_when_it_began_with_https() {
+    fn an_https_address_allows_only_https() {
         let https_only = |url| agent(url, &Remote::default()).config().https_only();
         assert!(https_only("https://mirror.example/mnist/"));
         assert!(!https_only("http://mirror.example/mnist/"));

@@ -1,4 +1,4 @@
-//! The four files of a dataset: their names, where they are in a folder, and what is in them.
+//! The four files of a dataset: their names, their places in a folder, and their content.
 
 use std::fs;
 use std::io::{self, BufRead};
@@ -13,22 +13,22 @@ use rayon::prelude::*;
 /// One of the four files of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// The images to train on.
+    /// Images to train on.
     TrainImages,
-    /// Their labels.
+    /// Labels of the images to train on.
     TrainLabels,
-    /// The images to test on.
+    /// Images to test on.
     TestImages,
-    /// Their labels.
+    /// Labels of the images to test on.
     TestLabels,
 }
 
 impl Part {
-    /// All four, in the order of [`dataset::OFFICIAL_SHA256`].
+    /// All four parts, in the order of [`dataset::OFFICIAL_SHA256`].
     pub const ALL: [Self; 4] =
         [Self::TrainImages, Self::TrainLabels, Self::TestImages, Self::TestLabels];
 
-    /// The official name of the uncompressed file.
+    /// Official name of the uncompressed file.
     pub fn name(self) -> &'static str {
         match self {
             Self::TrainImages => "train-images-idx3-ubyte",
@@ -38,23 +38,23 @@ impl Part {
         }
     }
 
-    /// The official name of the file on a mirror.
+    /// Official name of the compressed file, which mirrors have.
     pub fn download_name(self) -> String {
         format!("{}.gz", self.name())
     }
 
-    /// The names under which the file is looked for, in that order. Whether it is gzip is told
-    /// from its content.
+    /// Names that the file may have, in the order in which they are tried. The content, not the
+    /// name, tells whether the file is gzip.
     pub fn spellings(self) -> [String; 4] {
         let dashed = self.name();
         let dotted = dashed.replace("-idx", ".idx");
         [dashed.to_string(), format!("{dashed}.gz"), dotted.clone(), format!("{dotted}.gz")]
     }
 
-    /// Reads `content`, which is `length` bytes long as it is stored, to the end.
+    /// Reads `content`, of `length` stored bytes, to its end.
     ///
     /// # Errors
-    /// When it is not a valid file of this kind.
+    /// When `content` is not a valid file of this kind.
     pub(super) fn examine(
         self,
         content: impl BufRead,
@@ -76,39 +76,43 @@ impl Part {
         Ok(Content { count, side, sha256: Sha256Digest::of([header, body]) })
     }
 
-    /// The same for the file at `path`.
+    /// Reads the file at `path` to its end.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not a valid file of
+    /// this kind.
     pub(super) fn examine_file(self, path: &Path) -> Result<Content> {
         idx::read(path, |content, length| self.examine(content, length))
     }
 }
 
-/// What a valid file holds.
+/// Facts about the content of a valid file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     /// Number of images or labels.
     pub count: usize,
-    /// Rows and columns of an image.
+    /// Rows and columns of an image; `None` for labels.
     pub side: Option<(usize, usize)>,
-    /// The SHA-256 of the uncompressed file.
+    /// SHA-256 of the uncompressed file.
     pub sha256: Sha256Digest,
 }
 
-/// The paths of a complete set of files.
+/// Paths of the four files of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
     paths: [PathBuf; 4],
 }
 
 impl Files {
-    /// The path of one of them.
+    /// Path of the file for `part`.
     pub fn path(&self, part: Part) -> &Path {
         &self.paths[part as usize]
     }
 
-    /// Reads and checks all four, both splits at once.
+    /// Reads and checks all four files, both splits at the same time.
     ///
     /// # Errors
-    /// When one of them is not valid, or they do not belong together.
+    /// When a file is not valid, or a file of images does not match its file of labels.
     pub fn read(&self) -> Result<Dataset> {
         let [train_images, train_labels, test_images, test_labels] = &self.paths;
         let (train, test) = rayon::join(
@@ -119,7 +123,7 @@ impl Files {
     }
 }
 
-/// Finds the four files in `directory`, without reading them.
+/// Finds the four files in `directory` without reading them.
 ///
 /// # Errors
 /// When the folder or one of the files is missing.
@@ -127,32 +131,34 @@ pub fn locate(directory: &Path) -> Result<Files> {
     Found::in_folder(directory)?.into_files()
 }
 
-/// What is known about one of the four files.
+/// Result of the inspection of one of the four files.
 #[derive(Debug)]
 pub struct Inspection {
-    /// Which one.
+    /// File that was inspected.
     pub part: Part,
-    /// `None` when it is not there, an error when it cannot be read or training would refuse it.
+    /// `None` when the file does not exist, an error when it cannot be read or training would
+    /// refuse it.
     pub file: Option<Result<FileFacts>>,
 }
 
-/// What is known about a valid file.
+/// Facts about a valid file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFacts {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Its size as it is stored, in bytes.
+    /// Size of the file on the disk in bytes.
     pub stored_bytes: u64,
-    /// What is in it.
+    /// Facts about the file's content.
     pub content: Content,
-    /// Of which dataset that is the content of this part.
+    /// Kind of the dataset that this content belongs to.
     pub kind: DatasetKind,
 }
 
-/// Looks at each of the four files in `directory` for itself.
+/// Inspects each of the four files in `directory`, in the order of [`Part::ALL`]. A folder that
+/// does not exist holds no files.
 ///
 /// # Errors
-/// When `directory` is not a folder that can be read. One that does not exist holds no files.
+/// When `directory` is not a folder or cannot be read.
 pub fn inspect(directory: &Path) -> Result<Vec<Inspection>> {
     let facts = |part: Part, path: PathBuf| {
         let content = part.examine_file(&path)?;
@@ -174,10 +180,10 @@ pub fn inspect(directory: &Path) -> Result<Vec<Inspection>> {
         .collect())
 }
 
-/// Whether the files that are there and valid belong together.
+/// Checks that the valid files among `files` belong together.
 ///
 /// # Errors
-/// [`Error::InvalidData`] when there are more images than labels, or fewer.
+/// [`Error::InvalidData`] when the number of images is not the number of labels.
 pub fn check_together(files: &[Inspection]) -> Result<()> {
     let facts = |part| {
         let inspection = files.iter().find(|inspection| inspection.part == part)?;
@@ -194,15 +200,15 @@ pub fn check_together(files: &[Inspection]) -> Result<()> {
     Ok(())
 }
 
-/// Which of the four files a folder has.
+/// The files of a dataset that a folder has, from none to all four.
 pub(super) struct Found<'a> {
     directory: &'a Path,
-    /// In the order of [`Part::ALL`].
+    /// Path of each file that exists, in the order of [`Part::ALL`].
     paths: [Option<PathBuf>; 4],
 }
 
 impl<'a> Found<'a> {
-    /// Looks for the files; a folder that does not exist has none.
+    /// Looks for the four files in `directory`. A folder that does not exist has none of them.
     pub(super) fn in_folder(directory: &'a Path) -> Result<Self> {
         let mut found = Self { directory, paths: [const { None }; 4] };
         match fs::metadata(directory) {
@@ -233,23 +239,29 @@ impl<'a> Found<'a> {
         Ok(found)
     }
 
+    /// Path of the file for `part`, if it exists.
     pub(super) fn path(&self, part: Part) -> Option<&Path> {
         self.paths[part as usize].as_deref()
     }
 
+    /// Files that do not exist.
     pub(super) fn missing(&self) -> Vec<Part> {
         let is_missing = |part: &Part| self.path(*part).is_none();
         Part::ALL.into_iter().filter(is_missing).collect()
     }
 
+    /// Whether all four files exist.
     pub(super) fn is_complete(&self) -> bool {
         self.paths.iter().all(Option::is_some)
     }
 
+    /// Whether none of the four files exists.
     pub(super) fn is_empty(&self) -> bool {
         self.paths.iter().all(Option::is_none)
     }
 
+    /// The paths of all four files.
+    ///
     /// # Errors
     /// When a file is missing.
     pub(super) fn into_files(self) -> Result<Files> {
@@ -263,7 +275,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// The error that says what is missing, and what to do about it.
+    /// Error that names the missing files and the `remedy`.
     pub(super) fn incomplete(&self, remedy: &str) -> Error {
         let folder = printable(self.directory);
         let names: Vec<_> = self.missing().into_iter().map(Part::name).collect();

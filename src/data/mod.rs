@@ -1,4 +1,5 @@
-//! From files (or a generator) to shuffled batches of pixels that are still bytes.
+//! Datasets: finds, downloads, reads or generates them, and cuts them into shuffled batches. Pixels
+//! stay bytes.
 
 pub mod batches;
 pub mod dataset;

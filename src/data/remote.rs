@@ -1,4 +1,4 @@
-//! The mirrors that have the official files, and what is said while they deliver.
+//! The mirrors that have the official files, and the events of a download.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -8,21 +8,21 @@ use super::dataset::OFFICIAL_SHA256;
 use super::files::Part;
 use crate::error::{Error, Result, printable_text, quoted};
 
-/// Where the files can be downloaded, what they must be, and how long to wait for them.
+/// Source of a download: mirrors, the checksums that the files must have, and timeouts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
-    /// Folders on the web that hold the four files under their official names with `.gz`, tried
-    /// in this order.
+    /// Web addresses of folders that hold the four files under their official names with `.gz`.
+    /// They are tried in this order.
     pub mirrors: Vec<String>,
     /// SHA-256 of each uncompressed file in lower-case hexadecimal, in the order of [`Part::ALL`].
     pub sha256: [String; 4],
-    /// How long connecting to a mirror may take, and how long finding its address before that.
+    /// Longest time to connect to a mirror, and also to find its address before.
     pub connect_timeout: Duration,
-    /// How long a mirror may send nothing.
+    /// Longest time in which a mirror may send nothing.
     pub stall_timeout: Duration,
 }
 
-/// Where the official files are, without a registration.
+/// Folders that hold the official files and ask for no registration.
 const MIRRORS: [&str; 2] = [
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -41,11 +41,12 @@ impl Default for Remote {
 }
 
 impl Remote {
-    /// The official MNIST from the mirrors in `list`, separated by spaces or commas; from the
-    /// public ones when there is none in it. What they are is looked at when they are needed.
+    /// The official MNIST from the mirrors in `list`, which are separated by spaces or commas, or
+    /// from the public mirrors when the list is empty. [`check`](Self::check) looks at the
+    /// addresses when they are needed.
     pub fn with_mirrors(list: &OsStr) -> Self {
         let mut remote = Self::default();
-        // No web address has a backslash, so that what is not text is none.
+        // `printable_text` puts a backslash where `list` is not text, and `check` refuses it.
         let list = list.to_str().map_or_else(|| printable_text(list), String::from);
         let mirrors: Vec<String> = list
             .split(|c: char| c == ',' || c.is_whitespace())
@@ -58,7 +59,7 @@ impl Remote {
         remote
     }
 
-    /// Refuses mirrors that cannot be asked.
+    /// Checks the addresses of the mirrors.
     ///
     /// # Errors
     /// [`Error::Usage`] when a mirror is not a web address.
@@ -71,63 +72,64 @@ impl Remote {
         match self.mirrors.iter().find(|mirror| !is_address(mirror)) {
             None => Ok(()),
             Some(mirror) => Err(Error::Usage(format!(
-                "MNIST_MIRRORS: '{}' is no web address: it must begin with https:// or http:// and \
-                 consist of ASCII",
+                "MNIST_MIRRORS: '{}' is not a web address: it must begin with https:// or http:// \
+                 and consist of ASCII",
                 quoted(&without_password(mirror)),
             ))),
         }
     }
 }
 
-/// `address` without the name and the password that may stand before the host.
+/// `address` without a user name and password before the host.
 pub fn without_password(address: &str) -> String {
     let (scheme, rest) = match address.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), address),
     };
-    // Also one with a '/' in it, although it does not belong there.
+    // The last '@' counts, because a password may wrongly contain '@' or '/'.
     scheme + rest.rsplit('@').next().unwrap_or(rest)
 }
 
-/// Something that happened during a download.
+/// Event of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A file is being asked for.
+    /// The request for a file begins.
     Requested {
-        /// The file.
+        /// Requested file.
         part: Part,
-        /// The host that is asked, safe on a terminal.
+        /// Host of the mirror, safe to print on a terminal.
         host: &'a str,
     },
-    /// Some of it has come.
+    /// More bytes of the requested file have arrived.
     Received {
-        /// Bytes so far.
+        /// Number of bytes received so far.
         bytes: u64,
-        /// Bytes in all, when the host says so.
+        /// Number of bytes of the whole file, if the mirror says it.
         total: Option<u64>,
     },
-    /// The host did not deliver; if there is another, it is asked next.
+    /// The mirror did not deliver the file; the next mirror, if there is one, is tried next.
     Failed {
-        /// The file.
+        /// Requested file.
         part: Part,
-        /// The host that was asked, safe on a terminal.
+        /// Host of the mirror, safe to print on a terminal.
         host: &'a str,
-        /// Why, on one line.
+        /// Reason, on one line.
         reason: &'a str,
     },
-    /// The file is complete, verified and under its final name.
+    /// The file is complete and verified, and has its final name.
     Verified {
-        /// Where it is.
+        /// Final path of the file.
         path: &'a Path,
     },
 }
 
-/// Hears how a download goes, and may stop it. `()` hears nothing and never stops.
+/// Observer of a download, which may also stop it. `()` ignores events and never stops.
 pub trait Progress {
-    /// Takes note of `event`.
+    /// Called for each event.
     fn event(&mut self, event: Event<'_>);
 
-    /// The number of the signal that asks to stop, if there was one. Asked several times a second.
+    /// Number of the signal that asks the program to stop, if one has come. It is called several
+    /// times a second.
     fn stop_requested(&self) -> Option<i32>;
 }
 

@@ -1,14 +1,14 @@
-//! Where the images come from: a folder that was named, the default folder, or a download.
+//! Loads a dataset from a folder that the user named, from the default folder, or from a download.
 //!
-//! 1. A folder that somebody named is used, or is an error.
-//! 2. Otherwise the default folder is used if the four files are there. Files that are there and
-//!    not valid are an error too: whoever put them there wants them to be used.
-//! 3. Otherwise the official files are downloaded into the default folder. Files of another set
-//!    are never mixed with them, and nothing that is there is ever overwritten.
-//! 4. Otherwise, where no network can be reached or none may be asked, there is no data, and the
-//!    answer says why. A full disk and a wrong file from a mirror are errors.
+//! 1. If the user named a folder, it is used; a missing or invalid file is an error.
+//! 2. Otherwise, if the default folder has the four files, it is used. An invalid file is an error
+//!    here too: whoever put it there wants it to be used.
+//! 3. Otherwise the official files are downloaded into the default folder. They are never mixed
+//!    with files of another dataset, and no existing file is overwritten.
+//! 4. Otherwise, if downloading is forbidden or no mirror can be reached, there is no data, and the
+//!    result says why. A full disk and a wrong file from a mirror are errors.
 //!
-//! What to do in the last case, and how to tell a person about any of it, is the caller's matter.
+//! The caller decides what to do without data and what to tell the user.
 
 use std::path::{Path, PathBuf};
 
@@ -19,40 +19,40 @@ use super::files::{Files, Found, Part, locate};
 use super::remote::{Progress, Remote};
 use crate::error::{Error, Result, printable};
 
-/// What to load.
+/// Places where [`load`] looks for a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The folder that somebody named.
+    /// Folder that the user named, if any.
     pub directory: Option<PathBuf>,
-    /// The folder to use otherwise, and to download into.
+    /// Folder to use and to download into when the user named none.
     pub default_directory: PathBuf,
-    /// Where to download from; `None` forbids it.
+    /// Source of a download; `None` forbids downloading.
     pub remote: Option<Remote>,
 }
 
-/// What came of it.
+/// Result of [`load`].
 #[derive(Debug)]
 pub enum Outcome {
-    /// Files were found, or downloaded, and read.
+    /// Files were found or downloaded, and read.
     Loaded {
-        /// Their content.
+        /// Content of the files.
         dataset: Dataset,
-        /// Where they are.
+        /// Paths of the files.
         files: Files,
     },
-    /// Nobody named a folder, the default one holds no data, and none could be downloaded.
+    /// The user named no folder, the default folder holds no data, and nothing was downloaded.
     NotAvailable {
-        /// Why, on one line.
+        /// Reason why nothing was downloaded, on one line.
         reason: Error,
     },
 }
 
-/// Finds, downloads if need be, and reads a dataset.
+/// Finds, downloads if necessary, and reads a dataset.
 ///
 /// # Errors
-/// When files are there that cannot be used, a mirror that is needed is no web address, those that
-/// come are wrong or cannot be written, or `progress` asked to stop. That nothing comes is no error,
-/// but [`Outcome::NotAvailable`].
+/// When an existing file cannot be used, a downloaded file is wrong or cannot be written, the
+/// address of a mirror is not valid, or `progress` asks to stop. If no mirror can be reached, the
+/// result is [`Outcome::NotAvailable`] and no error.
 pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     let read = |files: Files| {
         let dataset = files.read()?;
@@ -74,7 +74,8 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     remote.check()?;
     match download(directory, &found.missing(), remote, progress) {
         Ok(()) => read(locate(directory)?),
-        // Whoever put some of the files there wants them to be used.
+        // If the folder has some of the files, their owner wants them to be used: then it is an
+        // error that the others cannot be downloaded.
         Err(reason @ Error::Unreachable(_)) if found.is_empty() => {
             Ok(Outcome::NotAvailable { reason })
         }
@@ -82,12 +83,11 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     }
 }
 
-/// Downloads those of the four official files that `directory` lacks.
+/// Downloads the official files that `directory` lacks.
 ///
 /// # Errors
-/// When a file that is there is not the official one, or the download fails: [`Error::InvalidData`]
-/// if a mirror delivered something else than the official file, [`Error::Unreachable`] if none
-/// delivered anything.
+/// When an existing file is not the official one, or the download fails: [`Error::InvalidData`] if
+/// a mirror delivered a wrong file, [`Error::Unreachable`] if no mirror delivered a file.
 pub fn fetch(directory: &Path, remote: &Remote, progress: &mut dyn Progress) -> Result<Files> {
     let found = Found::in_folder(directory)?;
     check_official(&found, remote)?;
@@ -98,7 +98,8 @@ pub fn fetch(directory: &Path, remote: &Remote, progress: &mut dyn Progress) -> 
     locate(directory)
 }
 
-/// Refuses to complete a set that is not the one that `remote` has.
+/// Checks that every file that was found is a file of the dataset of `remote`, so that two datasets
+/// are not mixed.
 fn check_official(found: &Found, remote: &Remote) -> Result<()> {
     for part in Part::ALL {
         let Some(path) = found.path(part) else {
@@ -111,19 +112,19 @@ fn check_official(found: &Found, remote: &Remote) -> Result<()> {
         };
         return Err(if found.is_complete() {
             Error::Unavailable(format!(
-                "{reason}, and nothing is overwritten: move it away, or fetch into another folder"
+                "{reason}, and no file is overwritten: move it away, or fetch into another folder"
             ))
         } else {
             found.incomplete(&format!(
-                "not downloaded, because two sets would be mixed ({reason}): add what is missing, \
-                 or move the other files away"
+                "not downloaded, because two datasets would be mixed ({reason}): add the missing \
+                 files, or move the other files away"
             ))
         });
     }
     Ok(())
 }
 
-/// Why a program that may not download does not.
+/// Reason why this program does not download.
 const NO_DOWNLOAD: &str = if cfg!(feature = "download") {
     "downloading is forbidden by --offline"
 } else {

@@ -1,52 +1,54 @@
-//! Replacing a file so that a reader, a crash or a full disk finds the old one or the new one,
-//! never something between.
+//! Replaces a file so that its content is always the old one or the new one, never a mixture, even
+//! after a crash or on a full disk.
 //!
 //! The order is PostgreSQL's `durable_rename`: write a temporary file in the same folder, flush it
-//! to the disk, rename it over the old one, flush the folder. The temporary file is
-//! `.NAME.mnist-train.tmp` every time, so that what a killed process has left is found and removed;
-//! this is why only the holder of the file's [`Lock`] may replace it. Nobody else gives a file such
-//! a name: `NAME.tmp` or `NAME.lock` could be somebody's own.
+//! to the disk, rename it over the old one, flush the folder. The temporary file always has the
+//! name `.NAME.mnist-train.tmp`, so that the next run finds and removes what a killed process left.
+//! Therefore only the holder of the file's [`Lock`] may replace it. The name is unusual on purpose:
+//! `NAME.tmp` or `NAME.lock` could be a file of the user.
 
 use std::fs::{self, File};
 use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use super::lock::{Lock, lock_for_writing};
-use super::names::{TEMPORARY, folder_of, free_name, own, resolved};
-use super::system::{Os, System, create_temporary, fill, permissions, write_temporary};
+use super::names::{TEMPORARY, companion, folder_of, free_name, resolved};
+use super::system::{Os, System, create_temporary, permissions, write_and_flush, write_temporary};
 use crate::error::{Error, Result, printable};
 
-/// Puts `bytes` under `path`, whole or not at all; returns when they are on the disk. The caller
-/// holds the [`Lock`] of `path`: two that replace it at once would write into one temporary file.
+/// Writes `bytes` to `path`, completely or not at all; returns when they are on the disk. The
+/// caller holds the [`Lock`] of `path`, because two processes that replace it at once would write
+/// into one temporary file.
 ///
 /// # Errors
-/// [`Error::Io`]; the file has its old or its new content, whole, and the temporary one is gone.
+/// [`Error::Io`]: the file has its old or its new content, and the temporary file is gone.
 /// [`Error::Unavailable`] when everything was written and only the old file could not be replaced:
-/// then the new one stands beside it, under the name that the error says.
+/// the new content is then in a file beside it, which the error names.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_on(&Os, path, bytes, false).map(|_| ())
 }
 
-/// The same, and what stood under `path` before is kept beside it under the name that is returned:
-/// `NAME.previous` or, where that is taken, `NAME.previous.2` and so on.
+/// Replaces a file as [`replace`] does, keeps the old content beside it and returns its new name:
+/// `NAME.previous` or, if that name is taken, `NAME.previous.2` and so on.
 ///
 /// # Errors
-/// The same; the old content has another name only if the file has its new one.
+/// The errors of [`replace`]. The old content has another name only if the file has its new
+/// content.
 pub fn replace_and_keep(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>> {
     replace_on(&Os, path, bytes, true)
 }
 
-/// Does `work` in `folder`, which is made if need be; one that is new is not left behind empty when
-/// the work fails.
+/// Creates `folder` if it does not exist and does `work`. If the work fails, a new folder that is
+/// still empty is removed.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be made, and those of `work`.
+/// [`Error::Io`] when the folder cannot be created, and the errors of `work`.
 pub fn in_folder<T>(folder: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let is_new = !folder.exists();
     fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
     let outcome = work();
     if is_new && outcome.is_err() {
-        // Succeeds only when nothing is in it.
+        // This succeeds only when the folder is empty.
         let _ = fs::remove_dir(folder);
     }
     outcome
@@ -56,21 +58,21 @@ fn replace_on(
     system: &impl System,
     path: &Path,
     bytes: &[u8],
-    keeps: bool,
+    keep_old: bool,
 ) -> Result<Option<PathBuf>> {
     let target = resolved(path)?;
-    let temporary = own(&target, TEMPORARY);
+    let temporary = companion(&target, TEMPORARY);
     let mut kept = None;
     let mut write = || {
         write_temporary(system, &temporary, bytes, permissions(&target))
             .map_err(Error::io("write", &temporary))?;
-        if keeps && target.exists() {
-            kept = Some(keep(system, &target)?);
+        if keep_old && target.exists() {
+            kept = Some(keep_previous(system, &target)?);
         }
         Ok(())
     };
     if let Err(error) = write() {
-        // The failure that is reported is the one that came first.
+        // The first failure is the one that is reported.
         let _ = system.remove(&temporary);
         return Err(error);
     }
@@ -85,8 +87,8 @@ fn replace_on(
     Ok(kept)
 }
 
-/// Gives what was to replace `target`, and could not because of `error`, a name that is free:
-/// hours of work may be in it.
+/// Gives the new content that could not replace `target` because of `error` a free name, because
+/// it may be the result of hours of work.
 fn save_beside(system: &impl System, temporary: &Path, target: &Path, error: Error) -> Error {
     let unsaved = free_name(target, ".unsaved");
     if system.rename(temporary, &unsaved).is_err() {
@@ -97,13 +99,14 @@ fn save_beside(system: &impl System, temporary: &Path, target: &Path, error: Err
     Error::Unavailable(format!("{error}; the new one is in {}", printable(&unsaved)))
 }
 
-/// Gives the file `target` a second name that is free.
-fn keep(system: &impl System, target: &Path) -> Result<PathBuf> {
+/// Gives the file `target` a second, free name, `NAME.previous`, and returns it.
+fn keep_previous(system: &impl System, target: &Path) -> Result<PathBuf> {
     let previous = free_name(target, ".previous");
-    // A second name costs nothing; where the file system has none, a copy does the same.
+    // A second name costs nothing; a file system that has no second names gets a copy.
     let kept = system.link(target, &previous).or_else(|_| {
-        let copied = fs::read(target)
-            .and_then(|bytes| fill(system, system.create(&previous, permissions(target))?, &bytes));
+        let copied = fs::read(target).and_then(|bytes| {
+            write_and_flush(system, system.create(&previous, permissions(target))?, &bytes)
+        });
         if copied.is_err() {
             let _ = system.remove(&previous);
         }
@@ -113,73 +116,73 @@ fn keep(system: &impl System, target: &Path) -> Result<PathBuf> {
     Ok(previous)
 }
 
-/// A file on its way, bit by bit: locked, under a temporary name, and removed unless it is
-/// [published](Self::publish).
+/// A file that is written piece by piece under a temporary name. Its final name is locked, and the
+/// file is removed unless it is [published](Self::publish).
 #[derive(Debug)]
 pub struct Partial {
     path: PathBuf,
     temporary: PathBuf,
     file: File,
-    /// Let go when the temporary file is gone.
+    /// Lock of `path`; it is released after the temporary file is removed.
     _lock: Lock,
 }
 
 impl Partial {
-    /// Begins the file that is to be at `path`.
+    /// Locks `path`, the final name, and creates an empty temporary file.
     ///
     /// # Errors
-    /// Those of [`lock_for_writing`].
+    /// The errors of [`lock_for_writing`], and [`Error::Io`] when the file cannot be created.
     pub fn begin(path: &Path) -> Result<Self> {
         let lock = lock_for_writing(path)?;
-        let temporary = own(path, TEMPORARY);
+        let temporary = companion(path, TEMPORARY);
         let file = create_temporary(&Os, &temporary, None);
         let file = file.map_err(Error::io("write", &temporary))?;
         Ok(Self { path: path.into(), temporary, file, _lock: lock })
     }
 
-    /// Forgets everything that was written.
+    /// Discards everything that was written.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] when the file cannot be emptied.
     pub fn restart(&mut self) -> Result<()> {
         let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
         emptied.map_err(Error::io("write", &self.temporary))
     }
 
-    /// Writes more.
+    /// Writes `bytes` at the end of the file.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] when the file cannot be written.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         Os.write(&mut self.file, bytes).map_err(Error::io("write", &self.temporary))
     }
 
-    /// What was written, from its beginning.
+    /// The file, positioned at its beginning, to read what was written.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] when the file cannot be read.
     pub fn content(&mut self) -> Result<&File> {
         self.file.rewind().map_err(Error::io("read", &self.temporary))?;
         Ok(&self.file)
     }
 
-    /// Its temporary name.
+    /// Path of the temporary file.
     pub fn temporary(&self) -> &Path {
         &self.temporary
     }
 
-    /// Returns when what was written is on the disk.
+    /// Waits until everything that was written is on the disk.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] when the operating system cannot write it.
     pub fn flush(&self) -> Result<()> {
         Os.flush(&self.file).map_err(Error::io("write", &self.temporary))
     }
 
-    /// Gives the file its name; returns when all of it is on the disk.
+    /// Gives the file its final name; returns when content and name are on the disk.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`] when the file cannot be flushed or renamed.
     pub fn publish(&self) -> Result<()> {
         self.flush()?;
         Os.rename(&self.temporary, &self.path).map_err(Error::io("replace", &self.path))?;
@@ -189,7 +192,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // Of a file that was published there is nothing left under this name.
+        // A published file no longer has this name.
         let _ = fs::remove_file(&self.temporary);
     }
 }
@@ -209,13 +212,13 @@ mod tests {
     use super::*;
     use std::cell::{Cell, RefCell};
 
-    /// An operating system that refuses the call number `fails_at`, counted from 0, or every one
-    /// from there on, as if the machine had stopped there.
+    /// An operating system that refuses call number `fails_at`, counted from 0, and with `for_good`
+    /// every later call too, as if the machine had stopped.
     struct Failing {
         fails_at: usize,
         for_good: bool,
         calls: Cell<usize>,
-        /// The file whose content is not on the disk.
+        /// File whose content is not yet on the disk.
         unflushed: RefCell<Option<PathBuf>>,
         names_are_flushed: Cell<bool>,
     }
@@ -236,7 +239,7 @@ mod tests {
             self.calls.get() > self.fails_at
         }
 
-        /// Forgets what is not on the disk, as a machine without power does.
+        /// Loses what is not on the disk, as a machine does when its power fails.
         fn lose_power(&self) {
             if let Some(path) = self.unflushed.take().filter(|path| path.exists()) {
                 fs::write(path, b"torn").unwrap();
@@ -289,11 +292,11 @@ mod tests {
         }
     }
 
-    /// Replaces `old` by `new` on a system that fails at each call in turn, and has `examine` look
-    /// at what that leaves.
+    /// Replaces `old` by `new` on a system that fails at each call in turn, lets `examine` look at
+    /// the result, and returns how many calls a replacement makes.
     fn fail_at_each_call(
         for_good: bool,
-        keeps: bool,
+        keep_old: bool,
         examine: impl Fn(&Path, &Failing, Result<()>),
     ) -> usize {
         for fails_at in 0.. {
@@ -301,7 +304,7 @@ mod tests {
             let path = folder.path().join("model");
             fs::write(&path, b"old").unwrap();
             let system = Failing::at(fails_at, for_good);
-            let replaced = replace_on(&system, &path, b"new", keeps).map(|_| ());
+            let replaced = replace_on(&system, &path, b"new", keep_old).map(|_| ());
             if !system.has_failed() {
                 replaced.unwrap();
                 return fails_at;
@@ -325,43 +328,43 @@ mod tests {
 
     #[test]
     fn whichever_call_fails_the_file_is_the_old_or_the_new_one_and_nothing_is_left_beside_it() {
-        for keeps in [false, true] {
-            let calls = fail_at_each_call(false, keeps, |path, system, replaced| {
+        for keep_old in [false, true] {
+            let calls = fail_at_each_call(false, keep_old, |path, system, replaced| {
                 let call = system.fails_at;
-                // A second name is given in another way where it cannot be given in one.
-                let is_link = keeps && call == 4;
+                // A copy replaces the second name that the system refuses.
+                let is_link = keep_old && call == 4;
                 assert_eq!(replaced.is_ok(), is_link, "call {call}");
-                let is_renamed = is_link || call == if keeps { 6 } else { 5 };
+                let is_renamed = is_link || call == if keep_old { 6 } else { 5 };
                 let content: &[u8] = if is_renamed { b"new" } else { b"old" };
                 assert_eq!(fs::read(path).unwrap(), content, "call {call}");
                 let mut expected = vec!["model"];
-                // The new file is whole when it cannot be given its name.
-                if call == if keeps { 5 } else { 4 } {
+                // The new content is complete when the rename fails.
+                if call == if keep_old { 5 } else { 4 } {
                     expected.push("model.unsaved");
                     assert_eq!(fs::read(beside(path, ".unsaved")).unwrap(), b"new");
                     let said = replaced.unwrap_err().to_string();
                     assert!(said.contains("disk on fire; the new one is in "), "{said}");
                 }
-                if keeps && is_renamed {
+                if keep_old && is_renamed {
                     expected.push("model.previous");
                     assert_eq!(fs::read(beside(path, ".previous")).unwrap(), b"old");
                 }
                 assert_eq!(names_beside(path), expected, "call {call}");
             });
-            assert_eq!(calls, if keeps { 7 } else { 6 });
+            assert_eq!(calls, if keep_old { 7 } else { 6 });
         }
     }
 
     #[test]
     fn a_machine_that_stops_at_any_call_leaves_the_old_file_or_the_new_one() {
-        for keeps in [false, true] {
-            fail_at_each_call(true, keeps, |path, system, replaced| {
+        for keep_old in [false, true] {
+            fail_at_each_call(true, keep_old, |path, system, replaced| {
                 system.lose_power();
                 replaced.unwrap_err();
                 assert!(is_old_or_new(path), "call {}", system.fails_at);
-                // The next run removes what was left, and goes on.
+                // The next run removes the rest of the interrupted one and succeeds.
                 drop(lock_for_writing(path).unwrap());
-                assert!(!own(path, TEMPORARY).exists());
+                assert!(!companion(path, TEMPORARY).exists());
                 replace(path, b"newer").unwrap();
             });
         }
@@ -422,7 +425,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn who_may_read_a_file_may_read_the_one_in_its_place_and_nobody_else() {
+    fn a_replaced_file_keeps_its_permissions() {
         use std::os::unix::fs::PermissionsExt;
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         for allowed in [0o600, 0o644, 0o666, 0o440] {
@@ -432,7 +435,7 @@ mod tests {
             fs::set_permissions(&path, Permissions::from_mode(allowed)).unwrap();
             replace(&path, b"new").unwrap();
             assert_eq!(mode(&path), allowed);
-            // The fourth call gives a second name, and fails: a copy is made.
+            // The fourth call, which gives a second name, fails: a copy is made.
             let kept = replace_on(&Failing::at(4, false), &path, b"newer", true).unwrap().unwrap();
             assert_eq!((mode(&path), mode(&kept)), (allowed, allowed));
         }

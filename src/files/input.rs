@@ -1,4 +1,4 @@
-//! Opening files that somebody has named.
+//! Opens input files that the user has named.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The regular file at `path`, and its length in bytes.
+/// Opens the regular file at `path`; returns it with its length in bytes.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be opened, [`Error::InvalidFile`] when it is a pipe or a device.
 pub fn open(path: &Path) -> Result<(File, u64)> {
-    // Before opening: opening a pipe would wait for its writer.
+    // This comes before opening, because opening a pipe would wait for its writer.
     let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
     if metadata.is_dir() {
         return Err(Error::io("open", path)(io::ErrorKind::IsADirectory.into()));

@@ -1,18 +1,18 @@
-//! One process at a time for one file.
+//! Locks that let only one process at a time write a file.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::names::{LOCK, TEMPORARY, folder_of, own, resolved};
+use super::names::{LOCK, TEMPORARY, companion, folder_of, resolved};
 use super::system::{Os, System, write_temporary};
 use crate::error::{Error, Result, printable};
 
-/// Bytes of a file's name, on almost every file system.
+/// Longest name of a file in bytes, on almost every file system.
 const LONGEST_NAME: usize = 255;
 
-/// Holds a file for one process: as long as this lives, no other gets it. A crash leaves nothing
-/// locked, at most an empty file `.NAME.mnist-train.lock`.
+/// A lock on a file: while this value lives, no other process can lock the same file. The lock ends
+/// with the process; a crash leaves at most an empty file `.NAME.mnist-train.lock`.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -23,40 +23,42 @@ impl Lock {
     /// Locks the file at `path`, which need not exist.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when another process holds it, [`Error::Io`] when its folder is
-    /// missing or cannot be written.
+    /// [`Error::Unavailable`] when another process holds the lock, [`Error::Io`] when the folder of
+    /// `path` is missing or cannot be written.
     fn acquire(path: &Path) -> Result<Self> {
-        let lock = own(&resolved(path)?, LOCK);
+        let lock = companion(&resolved(path)?, LOCK);
         match open_locked(&lock)? {
             Some(file) => Ok(Self { _file: file, path: lock }),
             None => Err(Error::Unavailable(format!(
-                "{}: another run is writing it: wait for that, or name another file",
+                "{}: another run is writing it: wait until it ends, or name another file",
                 printable(path)
             ))),
         }
     }
 }
 
-/// Opens the file at `path`, which is made if need be and not emptied, for one process at a time:
-/// `None` while another has it. Who has it may remove it, and does so before letting go.
+/// Opens and locks the file at `path`, which is created if it does not exist and is not emptied:
+/// `None` while another process holds the lock. The process that holds the lock removes the file
+/// before it releases the lock.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be written, [`Error::Unavailable`] where there are no locks, as on
-/// some file systems of a network.
+/// [`Error::Io`] when the file cannot be written, [`Error::Unavailable`] when the file system has
+/// no locks, as some network file systems.
 fn open_locked(path: &Path) -> Result<Option<File>> {
     loop {
         let file = open_or_create(path).map_err(Error::io("write", path))?;
         match file.try_lock() {
-            // The one that had it may have removed it after it was opened here.
+            // Its last holder may have removed the file after it was opened here: try again.
             Ok(()) if !is_at(&file, path) => {}
             Ok(()) => return Ok(Some(file)),
             Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(no_lock(path, error)),
+            Err(TryLockError::Error(error)) => return Err(lock_error(path, error)),
         }
     }
 }
 
-/// Never makes or waits for anything where a link leads, nor at a pipe.
+/// Opens or creates the regular file at `path`. A link or a pipe at `path` is removed, so that
+/// nothing is created at the link's target and nothing waits for the pipe.
 fn open_or_create(path: &Path) -> io::Result<File> {
     let options = || File::options().read(true).write(true).clone();
     match options().create_new(true).open(path) {
@@ -64,26 +66,27 @@ fn open_or_create(path: &Path) -> io::Result<File> {
         created => return created,
     }
     let opened = match fs::symlink_metadata(path) {
-        // A link that has come since is noticed when this has been locked.
+        // `is_at` notices a link that replaces the file after this check.
         Ok(metadata) if metadata.is_file() => options().open(path),
         found => found
             .and_then(|_| fs::remove_file(path))
             .and_then(|()| options().create_new(true).open(path)),
     };
     match opened {
-        // The one that had it has removed it.
+        // The process that held the lock has just removed the file.
         Err(error) if error.kind() == io::ErrorKind::NotFound => open_or_create(path),
         opened => opened,
     }
 }
 
-/// Two processes that write one file at once would tear it, so there is no going on without a lock.
-fn no_lock(path: &Path, error: io::Error) -> Error {
+/// The error of a file system without locks. Two processes that write one file at once would tear
+/// it, so the program does not go on without a lock.
+fn lock_error(path: &Path, error: io::Error) -> Error {
     let refusal = Error::io("lock", path)(error);
     Error::Unavailable(format!("{refusal}: write to a folder on a file system that has locks"))
 }
 
-/// Whether `path` leads to the file that stdout or stderr is.
+/// Whether `path` is the file to which stdout or stderr is redirected.
 fn is_output(path: &Path) -> bool {
     #[cfg(unix)]
     {
@@ -100,7 +103,7 @@ fn is_output(path: &Path) -> bool {
     }
 }
 
-/// Whether `path` is still the name of `file`, and no link to it.
+/// Whether `path` is still the name of `file` itself, not of a link to it.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -111,7 +114,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Elsewhere a file that is open cannot be removed.
+/// Always true outside Unix, where an open file cannot be removed.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
@@ -119,34 +122,35 @@ fn is_at(_: &File, _: &Path) -> bool {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Before it is unlocked: nobody else can be holding this file.
+        // The file is removed while it is still locked, so no other process can hold it.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Finds out, before hours of work depend on it, whether [`replace`](super::durable::replace) could write
-/// `path`, keeps other processes from doing so, and removes what a killed one has left beside it.
+/// Locks `path` and checks that [`replace`](super::durable::replace) can write it, before hours of
+/// work depend on it. It removes what a killed process left beside `path`.
 ///
 /// # Errors
-/// When another process holds `path`, when it is a folder, a device or a pipe, or when its folder
-/// is missing or cannot be written.
+/// When another process holds the lock of `path`, when `path` is a folder, a device or a pipe, or
+/// when its folder is missing or cannot be written.
 pub fn lock_for_writing(path: &Path) -> Result<Lock> {
     lock_on(&Os, path)
 }
 
+/// [`lock_for_writing`] on a given operating system, for tests.
 pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    // With a slash at its end it is the name of a folder.
+    // A path that ends with a slash names a folder.
     let names_folder = !path.as_os_str().as_encoded_bytes().ends_with(name) || name.is_empty();
     if path.is_dir() || names_folder {
         return Err(Error::Unavailable(format!(
-            "{} is a directory where a file is to be: name another, or move it away",
+            "{} is a directory, and a file is needed: name another path, or move it away",
             printable(path)
         )));
     }
     if path.exists() && !path.is_file() {
         return Err(Error::Unavailable(format!(
-            "{} is not a regular file, and would be replaced by one: name another",
+            "{} is not a regular file, and would be replaced by one: name another file",
             printable(path)
         )));
     }
@@ -160,7 +164,7 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     let folder = folder_of(&target);
     let problem = match fs::metadata(folder) {
         Ok(metadata) if metadata.is_dir() => None,
-        Ok(_) => Some("is no folder: name another"),
+        Ok(_) => Some("is not a folder: name another"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Some("does not exist: create it first")
         }
@@ -174,17 +178,17 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
         )));
     }
     let bytes = target.file_name().unwrap_or_default().len();
-    let added = own(&target, LOCK).as_os_str().len() - target.as_os_str().len();
+    let added = companion(&target, LOCK).as_os_str().len() - target.as_os_str().len();
     if bytes + added > LONGEST_NAME {
         return Err(Error::Unavailable(format!(
-            "{}: the name has {bytes} bytes, and a file beside it gets {added} more: name one of \
-             at most {} bytes",
+            "{}: the name has {bytes} bytes, and temporary files beside it need {added} more: \
+             choose a name of at most {} bytes",
             printable(path),
             LONGEST_NAME - added,
         )));
     }
     let lock = Lock::acquire(path)?;
-    let temporary = own(&target, TEMPORARY);
+    let temporary = companion(&target, TEMPORARY);
     let written = write_temporary(system, &temporary, b"", None);
     let removed = system.remove(&temporary);
     written.and(removed).map_err(Error::io("write", &temporary))?;
@@ -194,29 +198,28 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     Ok(lock)
 }
 
-/// Finds out whether another file could be renamed over `target`, as far as that can be known
-/// without doing it; the name `spare` beside it is free.
+/// Checks that another file could be renamed over `target`, as far as this can be known without
+/// doing it. `spare` is a free name in the same folder.
 fn check_renamable(system: &impl System, target: &Path, spare: &Path) -> Result<()> {
     use io::ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem};
-    // What is not a folder is not removed by this, but before the system says so it looks whether
-    // the name may be taken away: not in a sticky folder, if the file is another user's, and not
-    // from a file that is immutable.
+    // `remove_dir` never removes a file. But before the system says so, it checks whether the name
+    // may be removed: it may not if the file is immutable, or another user's in a sticky folder.
     if let Err(error) = fs::remove_dir(target)
         && [PermissionDenied, ReadOnlyFilesystem].contains(&error.kind())
     {
         let error = Error::io("replace", target)(error);
         return Err(Error::Unavailable(format!(
-            "{error}: the file is protected, or another user's in a sticky folder: name another"
+            "{error}: the file is protected, or another user's in a sticky folder: name another file"
         )));
     }
     match system.link(target, spare) {
         Ok(()) => system.remove(spare).map_err(Error::io("remove", spare)),
         Err(error) if error.kind() == CrossesDevices => Err(Error::Unavailable(format!(
-            "{}: is mounted there, and can only be written as a whole: mount its folder instead, \
+            "{}: the file is a mount point, which cannot be replaced: mount its folder instead, \
              or name another file",
             printable(target)
         ))),
-        // There are file systems without second names.
+        // Some file systems have no second names.
         Err(_) => Ok(()),
     }
 }
@@ -247,7 +250,7 @@ mod tests {
 
     #[test]
     fn where_there_are_no_locks_the_line_says_what_to_do() {
-        let error = no_lock(Path::new("model.lock"), io::ErrorKind::Unsupported.into());
+        let error = lock_error(Path::new("model.lock"), io::ErrorKind::Unsupported.into());
         let words = "model.lock: cannot lock: unsupported: write to a folder on a file system that \
                      has locks";
         assert_eq!((error.to_string().as_str(), error.exit_code()), (words, 1));
@@ -271,7 +274,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         for purpose in [LOCK, TEMPORARY] {
-            fs::write(own(&path, purpose), b"half a mod").unwrap();
+            fs::write(companion(&path, purpose), b"half a mod").unwrap();
         }
         lock_for_writing(&path).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -284,7 +287,7 @@ mod tests {
         let (path, victim) = (folder.path().join("model"), folder.path().join("victim"));
         fs::write(&victim, b"precious").unwrap();
         let plant = |to: &Path, purpose| {
-            std::os::unix::fs::symlink(to, own(&path, purpose)).unwrap();
+            std::os::unix::fs::symlink(to, companion(&path, purpose)).unwrap();
         };
         for to in [&victim, &folder.path().join("nowhere")] {
             plant(to, LOCK);
@@ -304,7 +307,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         let plant = |purpose| {
-            let made = std::process::Command::new("mkfifo").arg(own(&path, purpose)).status();
+            let made = std::process::Command::new("mkfifo").arg(companion(&path, purpose)).status();
             assert!(made.unwrap().success());
         };
         plant(LOCK);
@@ -323,7 +326,7 @@ mod tests {
         let named = |length| folder.path().join("n".repeat(length));
         for length in [238, 250, 255] {
             let refused = lock_for_writing(&named(length)).unwrap_err().to_string();
-            assert!(refused.ends_with("name one of at most 237 bytes"), "{refused}");
+            assert!(refused.ends_with("choose a name of at most 237 bytes"), "{refused}");
         }
         let lock = lock_for_writing(&named(237)).unwrap();
         for content in [b"old", b"new"] {
@@ -337,7 +340,8 @@ mod tests {
     fn a_folder_that_is_a_file_is_told_from_one_that_is_missing() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), b"precious").unwrap();
-        for (name, problem) in [("file/m", "file is no folder"), ("none/m", "none does not exist")]
+        for (name, problem) in
+            [("file/m", "file is not a folder"), ("none/m", "none does not exist")]
         {
             let refused = lock_for_writing(&folder.path().join(name)).unwrap_err().to_string();
             assert!(refused.contains(problem), "{refused}");
@@ -345,11 +349,11 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_folder_is_none_of_a_file() {
+    fn a_path_that_ends_like_a_folder_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["new/", "new/."] {
             let refused = lock_for_writing(&folder.path().join(name)).unwrap_err().to_string();
-            assert!(refused.contains("is a directory where a file is to be"), "{refused}");
+            assert!(refused.contains("is a directory, and a file is needed"), "{refused}");
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }

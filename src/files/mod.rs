@@ -1,4 +1,4 @@
-//! Files that are read without being believed, and files that are written whole or not at all.
+//! Reads files without trusting them, and writes files completely or not at all.
 
 pub mod durable;
 pub mod input;

@@ -1,4 +1,4 @@
-//! Names of the files that the program keeps beside a file, and where a path leads.
+//! Names of the files that the program puts beside a file, and the target of a symbolic link.
 
 use std::ffi::OsString;
 use std::fs;
@@ -7,25 +7,27 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result, printable};
 
-/// What the program's own files beside a file are for.
+/// Purpose of the file whose lock is the lock of the file beside it.
 pub const LOCK: &str = "lock";
+/// Purpose of the file that receives new content until it is complete.
 pub const TEMPORARY: &str = "tmp";
 
-/// The program's own file beside `path` for this `purpose`.
-pub fn own(path: &Path, purpose: &str) -> PathBuf {
+/// Path of the program's own file beside `path`: `.NAME.mnist-train.PURPOSE`.
+pub fn companion(path: &Path, purpose: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".mnist-train.{purpose}"));
     path.with_file_name(name)
 }
 
+/// `path` with `suffix` appended to its name.
 pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
-/// The first name of `target` followed by `suffix` and a number that is free.
+/// First free name among `target` with `suffix`, with `suffix.2`, with `suffix.3` and so on.
 pub fn free_name(target: &Path, suffix: &str) -> PathBuf {
     let numbered = (2..).map(|number: u32| format!("{suffix}.{number}"));
     [suffix.to_string()]
@@ -36,6 +38,7 @@ pub fn free_name(target: &Path, suffix: &str) -> PathBuf {
         .expect("numbers do not end")
 }
 
+/// Folder that contains the file at `path`.
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -43,7 +46,8 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// `path` behind any symbolic link, so that the file is replaced and not the link to it.
+/// Path of the file that `path` leads to through symbolic links, so that the file is replaced and
+/// not the link. A `path` that is no link is returned as it is.
 pub fn resolved(path: &Path) -> Result<PathBuf> {
     let Ok(leads_to) = fs::read_link(path) else {
         return Ok(path.to_path_buf());

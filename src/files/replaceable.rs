@@ -1,4 +1,4 @@
-//! Files that may be replaced, because an earlier run wrote them, and those of others, which may
+//! Tells an output file of an earlier run, which may be replaced, from any other file, which may
 //! not.
 
 use std::fs::File;
@@ -9,21 +9,21 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// More than any file of ours has.
-const MOST_BYTES: u64 = 1 << 28;
+/// Most bytes that are read of a file: no output file of this program is longer.
+const MAX_BYTES: u64 = 1 << 28;
 
-/// Refuses to replace the file at `path`, unless there is none, it is empty, or `is_ours` says that
-/// its content is `what` an earlier run wrote.
+/// Checks that the file at `path` may be replaced: it does not exist, is empty, or `is_ours`
+/// recognizes its content. `what` names the kind of file in the error, like "the record".
 ///
 /// # Errors
-/// [`Error::InvalidFile`] when it is not, [`Error::Io`] when it cannot be read.
+/// [`Error::InvalidFile`] when it may not be replaced, [`Error::Io`] when it cannot be read.
 pub fn check(path: &Path, what: &str, is_ours: impl FnOnce(&str) -> bool) -> Result<()> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file.map_err(Error::io("open", path))?,
     };
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if bytes.is_empty() || str::from_utf8(&bytes).is_ok_and(is_ours) {
         return Ok(());
     }
@@ -32,7 +32,7 @@ pub fn check(path: &Path, what: &str, is_ours: impl FnOnce(&str) -> bool) -> Res
     )))
 }
 
-/// Whether `content` is the result called `event`, as JSON.
+/// Whether `content` is one JSON object whose field `event` has the value `event`.
 pub fn is_event(content: &str, event: &str) -> bool {
     serde_json::from_str::<Value>(content).is_ok_and(|value| value["event"] == event)
 }

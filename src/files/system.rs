@@ -1,14 +1,14 @@
-//! What replacing a file asks of the operating system, call by call, so that tests can let any call
-//! fail.
+//! The calls to the operating system by which a file is replaced, as a trait, so that tests can let
+//! any call fail.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// The operating system, or a test's.
+/// The operating system, or a test's imitation of it.
 pub trait System {
-    /// Creates the file at `path`, where nothing may stand: not even a link, which would lead
-    /// elsewhere. It has these `permissions`, and never others, where Unix has them.
+    /// Creates the file at `path`. Nothing may exist there, not even a link, which would lead
+    /// elsewhere. On Unix the file has these `permissions` from its first moment.
     fn create(&self, path: &Path, permissions: Option<Permissions>) -> io::Result<File> {
         let mut options = File::options();
         options.read(true).write(true).create_new(true);
@@ -16,7 +16,7 @@ pub trait System {
         if let Some(permissions) = permissions {
             use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
             let file = options.mode(permissions.mode() & 0o777).open(path)?;
-            // The process's mask has taken some of them away.
+            // The process's umask has removed some of them.
             if file.metadata()?.permissions() != permissions {
                 file.set_permissions(permissions)?;
             }
@@ -27,17 +27,17 @@ pub trait System {
         options.open(path)
     }
 
-    /// Writes `bytes` to `file`.
+    /// Writes all `bytes` to `file`.
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
         file.write_all(bytes)
     }
 
-    /// Returns when what was written to `file` is on the disk.
+    /// Waits until everything that was written to `file` is on the disk.
     fn flush(&self, file: &File) -> io::Result<()> {
         file.sync_all()
     }
 
-    /// Puts the file `from` in the place of `to`.
+    /// Renames the file `from` to `to`, which it replaces.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
@@ -47,7 +47,8 @@ pub trait System {
         fs::hard_link(from, to)
     }
 
-    /// Returns when the names in `folder` are on the disk: on Unix, where folders can be opened.
+    /// Waits until the names of the files in `folder` are on the disk. It does nothing outside
+    /// Unix, where a folder cannot be opened.
     fn flush_folder(&self, folder: &Path) -> io::Result<()> {
         if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
     }
@@ -58,13 +59,13 @@ pub trait System {
     }
 }
 
-/// The operating system.
+/// The real operating system.
 pub struct Os;
 
 impl System for Os {}
 
-/// Makes a temporary file anew: what stands there is left over, or a link by which somebody would
-/// have us write elsewhere.
+/// Creates an empty temporary file. What already has this name is removed: it is left over from a
+/// killed run, or a link planted to make the program write elsewhere.
 pub fn create_temporary(
     system: &impl System,
     path: &Path,
@@ -76,21 +77,23 @@ pub fn create_temporary(
     }
 }
 
+/// Creates a temporary file that holds `bytes`, and flushes it to the disk.
 pub fn write_temporary(
     system: &impl System,
     path: &Path,
     bytes: &[u8],
     permissions: Option<Permissions>,
 ) -> io::Result<()> {
-    fill(system, create_temporary(system, path, permissions)?, bytes)
+    write_and_flush(system, create_temporary(system, path, permissions)?, bytes)
 }
 
-/// What the file at `path`, if there is one, allows to whom.
+/// Permissions of the file at `path`, if it exists.
 pub fn permissions(path: &Path) -> Option<Permissions> {
     fs::metadata(path).ok().map(|metadata| metadata.permissions())
 }
 
-pub fn fill(system: &impl System, mut file: File, bytes: &[u8]) -> io::Result<()> {
+/// Writes `bytes` to `file` and flushes it to the disk.
+pub fn write_and_flush(system: &impl System, mut file: File, bytes: &[u8]) -> io::Result<()> {
     system.write(&mut file, bytes)?;
     system.flush(&file)
 }

@@ -1,12 +1,12 @@
-//! How often the program asks for memory, and what happens when there is none.
+//! The program's allocator, which counts allocations and reports a lack of memory.
 //!
-//! An allocator cannot be written without `unsafe`. Of the published ones that count, `dhat` takes
-//! a lock, `stats_alloc` keeps six numbers in step and `allocation-counter` sees one thread alone.
-//! This one is in use while the program trains, and adds 1 to a number.
+//! An allocator cannot be written without `unsafe`. Among the published allocators that count,
+//! `dhat` takes a lock, `stats_alloc` updates six counters and `allocation-counter` sees one thread
+//! only. This allocator is also in use while the program trains, and only adds 1 to a counter.
 //!
-//! Rust aborts a program that gets no memory. This one is ended with a line that says so and an
-//! exit code, like every failure from outside; a checkpoint that is being written is then the old
-//! one still.
+//! Rust aborts a program that gets no memory. This allocator ends the program with an error message
+//! and an exit code, as for every failure from outside. If a checkpoint is being written at that
+//! moment, the file keeps its old content.
 
 #![allow(unsafe_code)]
 
@@ -16,14 +16,14 @@ use std::io::{self, Write};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The system's allocator with a count and an end; `main.rs` makes it the program's.
+/// The system's allocator, with a counter and an error message. `main.rs` installs it.
 #[derive(Debug)]
 pub struct CountingAllocator;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: every request is passed on unchanged to the system's allocator, which keeps the contract,
-// and neither counting nor ending the program allocates or unwinds.
+// SAFETY: every request is passed on unchanged to the system's allocator, which keeps the contract.
+// Neither counting nor ending the program allocates or unwinds.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
@@ -49,10 +49,10 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// `pointer`, to memory of `bytes`; ends the program when it is null.
+/// Returns `pointer`, which points to `bytes` bytes; ends the program when it is null.
 fn granted(pointer: *mut u8, bytes: usize) -> *mut u8 {
     if pointer.is_null() {
-        // Neither of these asks for memory.
+        // Neither `writeln!` nor `exit` allocates.
         _ = writeln!(
             io::stderr(),
             "error: out of memory: {bytes} bytes more were refused: close other programs, allow \
@@ -63,8 +63,8 @@ fn granted(pointer: *mut u8, bytes: usize) -> *mut u8 {
     pointer
 }
 
-/// Times that any thread has asked for memory, or for more of it; `None` in a program whose
-/// allocator is another one.
+/// Number of allocations and reallocations of all threads since the program started; `None` in a
+/// program that uses another allocator.
 pub fn count() -> Option<u64> {
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     drop(black_box(Box::new(0_u8)));

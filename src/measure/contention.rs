@@ -1,30 +1,30 @@
-//! How busy others keep the machine while something is measured.
+//! The load of other processes on the machine during a measurement.
 
 use std::fs;
 
 /// Processor time since the machine started, in the kernel's ticks.
 #[derive(Debug, Clone, Copy)]
 struct Ticks {
-    /// Of all processors, idle or not.
+    /// Time of all processors, idle or busy.
     all: u64,
-    /// Of them, not idle; with what a hypervisor gave to others.
+    /// Busy time of all processors, with the time that a hypervisor gave to other machines.
     busy: u64,
-    /// Of this process.
+    /// Processor time of this process.
     own: u64,
 }
 
-/// A measurement that has begun.
+/// A running measurement of the load of other processes.
 #[derive(Debug)]
 pub struct Contention(Option<Ticks>);
 
 impl Contention {
-    /// Begins.
+    /// Starts the measurement.
     pub fn start() -> Self {
         Self(ticks())
     }
 
-    /// The share of the time of all processors that others have used since the start; `None` where
-    /// the operating system does not say, which is everywhere but on Linux.
+    /// Share of the time of all processors that other processes have used since the start, from 0
+    /// to 1; `None` outside Linux, where it is unknown.
     pub fn share_of_others(&self) -> Option<f64> {
         let (before, after) = (self.0?, ticks()?);
         let (busy, own) = (after.busy - before.busy, after.own - before.own);
@@ -33,6 +33,7 @@ impl Contention {
     }
 }
 
+/// The ticks until now; `None` outside Linux.
 fn ticks() -> Option<Ticks> {
     // proc(5): user, nice, system, idle, iowait, irq, softirq, steal.
     let machine = fs::read_to_string("/proc/stat").ok()?;
@@ -40,7 +41,8 @@ fn ticks() -> Option<Ticks> {
     let fields: Vec<u64> = fields.map(str::parse).collect::<Result<_, _>>().ok()?;
     let &[user, nice, system, idle, iowait, irq, softirq, steal] = &fields[..] else { return None };
     let busy = user + nice + system + irq + softirq + steal;
-    // The name, in brackets, may hold anything; behind it utime and stime are fields 12 and 13.
+    // The process's name, in brackets, may contain anything; fields 12 and 13 after it are utime
+    // and stime.
     let process = fs::read_to_string("/proc/self/stat").ok()?;
     let mut fields = process.rsplit_once(')')?.1.split_whitespace().skip(11);
     let mut next = || fields.next()?.parse::<u64>().ok();
@@ -55,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_work_is_not_that_of_others() {
+    fn the_work_of_this_process_does_not_count_as_the_work_of_others() {
         let contention = Contention::start();
         let (before, mut after) = (contention.0.unwrap(), ticks().unwrap());
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Facts about the machine that decide how fast a stage can be.
+//! Facts about the machine that limit the speed of a stage.
 
 use std::fs;
 use std::thread;
@@ -6,48 +6,48 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-/// What work can be shared over, and how wide it can be.
+/// Instruction set and number of threads of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Machine {
-    /// Of the instruction set.
+    /// Name of the instruction set, like `x86_64`.
     pub architecture: &'static str,
-    /// Vector extensions that this program, or the library it hands products to, has code for.
+    /// Vector extensions of the CPU that this program or its library for matrix products can use.
     pub features: Vec<&'static str>,
-    /// Threads that can run at once, as far as this process may use them.
+    /// Number of threads that can run at once and that this process may use.
     pub threads: usize,
 }
 
 impl Machine {
-    /// This machine.
+    /// The machine that this process runs on.
     pub fn detect() -> Self {
         Self { architecture: std::env::consts::ARCH, features: features(), threads: threads() }
     }
 }
 
-/// What else a reader needs to judge a measurement: where, when, by what program.
+/// Circumstances of a measurement: the machine, the time and the build of the program.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Environment {
-    /// The machine.
+    /// Machine that the process runs on.
     #[serde(flatten)]
     pub machine: Machine,
-    /// Its CPU as the operating system calls it, where it does.
+    /// Name of the CPU; `None` outside Linux.
     pub cpu: Option<String>,
-    /// Version of the operating system's kernel, likewise.
+    /// Version of the operating system's kernel; `None` outside Linux.
     pub kernel: Option<String>,
-    /// Programs that wanted to run, a mean over the last minute, likewise.
+    /// Mean number of runnable processes over the last minute; `None` outside Linux.
     pub load_average: Option<f64>,
-    /// Now, since 1970.
+    /// Time of the measurement in seconds since 1970.
     pub unix_seconds: u64,
-    /// The compiler.
+    /// Version of the compiler that built the program.
     pub rustc: &'static str,
-    /// What it was told beyond Cargo.toml.
+    /// Compiler flags beyond the settings in Cargo.toml.
     pub rustflags: &'static str,
-    /// Whether overflow checks and assertions, which cost time, were left out.
+    /// Whether the program was built without debug assertions, which cost time.
     pub release: bool,
 }
 
 impl Environment {
-    /// Of this process.
+    /// The circumstances of this process, now.
     pub fn detect() -> Self {
         let cpu = contents("/proc/cpuinfo").and_then(|text| {
             let value = text.lines().find_map(|line| line.strip_prefix("model name"))?;
@@ -68,16 +68,17 @@ impl Environment {
     }
 }
 
-/// What Linux says in the file `path`.
+/// Text of the file `path`, which Linux provides.
 fn contents(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().into())
 }
 
-/// Threads that can run at once, as far as this process may use them; 1 where that is not known.
+/// Number of threads that can run at once and that this process may use; 1 if it is unknown.
 pub fn threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Names of the vector extensions that the CPU has.
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 fn features() -> Vec<&'static str> {
     [

@@ -1,4 +1,4 @@
-//! What the program finds out about the machine and about itself.
+//! Measurements of the machine and of this process, and the statistics of timings.
 
 pub mod allocations;
 pub mod contention;

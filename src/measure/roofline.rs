@@ -1,9 +1,9 @@
-//! The machine's limits, to judge a figure by: the most arithmetic and the most memory traffic that
-//! some threads manage together (Williams, Waterman & Patterson, "Roofline", 2009), and the least
-//! time in which they hand work to each other.
+//! The limits of the machine, by which a timing can be judged: the largest rates of arithmetic and
+//! of memory traffic of some threads together (Williams, Waterman & Patterson, "Roofline", 2009),
+//! and the shortest time in which threads hand work to each other.
 //!
-//! Measured in the same process as the claim, because they are not what a data sheet says: clocks
-//! depend on the instructions and on the neighbours.
+//! They are measured in the process that also times the stages. A data sheet does not tell them,
+//! because the clock rate depends on the instructions and on other programs.
 
 use std::hint::{self, black_box};
 use std::io;
@@ -18,30 +18,30 @@ use crate::simd::Isa;
 use crate::simd::peak::{MultiplyAdds, read_and_write};
 use crate::team::{Order, Team};
 
-/// Sizes of the arrays that are streamed: about that of weights and moments together, and one that
-/// no cache of a desktop holds.
+/// Sizes of the arrays that are read and written: about the size of all weights and moments, and a
+/// size that fits into no cache of a desktop.
 const ARRAYS_BYTES: [usize; 2] = [10_000_000, 100_000_000];
-/// How long one try takes: short, so that some of them find all cores free on a busy machine.
+/// Duration of one try: short, so that some tries find all cores free on a busy machine.
 const TRY: Duration = Duration::from_millis(1);
-/// Items of a round of a team that has nothing to do.
+/// Number of items of an empty round of a team.
 const EMPTY_ITEMS: usize = 14;
-/// The best of so many counts.
+/// Number of tries; the best one counts.
 const TRIES: usize = 20;
 
-/// The limits of this machine.
+/// Limits of this machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Roofline {
-    /// Of arithmetic.
+    /// Largest rates of arithmetic, one for each instruction set, precision and thread count.
     pub peaks: Vec<Peak>,
-    /// Of memory.
+    /// Largest rates of memory traffic, one for each thread count and array size.
     pub streams: Vec<Stream>,
-    /// Of working together.
+    /// Shortest times to hand out work, one for each thread count.
     pub handovers: Vec<Handover>,
 }
 
 impl Roofline {
-    /// With each of `thread_counts`, in every set of instructions that the CPU has; takes some
-    /// 0.1 s for each of them.
+    /// Measures the limits for each of `thread_counts` and each instruction set that the CPU has;
+    /// takes about 0.1 s for each combination.
     ///
     /// # Errors
     /// When the operating system refuses to start so many threads.
@@ -64,8 +64,8 @@ impl Roofline {
         Ok(Self { peaks, streams, handovers })
     }
 
-    /// Keeps the better of two measurements with the same thread counts: what disturbs one only
-    /// makes it worse.
+    /// Takes every limit from `other`, measured with the same thread counts, where it is better
+    /// there: a disturbance only makes a measurement worse.
     pub fn keep_best(&mut self, other: &Self) {
         for (best, other) in self.peaks.iter_mut().zip(&other.peaks) {
             best.gflops = best.gflops.max(other.gflops);
@@ -78,7 +78,8 @@ impl Roofline {
         }
     }
 
-    /// The peak that was measured for this, if the CPU can do it.
+    /// Peak of `isa`, `precision` and `threads` in 10⁹ floating-point operations a second; `None`
+    /// if it was not measured.
     pub fn peak_gflops(&self, isa: Isa, precision: &str, threads: usize) -> Option<f64> {
         let is_it =
             |peak: &&Peak| (peak.isa, peak.precision, peak.threads) == (isa, precision, threads);
@@ -86,40 +87,41 @@ impl Roofline {
     }
 }
 
-/// The most arithmetic.
+/// Largest rate of arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Peak {
-    /// The instructions.
+    /// Instruction set.
     pub isa: Isa,
-    /// `f32` or `bf16`.
+    /// Format of the factors, `f32` or `bf16`.
     pub precision: &'static str,
-    /// At once.
+    /// Number of threads.
     pub threads: usize,
-    /// 10⁹ floating-point operations a second.
+    /// Rate of all threads together, in 10⁹ floating-point operations a second.
     pub gflops: f64,
 }
 
-/// The most memory traffic.
+/// Largest rate of memory traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Stream {
-    /// At once.
+    /// Number of threads.
     pub threads: usize,
-    /// Of all threads together.
+    /// Size of the arrays of all threads together, in bytes.
     pub array_bytes: usize,
-    /// 10⁹ bytes a second, read and written.
+    /// Rate of all threads together, in 10⁹ bytes read or written a second.
     pub gbytes_per_second: f64,
 }
 
-/// The least time for handing out work and waiting until it is done.
+/// Shortest time to hand out work and to wait until it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Handover {
-    /// Of the team.
+    /// Number of threads of the team.
     pub threads: usize,
-    /// A round of 14 items, as many as a step has rows of cells, with nothing to do.
+    /// Time of an empty round in microseconds: 14 items, as many as a step has rows of cells, with
+    /// no work in them.
     pub microseconds: f64,
 }
 
-/// Microseconds of a round of a team of `threads` that has nothing to do.
+/// Time in microseconds of an empty round of a team of `threads` threads.
 ///
 /// # Errors
 /// When the operating system refuses to start the threads.
@@ -139,7 +141,7 @@ fn handover_microseconds(threads: usize) -> Result<f64> {
     Ok(1e6 * (0..TRIES).map(seconds).fold(f64::INFINITY, f64::min) / count as f64)
 }
 
-/// 10⁹ floating-point operations a second that `threads` threads do at most.
+/// Largest rate of `threads` threads, in 10⁹ floating-point operations a second.
 ///
 /// # Errors
 /// When the operating system refuses to start `threads` threads.
@@ -149,8 +151,8 @@ fn peak_gflops(multiply_adds: MultiplyAdds, threads: usize) -> Result<f64> {
     Ok((threads as u64 * repetitions * multiply_adds.flops) as f64 / seconds / 1e9)
 }
 
-/// 10⁹ bytes a second that `threads` threads read and write at most, in an array of `bytes` bytes
-/// that they share out between them.
+/// Largest rate, in 10⁹ bytes a second, at which `threads` threads read and write arrays of `bytes`
+/// bytes together.
 ///
 /// # Errors
 /// When the operating system refuses to start `threads` threads.
@@ -166,7 +168,7 @@ fn stream_gbytes(isa: Isa, bytes: usize, threads: usize) -> Result<f64> {
     Ok(2.0 * (passes * bytes as u64) as f64 / seconds / 1e9)
 }
 
-/// How many repetitions of `work` take `time`.
+/// Number of repetitions of `work` that take `time`.
 fn count_for(time: Duration, mut work: impl FnMut(u64)) -> u64 {
     let mut count = 1;
     loop {
@@ -180,21 +182,21 @@ fn count_for(time: Duration, mut work: impl FnMut(u64)) -> u64 {
     }
 }
 
-/// The least time from when the first of `threads` threads begins `work` on what it has `prepared`
-/// to when the last one ends.
+/// Shortest time in seconds in which `threads` threads do `work`, from the first start to the last
+/// end. Each thread works on its own value, made by `prepare` before the time is taken.
 ///
 /// # Errors
-/// When the operating system refuses to start one of them.
+/// When the operating system refuses to start a thread.
 fn best_seconds<T>(
     threads: usize,
-    prepared: impl Fn() -> T + Sync,
+    prepare: impl Fn() -> T + Sync,
     work: impl Fn(&mut T) + Sync,
 ) -> Result<f64> {
     let arrived = AtomicUsize::new(0);
     let run = || {
-        let mut own = prepared();
+        let mut own = prepare();
         let one_try = |number: usize| {
-            // Who slept or gave way here would come back late.
+            // A thread that slept or yielded here would start late.
             arrived.fetch_add(1, Ordering::Relaxed);
             while arrived.load(Ordering::Relaxed) < (number + 1) * threads {
                 hint::spin_loop();
@@ -209,7 +211,7 @@ fn best_seconds<T>(
         let start = |_| thread::Builder::new().spawn_scoped(scope, run);
         let running: Vec<_> =
             (0..threads).map(start).collect::<io::Result<_>>().inspect_err(|_| {
-                // Those that run already wait for all.
+                // The running threads wait for all threads: let them go on.
                 arrived.fetch_add(TRIES * threads, Ordering::Relaxed);
             })?;
         let finish = |thread: ScopedJoinHandle<'_, _>| thread.join().expect("arithmetic");
@@ -229,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_limit_is_found_and_the_better_of_two_is_kept() {
+    fn every_limit_is_measured_and_the_better_of_two_measurements_is_kept() {
         let mut found = Roofline::measure(&[1, 2]).unwrap();
         for isa in Isa::ALL {
             for threads in [1, 2] {

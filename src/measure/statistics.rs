@@ -1,66 +1,67 @@
-//! What a set of timings says, and what it does not.
+//! Statistics of timings: median, spread and comparison.
 //!
-//! Times on a shared machine have a hard floor and a long tail, so the middle and the spread are
-//! told by median and median absolute deviation, which a few disturbed rounds do not move. Two
-//! things are compared by the ratios of their times in the same rounds: what slows a whole round
-//! down cancels out of its ratio.
+//! Times on a shared machine have a minimum and a long tail. Median and median absolute deviation
+//! describe them well, because a few disturbed rounds do not change them. Two programs are compared
+//! by the ratios of their times in the same rounds: a disturbance that slows a whole round cancels
+//! out of its ratio.
 
 use serde::Serialize;
 
-/// The middle, the best and the spread of some times or rates.
+/// Median, minimum and spread of some times or rates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
-    /// Half are smaller, half are larger.
+    /// Median of the values.
     pub median: f64,
-    /// The smallest.
+    /// Smallest value.
     pub min: f64,
-    /// The median of the distances from the median.
+    /// Median absolute deviation: the median of the distances from the median.
     pub mad: f64,
 }
 
 impl Spread {
-    /// Of `values`.
+    /// Median, minimum and spread of `values`.
     ///
     /// # Panics
-    /// When there are none, or one is not a number.
+    /// When `values` is empty or contains NaN.
     pub fn of(values: &[f64]) -> Self {
         let sorted = sorted(values);
-        let median = middle(&sorted);
+        let median = median_of(&sorted);
         let distances: Vec<f64> = sorted.iter().map(|value| (value - median).abs()).collect();
-        Self { median, min: sorted[0], mad: middle(&self::sorted(&distances)) }
+        Self { median, min: sorted[0], mad: median_of(&self::sorted(&distances)) }
     }
 
-    /// In other units.
+    /// The same values in another unit: each is multiplied by `factor`.
     pub fn times(self, factor: f64) -> Self {
         let Self { median, min, mad } = self;
         Self { median: median * factor, min: min * factor, mad: mad * factor }
     }
 }
 
-/// How many times as fast one thing is as another.
+/// Speed of one program relative to another: 2 means that it takes half the time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Speedup {
-    /// The median of the ratios.
+    /// Median of the ratios.
     pub median: f64,
-    /// Lower end of an interval around it, see [`Speedup::of`].
+    /// Lower end of the confidence interval of the median, see [`Speedup::of`].
     pub low: f64,
-    /// Upper end.
+    /// Upper end of the confidence interval of the median.
     pub high: f64,
-    /// Whether the interval leaves it open which is faster.
+    /// Whether the sign test does not decide which of the two is faster.
     pub inconclusive: bool,
 }
 
 impl Speedup {
-    /// Of what took `own` over what took `other`, the two paired by rounds.
+    /// Speedup of a program that took the times `own` over a program that took the times `other`,
+    /// in the same rounds.
     ///
-    /// The interval holds the true median with a confidence of 95 % or more, whatever the
+    /// The interval contains the true median with a confidence of at least 95 %, whatever the
     /// distribution (the sign test; Conover, "Practical Nonparametric Statistics", 1999, section
-    /// 3.2): it reaches from the k-th smallest ratio to the k-th largest, where k is as large as
-    /// the binomial distribution allows. Fewer than six rounds have no such interval; theirs
-    /// reaches from the smallest to the largest ratio and decides nothing.
+    /// 3.2). It reaches from the k-th smallest ratio to the k-th largest, where k is as large as
+    /// the binomial distribution allows. With fewer than six rounds there is no such interval; then
+    /// `low` and `high` are the smallest and the largest ratio, and the result is inconclusive.
     ///
     /// # Panics
-    /// When there are no rounds, or not the same number of both.
+    /// When there are no rounds, or `own` and `other` differ in length.
     pub fn of(own: &[f64], other: &[f64]) -> Self {
         assert_eq!(own.len(), other.len(), "rounds are paired");
         let ratios: Vec<f64> = own.iter().zip(other).map(|(own, other)| other / own).collect();
@@ -69,12 +70,13 @@ impl Speedup {
         let skipped = outside.unwrap_or(0);
         let (low, high) = (ratios[skipped], ratios[ratios.len() - 1 - skipped]);
         let inconclusive = outside.is_none() || (low..=high).contains(&1.0);
-        Self { median: middle(&ratios), low, high, inconclusive }
+        Self { median: median_of(&ratios), low, high, inconclusive }
     }
 }
 
-/// How many of `count` values may lie beyond each end of the interval for 95 % confidence: the
-/// largest k with 2·P(Binomial(count, ½) ≤ k) ≤ 5 %.
+/// Largest number of `count` values that may lie outside each end of the interval for 95 %
+/// confidence: the largest k with 2·P(Binomial(count, ½) ≤ k) ≤ 5 %. `None` if `count` is so small
+/// that even k = 0 gives less confidence.
 fn outside(count: usize) -> Option<usize> {
     let mut probability = 0.5_f64.powi(i32::try_from(count).expect("a number of rounds"));
     let mut below = 0.0;
@@ -88,6 +90,7 @@ fn outside(count: usize) -> Option<usize> {
     None
 }
 
+/// `values` in ascending order.
 fn sorted(values: &[f64]) -> Vec<f64> {
     assert!(!values.is_empty() && values.iter().all(|value| !value.is_nan()), "{values:?}");
     let mut sorted = values.to_vec();
@@ -95,7 +98,8 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
-fn middle(sorted: &[f64]) -> f64 {
+/// Median of values in ascending order.
+fn median_of(sorted: &[f64]) -> f64 {
     let half = sorted.len() / 2;
     match sorted.len() % 2 {
         0 => (sorted[half - 1] + sorted[half]) / 2.0,
@@ -115,13 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn an_even_number_of_values_has_its_median_between_two_of_them() {
+    fn the_median_of_an_even_number_of_values_is_between_the_two_in_the_middle() {
         assert_eq!(Spread::of(&[4.0, 1.0]), Spread { median: 2.5, min: 1.0, mad: 1.5 });
         assert_eq!(Spread::of(&[7.0]), Spread { median: 7.0, min: 7.0, mad: 0.0 });
     }
 
     #[test]
-    fn the_interval_is_that_of_the_sign_test() {
+    fn the_interval_is_the_interval_of_the_sign_test() {
         // 2·P(Binomial(n, ½) ≤ k): 6 → 3.1 %; 10 → 2.1 % for k = 1, 10.9 % for 2;
         // 20 → 4.1 % for k = 5, 11.5 % for 6.
         for (count, expected) in
@@ -142,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_that_disagree_or_are_too_few_decide_nothing() {
+    fn rounds_that_disagree_or_are_too_few_are_inconclusive() {
         let own = [1.0; 10];
         let mut other = [1.2; 10];
         other[0] = 0.5;

@@ -7,30 +7,31 @@
 //! w ← w − α/(1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
 //! ```
 //!
-//! One thing is added: after every 64th step, weights and moments below 2⁻¹⁰⁰ become 0. A relu unit
-//! that has died has no gradient left but λ·w, under which its weights shrink for ever, and the
-//! default recipe ends with many such units. Without the cut their weights, or λ times them, become
-//! denormal (below 1.2e-38), and many CPUs take a hundred cycles for an operation that meets a
-//! denormal number: every epoch would be slower than the one before. In 64 steps a first moment
-//! without a gradient shrinks to a thousandth, which is still far from denormal; a cut in every
-//! step would be a large part of Adam's arithmetic. Nothing that small can be seen in a
-//! sum with anything that matters; the root of a v that is cut, 9e-16, is nothing beside the
-//! default ε.
-//!
 //! t counts steps from 1. The factors that do not depend on the element are computed once a step,
 //! in f64. λ·w goes through the moments, as `weight_decay` does in PyTorch's `Adam` (and not in its
 //! `AdamW`); the reported loss does not contain it.
+//!
+//! One thing differs from PyTorch: after every 64th step, weights and moments whose magnitude is
+//! below 2⁻¹⁰⁰ are flushed to 0. A dead relu unit has no gradient but λ·w, so its weights shrink for
+//! ever, and the default recipe ends with many dead units. Without flushing, their weights, or λ
+//! times them, would become denormal (below 1.2e-38). Many CPUs take a hundred cycles for an
+//! operation with a denormal number, so every epoch would be slower than the one before. Flushing
+//! after every step would be a large part of Adam's arithmetic, and it is not necessary: in 64 steps
+//! a first moment without a gradient shrinks to a thousandth, which is far from denormal. Flushing
+//! does not change a result noticeably: a number so small vanishes in a sum with any number that
+//! matters, and the root of the largest v that is flushed, 9e-16, is negligible beside the default
+//! ε.
 
-/// The settings that stay the same through a run.
+/// Settings of Adam, which are constant in a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
     /// β₁, decay of the first moment.
     pub beta1: f64,
     /// β₂, decay of the second moment.
     pub beta2: f64,
-    /// ε.
+    /// ε, added to the root of the second moment.
     pub eps: f64,
-    /// λ.
+    /// λ, factor of the L2 regularization of weights.
     pub l2: f64,
 }
 
@@ -38,7 +39,7 @@ impl Adam {
     /// Names of what Adam keeps for each weight: its moments m and v.
     pub const SLOTS: [&str; 2] = ["adam.m", "adam.v"];
 
-    /// The factors of step `t`, counted from 1, at learning rate `lr`.
+    /// Factors of step `t`, counted from 1, at the learning rate `lr`.
     pub fn step(&self, t: u64, lr: f64) -> AdamStep {
         let t = i32::try_from(t).unwrap_or(i32::MAX);
         let bias_correction = |beta: f64| 1.0 - beta.powi(t);
@@ -50,49 +51,50 @@ impl Adam {
             root_correction: bias_correction(self.beta2).sqrt() as f32,
             eps: self.eps as f32,
             l2: self.l2 as f32,
-            smallest: if t % CUT_STEPS == 0 { SMALLEST } else { 0.0 },
+            smallest: if t % FLUSH_STEPS == 0 { SMALLEST } else { 0.0 },
         }
     }
 }
 
-/// 2⁻¹⁰⁰, about 8e-31. Small enough not to matter, and large enough that λ times it is not
-/// denormal.
+/// Smallest magnitude that is not flushed to 0: 2⁻¹⁰⁰, about 8e-31. It is small enough not to
+/// matter, and large enough that λ times it is not denormal.
 const SMALLEST: f32 = f32::from_bits(0x0d80_0000);
-/// What is below it becomes 0 once in so many steps.
-const CUT_STEPS: i32 = 64;
+/// Number of steps from one flush to the next.
+const FLUSH_STEPS: i32 = 64;
 
-/// The factors of one step, rounded to f32.
+/// Factors of one step, rounded to f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamStep {
-    /// 1 − β₁.
+    /// 1 − β₁, weight of the gradient in the first moment.
     pub blend1: f32,
-    /// β₂.
+    /// β₂, decay of the second moment.
     pub beta2: f32,
-    /// 1 − β₂.
+    /// 1 − β₂, weight of the squared gradient in the second moment.
     pub blend2: f32,
-    /// α / (1 − β₁ᵗ).
+    /// α / (1 − β₁ᵗ), learning rate with the bias correction of the first moment.
     pub step_size: f32,
-    /// √(1 − β₂ᵗ).
+    /// √(1 − β₂ᵗ), bias correction of the root of the second moment.
     pub root_correction: f32,
-    /// ε.
+    /// ε, added to the root of the second moment.
     pub eps: f32,
-    /// λ.
+    /// λ, factor of the L2 regularization; 0 for biases.
     pub l2: f32,
-    /// Weights and moments below this become 0 after the step; 0 in most steps.
+    /// Magnitude below which weights and moments become 0 after the step; 0 in most steps.
     pub smallest: f32,
 }
 
 impl AdamStep {
-    /// The same step for biases, which have no L2.
+    /// Factors of the same step for biases, which have no L2 regularization.
     pub fn without_l2(self) -> Self {
         Self { l2: 0.0, ..self }
     }
 
-    /// Updates `w` and its moments `m` and `v` by the gradient `g`; four slices of one length.
-    /// Returns whether every weight is finite then.
+    /// Updates `w` and its moments `m` and `v` by the gradient `g`; the four slices have the same
+    /// length. Returns whether every updated weight is finite.
     pub fn update(&self, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) -> bool {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
-        // Without their signs, bits are in the order of numbers, and above infinity there are none.
+        // Without the sign, the bits of floats are ordered as their magnitudes, and NaN is above
+        // infinity.
         let magnitude = |value: f32| value.to_bits() << 1;
         let mut largest = 0;
         for (((&g, w), m), v) in g.iter().zip(w).zip(m).zip(v) {
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_that_is_not_finite_is_told() {
+    fn a_weight_that_is_not_finite_is_reported() {
         for bad in [f32::INFINITY, -f32::INFINITY, f32::NAN] {
             for place in 0..40 {
                 let (mut w, mut m, mut v) = ([1.0; 40], [0.0; 40], [0.0; 40]);
@@ -168,10 +170,10 @@ mod tests {
             let values = || w.iter().chain(&m).chain(&v);
             let denormal = |x: &f32| x.is_subnormal() || (1e-4 * x).is_subnormal();
             denormal_steps += usize::from(values().any(denormal));
-            let cut = values().all(|&x| x == 0.0 || x.abs() >= SMALLEST);
-            assert!(cut || t % CUT_STEPS as u64 != 0, "{t}: {w:?} {m:?} {v:?}");
+            let flushed = values().all(|&x| x == 0.0 || x.abs() >= SMALLEST);
+            assert!(flushed || t % FLUSH_STEPS as u64 != 0, "{t}: {w:?} {m:?} {v:?}");
         }
-        // Weights that swing from one sign to the other pass through them before they are cut.
+        // A weight that changes its sign may be denormal for some steps.
         assert!(denormal_steps < 1000, "{denormal_steps} of 100,000 steps");
         assert!(w.iter().all(|w| w.abs() < 1e-24), "{w:?}");
     }

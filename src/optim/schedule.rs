@@ -1,28 +1,28 @@
-//! Cosine annealing (Loshchilov & Hutter 2017, equation 5, without restarts; PyTorch's
-//! `CosineAnnealingLR`):
+//! Cosine annealing of the learning rate (Loshchilov & Hutter 2017, equation 5, without restarts;
+//! PyTorch's `CosineAnnealingLR`):
 //!
 //! ```text
 //! lr(e) = lr_min + ½·(lr_max − lr_min)·(1 + cos(π·e/T_max))
 //! ```
 //!
-//! e counts epochs from 0 and is stepped after each one, so with T_max 20 a run of 10 epochs ends
-//! half-way down. Past T_max the rate rises again, as PyTorch's does.
+//! e counts epochs from 0. With T_max 20, a run of 10 epochs ends half-way down. After T_max epochs
+//! the rate rises again, as in PyTorch.
 
 use std::f64::consts::PI;
 
-/// A learning rate for each epoch.
+/// Schedule that gives each epoch its learning rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CosineAnnealing {
-    /// The rate of epoch 0.
+    /// Learning rate of epoch 0.
     pub initial_lr: f64,
-    /// The rate of epoch `t_max`.
+    /// Learning rate of epoch `t_max`.
     pub min_lr: f64,
-    /// Half a period, in epochs.
+    /// Half a period of the cosine, in epochs.
     pub t_max: usize,
 }
 
 impl CosineAnnealing {
-    /// The rate of `epoch`, counted from 0.
+    /// Learning rate of `epoch`, counted from 0.
     pub fn lr(&self, epoch: usize) -> f64 {
         let phase = PI * epoch as f64 / self.t_max as f64;
         self.min_lr + 0.5 * (self.initial_lr - self.min_lr) * (1.0 + phase.cos())

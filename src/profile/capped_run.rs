@@ -1,9 +1,9 @@
-//! An epoch of a thousand images, again and again from the same weights, until there are samples
-//! enough.
+//! Samples an epoch of a thousand images, repeated from the same weights until there are enough
+//! samples.
 //!
-//! The fast stages are through with it in tens of milliseconds, too short for a profiler that looks
-//! 250 times a second; the slowest takes seconds. All of them train the same images in the same
-//! batches, the last of which is cut short: 1000 = 15·64 + 40.
+//! A fast stage trains this epoch in tens of milliseconds, too short for a profiler that takes 250
+//! samples a second; the slowest stage takes seconds. All stages train the same images in the same
+//! batches, of which the last is smaller: 1000 = 15·64 + 40.
 
 use std::time::{Duration, Instant};
 
@@ -20,28 +20,28 @@ use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
 use crate::optim::adam::Adam;
 
-/// Images of a pass.
+/// Number of images of a pass.
 pub const IMAGES: usize = 1000;
-/// Samples from which on the largest shares can be trusted to a few percent.
+/// Number of samples from which on the largest shares are right to a few percent.
 pub const ENOUGH_SAMPLES: usize = 1000;
-/// Time between two looks at the samples.
-const LOOK: Duration = Duration::from_millis(500);
-/// How many times as long as it may take is waited for the first sample: where others keep the
-/// cores busy, a short run may not be met at once.
+/// Time after which the samples are counted again.
+const COUNT_INTERVAL: Duration = Duration::from_millis(500);
+/// Factor of the time limit while there is no sample: if other programs keep the cores busy, a
+/// short run may get no sample for some time.
 const WITHOUT_SAMPLES: u32 = 10;
 
-/// What was met in the passes of one stage.
+/// Call stacks that were sampled while one stage trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sampled {
-    /// Times that all images were trained on.
+    /// Number of passes over the images.
     pub passes: usize,
-    /// Images of each pass.
+    /// Number of images of a pass.
     pub images: usize,
-    /// Stacks of the passes.
+    /// Call stacks of all passes, folded.
     pub stacks: Folded,
 }
 
-/// The first epoch of a run, to be repeated.
+/// First epoch of a run, which can be repeated.
 pub struct CappedRun<'a> {
     images: &'a Split,
     recipe: &'a Recipe,
@@ -50,7 +50,7 @@ pub struct CappedRun<'a> {
 }
 
 impl<'a> CappedRun<'a> {
-    /// Of training on `images`, all of them in a pass.
+    /// The first epoch of training on all `images`.
     pub fn new(architecture: &Architecture, recipe: &'a Recipe, images: &'a Split) -> Self {
         let parameters = recipe.init.parameters(architecture, recipe.seed);
         Self {
@@ -61,24 +61,27 @@ impl<'a> CappedRun<'a> {
         }
     }
 
-    /// Passes of an engine that is `built` here, at least one, until there are enough samples; none
-    /// begins after `limit`, or after ten times that where no sample has come until then.
+    /// Samples an engine, which `build` builds, during passes until there are enough samples. At
+    /// least one pass runs; no pass begins after `limit`, or after ten times `limit` while there is
+    /// no sample.
     ///
     /// # Errors
     /// When the sampler does not work, or the engine cannot be built.
     pub fn sample(
         &self,
-        built: impl FnOnce() -> Result<Box<dyn Engine>>,
+        build: impl FnOnce() -> Result<Box<dyn Engine>>,
         limit: Duration,
     ) -> Result<Sampled> {
-        // Before the engine: its threads must not be in the allocator when the first signal comes.
+        // The sampler starts before the engine is built, because no thread of the engine may be in
+        // the allocator when the first signal comes.
         let sampler = Sampler::start().map_err(cannot_sample)?;
-        let mut engine = built()?;
+        let mut engine = build()?;
         let began = Instant::now();
         let (mut passes, mut limit_now) = (0, WITHOUT_SAMPLES * limit);
         loop {
-            let look = Instant::now();
-            while look.elapsed() < LOOK && (passes == 0 || began.elapsed() < limit_now) {
+            let counted = Instant::now();
+            while counted.elapsed() < COUNT_INTERVAL && (passes == 0 || began.elapsed() < limit_now)
+            {
                 engine.load(&self.initial);
                 self.pass(engine.as_mut());
                 passes += 1;
@@ -93,7 +96,7 @@ impl<'a> CappedRun<'a> {
         }
     }
 
-    /// Passes for at least `duration` under no sampler of ours; returns their number.
+    /// Runs passes for at least `duration` without this program's sampler; returns their number.
     pub fn repeat(&self, mut engine: Box<dyn Engine>, duration: Duration) -> usize {
         let began = Instant::now();
         let mut passes = 0;
@@ -105,8 +108,8 @@ impl<'a> CappedRun<'a> {
         passes
     }
 
-    /// One epoch.
-    #[inline(never)] // Stacks of a pass are known by this frame.
+    /// Trains one epoch.
+    #[inline(never)] // The stacks of a pass are recognized by this function.
     fn pass(&self, engine: &mut dyn Engine) {
         for batch in batches(self.images, &self.order, self.recipe.batch_size) {
             engine.step(&batch, self.recipe.lr);

@@ -1,4 +1,4 @@
-//! Folded stacks as pictures.
+//! Flamegraphs of folded stacks, as SVG.
 
 use std::io;
 
@@ -9,22 +9,22 @@ use inferno::flamegraph::{self, Options, TextTruncateDirection};
 use super::part::Part;
 use super::stacks::Folded;
 
-/// Functions that several parts call.
+/// Colour of functions that several parts call.
 const SHARED: [u8; 3] = [228, 208, 178];
-/// Behind the frames: light, because what is written on it is black, whatever the reader's theme,
-/// and not white, which is what a differential graph says of frames that have not changed.
+/// Colour behind the frames. It is light, because the text on it is black in every theme, but not
+/// white, because white frames of a differential graph are the frames that have not changed.
 const BACKGROUND: [u8; 3] = [236, 236, 240];
 
-/// What stands above a graph.
+/// Heading of a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heading {
-    /// What it is of.
+    /// Title, which names the stage.
     pub title: String,
-    /// Under which circumstances.
+    /// Subtitle, which names the circumstances of the measurement.
     pub subtitle: String,
 }
 
-/// The flamegraph of `stacks`, as SVG; `stage` is its root.
+/// Flamegraph of `stacks` as SVG, with the name of `stage` as its root.
 ///
 /// # Panics
 /// When there are no samples.
@@ -35,12 +35,13 @@ pub fn draw(stacks: &Folded, stage: &str, heading: &Heading) -> String {
     svg(&mut options, &stacks.lines(stage))
 }
 
-/// How the phases of `after` differ from those of `before`: as wide as they are in `after`, red where
-/// their share of the samples is larger and blue where it is smaller. Shares, because the numbers of
-/// samples mean nothing; phases, because functions have other names in every stage.
+/// Differential flamegraph of the phases of `after` against `before`, as SVG. Phases have the widths
+/// of `after`; a phase is red if its share of the samples is larger than in `before`, and blue if it
+/// is smaller. Shares are compared, because the two numbers of samples are arbitrary; phases are
+/// compared, because functions have other names in every stage.
 ///
 /// # Panics
-/// When there are no samples in one of them.
+/// When `before` or `after` has no samples.
 pub fn draw_difference(before: &Folded, after: &Folded, heading: &Heading) -> String {
     const ROOT: &str = "step";
     let mut lines = Vec::new();
@@ -54,24 +55,26 @@ pub fn draw_difference(before: &Folded, after: &Folded, heading: &Heading) -> St
     )
     .expect("memory can be read and written");
     let lines = String::from_utf8(lines).expect("the lines were text");
-    // It writes them in no order.
+    // inferno writes the lines in random order.
     let mut sorted: Vec<_> = lines.lines().collect();
     sorted.sort_unstable();
     svg(&mut options(heading), &sorted.join("\n"))
 }
 
+/// Options that all graphs share.
 fn options(heading: &Heading) -> Options<'static> {
     let mut options = Options::default();
     options.title.clone_from(&heading.title);
     options.subtitle = Some(heading.subtitle.clone());
     options.bgcolors = Some(BackgroundColor::Flat(colour(BACKGROUND)));
-    // Fixed, so that it can be read where no script runs.
+    // A fixed width, so that the graph can be read where scripts do not run.
     options.image_width = Some(1200);
     options.text_truncate_direction = TextTruncateDirection::Right;
     options.deterministic = true;
     options
 }
 
+/// Draws folded `lines` as SVG.
 fn svg(options: &mut Options<'_>, lines: &str) -> String {
     let mut svg = Vec::new();
     let drawn: io::Result<()> = flamegraph::from_lines(options, lines.lines(), &mut svg);
@@ -79,10 +82,10 @@ fn svg(options: &mut Options<'_>, lines: &str) -> String {
     String::from_utf8(svg).expect("names are text")
 }
 
-/// Every frame in the colour of its part.
+/// Palette that gives every frame the colour of its part.
 fn palette(stacks: &Folded, stage: &str) -> PaletteMap {
     let mut palette = PaletteMap::default();
-    // The frame below all others has no name.
+    // The lowest frame has no name.
     for name in ["", stage] {
         palette.insert(name, colour(Part::Waiting.colour()));
     }

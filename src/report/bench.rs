@@ -1,4 +1,4 @@
-//! What `mnist-train bench stages` has to say.
+//! The result of `mnist-train bench stages`.
 
 use serde::Serialize;
 
@@ -9,114 +9,119 @@ use crate::measure::statistics::{Speedup, Spread};
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
 
-/// Stages measured against each other.
+/// Comparison of the speed of stages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bench {
-    /// [`SCHEMA_VERSION`](super::SCHEMA_VERSION).
+    /// Version of the schema, [`SCHEMA_VERSION`](super::SCHEMA_VERSION).
     pub schema: u32,
-    /// Of this program.
+    /// Version of this program.
     pub version: &'static str,
-    /// Where and when.
+    /// Machine, time and build of the program.
     pub environment: Environment,
-    /// Of the working folder, for a record that is kept in it.
+    /// Git commit of the working folder; absent without `--record`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// `mnist`, `synthetic` or `custom`.
+    /// Kind of the dataset: `mnist`, `synthetic` or `custom`.
     pub dataset: String,
-    /// The same for people.
+    /// Kind of the dataset in words.
     #[serde(skip)]
     pub dataset_description: String,
-    /// Images of an epoch.
+    /// Number of images of an epoch.
     pub train_images: usize,
-    /// The network on one line.
+    /// Network on one line.
     pub architecture: String,
-    /// Weights and biases.
+    /// Number of weights and biases.
     pub parameters: usize,
-    /// Every hyperparameter.
+    /// All hyperparameters.
     pub recipe: Recipe,
-    /// Rounds.
+    /// Number of rounds.
     pub repeats: usize,
-    /// Of the time of all processors during the rounds, what others used; absent where the system
-    /// does not say.
+    /// Share of the time of all processors that other processes used during the rounds; absent if
+    /// the operating system does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share_of_others: Option<f64>,
-    /// Multiply-adds × 2 of all layers in a step, whether a stage does them or not.
+    /// Floating-point operations of all layers in a step, whether a stage executes them or not; a
+    /// multiply-add is two.
     pub dense_flops_per_step: usize,
-    /// Activations, parameters, gradients and moments of a step, each read or written once.
+    /// Bytes of the activations, parameters, gradients and moments of a step, each read or written
+    /// once.
     pub tensor_bytes_per_step: usize,
-    /// The machine's limits, the best of all rounds.
+    /// Limits of the machine, the best of all rounds.
     #[serde(flatten)]
     pub roofline: Roofline,
-    /// In the order of the ladder.
+    /// Measurements of the stages, in the order of the ladder.
     pub rows: Vec<BenchRow>,
 }
 
-/// One stage on a number of threads.
+/// Measurements of one stage on a number of threads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BenchRow {
     /// Name of the stage.
     pub stage: &'static str,
-    /// Threads of a step.
+    /// Number of threads of a step.
     pub threads: usize,
-    /// Format of the products.
+    /// Format of the factors of matrix products, `f32` or `bf16`.
     pub precision: &'static str,
-    /// Largest difference of a batch's mean loss from naive's over the first ten steps.
+    /// Largest difference of a batch's mean loss from the loss of naive, in the first ten steps.
     pub loss_deviation: f64,
-    /// The largest that is accepted.
+    /// Largest difference of the loss that is accepted.
     pub loss_tolerance: f64,
-    /// Steps that are timed in each round.
+    /// Number of steps that are timed in each round.
     pub round_steps: usize,
-    /// Images of these steps; with fewer than an epoch has, times of an epoch are scaled from them.
+    /// Number of images of a round. If it is smaller than an epoch, the time of an epoch is scaled
+    /// from it.
     pub round_images: usize,
-    /// Time of a step, the mean of each round.
+    /// Mean time of a step in each round.
     pub round_step_ms: Vec<f64>,
-    /// Likewise, over the rounds.
+    /// Median, minimum and spread of `round_step_ms`.
     pub step_ms: Spread,
-    /// Time of the steps of an epoch.
+    /// Median, minimum and spread of the time of all steps of an epoch.
     pub epoch_seconds: Spread,
-    /// At the median time.
+    /// Training speed at the median time.
     pub images_per_second: f64,
-    /// Multiply-adds × 2 that a step executed.
+    /// Floating-point operations that a step executes; a multiply-add is two.
     pub flops_per_step: f64,
-    /// 10⁹ executed operations a second at the median time.
+    /// Rate of executed operations at the median time, in 10⁹ a second.
     pub gflops: f64,
-    /// Instructions that the peak is that of.
+    /// Instruction set of the peak that `gflops` is compared with.
     pub peak_isa: Isa,
-    /// 10⁹ operations a second that as many threads do at most; absent where the CPU has no
+    /// Largest rate of operations of as many threads, in 10⁹ a second; absent if the CPU has no
     /// instructions for the format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_gflops: Option<f64>,
-    /// `gflops` / `peak_gflops`.
+    /// Share of the peak, `gflops` / `peak_gflops`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_share: Option<f64>,
-    /// What `gflops` would be if all of `dense_flops_per_step` had been executed.
+    /// Rate in 10⁹ operations a second, if a step had executed all of `dense_flops_per_step`.
     pub dense_equivalent_gflops: f64,
-    /// Absent in a program that does not count them.
+    /// Number of memory allocations in a step; absent in a program that does not count them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allocations_per_step: Option<f64>,
-    /// Of a process that trains two batches and puts a checkpoint into bytes; absent where the
-    /// operating system does not say.
+    /// Largest amount of memory in RAM of a separate process that trains two batches and converts a
+    /// checkpoint to bytes; absent if the operating system does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_rss_bytes: Option<u64>,
-    /// Over the first stage of the ladder; absent for itself and where that was not measured.
+    /// Speed relative to naive, the first stage; absent for naive itself and if naive was not
+    /// measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_naive: Option<Speedup>,
-    /// Over the stage that this one starts from, on as many threads or else as many as it uses.
+    /// Speed relative to the stage from which this one starts, on the same number of threads, or on
+    /// one thread if that stage uses only one; absent if it was not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_previous: Option<Speedup>,
-    /// Over itself on one thread.
+    /// Speed relative to the same stage on one thread; absent if this was not measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_one_thread: Option<Speedup>,
-    /// Where the time of a step goes, measured on steps of their own.
+    /// Phases of a step, measured in extra steps with a clock.
     pub phases: Vec<BenchPhase>,
-    /// Time of such a step, of all threads together, that belongs to no phase: waiting.
+    /// Time of an extra step that belongs to no phase, summed over threads: waiting.
     pub waiting_thread_ms: f64,
-    /// Mean time of such a step, in which a clock for the phases runs.
+    /// Mean time of an extra step.
     pub phases_step_ms: f64,
 }
 
 impl BenchRow {
-    /// What the peak is that of: instructions, with the format of products that are not of f32.
+    /// Name of the peak: its instruction set, followed by the precision unless it is `f32`.
     pub fn peak_name(&self) -> String {
         match self.precision {
             "f32" => self.peak_isa.to_string(),
@@ -125,13 +130,13 @@ impl BenchRow {
     }
 }
 
-/// A part of a step.
+/// Time and operations of one phase of a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BenchPhase {
-    /// Which.
+    /// Phase of a step.
     pub phase: Phase,
-    /// Of a step, all threads together.
+    /// Time of the phase in a step, summed over threads.
     pub thread_ms: f64,
-    /// Operations executed in a step.
+    /// Floating-point operations that the phase executes in a step.
     pub flops: f64,
 }

@@ -1,7 +1,7 @@
-//! A profile as one page that needs nothing else: no network, no scripts or fonts from elsewhere.
+//! A profile as one self-contained HTML page, which loads no scripts, fonts or other files.
 //!
-//! The template escapes everything that is put into it. The flamegraphs, which bring a script of
-//! their own, stand in frames, so that their names do not meet.
+//! The template escapes every value. Each flamegraph has its own script and is in its own frame, so
+//! that the names in the scripts do not collide.
 
 use askama::Template;
 
@@ -11,21 +11,21 @@ use super::text::numbers::{counted, digits, grouped, not_exact};
 use crate::measure::statistics::Speedup;
 use crate::profile::part::Part;
 
-/// By this a page is known.
+/// Title element of the page, by which a page of an earlier run is recognized.
 pub const TITLE: &str = "<title>mnist-train: where the time of each stage goes</title>";
 
-/// The drawn graphs of a stage.
+/// Flamegraphs of a stage.
 pub struct Graphs {
-    /// SVG.
+    /// Flamegraph as SVG.
     pub flamegraph: String,
-    /// SVG, where there is a stage to compare with.
+    /// Differential flamegraph as SVG, if there is a stage to compare with.
     pub difference: Option<String>,
 }
 
-/// The page for `profile` with the graphs of each of its stages.
+/// HTML page of `profile`, with the `graphs` of its stages in the same order.
 ///
 /// # Panics
-/// When there are not as many graphs as stages.
+/// When the number of graphs is not the number of stages.
 pub fn page(profile: &Profile, graphs: &[Graphs]) -> String {
     assert_eq!(profile.stages.len(), graphs.len());
     let stages = profile.stages.iter().zip(graphs);
@@ -35,6 +35,7 @@ pub fn page(profile: &Profile, graphs: &[Graphs]) -> String {
     page.render().expect("plain data")
 }
 
+/// Values for the template.
 #[derive(Template)]
 #[template(path = "profile.html")]
 struct Page<'a> {
@@ -61,11 +62,13 @@ impl Page<'_> {
     }
 }
 
+/// Name and colour of a part in the legend.
 struct Legend {
     name: &'static str,
     colour: String,
 }
 
+/// Values of one stage, as text.
 struct Stage<'a> {
     profile: &'a ProfiledStage,
     isa: String,
@@ -86,14 +89,15 @@ struct Stage<'a> {
     difference: Option<Frame<'a>>,
 }
 
-/// A graph in a frame of its height.
+/// Flamegraph in a frame.
 struct Frame<'a> {
     svg: &'a str,
+    /// Height of the graph in pixels.
     height: usize,
 }
 
 impl<'a> Frame<'a> {
-    /// Of a file, without what stands before its element.
+    /// A frame for the content of an SVG file, without its XML declaration.
     fn new(file: &'a str) -> Self {
         let svg = &file[file.find("<svg").expect("is an SVG")..];
         let (_, height) = svg.split_once(" height=\"").expect("has a height");
@@ -102,7 +106,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The share of a part.
+/// Bar whose width is the share of a part.
 struct Bar {
     name: &'static str,
     colour: String,
@@ -110,6 +114,7 @@ struct Bar {
     shown: String,
 }
 
+/// Share of a function's own samples.
 struct Function<'a> {
     name: &'a str,
     percent: String,
@@ -157,21 +162,23 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// `count` passes in words.
+/// `count` with its noun: `1 pass`, `2 passes`.
 pub fn passes(count: usize) -> String {
     if count == 1 { "1 pass".into() } else { format!("{} passes", grouped(count)) }
 }
 
+/// Median of a speedup; if it is inconclusive, its interval.
 fn over(speedup: Option<Speedup>) -> String {
     match speedup {
         None => "–".into(),
         Some(Speedup { inconclusive: true, low, high, .. }) => {
-            format!("undecided ({}–{})", digits(low), digits(high))
+            format!("inconclusive ({}–{})", digits(low), digits(high))
         }
         Some(Speedup { median, .. }) => format!("{}×", digits(median)),
     }
 }
 
+/// Colour of a part in CSS.
 fn css(part: Part) -> String {
     let [r, g, b] = part.colour();
     format!("rgb({r}, {g}, {b})")

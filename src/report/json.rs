@@ -1,8 +1,8 @@
-//! One JSON object a line.
+//! Results as JSON, one object on each line.
 
 use super::Event;
 
-/// `event` as a line, without its end.
+/// `event` as one line of JSON, without a line end.
 pub fn line(event: &Event) -> String {
     serde_json::to_string(event).expect("plain data")
 }

@@ -1,8 +1,8 @@
-//! Results as plain data, and one output format a file.
+//! Results of commands as plain data, and their output formats, one in each file.
 //!
-//! An [`Event`] is what the program has to say on stdout: as text for people ([`text`]) or as one
-//! line of JSON for programs ([`json`]). Field names are the schema, described in docs/JSON.md;
-//! units stand in the names, and counts are counts of images.
+//! An [`Event`] is a result that the program prints to stdout: as text for people ([`text`]) or as
+//! one line of JSON for programs ([`json`]). The field names are the schema, which docs/JSON.md
+//! describes. They contain the units; a count without a unit counts images.
 
 pub mod bench;
 #[cfg(feature = "profile")]
@@ -19,296 +19,299 @@ use crate::measure::machine::Machine;
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
 
-/// The version of the schema: it grows when a field changes its meaning or goes away.
+/// Version of the schema. It is increased when a field changes its meaning or is removed.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// One result.
+/// A result that is printed to stdout.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// Training begins.
+    /// Description of a run, printed when training begins.
     Start(Start),
-    /// An epoch is done.
+    /// Result of an epoch.
     Epoch(Epoch),
-    /// Training is done: always the last line of a run that succeeds.
+    /// Result of a run; the last line of every run that succeeds.
     Done(Done),
-    /// A model was evaluated.
+    /// Result of the evaluation of a model.
     Eval(Eval),
-    /// The layers of the network.
+    /// Layers of the network.
     Summary(Summary),
-    /// The table of stages.
+    /// Table of stages.
     Stages(Stages),
-    /// What is in the data folder.
+    /// Files in the data folder.
     Data(Data),
-    /// Stages measured against each other.
+    /// Comparison of the stages' speed.
     Bench(bench::Bench),
-    /// Where the time of each stage goes.
+    /// Profile of the stages.
     #[cfg(feature = "profile")]
     Profile(profile::Profile),
 }
 
-/// What a run is about to do.
+/// Description of a run that begins.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Start {
-    /// [`SCHEMA_VERSION`].
+    /// Version of the schema, [`SCHEMA_VERSION`].
     pub schema: u32,
-    /// Of this program.
+    /// Version of this program.
     pub version: &'static str,
-    /// `mnist`, `synthetic` or `custom`.
+    /// Kind of the dataset: `mnist`, `synthetic` or `custom`.
     pub dataset: String,
-    /// The same for people.
+    /// Kind of the dataset in words.
     #[serde(skip)]
     pub dataset_description: String,
-    /// Images to train on.
+    /// Number of images to train on.
     pub train_images: usize,
-    /// Images to test on.
+    /// Number of images to test on.
     pub test_images: usize,
     /// Name of the stage.
     pub stage: String,
     /// Name of the engine.
     pub engine: String,
-    /// Format of the factors of its products: `f32`, or `bf16`, which is not exact.
+    /// Format of the factors of matrix products: `f32`, or `bf16`, which is not exact.
     pub products: &'static str,
-    /// Vector instructions of its kernels, where the stage has kernels for several sets of them.
+    /// Vector instructions of the kernels; absent if the stage has no choice of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isa: Option<Isa>,
-    /// Threads of a step.
+    /// Number of threads of a step.
     pub threads: usize,
-    /// The network on one line.
+    /// Network on one line.
     pub architecture: String,
-    /// Weights and biases.
+    /// Number of weights and biases.
     pub parameters: usize,
-    /// Every hyperparameter.
+    /// All hyperparameters.
     pub recipe: Recipe,
-    /// Epochs that the run will have when it is done.
+    /// Number of epochs after which the run ends, counted from the beginning of training.
     pub epochs: usize,
-    /// The epoch it begins with; above 0 when it is resumed.
+    /// Epoch with which the run begins; above 0 when it is resumed.
     pub first_epoch: usize,
 }
 
-/// What an epoch came to.
+/// Result of an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Epoch {
-    /// Counted from 0.
+    /// Number of the epoch, counted from 0.
     pub epoch: usize,
-    /// Mean over the training images, each under the weights before its step.
+    /// Mean loss of the training images, each with the weights before its step.
     pub loss: f64,
-    /// Share in 0..=1, likewise.
+    /// Share of the training images classified correctly, 0 to 1, each with the weights before its
+    /// step.
     pub train_accuracy: f64,
-    /// Test images classified correctly after the epoch; absent with `--no-eval`.
+    /// Number of test images classified correctly after the epoch; absent with `--no-eval`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_correct: Option<usize>,
-    /// Test images.
+    /// Number of test images; absent with `--no-eval`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_total: Option<usize>,
-    /// Learning rate.
+    /// Learning rate of the epoch.
     pub lr: f64,
-    /// Training alone.
+    /// Duration of the training steps in this process.
     pub seconds: f64,
-    /// Trained on.
+    /// Training speed in this process.
     pub images_per_second: f64,
 }
 
-/// What a run came to.
+/// Result of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Done {
-    /// Training steps alone.
+    /// Duration of the training steps in this process.
     pub train_seconds: f64,
-    /// Finding, reading and checking the data.
+    /// Duration of finding, reading and checking the data.
     pub load_seconds: f64,
-    /// Evaluation after the epochs.
+    /// Duration of all evaluations.
     pub eval_seconds: f64,
-    /// From the start of the program until now: loading, training, evaluating, saving.
+    /// Duration from the start of the program until now: loading, training, evaluating, saving.
     pub total_seconds: f64,
-    /// The most memory that the process has had in RAM at once; absent where the operating system
+    /// Largest amount of memory that the process has had in RAM; absent if the operating system
     /// does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_rss_bytes: Option<u64>,
-    /// Absent with `--no-eval`.
+    /// Number of test images classified correctly in the last evaluation; absent with `--no-eval`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_correct: Option<usize>,
-    /// Absent with `--no-eval`.
+    /// Number of test images; absent with `--no-eval`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_total: Option<usize>,
-    /// Over the little-endian f32 of the weights and biases in canonical order.
+    /// SHA-256 of the weights and biases, as little-endian f32 in canonical order.
     pub weights_sha256: String,
     /// Path of the checkpoint.
     pub model: String,
     /// Name of the stage.
     pub stage: String,
-    /// See [`Start::products`].
+    /// Format of the factors of matrix products, as in [`Start::products`].
     pub products: &'static str,
-    /// Threads of a step.
+    /// Number of threads of a step.
     pub threads: usize,
-    /// `mnist`, `synthetic` or `custom`.
+    /// Kind of the dataset: `mnist`, `synthetic` or `custom`.
     pub dataset: String,
-    /// Epochs that the model has been trained for.
+    /// Number of epochs that the model has been trained for.
     pub epochs: usize,
-    /// Steps, likewise.
+    /// Number of steps that the model has been trained for.
     pub steps: u64,
 }
 
-/// How well a model does.
+/// Result of the evaluation of a model on the test images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Eval {
-    /// [`SCHEMA_VERSION`].
+    /// Version of the schema, [`SCHEMA_VERSION`].
     pub schema: u32,
-    /// Images classified correctly.
+    /// Number of images classified correctly.
     pub correct: usize,
-    /// Images.
+    /// Number of images.
     pub total: usize,
-    /// correct / total.
+    /// Share of the images classified correctly, 0 to 1.
     pub accuracy: f64,
-    /// Mean cross-entropy.
+    /// Mean cross-entropy of the images.
     pub loss: f64,
-    /// `confusion[label][predicted]` images.
+    /// Number of images with each label and prediction: `confusion[label][predicted]`.
     pub confusion: Vec<Vec<usize>>,
-    /// For each class; `null` where nothing was predicted or is there.
+    /// Recall of each class: share of its images that are classified correctly; `null` if the class
+    /// has no images.
     pub recall: Vec<Option<f64>>,
-    /// For each class, likewise.
+    /// Precision of each class: share of its predictions that are correct; `null` if it was never
+    /// predicted.
     pub precision: Vec<Option<f64>>,
-    /// The most confidently wrong images.
+    /// Most confident mistakes.
     pub mistakes: Vec<Mistake>,
-    /// The forward passes alone.
+    /// Duration of the evaluation.
     pub seconds: f64,
-    /// Of the forward passes.
+    /// Speed of the evaluation.
     pub images_per_second: f64,
-    /// `mnist`, `synthetic` or `custom`.
+    /// Kind of the dataset: `mnist`, `synthetic` or `custom`.
     pub dataset: String,
-    /// The same for people.
+    /// Kind of the dataset in words.
     #[serde(skip)]
     pub dataset_description: String,
-    /// What the model was trained on, when its file says so.
+    /// Kind of the dataset that the model was trained on; absent if its file does not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trained_on: Option<String>,
-    /// The network on one line.
+    /// Network on one line.
     pub architecture: String,
     /// Path of the model.
     pub model: String,
-    /// See [`Done::weights_sha256`].
+    /// SHA-256 of the weights and biases, as in [`Done::weights_sha256`].
     pub weights_sha256: String,
     /// Name of the stage.
     pub stage: String,
-    /// See [`Start::products`].
+    /// Format of the factors of matrix products, as in [`Start::products`].
     pub products: &'static str,
-    /// Threads of a forward pass.
+    /// Number of threads of a forward pass.
     pub threads: usize,
 }
 
-/// An image classified wrongly.
+/// Image that was classified wrongly.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Mistake {
-    /// Which test image, counted from 0.
+    /// Index of the test image, counted from 0.
     pub index: usize,
-    /// What it is.
+    /// Label of the image.
     pub label: usize,
-    /// What it was taken for.
+    /// Class that the model predicts.
     pub predicted: usize,
-    /// Softmax probability of that.
+    /// Softmax probability of the predicted class.
     pub probability: f32,
 }
 
-/// The layers of a network.
+/// Layers of a network.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// [`SCHEMA_VERSION`].
+    /// Version of the schema, [`SCHEMA_VERSION`].
     pub schema: u32,
-    /// The network on one line.
+    /// Network on one line.
     pub architecture: String,
-    /// Images of the batch that the work is counted for.
+    /// Number of images of the batch for which operations and bytes are counted.
     pub batch_size: usize,
-    /// From the image to the logits.
+    /// Layers in order, from the image to the logits.
     pub layers: Vec<SummaryLayer>,
-    /// Weights and biases of all layers.
+    /// Number of weights and biases of all layers.
     pub parameters: usize,
 }
 
-/// One layer.
+/// One layer of a network.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SummaryLayer {
-    /// Name.
+    /// Name of the layer.
     pub name: String,
-    /// Kind and geometry.
+    /// Kind and geometry of the layer.
     pub layer: String,
     /// Shape of one image's output.
     pub output: String,
-    /// Weights and biases.
+    /// Number of weights and biases.
     pub parameters: usize,
-    /// Multiply-adds × 2 of a batch, forward.
+    /// Floating-point operations of the forward pass of a batch; a multiply-add is two.
     pub forward_flops: usize,
-    /// Activations and parameters read and written once, forward.
+    /// Bytes of activations and parameters that the forward pass reads and writes, each once.
     pub forward_bytes: usize,
-    /// Likewise, backward.
+    /// Floating-point operations of the backward pass of a batch; a multiply-add is two.
     pub backward_flops: usize,
-    /// Likewise, backward.
+    /// Bytes of activations and parameters that the backward pass reads and writes, each once.
     pub backward_bytes: usize,
 }
 
-/// The table of stages.
+/// Table of stages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stages {
-    /// [`SCHEMA_VERSION`].
+    /// Version of the schema, [`SCHEMA_VERSION`].
     pub schema: u32,
-    /// What they would run on.
+    /// Machine on which the stages would run.
     pub machine: Machine,
-    /// Slowest first.
+    /// Stages in the order of the ladder, the slowest first.
     pub stages: Vec<StageRow>,
 }
 
-/// One stage.
+/// One stage in the table of stages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StageRow {
-    /// What `--stage` takes.
+    /// Name of the stage, the value of `--stage`.
     pub name: &'static str,
-    /// In one line.
+    /// Idea of the stage on one line.
     pub idea: &'static str,
     /// Name of the engine.
     pub engine: &'static str,
-    /// Format of the products.
+    /// Format of the factors of matrix products, `f32` or `bf16`.
     pub precision: &'static str,
-    /// Whether a step is shared over threads.
+    /// Whether several threads share a step.
     pub multithreaded: bool,
-    /// What it starts from.
+    /// Name of the stage from which this one starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predecessor: Option<&'static str>,
-    /// Whether `--stage` defaults to it.
+    /// Whether the stage is the default of `--stage`.
     pub default: bool,
-    /// Why it cannot train the default network here, if it cannot.
+    /// Reason why the stage cannot train the default network on this machine, if it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unmet: Option<String>,
 }
 
-/// What is in the data folder.
+/// Files in the data folder.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Data {
-    /// [`SCHEMA_VERSION`].
+    /// Version of the schema, [`SCHEMA_VERSION`].
     pub schema: u32,
-    /// The folder.
+    /// Path of the folder.
     pub directory: String,
-    /// The four files.
+    /// The four files of the dataset.
     pub files: Vec<DataFile>,
 }
 
-/// One file.
+/// One file of a dataset.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DataFile {
-    /// The official name.
+    /// Official name of the file.
     pub name: &'static str,
-    /// `mnist`, `synthetic`, `custom`, `missing`, `invalid` or `unreadable`.
+    /// Status of the file: `mnist`, `synthetic`, `custom`, `missing`, `invalid` or `unreadable`.
     pub status: &'static str,
-    /// Where it was found.
+    /// Path of the file; absent unless it is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Images or labels in it.
+    /// Number of images or labels in the file; absent unless it is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
-    /// As it is stored.
+    /// Size of the file on the disk; absent unless it is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Of the uncompressed content.
+    /// SHA-256 of the uncompressed content; absent unless the file is valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// What is wrong with it.
+    /// Error message of an invalid or unreadable file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }

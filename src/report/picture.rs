@@ -1,9 +1,9 @@
-//! Images as text: two rows of pixels in one line of half blocks.
+//! Images as text: a line of half-block characters shows two rows of pixels.
 
-/// The lines of `image` (H, `width`), of which `width` characters each show two rows of pixels.
+/// Lines of text that show `image`, (H, `width`); each line has `width` characters.
 ///
-/// A pixel counts as ink from half of full intensity on, which is how MNIST's digits looked before
-/// they were smoothed.
+/// A pixel is ink if it has at least half of the full intensity. This restores the black and white
+/// digits from which MNIST was made.
 pub fn lines(image: &[u8], width: usize) -> Vec<String> {
     let ink = |row: &[u8], column: usize| row.get(column).is_some_and(|&pixel| pixel >= 128);
     let line = |rows: &[u8]| {

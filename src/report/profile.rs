@@ -1,4 +1,4 @@
-//! What `mnist-train --profile` has to say.
+//! The result of `mnist-train --profile`.
 
 use serde::Serialize;
 
@@ -6,95 +6,95 @@ use super::bench::{Bench, BenchRow};
 use crate::engine::phases::Phase;
 use crate::simd::Isa;
 
-/// Where the time of each stage goes.
+/// Profile of all stages: the share of each phase and function in the time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Profile {
-    /// [`SCHEMA_VERSION`](super::SCHEMA_VERSION).
+    /// Version of the schema, [`SCHEMA_VERSION`](super::SCHEMA_VERSION).
     pub schema: u32,
-    /// The same stages on the same images, measured while nobody sampled them.
+    /// Times of the same stages on the same images, measured without a sampler.
     pub ladder: Bench,
-    /// Images of a pass.
+    /// Number of images of a pass.
     pub images_per_pass: usize,
-    /// Images of the last batch of a pass, which may be cut.
+    /// Number of images of the last batch of a pass, which may be smaller than the others.
     pub last_batch_images: usize,
-    /// Samples a second of CPU time that were asked for.
+    /// Requested number of samples in a second of CPU time.
     pub rate_hz: i32,
-    /// Samples of a stage from which on its shares can be trusted to a few percent.
+    /// Number of samples from which on a stage's shares are right to a few percent.
     pub enough_samples: usize,
-    /// In the order of the ladder.
+    /// Profiles of the stages, in the order of the ladder.
     pub stages: Vec<ProfiledStage>,
-    /// Stages whose profile did not come about.
+    /// Stages whose profile failed.
     pub failures: Vec<ProfileFailure>,
-    /// Path of the page that shows all of it.
+    /// Path of the HTML page that shows the profile.
     #[serde(skip)]
     pub page: String,
 }
 
 impl Profile {
-    /// What was measured of `stage` while nobody sampled it.
+    /// Measurements of `stage` without a sampler.
     ///
     /// # Panics
-    /// When it is of another profile.
+    /// When `stage` belongs to another profile.
     pub fn row(&self, stage: &ProfiledStage) -> &BenchRow {
         let is_it = |row: &&BenchRow| (row.stage, row.threads) == (stage.stage, stage.threads);
         self.ladder.rows.iter().find(is_it).expect("what is profiled is measured")
     }
 }
 
-/// The profile of one stage.
+/// Profile of one stage.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProfiledStage {
-    /// Name.
+    /// Name of the stage.
     pub stage: &'static str,
-    /// Threads of a step.
+    /// Number of threads of a step.
     pub threads: usize,
-    /// Vector instructions, of stages that can choose.
+    /// Vector instructions of the kernels; absent if the stage has no choice of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isa: Option<Isa>,
-    /// Times that all images were trained on from the same weights.
+    /// Number of passes over the images, each from the same weights.
     pub passes: usize,
-    /// Call stacks that were met in them.
+    /// Number of call stacks that were sampled in the passes.
     pub samples: usize,
-    /// Samples of each phase that has any.
+    /// Number of samples of each phase that has any.
     pub phases: Vec<PhaseSamples>,
-    /// Samples of threads that had nothing to do.
+    /// Number of samples of threads that waited for work.
     pub waiting_samples: usize,
-    /// Samples that belong to no phase.
+    /// Number of samples that belong to no phase.
     pub other_samples: usize,
-    /// Functions with the most samples of their own, without those of what they call.
+    /// Functions with the most samples of their own, without the samples of functions they call.
     pub top_functions: Vec<FunctionSamples>,
-    /// File of the flamegraph, in the folder of the profile.
+    /// File name of the flamegraph, in the folder of the profile.
     pub flamegraph: String,
-    /// File of the folded stacks.
+    /// File name of the folded stacks, in the folder of the profile.
     pub folded: String,
-    /// File of the differential flamegraph, where the stage before was profiled too.
+    /// File name of the differential flamegraph; absent if the stage before was not profiled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<String>,
 }
 
-/// Samples of a phase.
+/// Number of samples of a phase.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PhaseSamples {
-    /// Which.
+    /// Phase of a step.
     pub phase: Phase,
-    /// Of all threads.
+    /// Number of samples of all threads in the phase.
     pub samples: usize,
 }
 
-/// Samples of a function.
+/// Number of samples of a function.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FunctionSamples {
-    /// Type or module, and name.
+    /// Name of the function, after its type or module.
     pub function: String,
-    /// In which it was the innermost function.
+    /// Number of samples in which it was the innermost function.
     pub samples: usize,
 }
 
-/// A stage without a profile.
+/// Stage whose profile failed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProfileFailure {
-    /// Name.
+    /// Name of the stage.
     pub stage: &'static str,
-    /// What happened.
+    /// Reason of the failure.
     pub reason: String,
 }

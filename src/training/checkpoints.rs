@@ -1,11 +1,11 @@
-//! The file that keeps a run's state, written by a thread of its own.
+//! Writes the checkpoints of a run to its file, on a separate thread.
 //!
-//! Training hands over a copy of its state and goes on. Checking it, putting it into bytes, hashing
-//! them and getting them onto the disk is the thread's work.
+//! Training gives a copy of its state to the thread and goes on. The thread checks the state,
+//! converts it to bytes, hashes them and writes them to the disk.
 //!
-//! One checkpoint is written at a time, and one may wait. A newer one takes the place of the one
-//! that waits: the file would end as the newer one anyway, so a disk that is slower than training
-//! skips what would have been overwritten, and neither holds training up nor fills the memory.
+//! One checkpoint is written at a time, and one more may wait. A newer checkpoint replaces the
+//! waiting one, because the file would only hold the newer one in the end. So a disk that is slower
+//! than training neither delays training nor fills the memory.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -15,41 +15,46 @@ use crate::error::{Error, Result};
 use crate::files::durable;
 use crate::model::checkpoint::{Checkpoint, Position};
 
-/// Where and how often the state of a run is kept.
+/// Sends the checkpoints of a run to the thread that writes them.
 #[derive(Debug)]
 pub struct Checkpoints {
+    /// Path of the checkpoint file.
     path: PathBuf,
+    /// Number of epochs between two checkpoints.
     every: usize,
-    /// Whether a file at `path` would be this run's.
+    /// Whether a file at `path` belongs to this run.
     ours: bool,
     to_write: Sender<Checkpoint>,
     written: Receiver<Written>,
-    /// Whether the thread owes an answer.
+    /// Whether the thread is writing a checkpoint and has not reported the result.
     writing: bool,
+    /// Checkpoint to write after the present one.
     waiting: Option<Checkpoint>,
-    /// The newest state that was handed over.
+    /// Position of the newest checkpoint given to [`save`](Self::save).
     newest: Option<Position>,
 }
 
-/// What became of a checkpoint: it is on the disk, and another run's file that stood there has this
-/// name now.
+/// Result of writing one checkpoint. If the file belonged to another run before, its content was
+/// kept under the name in `Ok(Some(name))`.
 pub type Written = std::result::Result<Option<PathBuf>, NotWritten>;
 
-/// Why a checkpoint is not known to be on the disk; the file holds it or is what it was before.
+/// Reason why a checkpoint may not be on the disk. The file then holds the new checkpoint or its
+/// old content.
 #[derive(Debug)]
 pub enum NotWritten {
-    /// A weight or a moment at this position is infinite or not a number.
+    /// A weight or a moment at this position is infinite or NaN.
     NotFinite(Position),
-    /// The operating system refused.
+    /// The operating system refused to write the file.
     Failed(Error),
 }
 
 impl Checkpoints {
-    /// Keeps a run in the file at `path`, every `every` epochs. With `keep_previous` a file that is
-    /// there already is another run's and gets another name.
+    /// Starts the thread that writes checkpoints to the file at `path`, one every `every` epochs.
+    /// With `keep_previous` an existing file belongs to another run, and its content is kept under
+    /// another name.
     ///
     /// # Errors
-    /// [`Error::Io`] when no thread can be started.
+    /// [`Error::Io`] when the thread cannot be started.
     pub fn start(path: &Path, every: usize, mut keep_previous: bool) -> Result<Self> {
         let target = path.to_path_buf();
         Self::start_with(path, every, !keep_previous, move |checkpoint| {
@@ -59,7 +64,7 @@ impl Checkpoints {
         })
     }
 
-    /// The same with something else than a file to `write` to.
+    /// Starts the thread with any function that writes a checkpoint, for tests.
     pub(super) fn start_with(
         path: &Path,
         every: usize,
@@ -71,7 +76,7 @@ impl Checkpoints {
         thread::Builder::new()
             .name("checkpoint".into())
             .spawn(move || {
-                // Ends when the other side is gone.
+                // The loop ends when `Checkpoints` is dropped.
                 requests.into_iter().try_for_each(|checkpoint| answers.send(write(checkpoint)))
             })
             .map_err(Error::io("start the thread that writes it", path))?;
@@ -80,27 +85,27 @@ impl Checkpoints {
         Ok(Self { path, every, ours, to_write, written, writing, waiting, newest })
     }
 
-    /// The file.
+    /// Path of the checkpoint file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether the state is to be kept after `epochs`.
+    /// Whether a checkpoint is due after `epochs` epochs.
     pub fn is_due(&self, epochs: usize) -> bool {
         epochs.is_multiple_of(self.every)
     }
 
-    /// Whether the file holds a state of this run.
+    /// Whether the file exists and belongs to this run.
     pub fn exists(&self) -> bool {
         self.ours && self.path.exists()
     }
 
-    /// Whether the state at `position` is the newest that was handed over, written or not.
+    /// Whether the newest checkpoint given to [`save`](Self::save) has this `position`.
     pub fn has(&self, position: Position) -> bool {
         self.newest == Some(position)
     }
 
-    /// Has `checkpoint` written as soon as the one before is.
+    /// Lets the thread write `checkpoint`, after the checkpoint that it is writing now.
     pub fn save(&mut self, checkpoint: Checkpoint) {
         self.newest = Some(checkpoint.metadata.position);
         if self.writing {
@@ -111,13 +116,14 @@ impl Checkpoints {
         }
     }
 
-    /// What became of a checkpoint that was being written, if that is known and has not been told.
+    /// Result of the checkpoint that was being written, if it is finished and was not returned yet.
     pub fn poll(&mut self) -> Option<Written> {
         let written = self.written.try_recv().ok()?;
         Some(self.go_on_after(written))
     }
 
-    /// The same, but waits for it; `None` when nothing is being written, nor waits.
+    /// Waits until the checkpoint that is being written is finished and returns its result; `None`
+    /// when none is being written.
     pub fn wait(&mut self) -> Option<Written> {
         if !self.writing {
             return None;
@@ -126,6 +132,7 @@ impl Checkpoints {
         Some(self.go_on_after(written))
     }
 
+    /// Begins to write the waiting checkpoint, unless the one before failed.
     fn go_on_after(&mut self, written: Written) -> Written {
         self.writing = false;
         let waiting = self.waiting.take();
@@ -140,7 +147,7 @@ impl Checkpoints {
 }
 
 impl Drop for Checkpoints {
-    /// Waits, so that nobody takes the file for free while it is still being written.
+    /// Waits until the thread has finished, so that the file's lock is not released before.
     fn drop(&mut self) {
         if self.writing {
             let _ = self.written.recv();
@@ -148,7 +155,7 @@ impl Drop for Checkpoints {
     }
 }
 
-/// Puts `checkpoint` under `path`.
+/// Writes `checkpoint` to the file at `path`.
 pub(super) fn write(mut checkpoint: Checkpoint, path: &Path, keep_previous: bool) -> Written {
     if !checkpoint.state.is_finite() {
         return Err(NotWritten::NotFinite(checkpoint.metadata.position));
@@ -186,8 +193,8 @@ mod tests {
         }
     }
 
-    /// Checkpoints on a disk that takes each one when it is told how that goes, and the epochs that
-    /// it has been given.
+    /// Checkpoints on a disk controlled by the test: it finishes a write when it receives the
+    /// result, and sends the epoch of each checkpoint when it begins to write it.
     fn on_a_slow_disk() -> (Checkpoints, Sender<Written>, Receiver<usize>) {
         let (outcome, outcomes) = mpsc::channel();
         let (begun, epochs) = mpsc::channel();
@@ -200,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_checkpoint_takes_the_place_of_the_one_that_waits() {
+    fn a_newer_checkpoint_replaces_the_waiting_one() {
         let (mut checkpoints, disk, epochs) = on_a_slow_disk();
         for epoch in 1..=4 {
             checkpoints.save(after(epoch));
@@ -228,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_leaves_the_file_as_it_was() {
+    fn a_state_that_is_not_finite_is_not_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         let mut checkpoints = Checkpoints::start(&path, 1, true).unwrap();

@@ -1,4 +1,4 @@
-//! How well a model does on images it was not trained on.
+//! Evaluation: accuracy and loss of a model on a split of images.
 
 use std::time::{Duration, Instant};
 
@@ -7,41 +7,42 @@ use crate::data::dataset::{CLASSES, Split};
 use crate::engine::Engine;
 use crate::nn::cross_entropy::{self, LossSum};
 
-/// Images of a forward pass.
+/// Number of images in one forward pass.
 const BATCH: usize = 100;
 
-/// One pass over a split.
+/// Result of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// Images classified correctly.
+    /// Number of images classified correctly.
     pub correct: usize,
-    /// Images.
+    /// Number of images in the split.
     pub total: usize,
-    /// Mean cross-entropy.
+    /// Mean cross-entropy of the images.
     pub loss: f64,
-    /// `confusion[label][predicted]` images.
+    /// Number of images with each label and prediction: `confusion[label][predicted]`.
     pub confusion: [[usize; CLASSES]; CLASSES],
-    /// Every image classified wrongly, the most confident first.
+    /// Images classified wrongly, the most confident mistake first.
     pub mistakes: Vec<Mistake>,
-    /// Time of the forward passes and of counting.
+    /// Duration of the evaluation.
     pub duration: Duration,
 }
 
-/// An image classified wrongly.
+/// Image that was classified wrongly.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mistake {
-    /// Which image of the split.
+    /// Index of the image in the split.
     pub index: usize,
-    /// What it is.
+    /// Label of the image.
     pub label: usize,
-    /// What the model takes it for.
+    /// Class that the model predicts.
     pub predicted: usize,
-    /// The softmax probability of `predicted`.
+    /// Softmax probability of the predicted class.
     pub probability: f32,
 }
 
 impl Evaluation {
-    /// Evaluates the parameters that `engine` holds on all of `split`; `None` once `stop` says so.
+    /// Evaluates the parameters of `engine` on all images of `split`; returns `None` as soon as
+    /// `stop` returns true.
     pub fn of(engine: &mut dyn Engine, split: &Split, stop: &dyn Fn() -> bool) -> Option<Self> {
         let started = Instant::now();
         let indices: Vec<u32> = (0..split.len() as u32).collect();

@@ -1,4 +1,4 @@
-//! The loop over epochs, and what it needs beside an engine.
+//! Training: the loop over epochs, evaluation, and the thread that writes checkpoints.
 
 pub mod checkpoints;
 pub mod evaluation;

@@ -1,4 +1,4 @@
-//! The loop, and nothing but the loop.
+//! The training loop.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,84 +13,88 @@ use crate::model::checkpoint::{Checkpoint, Metadata, Position, RUNAWAY_LOSS};
 use crate::model::parameters::TrainState;
 use crate::optim::schedule::CosineAnnealing;
 
-/// A run: what is trained on what, how far, and where it is kept.
+/// A training run: engine, images, recipe and checkpoints.
 pub struct Trainer<'a> {
-    /// Holds the state to go on from.
+    /// Engine that holds the state from which the run goes on.
     pub engine: &'a mut dyn Engine,
-    /// The images.
+    /// Images to train and to evaluate on.
     pub dataset: &'a Dataset,
-    /// What checkpoints say about the run; its recipe and position are the run's.
+    /// Metadata for the checkpoints, with the recipe of the run and the position where it begins.
     pub metadata: Metadata,
-    /// Stop after this many epochs, counted from the beginning of training.
+    /// Number of epochs after which the run ends, counted from the beginning of training.
     pub epochs: usize,
-    /// Whether the test images are classified after every epoch.
+    /// Whether the model is evaluated on the test images after every epoch.
     pub evaluate: bool,
-    /// Where and how often the state is kept.
+    /// Destination of the run's checkpoints.
     pub checkpoints: Checkpoints,
 }
 
-/// A look at a run while it goes.
+/// Observer of a run, which may also stop it.
 pub trait Observer {
-    /// A batch is done.
+    /// Called after each batch.
     fn batch(&mut self, progress: &Progress);
-    /// An epoch is done.
+    /// Called after each epoch.
     fn epoch(&mut self, report: &EpochReport);
-    /// The file at the checkpoint's path was another run's; it is now `previous`.
+    /// Called when the checkpoint replaced another run's file, which is now at `previous`.
     fn kept_previous(&mut self, previous: &Path);
-    /// The signal that asks the run to stop, if one has come.
+    /// Number of the signal that asks the run to stop, if one has come.
     fn stop(&self) -> Option<i32>;
 }
 
-/// Where an epoch stands.
+/// Progress of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
-    /// Counted from 0.
+    /// Number of the epoch, counted from 0.
     pub epoch: usize,
-    /// Batches done.
+    /// Number of finished batches.
     pub batch: usize,
-    /// Batches of an epoch.
+    /// Number of batches in the whole epoch.
     pub batches: usize,
-    /// Images done.
+    /// Number of images in the finished batches.
     pub images: usize,
-    /// Mean loss of those images, each under the weights before its step.
+    /// Mean loss of the finished images, each with the weights before its step.
     pub loss: f64,
-    /// Share of those images that were classified correctly, likewise.
+    /// Share of the finished images that the model classified correctly, each with the weights
+    /// before its step.
     pub accuracy: f64,
 }
 
-/// What one epoch came to.
+/// Result of one epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpochReport {
-    /// The whole epoch.
+    /// Progress at the end of the epoch.
     pub progress: Progress,
-    /// Learning rate.
+    /// Learning rate of the epoch.
     pub lr: f64,
-    /// Time spent training in this process.
+    /// Duration of the epoch's training steps in this process.
     pub duration: Duration,
-    /// Images trained on in this process: fewer than an epoch's after a resumption.
+    /// Number of images trained on in this process: only the rest of the epoch after resuming
+    /// within it.
     pub images: usize,
-    /// Of the test images, unless that was not wanted.
+    /// Evaluation on the test images, if the run evaluates.
     pub evaluation: Option<Evaluation>,
 }
 
-/// What a run came to.
+/// Result of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Time spent in training steps alone.
+    /// Duration of all training steps.
     pub training: Duration,
-    /// Time spent on evaluation.
+    /// Duration of all evaluations.
     pub evaluation: Duration,
-    /// The last evaluation.
+    /// Result of the last evaluation.
     pub last: Option<Evaluation>,
 }
 
 impl Trainer<'_> {
-    /// Trains to the end; returns when the last checkpoint is on the disk.
+    /// Trains to the last epoch; returns when the last checkpoint is on the disk.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when the loss runs away, or it or a weight is no longer finite,
-    /// [`Error::Interrupted`] when the observer asks to stop (the state is saved), [`Error::Io`] or
-    /// [`Error::Unavailable`] when saving fails: after the step during which it did.
+    /// - [`Error::Diverged`] when the loss is too large, or a loss, a weight or a moment is not
+    ///   finite,
+    /// - [`Error::Interrupted`] when the observer asks to stop, after the state is saved,
+    /// - [`Error::Io`] or [`Error::Unavailable`] when saving fails, after the step in which it
+    ///   failed.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let (mut training, mut evaluating) = (Duration::ZERO, Duration::ZERO);
         let mut last = None;
@@ -102,7 +106,7 @@ impl Trainer<'_> {
             if done == self.epochs || self.checkpoints.is_due(done) {
                 self.save(self.engine.store());
             }
-            // While that is being written.
+            // The thread writes the checkpoint meanwhile.
             report.evaluation = self.evaluation(observer);
             observer.epoch(&report);
             last = report.evaluation;
@@ -113,7 +117,7 @@ impl Trainer<'_> {
         }
         self.settle(observer)?;
         if self.evaluate && last.is_none() {
-            // Nothing was left to train.
+            // The run began at its last epoch, so there was nothing to train.
             last = self.evaluation(observer);
             if let Some(signal) = observer.stop() {
                 let message = "interrupted; there was nothing to save".into();
@@ -124,7 +128,7 @@ impl Trainer<'_> {
         Ok(Outcome { training, evaluation: evaluating, last })
     }
 
-    /// Of the test images, if that is wanted and no signal has come.
+    /// Evaluates on the test images, if the run evaluates; `None` also when a signal comes.
     fn evaluation(&mut self, observer: &dyn Observer) -> Option<Evaluation> {
         if !self.evaluate {
             return None;
@@ -132,7 +136,7 @@ impl Trainer<'_> {
         Evaluation::of(self.engine, &self.dataset.test, &|| observer.stop().is_some())
     }
 
-    /// Trains what is left of `epoch`.
+    /// Trains the rest of `epoch`, from the present batch on.
     fn epoch(&mut self, epoch: usize, observer: &mut dyn Observer) -> Result<EpochReport> {
         let recipe = self.metadata.recipe.clone();
         let lr = CosineAnnealing::from(&recipe).lr(epoch);
@@ -159,7 +163,8 @@ impl Trainer<'_> {
                     "a loss or weights that are not finite".into()
                 };
                 let step = position.batch;
-                // What is being written came first, and may turn out not to be finite either.
+                // The checkpoint that is being written may not be finite either; then its error,
+                // from an earlier step, is reported.
                 self.settle(observer)?;
                 return Err(self.diverged(what, epoch, step, lr));
             }
@@ -173,7 +178,8 @@ impl Trainer<'_> {
         Ok(EpochReport { progress, lr, duration, images, evaluation: None })
     }
 
-    /// Saves the state between two steps, unless no step has been taken or it is being saved.
+    /// Saves the state after a signal, unless it is saved already or no step has been taken, and
+    /// returns the error that says so.
     fn interrupted(&mut self, signal: i32, observer: &mut dyn Observer) -> Error {
         let position @ Position { epoch, batch, .. } = self.metadata.position;
         let batches = self.batches();
@@ -200,11 +206,12 @@ impl Trainer<'_> {
         }
     }
 
-    /// Steps of an epoch.
+    /// Number of batches in an epoch.
     fn batches(&self) -> usize {
         self.dataset.train.len().div_ceil(self.metadata.recipe.batch_size)
     }
 
+    /// The error of a run that diverged, which says whether a good checkpoint exists.
     fn diverged(&self, what: String, epoch: usize, step: usize, lr: f64) -> Error {
         let kept = if self.checkpoints.exists() {
             let path = printable(self.checkpoints.path());
@@ -215,12 +222,12 @@ impl Trainer<'_> {
         Error::Diverged { what, epoch, step, lr, kept }
     }
 
-    /// Has `state`, that of the present position, written in the background.
+    /// Lets the thread write a checkpoint of `state` at the present position.
     fn save(&mut self, state: TrainState) {
         self.checkpoints.save(Checkpoint { state, metadata: self.metadata.clone() });
     }
 
-    /// Waits until every checkpoint is on the disk.
+    /// Waits until no checkpoint is being written or waiting.
     fn settle(&mut self, observer: &mut dyn Observer) -> Result<()> {
         while let Some(written) = self.checkpoints.wait() {
             self.hear(written, observer)?;
@@ -228,6 +235,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
+    /// Reports the result of a checkpoint to the observer, or returns its error.
     fn hear(&self, written: Written, observer: &mut dyn Observer) -> Result<()> {
         match written {
             Ok(None) => Ok(()),
@@ -240,8 +248,8 @@ impl Trainer<'_> {
         }
     }
 
-    /// A moment is not finite at this position: a finite gradient has a square that is not. Weights
-    /// that are not finite are noticed in their step.
+    /// The error of a moment that is not finite at this position: the square of a finite gradient
+    /// was too large for f32. A weight that is not finite is noticed in its own step.
     fn overflown(&self, Position { epoch, batch, .. }: Position) -> Error {
         let (epoch, step) = match batch.checked_sub(1) {
             Some(step) => (epoch, step),
@@ -252,6 +260,7 @@ impl Trainer<'_> {
     }
 }
 
+/// Progress of an epoch over `images` images at `position`.
 fn progress(position: &Position, images: usize, batch_size: usize) -> Progress {
     let done = (position.batch * batch_size).min(images);
     Progress {
@@ -280,7 +289,7 @@ mod tests {
     use crate::stages::Stage;
     use crate::training::checkpoints;
 
-    /// Does something after every epoch, which may end with a signal.
+    /// Observer that calls a function after every epoch; the function may return a signal.
     struct AfterEpoch<F>(F, Option<i32>);
 
     impl<F: FnMut(usize) -> Option<i32>> Observer for AfterEpoch<F> {
@@ -297,7 +306,7 @@ mod tests {
         }
     }
 
-    /// Trains a small network for longer than a test takes, one step an epoch.
+    /// Trains a small network, with one step in an epoch, until `after_epoch` or the disk ends it.
     fn train(checkpoints: Checkpoints, after_epoch: impl FnMut(usize) -> Option<i32>) -> Error {
         let architecture = MnistCnn { channels: 1, kernel_size: 1, hidden: 1 }.architecture();
         let recipe = Recipe { batch_size: 4, ..Recipe::default() };
@@ -319,7 +328,7 @@ mod tests {
 
     #[test]
     fn an_interruption_saves_nothing_twice() {
-        // After epochs 1 and 2 nothing is due, after epoch 3 something is.
+        // A checkpoint is due after every third epoch.
         for (last, expected) in [(0, &[1][..]), (2, &[3])] {
             let (written, epochs) = mpsc::channel();
             let checkpoints = Checkpoints::start_with(Path::new("m"), 3, true, move |checkpoint| {
@@ -336,7 +345,7 @@ mod tests {
     fn training_goes_on_while_the_disk_is_slow_and_ends_when_it_fails() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m");
-        // Takes one checkpoint for each time that it is told to.
+        // This disk writes one checkpoint for each message.
         let (disk, told) = mpsc::channel();
         let target = path.clone();
         let checkpoints = Checkpoints::start_with(&path, 1, false, move |checkpoint| {
@@ -356,7 +365,7 @@ mod tests {
             }
             if epoch == 20 {
                 assert_eq!(fs::read(&path).unwrap(), saved, "nothing has been taken since");
-                // A folder cannot be removed as a file can that is left over.
+                // A folder in place of the temporary file cannot be removed: the next write fails.
                 fs::create_dir(folder.path().join(".m.mnist-train.tmp")).unwrap();
                 disk.send(()).unwrap();
             }

@@ -1,19 +1,19 @@
-//! Counts what a piece of a test has on the heap.
+//! Measures how much heap memory a piece of a test uses.
 
-// An allocator cannot be written without it.
+// An allocator cannot be written without `unsafe`.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// The system's allocator, with a count for each thread, so that tests do not disturb each other.
+/// The system's allocator with a counter for each thread, so that tests do not disturb each other.
 struct Counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 thread_local! {
-    /// Bytes that this thread has allocated and not freed; what it frees for others counts down.
+    /// Number of bytes that this thread has allocated, minus the bytes that it has freed.
     static LIVE_BYTES: Cell<isize> = const { Cell::new(0) };
     static PEAK_BYTES: Cell<isize> = const { Cell::new(0) };
 }
@@ -40,7 +40,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// The result of `work`, and the most that it had on the heap at once on this thread, in bytes.
+/// Result of `work`, and the largest number of bytes that it had on the heap, on this thread.
 pub fn peak_bytes<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE_BYTES.get();
     PEAK_BYTES.set(before);

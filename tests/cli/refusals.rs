@@ -1,4 +1,4 @@
-//! What the program refuses to do, with which exit code and which words, and that nothing is lost.
+//! Refusals of the program: their exit codes, their messages, and that no file is lost.
 
 use std::fs;
 
@@ -38,7 +38,7 @@ fn a_run_is_not_resumed_as_another_one() {
 }
 
 #[test]
-fn all_images_are_another_run_than_the_first_of_them() {
+fn all_images_and_the_first_of_them_are_different_runs() {
     let place = Workplace::new();
     place.run("--epochs 1 --no-eval").succeeds();
     let words = ["--max-samples is 100 and was not given"];
@@ -170,7 +170,7 @@ fn a_save_that_fails_leaves_the_old_model_and_nothing_temporary() {
     let place = Workplace::new();
     place.run(&format!("{SHORT} --epochs 1")).succeeds();
     let saved = place.read("ckpt.bin");
-    // As on a full disk: a file cannot grow beyond a few hundred kB, and a model has 9.7 MB.
+    // The limit acts like a full disk: a file has at most a few hundred kB, and a model 9.7 MB.
     let train = place.command(&format!("{SHORT} --resume --epochs 2"));
     let mut shell = std::process::Command::new("sh");
     shell
@@ -185,7 +185,7 @@ fn a_save_that_fails_leaves_the_old_model_and_nothing_temporary() {
 }
 
 #[test]
-fn files_that_stand_beside_a_model_under_names_of_ones_own_stay() {
+fn files_of_the_user_beside_a_model_stay() {
     let place = Workplace::new();
     let owned = ["m.lock", "m.tmp", "m.part", "m.previous"];
     for name in owned {
@@ -276,7 +276,7 @@ fn a_run_that_diverges_says_where_and_keeps_the_last_good_model() {
     assert_eq!(place.names(), ["ckpt.bin"]);
     assert_eq!(place.read("ckpt.bin"), good);
 
-    // Epoch 0 at the learning rate of 1e-3, epoch 1 at 1e12.
+    // Epoch 0 has the learning rate 1e-3, epoch 1 has 1e12.
     let place = Workplace::new();
     let later = format!("{SHORT} --min-lr 1e12 --t-max 1");
     let words = ["epoch 1", "ckpt.bin still holds the last good checkpoint"];
@@ -291,7 +291,7 @@ fn every_stage_notices_in_its_step_that_training_diverges() {
     for stage in &STAGES {
         let place = Workplace::new();
         let train = format!("{SHORT} --stage {}", stage.name);
-        // Weights of 1e30 give a loss that is not finite, and weights of 10 a far too large one.
+        // Weights of 1e30 give a loss that is not finite; weights of 10 give a loss that is too large.
         for (lr, what) in [("1e30", "a loss or weights that are not finite"), ("1e1", "loss ")] {
             let what = format!("training diverged: {what}");
             let place_in_run = format!("in epoch 0, step 1, at learning rate {lr}");
@@ -305,7 +305,7 @@ fn every_stage_notices_in_its_step_that_training_diverges() {
 #[test]
 fn weights_that_overflow_are_noticed_before_a_save_is_due() {
     let place = Workplace::new();
-    // One step an epoch, and no save for a long time.
+    // An epoch has one step, and no checkpoint is due for a long time.
     let overflowing = "--json --max-samples 64 --epochs 9 --checkpoint-every 9 --lr 3e38";
     let words = ["weights that are not finite in epoch 0, step 0, at", "rate 3e38"];
     place.run(overflowing).fails(4, &words);
@@ -315,7 +315,7 @@ fn weights_that_overflow_are_noticed_before_a_save_is_due() {
 #[test]
 fn weights_that_overflow_in_the_last_step_are_not_saved() {
     let place = Workplace::new();
-    // One step an epoch: no later loss shows what it has done.
+    // The run has one step, so no later loss can show what it has done.
     let overflowing = "--json --max-samples 64 --epochs 1 --lr 3e38";
     let words = ["diverged", "epoch 0, step 0, at learning rate 3e38", "no checkpoint was written"];
     place.run(overflowing).fails(4, &words);
@@ -333,7 +333,7 @@ fn a_file_that_is_no_model_is_not_replaced_by_one() {
         run.fails(3, &[name, "not a checkpoint", "it is not replaced: name another --model"]);
         assert_eq!(place.read(name), content);
     }
-    // What `mktemp` makes holds nothing that could be lost.
+    // The file that `mktemp` makes is empty, so nothing in it can be lost.
     fs::write(place.path("empty"), "").unwrap();
     place.run(&format!("{SHORT} --epochs 1 --model empty")).succeeds();
     place.run("eval --model empty").succeeds();
@@ -373,7 +373,7 @@ fn listing_a_set_that_training_refuses_is_an_error_after_the_list() {
 }
 
 #[test]
-fn eval_refuses_what_is_no_model() {
+fn eval_refuses_files_that_are_not_models() {
     let place = Workplace::new();
     place.run("eval").fails(1, &["ckpt.bin: cannot open: no such file"]);
     fs::write(place.path("ckpt.bin"), "garbage and more garbage").unwrap();

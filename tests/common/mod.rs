@@ -1,4 +1,4 @@
-//! What several test files need: an oracle in f64, formula inputs, the sets of primitives, and a
+//! Tools of several test files: an oracle in f64, random inputs, the sets of primitives, and a
 //! comparison that reports all failures and details three.
 
 #![allow(dead_code)] // Each test file uses its own part.
@@ -21,13 +21,13 @@ use mnist_train::stages::gemm::Gemm;
 use mnist_train::stages::im2col::Im2col;
 use mnist_train::stages::{STAGES, Stage};
 
-/// Values in [-1, 1), reproducible.
+/// Reproducible random values in [-1, 1).
 pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
     let mut stream = Stream::new(seed, "test values", 0);
     (0..count).map(|_| stream.uniform(-1.0, 1.0)).collect()
 }
 
-/// Collects comparisons; reports how many failed and the first three in detail.
+/// Collects comparisons, and reports the number of failures with the first three in detail.
 #[derive(Default)]
 pub struct Comparison {
     checked: usize,
@@ -35,8 +35,8 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Compares slices by the error relative to the largest expected value: a sum of many terms is
-    /// only as accurate as its largest.
+    /// Compares slices by the error relative to the largest expected value, because a sum of many
+    /// terms is only as accurate as its largest term.
     pub fn slices(&mut self, what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
         assert_eq!(found.len(), expected.len(), "{what}");
         let scale = expected.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
@@ -49,7 +49,7 @@ impl Comparison {
         }
     }
 
-    /// Fails the test if anything differed.
+    /// Fails the test if any comparison failed.
     pub fn finish(self) {
         assert!(self.checked > 0, "nothing was compared");
         assert!(
@@ -62,7 +62,8 @@ impl Comparison {
     }
 }
 
-/// Every set of primitives by name; the one that shares its work, on one thread and on several.
+/// Every set of primitives with its name. A set that uses threads is there for one thread and for
+/// several.
 pub fn all_primitives() -> Vec<(&'static str, Box<dyn Primitives>)> {
     vec![
         ("naive", Box::new(Reference)),
@@ -72,15 +73,15 @@ pub fn all_primitives() -> Vec<(&'static str, Box<dyn Primitives>)> {
     ]
 }
 
-/// What a layer makes of a batch.
+/// Results of a layer for a batch.
 pub struct LayerResult {
     pub y: Vec<f32>,
     pub dparameters: Vec<f32>,
     pub dx: Vec<f32>,
 }
 
-/// Forward and backward of `layer` on images of shape `input`, by `primitives`. Room for results is
-/// full of NaN before.
+/// Results of `layer` on images of shape `input`, forward and backward, by `primitives`. The results
+/// are full of NaN before.
 pub fn run_layer(
     layer: &dyn Layer,
     input: Shape,
@@ -120,13 +121,13 @@ pub fn run_layer(
     LayerResult { y, dparameters, dx }
 }
 
-/// `values` in f64.
-pub fn widen(values: &[f32]) -> Vec<f64> {
+/// `values` as f64.
+pub fn to_f64(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
-/// A split whose images have some ink within a rectangle of their own and background around it, and
-/// labels of all classes. One rectangle is the whole image, and one is empty.
+/// A split with labels of all classes. Each image has random ink in a rectangle, which differs from
+/// image to image, and background around it. One rectangle is the whole image, and one is empty.
 pub fn noise_split(seed: u64, images: usize) -> Split {
     let mut stream = Stream::new(seed, "noise", 0);
     let mut pixels = vec![0; images * PIXELS];
@@ -149,33 +150,33 @@ pub fn noise_split(seed: u64, images: usize) -> Split {
     Split::new(pixels, labels)
 }
 
-/// Every stage that can run `architecture`, with every set of vector instructions that it has
-/// kernels for and this machine has.
+/// Every stage that can run `architecture`, with every set of vector instructions for which it has
+/// kernels and which this machine has.
 pub fn runnable(architecture: &Architecture) -> Vec<(&'static Stage, Isa)> {
     let isas = |stage: &'static Stage| stage.isas(architecture).into_iter();
     STAGES.iter().flat_map(|stage| isas(stage).map(move |isa| (stage, isa))).collect()
 }
 
-/// Those of [`runnable`] that are naive up to rounding in another order.
+/// The stages of [`runnable`] that differ from naive only by rounding.
 pub fn exact(architecture: &Architecture) -> Vec<(&'static Stage, Isa)> {
     let mut stages = runnable(architecture);
     stages.retain(|(stage, _)| stage.precision == Precision::F32);
     stages
 }
 
-/// The gradient that `engine` computes for `batch` at `parameters`, seen through Adam: with β₁ = 0
-/// and λ = 0 the first moment after a step is the gradient. Works for every engine, also for one
-/// that never holds a gradient in memory; build the engine with [`SEE_GRADIENT`].
+/// Gradient that `engine` computes for `batch` at `parameters`. It is read from Adam's state: with
+/// β₁ = 0 and λ = 0, the first moment after a step is the gradient. This works for every engine that
+/// is built with [`SEE_GRADIENT`], also for one that never stores a gradient.
 pub fn gradient(engine: &mut dyn Engine, parameters: &Parameters, batch: &Batch<'_>) -> Parameters {
     engine.load(&TrainState::new(parameters.clone(), &Adam::SLOTS));
     engine.step(batch, 1e-3);
     engine.store().slots.swap_remove(0).values
 }
 
-/// `threads` threads and the widest vectors of this machine.
+/// Settings with `threads` threads and the widest vectors of this machine.
 pub fn compute(threads: usize) -> Compute {
     Compute { threads, isa: Isa::detect() }
 }
 
-/// The settings under which [`gradient`] works.
+/// Settings of Adam with which [`gradient`] works.
 pub const SEE_GRADIENT: Adam = Adam { beta1: 0.0, beta2: 0.999, eps: 1e-8, l2: 0.0 };

@@ -1,4 +1,4 @@
-//! Good files of a small network, and a file taken apart to be put together wrongly.
+//! Good checkpoint files of a small network, and tools to build wrong ones from their parts.
 
 use mnist_train::digest::Sha256Digest;
 use mnist_train::model::architecture::Architecture;
@@ -9,7 +9,7 @@ use mnist_train::model::recipe::Recipe;
 use mnist_train::nn::shape::Shape;
 use serde_json::Value;
 
-/// Small, with a convolution and a linear layer.
+/// A small network with a convolution and a linear layer.
 pub fn network() -> Architecture {
     Architecture::parse("conv2k3p1,relu,maxpool2,flatten,fc3", Shape::new(1, 4, 4)).unwrap()
 }
@@ -35,12 +35,12 @@ pub fn checkpoint(architecture: &Architecture) -> Checkpoint {
     }
 }
 
-/// The file of [`checkpoint`].
+/// Bytes of the file of [`checkpoint`].
 pub fn whole() -> Vec<u8> {
     checkpoint(&network()).to_bytes()
 }
 
-/// A file as PyTorch users write it: the weights, and `format`.
+/// Bytes of a file as PyTorch users write it: the weights, and metadata with `format` only.
 pub fn weights_alone() -> Vec<u8> {
     let mut file = Crafted::from(&whole());
     file.keep(|name| !name.starts_with("adam."));
@@ -48,18 +48,18 @@ pub fn weights_alone() -> Vec<u8> {
     file.bytes()
 }
 
-/// Where a checkpoint keeps its metadata in the header's `__metadata__`.
+/// Key of this program's metadata in the header's `__metadata__`.
 const KEY: &str = "mnist-train";
 
-/// The parts of a safetensors file, whether they fit together or not.
+/// Parts of a safetensors file, which need not fit together.
 pub struct Crafted {
-    /// The JSON object `__metadata__`.
+    /// The header's JSON object `__metadata__`.
     pub metadata: Option<String>,
     pub tensors: Vec<Tensor>,
     pub data: Vec<u8>,
 }
 
-/// An entry of the header.
+/// Entry of the header for one tensor.
 #[derive(Clone)]
 pub struct Tensor {
     pub name: String,
@@ -92,7 +92,7 @@ fn tensor((name, entry): (String, Value)) -> Tensor {
 }
 
 impl Crafted {
-    /// The file.
+    /// Bytes of the file that has these parts.
     pub fn bytes(&self) -> Vec<u8> {
         let metadata = self.metadata.iter();
         let metadata = metadata.map(|json| format!("\"__metadata__\":{json}"));
@@ -107,23 +107,23 @@ impl Crafted {
         join(format!("{{{}}}", entries.join(",")).as_bytes(), &self.data)
     }
 
-    /// The first entry called `name`.
+    /// First entry with this `name`.
     pub fn tensor(&mut self, name: &str) -> &mut Tensor {
         self.tensors.iter_mut().find(|t| t.name == name).unwrap()
     }
 
-    /// The last entry called `name`.
+    /// Last entry with this `name`.
     pub fn last(&mut self, name: &str) -> &mut Tensor {
         self.tensors.iter_mut().rfind(|t| t.name == name).unwrap()
     }
 
-    /// The bytes of the tensor `name`.
+    /// Bytes of the tensor with this `name`.
     pub fn values(&mut self, name: &str) -> &mut [u8] {
         let [start, end] = self.tensor(name).offsets;
         &mut self.data[start as usize..end as usize]
     }
 
-    /// Adds a tensor at the end.
+    /// Adds a tensor at the end of the file.
     pub fn add(&mut self, name: &str, dtype: &str, shape: &[usize], bytes: &[u8]) {
         let start = self.data.len() as u64;
         self.data.extend(bytes);
@@ -135,14 +135,14 @@ impl Crafted {
         });
     }
 
-    /// Adds the tensor `name` once more.
+    /// Adds a copy of the tensor with this `name`.
     pub fn repeat(&mut self, name: &str) {
         let bytes = self.values(name).to_vec();
         let Tensor { dtype, shape, .. } = self.tensor(name).clone();
         self.add(name, &dtype, &shape, &bytes);
     }
 
-    /// Removes the tensors with another name, and their data.
+    /// Removes the tensors whose names are not wanted, and their data.
     pub fn keep(&mut self, wanted: impl Fn(&str) -> bool) {
         let all = std::mem::take(&mut self.tensors);
         let data = std::mem::take(&mut self.data);
@@ -153,25 +153,25 @@ impl Crafted {
         }
     }
 
-    /// This program's own metadata, as JSON.
+    /// This program's metadata as JSON.
     fn own_metadata(&self) -> Option<String> {
         let entries: Value = serde_json::from_str(self.metadata.as_ref()?).unwrap();
         Some(entries.get(KEY)?.as_str()?.into())
     }
 
-    /// Lets this program's own metadata be `json`.
+    /// Replaces this program's metadata by `json`.
     pub fn replace_metadata(&mut self, json: &str) {
         self.metadata = Some(serde_json::json!({ KEY: json }).to_string());
     }
 
-    /// Replaces a text in this program's own metadata.
+    /// Replaces the text `from` by `to` in this program's metadata.
     pub fn replace_in_metadata(&mut self, from: &str, to: &str) {
         let json = self.own_metadata().unwrap();
         assert!(json.contains(from), "{from} is not in {json}");
         self.replace_metadata(&json.replacen(from, to, 1));
     }
 
-    /// Makes the checksum right again, where there is one and the tensors lie inside the data.
+    /// Corrects the checksum, if there is one and the tensors are inside the data.
     pub fn seal(&mut self) {
         let Some(json) = self.own_metadata() else {
             return;
@@ -195,14 +195,14 @@ impl Crafted {
     }
 }
 
-/// The file with `spaces` more at the end of its header.
+/// The file `bytes` with `spaces` more spaces at the end of its header.
 pub fn pad_header(bytes: &[u8], spaces: usize) -> Vec<u8> {
     let (json, data) = split(bytes);
     join(&[json, &vec![b' '; spaces]].concat(), data)
 }
 
-/// A file whose tensors, each small enough for a 64-bit count of bits, end at 2^64 - 1 together,
-/// so that the end of the file overflows to a small number.
+/// A file whose tensors end at byte 2^64 - 1, so that the computed length of the file overflows to a
+/// small number. Each tensor is small enough for its number of bits to fit into 64 bits.
 pub fn wrapping_lengths() -> Vec<u8> {
     let longest = (1_u64 << 61) - 1;
     let mut start = 0;
@@ -220,7 +220,7 @@ pub fn wrapping_lengths() -> Vec<u8> {
     Crafted { metadata: None, tensors, data: Vec::new() }.bytes()
 }
 
-/// The header's JSON and the data.
+/// JSON of the header, and the data after it.
 fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
     let (length, rest) = bytes.split_first_chunk().unwrap();
     rest.split_at(u64::from_le_bytes(*length) as usize)

@@ -1,4 +1,4 @@
-//! The program as a user runs it: a process in a folder of its own.
+//! Runs the program as a user does, as a process in its own folder.
 
 #![allow(dead_code)] // Each test file uses its own part.
 
@@ -14,15 +14,16 @@ use mnist_train::data::files::Part;
 use mnist_train::data::{idx, synthetic};
 use serde_json::Value;
 
-/// A run that takes longer hangs: profiles take seconds, and minutes on a busy machine.
+/// Longest duration of a run. A profile takes seconds, and minutes on a busy machine; a run that
+/// takes longer hangs.
 pub const LIMIT: Duration = Duration::from_secs(300);
 
-/// Images in [`digits`].
+/// Number of images to train on in [`digits`].
 pub const TRAIN_IMAGES: usize = 400;
 pub const TEST_IMAGES: usize = 150;
 
-/// A folder with few synthetic digits, as IDX files: too few to be known as the official ones.
-/// Drawn once, and kept where the compiler keeps what it builds.
+/// A folder with a few synthetic digits as IDX files. They are so few that the program takes them
+/// for a custom dataset. They are drawn once and kept in the compiler's target folder.
 pub fn digits() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -32,7 +33,7 @@ pub fn digits() -> &'static Path {
             let few = synthetic::generate(1, TRAIN_IMAGES, TEST_IMAGES);
             let unfinished = tempfile::tempdir_in(shelf).unwrap();
             save(&few, unfinished.path());
-            // Another test process may have been faster.
+            // Another test process may have written the folder meanwhile.
             let renamed = fs::rename(unfinished.path(), &folder);
             assert!(renamed.is_ok() || folder.exists(), "{renamed:?}");
         }
@@ -40,7 +41,7 @@ pub fn digits() -> &'static Path {
     })
 }
 
-/// Writes `dataset` into `folder`.
+/// Writes `dataset` into `folder` as IDX files.
 pub fn save(dataset: &Dataset, folder: &Path) {
     let images = |split: &Split| {
         let header = idx::images_header(split.len(), SIDE, SIDE);
@@ -82,7 +83,7 @@ impl Workplace {
         fs::read(self.path(name)).unwrap()
     }
 
-    /// The names in the folder, sorted.
+    /// Names of the files in the folder, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).unwrap();
         let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
@@ -91,7 +92,7 @@ impl Workplace {
         names
     }
 
-    /// The program with `arguments`, separated by spaces, and nothing from the environment.
+    /// Command that runs the program with `arguments`, separated by spaces, in an empty environment.
     pub fn bare(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mnist-train"));
         command
@@ -103,7 +104,7 @@ impl Workplace {
         command
     }
 
-    /// Likewise, on [`digits`].
+    /// Command that runs the program with `arguments` on the dataset of [`digits`].
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = self.bare(arguments);
         command.arg("--offline").arg("--data").arg(digits());
@@ -116,7 +117,7 @@ impl Workplace {
     }
 }
 
-/// What a process has left.
+/// Exit code and output of a process that has ended.
 #[derive(Debug)]
 pub struct Run {
     pub code: i32,
@@ -147,7 +148,7 @@ impl Run {
         self
     }
 
-    /// No line is wrapped by a terminal of 80 columns.
+    /// Checks that every line fits into a terminal of 80 columns.
     #[track_caller]
     pub fn fits_a_terminal(self) -> Self {
         for line in self.stdout.lines().chain(self.stderr.lines()) {
@@ -156,7 +157,8 @@ impl Run {
         self
     }
 
-    /// Ends with `code` and exactly one line of error, the last, which contains `words`.
+    /// Checks that the run ended with `code`, and that stderr has exactly one line of error, the
+    /// last, which contains `words`.
     #[track_caller]
     pub fn fails(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
@@ -172,7 +174,7 @@ impl Run {
         self
     }
 
-    /// Ends with one line about the command line, before anything is done.
+    /// Checks that the run ended with one line about the command line, before it did anything.
     #[track_caller]
     pub fn rejects_flags(self, words: &[&str]) -> Self {
         assert_eq!(self.stdout, "");
@@ -180,7 +182,7 @@ impl Run {
         self.fails(2, words)
     }
 
-    /// The lines of stdout, each of which must be a JSON object with an `event`.
+    /// Lines of stdout, each of which must be a JSON object with an `event`.
     #[track_caller]
     pub fn events(&self) -> Vec<Value> {
         let event = |line| serde_json::from_str::<Value>(line).ok();
@@ -191,7 +193,7 @@ impl Run {
             .collect()
     }
 
-    /// The last event, which must be a `kind`.
+    /// Last event on stdout, which must have this `kind`.
     #[track_caller]
     pub fn last(&self, kind: &str) -> Value {
         let last = self.events().pop().unwrap_or_else(|| panic!("{self:#?}"));
@@ -199,7 +201,7 @@ impl Run {
         last
     }
 
-    /// What the last event says of the weights.
+    /// SHA-256 of the weights in the last event.
     #[track_caller]
     pub fn weights(&self) -> String {
         let last = self.events().pop().unwrap_or_else(|| panic!("{self:#?}"));

@@ -25,7 +25,7 @@ impl SmallSet {
         Self { files: [images(3), labels(&[5, 0, 4]), images(2), labels(&[7, 2])] }
     }
 
-    /// The uncompressed file.
+    /// Bytes of the uncompressed file for `part`.
     pub fn raw(&self, part: Part) -> &[u8] {
         &self.files[part as usize]
     }
@@ -36,7 +36,7 @@ impl SmallSet {
         encoder.finish().unwrap()
     }
 
-    /// Puts the packed files of `parts` into `folder` under their official names.
+    /// Writes the compressed files of `parts` into `folder` with their official names.
     pub fn save(&self, folder: &Path, parts: &[Part]) {
         for &part in parts {
             fs::write(folder.join(part.download_name()), self.gzip(part)).unwrap();
@@ -44,7 +44,7 @@ impl SmallSet {
     }
 }
 
-/// The names in `folder`, sorted; none when it does not exist.
+/// Names of the files in `folder`, sorted; no names if it does not exist.
 pub fn names_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();

@@ -1,13 +1,13 @@
-//! What can be wrong with an IDX file, and what to do about it.
+//! Errors in the content of an IDX file, with what to do about them.
 
 use std::fmt;
 use std::io;
 
 use super::magic::IMAGES_MAGIC;
 
-/// What is wrong with the content of an IDX file.
+/// Error in the content of an IDX file.
 #[derive(Debug)]
-#[allow(missing_docs)] // The messages below say what each one is.
+#[allow(missing_docs)] // The messages below explain the variants.
 pub enum IdxError {
     Read(io::Error),
     Empty,
@@ -81,7 +81,7 @@ impl fmt::Display for IdxError {
             Self::Magic { expected, found } => write!(
                 f,
                 "magic number {found:#010x}, expected {expected:#010x}: this is not an IDX file of \
-                 that kind"
+                 this kind"
             ),
             Self::NoElements { dimensions } => match dimensions[..] {
                 [0] => write!(f, "no labels: the header says 0"),
@@ -96,8 +96,9 @@ impl fmt::Display for IdxError {
             ),
             Self::Bomb { dimensions, present } => write!(
                 f,
-                "the header promises {} bytes from {present} of gzip, which handwriting does not \
-                 pack to: if it is good data, unpack it first with gunzip",
+                "the header promises {} bytes from {present} bytes of gzip, and images of \
+                 handwriting do not compress so far: if it is good data, unpack it first with \
+                 gunzip",
                 product(dimensions),
             ),
             Self::Truncated { expected, found } => {
@@ -124,6 +125,7 @@ impl fmt::Display for IdxError {
     }
 }
 
+/// `dimensions` as text, like 60000×28×28.
 fn product(dimensions: &[u32]) -> String {
     dimensions.iter().map(u32::to_string).collect::<Vec<_>>().join("×")
 }

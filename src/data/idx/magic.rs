@@ -1,6 +1,6 @@
-//! The first four bytes of a file, as a big-endian number.
+//! Magic numbers: the first four bytes of an IDX file, as a big-endian number.
 
-/// Unsigned bytes in three dimensions.
+/// Magic number of a file of images: unsigned bytes in three dimensions.
 pub const IMAGES_MAGIC: u32 = 0x0000_0803;
-/// Unsigned bytes in one dimension.
+/// Magic number of a file of labels: unsigned bytes in one dimension.
 pub const LABELS_MAGIC: u32 = 0x0000_0801;

@@ -8,9 +8,9 @@
 //! ```
 //!
 //! The first two bytes of the magic number are 0, the third is the element type (8: unsigned
-//! byte), the fourth the number of dimensions. Whether the file is gzip is told from its content,
-//! never from its name. No claim of a header is believed before it has been compared with the
-//! bytes that are there, so a file of twenty bytes cannot ask for gigabytes.
+//! byte), the fourth the number of dimensions. The content, never the name, tells whether the file
+//! is gzip. The sizes in a header are compared with the bytes in the file before anything relies on
+//! them, so a file of twenty bytes cannot make the program allocate gigabytes.
 
 mod error;
 mod magic;
@@ -26,38 +26,38 @@ use self::magic::{IMAGES_MAGIC, LABELS_MAGIC};
 use crate::error::{Error, Result};
 use crate::files::input;
 
-/// The content of a file of images.
+/// Content of a file of images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdxImages {
-    /// Rows of an image.
+    /// Number of rows of an image.
     pub rows: usize,
-    /// Columns of an image.
+    /// Number of columns of an image.
     pub columns: usize,
-    /// (N, rows, columns), N ≥ 1.
+    /// (N, rows, columns) Pixels of all images, N ≥ 1.
     pub pixels: Vec<u8>,
 }
 
 /// Reads a file of images.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a file.
+/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not a file of images.
 pub fn read_images(path: &Path) -> Result<IdxImages> {
     read(path, parse_images)
 }
 
-/// Reads a file of labels, each of which must be below `classes`.
+/// Reads a file of labels; each label must be below `classes`.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a file.
+/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not a file of labels.
 pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
     read(path, |content, length| parse_labels(content, length, classes))
 }
 
-/// Opens the file at `path` for `parse`, which is told how many bytes are stored in it.
+/// Opens the file at `path` and gives `parse` its content and its stored size in bytes.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when `parse` refuses it or it is
-/// not a regular file.
+/// [`Error::Io`] when the file cannot be read, [`Error::InvalidFile`] when `parse` refuses it or it
+/// is not a regular file.
 pub fn read<T>(
     path: &Path,
     parse: impl FnOnce(BufReader<File>, u64) -> std::result::Result<T, IdxError>,
@@ -69,10 +69,10 @@ pub fn read<T>(
     })
 }
 
-/// Parses images from `content`, which is `length` bytes long as it is stored.
+/// Parses a file of images with this `content`, raw or gzip, of `length` stored bytes.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first error in the content.
 pub fn parse_images(
     content: impl BufRead,
     length: u64,
@@ -82,10 +82,11 @@ pub fn parse_images(
     Ok(IdxImages { rows, columns, pixels })
 }
 
-/// Parses labels from `content`, which is `length` bytes long as it is stored.
+/// Parses a file of labels with this `content`, raw or gzip, of `length` stored bytes. Each label
+/// must be below `classes`.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first error in the content.
 pub fn parse_labels(
     content: impl BufRead,
     length: u64,
@@ -98,12 +99,12 @@ pub fn parse_labels(
     }
 }
 
-/// The 16 bytes before the pixels of `count` images.
+/// Header of a file of `count` images, 16 bytes.
 pub fn images_header(count: usize, rows: usize, columns: usize) -> Vec<u8> {
     header(IMAGES_MAGIC, &[count, rows, columns])
 }
 
-/// The 8 bytes before `count` labels.
+/// Header of a file of `count` labels, 8 bytes.
 pub fn labels_header(count: usize) -> Vec<u8> {
     header(LABELS_MAGIC, &[count])
 }
@@ -113,20 +114,23 @@ fn header(magic: u32, dimensions: &[usize]) -> Vec<u8> {
     [magic].into_iter().chain(dimensions.iter().map(word)).flat_map(u32::to_be_bytes).collect()
 }
 
-/// Deflate cannot expand a byte to more than this (zlib's technical notes: 1032:1).
+/// Most bytes to which deflate can expand one byte (zlib's technical notes: 1032:1).
 const DEFLATE_LIMIT: u64 = 1032;
 
-/// No handwriting packs to less than a hundredth, so what promises more is a bomb, unless it is
-/// small enough to be unpacked all the same: some more than MNIST, in bytes.
+/// Most bytes per stored byte that good data unpacks to: images of handwriting never compress to
+/// less than a hundredth. A header that promises more is refused, unless [`HARMLESS`] allows it.
 const PACKING_LIMIT: u64 = 100;
+/// Number of bytes that may always be unpacked; MNIST has 47 million.
 const HARMLESS: u64 = 64 << 20;
 
-/// Images of handwriting pack to a fifth, labels to half: no more than this is allocated for each
-/// stored byte before anything has been unpacked.
+/// Most bytes per stored byte that are allocated before anything is unpacked. Images of handwriting
+/// compress to a fifth, labels to half.
 const TYPICAL_PACKING: u64 = 8;
 
+/// The dimensions of a file and its elements.
 type Parsed<const RANK: usize> = ([usize; RANK], Vec<u8>);
 
+/// Parses a file, raw or gzip, whose magic number must be `magic`.
 fn parse<const RANK: usize>(
     mut content: impl BufRead,
     length: u64,
@@ -137,7 +141,7 @@ fn parse<const RANK: usize>(
         return Err(IdxError::Empty);
     }
     if start.starts_with(&[0x1f, 0x8b]) {
-        // A gzip file may have several members, and their contents follow each other.
+        // A gzip file may have several members; their contents are concatenated.
         let packed = Unpacked::new(MultiGzDecoder::new(content), true);
         let capacity = length.saturating_mul(DEFLATE_LIMIT);
         return parse_unpacked(packed, length, capacity, magic);
@@ -151,7 +155,8 @@ fn parse<const RANK: usize>(
     parse_unpacked(Unpacked::new(content, false), length, length, magic)
 }
 
-/// `length` is what is stored, in bytes, and `capacity` the most that it can unpack to.
+/// Parses a file after any unpacking. `length` is its stored size in bytes, and `capacity` the
+/// largest size to which it can unpack.
 fn parse_unpacked<const RANK: usize>(
     mut content: Unpacked<impl Read>,
     length: u64,
@@ -193,14 +198,14 @@ fn parse_unpacked<const RANK: usize>(
         return Err(IdxError::Trailing { extra: room - elements, or_more: false });
     }
 
-    // Room for what the file will probably hold; a file that packs better gets more as it is read.
+    // Room for the probable size; the vector grows if the file compresses better.
     let expected = elements.min(length.saturating_mul(TYPICAL_PACKING));
     let mut body = Vec::with_capacity(expected as usize);
     content.read_up_to(elements as usize, &mut body)?;
     if (body.len() as u64) < elements {
         return Err(IdxError::Truncated { expected: elements, found: body.len() as u64 });
     }
-    // Reading on to the end is also what verifies gzip's checksum.
+    // Reading to the end also verifies gzip's checksum.
     let mut extra = Vec::new();
     content.read_up_to(TRAILING_LIMIT, &mut extra)?;
     if !extra.is_empty() {
@@ -211,19 +216,21 @@ fn parse_unpacked<const RANK: usize>(
     Ok((dimensions, body))
 }
 
-/// How far extra bytes are counted: a bomb is not unpacked to learn how large it is.
+/// Most extra bytes that are counted after the last element, so that a gzip bomb is not unpacked to
+/// its end.
 const TRAILING_LIMIT: usize = 1 << 16;
 
-/// How files begin that datasets come in, and what they are called.
+/// First bytes and names of other formats in which datasets are packed.
 const PACKED: [(&[u8], &str); 5] = [
     (b"PK\x03\x04", "zip"),
     (b"BZh", "bzip2"),
     (b"\xfd7zX", "xz"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
-    // Gzip's own packing is off by now.
+    // One layer of gzip is already unpacked here.
     (b"\x1f\x8b", "gzip twice over"),
 ];
 
+/// Refuses a magic number other than `expected`, with the most probable reason.
 fn check_magic(found: u32, expected: u32) -> std::result::Result<(), IdxError> {
     if found == expected {
         Ok(())
@@ -242,11 +249,12 @@ fn check_magic(found: u32, expected: u32) -> std::result::Result<(), IdxError> {
     }
 }
 
-/// Unpacked content, with the failures of unpacking told apart from those of reading.
+/// Reader of unpacked content that tells errors of unpacking from errors of reading.
 struct Unpacked<R> {
     inner: R,
+    /// Whether `inner` unpacks gzip.
     gzip: bool,
-    /// How much has been read, in bytes.
+    /// Number of unpacked bytes that have been read.
     position: u64,
 }
 
@@ -255,7 +263,7 @@ impl<R: Read> Unpacked<R> {
         Self { inner, gzip, position: 0 }
     }
 
-    /// Appends up to `count` bytes to `bytes`; fewer only at the end of the content.
+    /// Appends `count` bytes to `bytes`, or fewer at the end of the content.
     fn read_up_to(
         &mut self,
         count: usize,

@@ -4,14 +4,15 @@ use super::point::Point;
 use crate::data::dataset::CLASSES;
 use crate::random::Stream;
 
-/// How often a digit is written this way, relative to its other ways, and the strokes.
+/// One way of writing a digit: its weight, which says how often it is chosen, and its strokes.
 ///
 /// Strokes are separated by `;`. A stroke is a list of three or more control points `x,y` in a box
-/// of about 100×100, y downwards. It begins at the first, ends at the last and is drawn towards
-/// those in between (a quadratic B-spline), so it stays smooth wherever they are moved. At a point
-/// marked `!` it has a corner.
+/// of about 100×100, with y downwards. It is a quadratic B-spline: it begins at the first point,
+/// ends at the last and bends towards the points in between, so it stays smooth wherever they are
+/// moved. At a point marked `!` it has a corner.
 type Writing = (u32, &'static str);
 
+/// Ways of writing each digit, by digit.
 #[rustfmt::skip] // One line for each way of writing.
 const WRITINGS: [&[Writing]; CLASSES] = [
     // 0
@@ -87,14 +88,16 @@ const WRITINGS: [&[Writing]; CLASSES] = [
     ],
 ];
 
-/// One way of writing a digit.
+/// One way of writing a digit, parsed from a [`Writing`].
 pub struct Glyph {
+    /// How often this way is chosen, relative to the other ways of the digit.
     weight: u32,
-    /// The control points of each stroke, in a box of about 1×1. A corner stands twice.
+    /// Control points of each stroke, in a box of about 1×1. The point of a corner is in the list
+    /// twice.
     pub strokes: Vec<Vec<Point>>,
 }
 
-/// The glyphs of each digit.
+/// The glyphs of each digit, by digit.
 pub fn parse_all() -> [Vec<Glyph>; CLASSES] {
     WRITINGS.map(|writings| writings.iter().map(parse).collect())
 }
@@ -117,7 +120,7 @@ fn parse_stroke(stroke: &str) -> Vec<Point> {
     points
 }
 
-/// Draws lots among `glyphs`, by their weights.
+/// Chooses one of `glyphs` at random, with probabilities proportional to their weights.
 pub fn choose<'a>(glyphs: &'a [Glyph], random: &mut Stream) -> &'a Glyph {
     let mut lot = random.below(glyphs.iter().map(|glyph| glyph.weight).sum());
     for glyph in glyphs {

@@ -1,30 +1,30 @@
-//! How one hand writes a glyph, once.
+//! A hand: the irregularities with which one digit is written.
 
 use super::glyphs::Glyph;
 use super::point::{Point, Touch};
 use crate::random::Stream;
 
-/// Knots of the warp along each side of the glyph's box.
+/// Number of knots of the warp along each side of the glyph's box.
 const KNOTS: usize = 3;
-/// Straight pieces that stand for the curve drawn towards one control point.
+/// Number of straight pieces that approximate the curve near one control point.
 const PIECES: usize = 6;
 
-/// What is particular to one digit on paper.
+/// Random irregularities of one written digit.
 ///
-/// Lengths are in parts of the height of the glyph's box.
+/// The unit of length is the height of the glyph's box.
 pub struct Hand {
-    /// Scales every irregularity of form. Most hands are tidy and a few are not, whose digits are
-    /// hard to read.
+    /// Factor of every irregularity of form. Most hands are tidy; a few are not, and their digits
+    /// are hard to read.
     sloppiness: f32,
-    /// How far the glyph's box is displaced at each knot, by rows. Because neighbours move
-    /// together, strokes that meet still meet, and the proportions change.
+    /// Displacement of the glyph's box at each knot, row by row. Neighbouring points move together,
+    /// so strokes that meet still meet, while the proportions change.
     warp: [[Point; KNOTS]; KNOTS],
-    /// Stretch, slant and rotation as one linear map, by rows.
+    /// Stretch, slant and rotation as one 2×2 matrix, row by row.
     map: [[f32; 2]; 2],
 }
 
 impl Hand {
-    /// A hand unlike any other.
+    /// A hand with random irregularities.
     pub fn new(random: &mut Stream) -> Self {
         let sloppiness = 0.5 + 1.5 * random.unit() * random.unit();
         let warp = [(); KNOTS].map(|()| [(); KNOTS].map(|()| offset(0.115 * sloppiness, random)));
@@ -40,7 +40,7 @@ impl Hand {
         Self { sloppiness, warp, map }
     }
 
-    /// Writes `glyph`: one line of touches for each stroke.
+    /// Writes `glyph` and returns the touches along each stroke.
     pub fn write(&self, glyph: &Glyph, random: &mut Stream) -> Vec<Vec<Touch>> {
         let write_stroke = |stroke: &Vec<Point>| {
             let slip = offset(0.02 * self.sloppiness, random);
@@ -58,13 +58,13 @@ impl Hand {
         glyph.strokes.iter().map(write_stroke).collect()
     }
 
-    /// Where `point` of the glyph's box comes to lie.
+    /// Position on paper of `point` in the glyph's box.
     fn on_paper(&self, point: Point) -> Point {
         let [x, y] = add(point, self.displacement(point));
         self.map.map(|[from_x, from_y]| from_x * x + from_y * y)
     }
 
-    /// The warp at `point`, interpolated bilinearly between the four knots around it.
+    /// Displacement of `point`: the warp, interpolated bilinearly between the four nearest knots.
     fn displacement(&self, point: Point) -> Point {
         let cells = (KNOTS - 1) as f32;
         let [(column, right), (row, down)] = point.map(|coordinate| {
@@ -77,9 +77,10 @@ impl Hand {
     }
 }
 
-/// The quadratic B-spline of `controls`, three or more, as touches along it: a chain of Bézier
-/// curves, each with one control point as its control and the middles of the two edges beside that
-/// point as its ends. A point that stands twice is such a middle: the curve has a corner there.
+/// Touches along the quadratic B-spline of `controls`, which are three or more. The spline is a
+/// chain of Bézier curves: each has one control point, and its ends are the middles between this
+/// point and its two neighbours. The middle between two equal points is the point itself, so the
+/// curve has a corner there.
 fn flatten(controls: &[Touch]) -> Vec<Touch> {
     let last = controls.len() - 1;
     let mut start = controls[0];
@@ -97,14 +98,15 @@ fn flatten(controls: &[Touch]) -> Vec<Touch> {
     line
 }
 
-/// A bell curve without logarithms: four uniforms, summed and brought to mean 0 and standard
-/// deviation 1. Never beyond ±3.5.
+/// Random number from a bell curve of mean 0 and standard deviation 1, within ±3.5. It is a scaled
+/// sum of four uniform numbers and so needs no logarithm.
 pub fn bell(random: &mut Stream) -> f32 {
     const DEVIATION: f32 = 0.577_350_26; // of the sum: √(4/12)
     let sum = random.unit() + random.unit() + random.unit() + random.unit();
     (sum - 2.0) / DEVIATION
 }
 
+/// Random vector whose coordinates have mean 0 and this standard deviation.
 fn offset(deviation: f32, random: &mut Stream) -> Point {
     [deviation * bell(random), deviation * bell(random)]
 }
@@ -113,7 +115,7 @@ fn add(a: Point, b: Point) -> Point {
     [a[0] + b[0], a[1] + b[1]]
 }
 
-/// `a` where `t` is 0, `b` where it is 1.
+/// Linear interpolation: `a` at `t` = 0, `b` at `t` = 1.
 fn mix<const D: usize>(a: [f32; D], b: [f32; D], t: f32) -> [f32; D] {
     std::array::from_fn(|axis| a[axis] + (b[axis] - a[axis]) * t)
 }

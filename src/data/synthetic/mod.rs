@@ -1,25 +1,26 @@
-//! Handwritten-looking digits, drawn rather than downloaded.
+//! Digits that look handwritten, drawn by this program.
 //!
-//! They let a newcomer without MNIST and without a network train the real model at its real size,
-//! and they are the data of the tests. They are made the way MNIST was:
+//! A newcomer without MNIST and without a network can train the real model at its real size with
+//! them, and the tests use them. They are made as MNIST was made:
 //!
-//! 1. **Choose** a label, each equally likely, and one of the ways in which people write it
-//!    (`glyphs`): a few strokes, given by control points.
-//! 2. **Write** it: a hand of its own displaces the control points, presses harder or lighter on
-//!    the pen, and stretches, slants and turns the whole (`hand`).
+//! 1. **Choose** a label, each with the same probability, and one of the ways in which people write
+//!    it (`glyphs`): a few strokes, given by control points.
+//! 2. **Write** it: a random hand displaces the control points, varies the pressure of the pen, and
+//!    stretches, slants and turns the digit (`hand`).
 //! 3. **Ink** it: the strokes are scaled, with their aspect ratio kept, until they just fit into a
-//!    box of 20×20 pixels, and each pixel is as bright as its distance from them says (`pen`).
-//! 4. **Centre** it: the box is put where the ink's centre of mass is at the centre of the 28×28
+//!    box of 20×20 pixels; the brightness of a pixel follows from its distance to the nearest
+//!    stroke (`pen`).
+//! 4. **Centre** it: the box is moved until the ink's centre of mass is at the centre of the 28×28
 //!    image (LeCun et al., "Gradient-based learning applied to document recognition", 1998, section
 //!    III.A). Background is exactly 0.
 //!
-//! Every image has a random stream of its own, so image i depends on nothing but (seed, split, i).
-//! The arithmetic is + − × ÷ and √ alone, which IEEE 754 rounds correctly, so the bytes are the
-//! same on every platform. Sines and exponentials would come from the platform's own library.
+//! Every image has its own random stream, so image i depends only on (seed, split, i). The
+//! arithmetic uses only + − × ÷ and √, which IEEE 754 rounds correctly, so the bytes are the same
+//! on every platform. Sines and exponentials would depend on the platform's library.
 //!
-//! The ways of writing and the numbers in `hand` and `pen` were chosen beside MNIST, by eye and so
-//! that three things come out near it: the share of blank pixels, the share of blank pooling
-//! windows, and the accuracy the model reaches.
+//! The ways of writing and the numbers in `hand` and `pen` were chosen by eye, and so that the
+//! share of blank pixels, the share of blank pooling windows and the accuracy of the model come
+//! near their values with MNIST.
 
 mod glyphs;
 mod hand;
@@ -34,15 +35,16 @@ use self::pen::Pen;
 use super::dataset::{CLASSES, Dataset, PIXELS, Split};
 use crate::random::Stream;
 
-/// The seed of the digits that are drawn where there is no data.
+/// Seed of the digits that are drawn when no dataset is available.
 pub const DEFAULT_SEED: u64 = 1998;
 
-/// MNIST has as many to train on.
+/// Number of digits to train on, as in MNIST.
 pub const TRAIN_IMAGES: usize = 60_000;
-/// MNIST has as many to test on.
+/// Number of digits to test on, as in MNIST.
 pub const TEST_IMAGES: usize = 10_000;
 
-/// Draws `train_count` + `test_count` digits. A smaller count gives the first ones of a larger one.
+/// Draws `train_count` digits to train on and `test_count` to test on. A larger count begins with
+/// the same digits as a smaller one.
 ///
 /// # Panics
 /// When a count is 0.
@@ -54,6 +56,7 @@ pub fn generate(seed: u64, train_count: usize, test_count: usize) -> Dataset {
     )
 }
 
+/// Draws `count` digits with random streams for this `purpose`.
 fn generate_split(glyphs: &[Vec<Glyph>; CLASSES], seed: u64, purpose: &str, count: usize) -> Split {
     let mut images = vec![0; count * PIXELS];
     let mut labels = vec![0; count];
@@ -67,7 +70,7 @@ fn generate_split(glyphs: &[Vec<Glyph>; CLASSES], seed: u64, purpose: &str, coun
     Split::new(images, labels)
 }
 
-/// Draws one of `glyphs` on a blank `image`.
+/// Draws one of `glyphs`, chosen at random, on the blank `image`, (28, 28).
 fn draw(glyphs: &[Glyph], random: &mut Stream, image: &mut [u8]) {
     let glyph = glyphs::choose(glyphs, random);
     let lines = Hand::new(random).write(glyph, random);

@@ -1,26 +1,26 @@
-//! From lines on paper to pixels.
+//! A pen, which turns the lines of a digit into pixels.
 
 use super::hand::bell;
 use super::point::{Point, Touch};
 use crate::data::dataset::SIDE;
 use crate::random::Stream;
 
-/// Pixels along each side of the box that a digit fills.
+/// Number of pixels along each side of the box that a digit fills.
 const BOX_SIDE: usize = 20;
 
-/// A digit in its box, row by row, 0 is background.
+/// (20, 20) Pixels of a digit in its box; 0 is background.
 pub type Boxed = [[u8; BOX_SIDE]; BOX_SIDE];
 
-/// What strokes are drawn with. Lengths are in pixels.
+/// Pen of random breadth. Lengths are in pixels.
 pub struct Pen {
-    /// Half the breadth of a stroke, up to where it is half as bright as ink.
+    /// Half the breadth of a stroke, from its middle to where it is half as bright as ink.
     radius: f32,
-    /// Half the breadth of a stroke's edge, in which ink fades to background.
+    /// Half the breadth of a stroke's edge, where ink fades to background.
     blur: f32,
 }
 
 impl Pen {
-    /// A pen unlike any other.
+    /// A pen of random breadth.
     pub fn new(random: &mut Stream) -> Self {
         Self { radius: (1.22 + 0.32 * bell(random)).max(0.75), blur: 0.72 + 0.1 * bell(random) }
     }
@@ -28,7 +28,7 @@ impl Pen {
     /// Draws `lines` as large as the box allows.
     pub fn ink(&self, lines: &[Vec<Touch>]) -> Boxed {
         let lines = fit(lines, BOX_SIDE as f32 - 2.0 * self.radius);
-        // How deep in ink each pixel's centre is: 0 at the outer end of the edge, 1 at the inner.
+        // Depth of each pixel's centre in the ink: 0 at the outer side of the edge, 1 at the inner.
         let mut depths = [[0.0_f32; BOX_SIDE]; BOX_SIDE];
         for ends in lines.iter().flat_map(|line| line.windows(2)) {
             self.ink_piece(ends[0], ends[1], &mut depths);
@@ -36,7 +36,7 @@ impl Pen {
         depths.map(|row| row.map(brightness))
     }
 
-    /// Draws the straight piece from `a` to `b`. Its radius follows the pressure.
+    /// Draws the straight piece from `a` to `b`; its radius is proportional to the pressure.
     fn ink_piece(&self, a: Touch, b: Touch, depths: &mut [[f32; BOX_SIDE]; BOX_SIDE]) {
         let reach = self.radius * a[2].max(b[2]) + self.blur;
         let pixels = |axis: usize| {
@@ -57,8 +57,8 @@ impl Pen {
     }
 }
 
-/// Scales `lines`, with their aspect ratio kept, until the larger of their extents is `size`, and
-/// puts their middle into the middle of the box.
+/// Scales `lines`, with their aspect ratio kept, until the larger of width and height is `size`,
+/// and moves their middle to the middle of the box.
 fn fit(lines: &[Vec<Touch>], size: f32) -> Vec<Vec<Touch>> {
     let touches = || lines.iter().flatten();
     let [(x_middle, width), (y_middle, height)] = [0, 1].map(|axis| {
@@ -74,15 +74,15 @@ fn fit(lines: &[Vec<Touch>], size: f32) -> Vec<Vec<Touch>> {
     lines.iter().map(|line| line.iter().map(fit_touch).collect()).collect()
 }
 
-/// The brightness of a pixel `depth` deep in ink: a smooth step, because in MNIST black and white
-/// are more frequent than grey.
+/// Brightness of a pixel at this `depth` in the ink: a smooth step, because black and white are
+/// more frequent than grey in MNIST.
 fn brightness(depth: f32) -> u8 {
     let depth = depth.min(1.0);
     (depth * depth * (3.0 - 2.0 * depth) * 255.0 + 0.5) as u8
 }
 
-/// The point nearest to `point` on the straight piece from `a` to `b`: how far along it lies, from
-/// 0 to 1, and its distance.
+/// Point of the straight piece from `a` to `b` that is nearest to `point`: its position on the
+/// piece, from 0 at `a` to 1 at `b`, and its distance to `point`.
 fn nearest(point: Point, a: Touch, b: Touch) -> (f32, f32) {
     let along = [b[0] - a[0], b[1] - a[1]];
     let from_a = [point[0] - a[0], point[1] - a[1]];
@@ -93,8 +93,8 @@ fn nearest(point: Point, a: Touch, b: Touch) -> (f32, f32) {
     (t, (away[0] * away[0] + away[1] * away[1]).sqrt())
 }
 
-/// Copies `digit` into the blank `image`, moved by whole pixels so that its centre of mass comes to
-/// lie nearest to the middle of the image.
+/// Copies `digit` into the blank `image`, (28, 28), moved by whole pixels so that its centre of
+/// mass is as near as possible to the middle of the image.
 pub fn place(digit: &Boxed, image: &mut [u8]) {
     let mut mass = 0;
     let mut moments = [0; 2];

@@ -1,8 +1,8 @@
 //! Points of a stroke.
 
-/// (x, y), y downwards.
+/// Point (x, y), with y downwards.
 pub type Point = [f32; 2];
 
-/// (x, y, pressure): a point of a stroke, and how broad the stroke is there, in parts of the pen's
-/// breadth.
+/// Point of a stroke with the pressure of the pen, (x, y, pressure). The stroke is there `pressure`
+/// times as broad as the pen.
 pub type Touch = [f32; 3];

@@ -1,4 +1,4 @@
-//! Stages against each other, as three tables: time, work, and where the time goes.
+//! The comparison of stages as three tables: times, work and phases.
 
 use std::fmt::Write;
 
@@ -8,10 +8,10 @@ use crate::measure::roofline::Roofline;
 use crate::measure::statistics::Speedup;
 use crate::report::bench::{Bench, BenchRow};
 
-/// `bench` as lines, without the last line's end.
+/// `bench` as lines of text, without a line end after the last.
 pub fn lines(bench: &Bench) -> String {
     let others = bench.share_of_others.map_or_else(String::new, |share| {
-        format!("\nothers kept {:.0} % of the processors busy meanwhile", 100.0 * share)
+        format!("\nother programs used {:.0} % of the processors meanwhile", 100.0 * share)
     });
     let mut text = format!(
         "data: {}, {} images\nbatch size {}, {} rounds, interleaved{others}\n\n",
@@ -26,6 +26,7 @@ pub fn lines(bench: &Bench) -> String {
     text
 }
 
+/// Appends the table of times and ratios.
 fn times(text: &mut String, bench: &Bench) {
     _ = writeln!(
         text,
@@ -58,14 +59,14 @@ fn times(text: &mut String, bench: &Bench) {
     text.push_str(
         "medians; MAD: median absolute deviation; s/epoch: scaled from a round's images;\n\
          ×: median of the ratios of the same rounds;\n\
-         ~ inconclusive, the 95 % interval contains 1\n",
+         ~: inconclusive, the 95 % interval contains 1\n",
     );
     for row in bench.rows.iter().filter(|row| row.over_previous.is_some_and(|s| s.inconclusive)) {
         let Speedup { low, high, .. } = row.over_previous.expect("filtered");
         let (stage, threads) = (row.stage, counted(row.threads, "thread"));
         _ = writeln!(
             text,
-            "inconclusive: {stage}, {threads}: × prev. lies between {} and {}",
+            "inconclusive: {stage}, {threads}: × prev. is between {} and {}",
             digits(low),
             digits(high),
         );
@@ -73,6 +74,7 @@ fn times(text: &mut String, bench: &Bench) {
     text.push('\n');
 }
 
+/// Appends the table of operations, memory and losses.
 fn work(text: &mut String, bench: &Bench) {
     _ = writeln!(
         text,
@@ -106,17 +108,17 @@ fn work(text: &mut String, bench: &Bench) {
     text.push_str(&inexact_stages(bench));
     _ = writeln!(
         text,
-        "GFLOP/s: executed; dense: as if every product had been, {} MFLOP a step;\n\
-         every tensor of a step read or written once: {} MB; allocs: of a step;\n\
-         RSS: the peak of a process of its own, data included;\n\
-         Δ loss: from naive's, over ten steps; img/round: images of a round",
+        "GFLOP/s: executed; dense: if all {} MFLOP of a step had been executed;\n\
+         all tensors of a step, each read or written once: {} MB; allocs: in a step;\n\
+         RSS: largest memory of a separate process, with the data;\n\
+         Δ loss: difference from naive in ten steps; img/round: images in a round",
         digits(bench.dense_flops_per_step as f64 / 1e6),
         digits(bench.tensor_bytes_per_step as f64 / 1e6),
     );
     limits(text, &bench.roofline);
 }
 
-/// A row for each limit, a column for each number of threads.
+/// Appends the limits of the machine: a row for each limit, a column for each number of threads.
 fn limits(text: &mut String, Roofline { peaks, streams, handovers }: &Roofline) {
     let arithmetic = peaks.iter().map(|peak| {
         (format!("{} {}, GFLOP/s", peak.isa, peak.precision), peak.threads, peak.gflops)
@@ -127,10 +129,10 @@ fn limits(text: &mut String, Roofline { peaks, streams, handovers }: &Roofline) 
         (name, stream.threads, stream.gbytes_per_second)
     });
     let mut rows: Vec<(String, String)> = Vec::new();
-    let mut heading = format!("{:<36}", "limits of the machine, meanwhile");
+    let mut heading = format!("{:<36}", "limits of the machine");
     let together = handovers
         .iter()
-        .map(|round| ("a round of nothing, µs".into(), round.threads, round.microseconds));
+        .map(|round| ("an empty round of a team, µs".into(), round.threads, round.microseconds));
     for (name, threads, rate) in arithmetic.chain(memory).chain(together) {
         let rate = format!("{:>12}", digits(rate));
         match rows.iter_mut().find(|row| row.0 == name) {
@@ -149,6 +151,7 @@ fn limits(text: &mut String, Roofline { peaks, streams, handovers }: &Roofline) 
     text.push('\n');
 }
 
+/// Appends the table of phases.
 fn phases(text: &mut String, bench: &Bench) {
     let took_time = |phase: &Phase| {
         let of_row = |row: &BenchRow| row.phases.iter().any(|p| p.phase == *phase);
@@ -171,10 +174,10 @@ fn phases(text: &mut String, bench: &Bench) {
         }
         _ = writeln!(text, "{:>9}", digits(row.waiting_thread_ms));
     }
-    text.push_str("means of other steps than those above, with a clock that costs a few percent");
+    text.push_str("means of extra steps, with a clock that costs a few percent");
 }
 
-/// The name of a phase over a column that has no room for it.
+/// Short name of a phase, in two lines above its column.
 fn words(phase: Phase) -> [&'static str; 2] {
     match phase {
         Phase::Data => ["data", ""],
@@ -188,7 +191,7 @@ fn words(phase: Phase) -> [&'static str; 2] {
     }
 }
 
-/// A line for each stage that is not exact.
+/// Lines that name the stages that are not exact.
 pub fn inexact_stages(bench: &Bench) -> String {
     let mut names: Vec<_> = bench.rows.iter().map(|row| (row.stage, row.precision)).collect();
     names.dedup();
@@ -196,6 +199,7 @@ pub fn inexact_stages(bench: &Bench) -> String {
     inexact.map(|(stage, precision)| format!("{stage}{}\n", not_exact(precision))).collect()
 }
 
+/// The first two columns of a table.
 fn title(stage: &str, threads: &str) -> String {
     format!("{stage:<8}{threads:>5}")
 }
@@ -204,6 +208,7 @@ fn row_title(row: &BenchRow) -> String {
     title(row.stage, &row.threads.to_string())
 }
 
+/// Median of a speedup, after `~` if it is inconclusive.
 fn speedup(speedup: Option<Speedup>) -> String {
     speedup.map_or("-".into(), |Speedup { median, inconclusive, .. }| {
         format!("{}{}", if inconclusive { "~" } else { "" }, digits(median))

@@ -1,4 +1,4 @@
-//! Results for people: aligned columns, no wider than a terminal of 80.
+//! Results as text for people, in aligned columns and at most 80 characters wide.
 
 mod bench;
 pub mod numbers;
@@ -13,7 +13,7 @@ use super::{Data, Done, Epoch, Eval, Event, Stages, Start, Summary};
 use crate::error::escaped;
 use crate::measure::machine::Machine;
 
-/// `event` as one or more lines, without the last line's end.
+/// `event` as one or more lines of text, without a line end after the last.
 pub fn lines(event: &Event) -> String {
     match event {
         Event::Start(start) => self::start(start),
@@ -48,7 +48,7 @@ fn start(start: &Start) -> String {
     text
 }
 
-/// A line under the titles that [`start`] has put.
+/// A line below the titles that [`start`] has written.
 fn epoch(epoch: &Epoch) -> String {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let (test, correct) = match (epoch.test_correct, epoch.test_total) {
@@ -85,7 +85,7 @@ fn done(done: &Done) -> String {
     text
 }
 
-/// Two lines: with the digest, a name of a few letters would be too much for one.
+/// Path and digest of a model, on two lines, because one line has only room for the digest.
 fn weights(model: &str, sha256: &str) -> String {
     format!("model {}, weights SHA-256\n{sha256}", escaped(model))
 }
@@ -121,7 +121,7 @@ fn eval(eval: &Eval) -> String {
     for (label, row) in eval.confusion.iter().enumerate() {
         _ = write!(text, "\n{label:4}");
         for &count in row {
-            // Zeros are left out so that mistakes stand out.
+            // A dot instead of 0 makes the mistakes easy to see.
             _ = if count == 0 { write!(text, "    .") } else { write!(text, "{count:5}") };
         }
         let (recall, precision) = (percent(eval.recall[label]), percent(eval.precision[label]));
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn epochs_stand_in_columns_with_or_without_a_test() {
+    fn epochs_are_aligned_in_columns_with_or_without_a_test() {
         let mut report = Epoch {
             epoch: 3,
             loss: 0.067_44,

@@ -1,6 +1,6 @@
-//! Numbers in words.
+//! Numbers as text.
 
-/// What is to be said of `products` that are not of f32.
+/// Remark about matrix products in the format `products`; empty for `f32`.
 pub fn not_exact(products: &str) -> String {
     if products == "f32" { String::new() } else { format!(", {products} products: not exact") }
 }
@@ -10,7 +10,7 @@ pub fn counted(count: usize, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
-/// `count` with a comma between groups of three digits.
+/// `count` with commas between groups of three digits.
 pub fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -23,7 +23,7 @@ pub fn grouped(count: usize) -> String {
     text
 }
 
-/// Three significant digits, whole from 1,000 on.
+/// `value` with three significant digits, or rounded to a whole number from 1,000 on.
 pub fn digits(value: f64) -> String {
     match value.abs() {
         size if size >= 999.5 => grouped(value.round() as usize),
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_digits_that_mean_something() {
+    fn numbers_have_three_significant_digits() {
         let cases = [
             (0.0, "0.00"),
             (0.012_34, "0.012"),

@@ -1,4 +1,5 @@
-//! Profiles of stages, two lines each: how fast without a profiler, where the time goes with one.
+//! Profiles of stages as text, two lines for each stage: its speed without the profiler, and its
+//! largest phases.
 
 use std::fmt::Write;
 
@@ -6,10 +7,10 @@ use super::bench;
 use super::numbers::{digits, grouped};
 use crate::report::profile::{PhaseSamples, Profile, ProfiledStage};
 
-/// Phases that a line has room for.
+/// Number of phases for which a line has room.
 const SHOWN_PHASES: usize = 3;
 
-/// `profile` as lines, without the last line's end.
+/// `profile` as lines of text, without a line end after the last.
 pub fn lines(profile: &Profile) -> String {
     let ladder = &profile.ladder;
     let mut text = format!(
@@ -42,13 +43,14 @@ pub fn lines(profile: &Profile) -> String {
     }
     _ = write!(
         text,
-        "{}µs/image and × naive: without a profiler; below them: the largest phases\n{}",
+        "{}µs/image and × naive: without a profiler; second lines: the largest phases\n{}",
         bench::inexact_stages(ladder),
         profile.page
     );
     text
 }
 
+/// Names and shares of the phases of `stage` with the most samples.
 fn largest_phases(stage: &ProfiledStage) -> String {
     let mut phases: Vec<_> = stage.phases.iter().collect();
     phases.sort_by_key(|phase| std::cmp::Reverse(phase.samples));
