@@ -6,8 +6,8 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mnist_train::data::dataset::CLASSES;
 use mnist_train::data::idx::{images_header, labels_header, parse_images, parse_labels};
+use mnist_train::data::synthetic::CLASSES;
 use mnist_train::model::checkpoint::{self, Model};
 
 /// Reads `bytes` as an IDX file of images and as an IDX file of labels.

@@ -7,7 +7,8 @@ mod common;
 
 use common::{Comparison, SEE_GRADIENT, gradient, noise_split, to_f64};
 use mnist_train::data::batches::{Batch, epoch_order};
-use mnist_train::data::dataset::{SIDE, Split};
+use mnist_train::data::dataset::Split;
+use mnist_train::data::synthetic::SIDE;
 use mnist_train::engine::compute::Compute;
 use mnist_train::model::init::Init;
 use mnist_train::model::mnist_cnn::MnistCnn;

@@ -15,6 +15,7 @@ use mnist_train::data::source::{Outcome, Request, fetch, load};
 use mnist_train::digest::Sha256Digest;
 use mnist_train::error::{Error, Result};
 use mnist_train::files::lock::lock_for_writing;
+use mnist_train::model::mnist_cnn::MnistCnn;
 use tempfile::TempDir;
 
 mod small_set;
@@ -145,7 +146,13 @@ fn remote(set: &SmallSet, mirrors: &[&Mirror]) -> Remote {
 }
 
 fn request(folder: &Path, remote: Remote) -> Request {
-    Request { directory: None, default_directory: folder.to_path_buf(), remote: Some(remote) }
+    let format = MnistCnn::default().architecture().format();
+    Request {
+        directory: None,
+        default_directory: folder.to_path_buf(),
+        remote: Some(remote),
+        format,
+    }
 }
 
 /// Fetches the small set from a mirror that gives this `answer`, and returns the error. It must
@@ -230,7 +237,10 @@ fn completes_a_folder_that_holds_some_of_the_official_files() {
     set.save(folder.path(), &Part::ALL[..3]);
     let files = fetch(folder.path(), &remote(&set, &[&mirror]), &mut ()).unwrap();
     assert_eq!(mirror.asked(), [Part::TestLabels.download_name()]);
-    assert_eq!(files.read().unwrap().test.labels(), [7, 2]);
+    assert_eq!(
+        files.read(MnistCnn::default().architecture().format()).unwrap().test.labels(),
+        [7, 2]
+    );
 }
 
 #[test]

@@ -8,15 +8,19 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mnist_train::data::dataset::{CLASSES, PIXELS, SIDE, Split, read_split};
+use mnist_train::data::dataset::{ImageFormat, Split, read_split};
 use mnist_train::data::idx::{
     IdxImages, images_header, labels_header, parse_images, parse_labels, read_images, read_labels,
 };
+use mnist_train::data::synthetic::{CLASSES, SIDE};
 use mnist_train::error::{Error, Result};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 mod allocation;
+
+/// Images and labels of MNIST.
+const FORMAT: ImageFormat = ImageFormat { rows: SIDE, columns: SIDE, classes: CLASSES };
 
 /// Bytes of a file of `count` images whose pixels count upwards.
 fn images(count: usize, rows: usize, columns: usize) -> Vec<u8> {
@@ -288,7 +292,7 @@ fn reads_every_member_of_a_gzip_file() {
 fn refuses_splits_that_do_not_fit_the_model_or_each_other() {
     let read = |images: &[u8], labels: &[u8]| {
         let (images, labels) = (save("images", images), save("labels", labels));
-        let error = read_split(&images.path, &labels.path).unwrap_err();
+        let error = read_split(&images.path, &labels.path, FORMAT).unwrap_err();
         assert_eq!(error.exit_code(), 3);
         error.to_string()
     };
@@ -303,9 +307,9 @@ fn reads_a_split() {
     let file = images(2, SIDE, SIDE);
     let images = save("images", &file);
     let labels = save("labels", &gzip(&labels(&[7, 2])));
-    let split = read_split(&images.path, &labels.path).unwrap();
-    assert_eq!(split, Split::new(file[16..].to_vec(), vec![7, 2]));
-    assert_eq!(split.image(1), &file[16 + PIXELS..]);
+    let split = read_split(&images.path, &labels.path, FORMAT).unwrap();
+    assert_eq!(split, Split::new(file[16..].to_vec(), [SIDE; 2], vec![7, 2]));
+    assert_eq!(split.image(1), &file[16 + SIDE * SIDE..]);
 }
 
 #[cfg(unix)]
@@ -445,7 +449,7 @@ fn a_lying_header_costs_neither_memory_nor_time() {
 
 #[test]
 fn a_good_file_is_allocated_once() {
-    let pixels: Vec<u8> = noise(2_000 * PIXELS).iter().map(|byte| byte & 0x0f).collect();
+    let pixels: Vec<u8> = noise(2_000 * SIDE * SIDE).iter().map(|byte| byte & 0x0f).collect();
     let content = [images_header(2_000, SIDE, SIDE), pixels].concat();
     for stored in [content.clone(), gzip(&content)] {
         let file = save("good", &stored);

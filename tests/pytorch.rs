@@ -20,8 +20,9 @@ use std::path::Path;
 
 use common::{Comparison, SEE_GRADIENT, all_primitives, compute, gradient, run_layer, to_f64};
 use mnist_train::data::batches::Batch;
-use mnist_train::data::dataset::{DatasetKind, PIXELS, Split};
+use mnist_train::data::dataset::{DatasetKind, Split};
 use mnist_train::data::files;
+use mnist_train::data::synthetic::SIDE;
 use mnist_train::digest::Sha256Digest;
 use mnist_train::engine::compute::Precision;
 use mnist_train::model::mnist_cnn::MnistCnn;
@@ -112,12 +113,12 @@ fn formula_parameters() -> Parameters {
 /// Images and labels of the formula. Their digests are checked against the inputs of PyTorch's run.
 fn formula_split(count: usize) -> Split {
     let ink = |x: u32| if x & 3 == 0 { (x >> 8) as u8 } else { 0 };
-    let pixels: Vec<u8> = words(100, count * PIXELS).map(ink).collect();
+    let pixels: Vec<u8> = words(100, count * SIDE * SIDE).map(ink).collect();
     let labels: Vec<u8> = words(101, count).map(|word| (word % 10) as u8).collect();
     let golden = &goldens()["formula"]["inputs"];
     assert_eq!(Sha256Digest::of([&pixels]).to_string(), golden["pixels_sha256"]);
     assert_eq!(Sha256Digest::of([&labels]).to_string(), golden["labels_sha256"]);
-    Split::new(pixels, labels)
+    Split::new(pixels, [SIDE; 2], labels)
 }
 
 /// Results of a stage on a sequence of batches.
@@ -307,11 +308,16 @@ fn real_images(range: Range<usize>) -> Split {
         panic!("set MNIST_DATA to the folder with the four IDX files of MNIST");
     };
     let files = files::locate(Path::new(&folder));
-    let dataset =
-        files.and_then(|files| files.read()).unwrap_or_else(|error| panic!("MNIST_DATA: {error}"));
+    let dataset = files
+        .and_then(|files| files.read(MnistCnn::default().architecture().format()))
+        .unwrap_or_else(|error| panic!("MNIST_DATA: {error}"));
     assert_eq!(dataset.kind(), DatasetKind::Mnist, "of {folder:?}");
-    let pixels = range.start * PIXELS..range.end * PIXELS;
-    Split::new(dataset.train.images()[pixels].to_vec(), dataset.train.labels()[range].to_vec())
+    let pixels = range.start * SIDE * SIDE..range.end * SIDE * SIDE;
+    Split::new(
+        dataset.train.images()[pixels].to_vec(),
+        [SIDE; 2],
+        dataset.train.labels()[range].to_vec(),
+    )
 }
 
 #[test]

@@ -3,15 +3,21 @@
 use std::fs;
 use std::path::Path;
 
-use mnist_train::data::dataset::DatasetKind;
+use mnist_train::data::dataset::{DatasetKind, ImageFormat};
 use mnist_train::data::files::{Part, inspect, locate};
 use mnist_train::data::remote::Remote;
 use mnist_train::data::source::{Outcome, Request, load};
 use mnist_train::error::Error;
+use mnist_train::model::mnist_cnn::MnistCnn;
 
 mod small_set;
 
 use small_set::{SmallSet, names_in};
+
+/// Images and labels of MNIST.
+fn format() -> ImageFormat {
+    MnistCnn::default().architecture().format()
+}
 
 /// A request without a download.
 fn offline(directory: Option<&Path>, default_directory: &Path) -> Request {
@@ -19,6 +25,7 @@ fn offline(directory: Option<&Path>, default_directory: &Path) -> Request {
         directory: directory.map(Path::to_path_buf),
         default_directory: default_directory.to_path_buf(),
         remote: None,
+        format: format(),
     }
 }
 
@@ -94,7 +101,7 @@ fn finds_the_files_under_each_of_their_names() {
                 if dotted { part.name().replace("-idx", ".idx") } else { part.name().to_string() };
             fs::write(folder.path().join(name + suffix), set.raw(part)).unwrap();
         }
-        let dataset = locate(folder.path()).unwrap().read().unwrap();
+        let dataset = locate(folder.path()).unwrap().read(format()).unwrap();
         assert_eq!(dataset.train.len(), 3, "{:?}", names_in(folder.path()));
     }
 }
@@ -168,7 +175,7 @@ fn inspects_each_file_for_itself() {
     set.save(folder.path(), &Part::ALL[..2]);
     fs::write(folder.path().join("t10k-images.idx3-ubyte"), "").unwrap();
     let [train_images, train_labels, test_images, test_labels] =
-        inspect(folder.path()).unwrap().try_into().unwrap();
+        inspect(folder.path(), format()).unwrap().try_into().unwrap();
 
     for (inspection, part) in [(train_images, Part::TrainImages), (train_labels, Part::TrainLabels)]
     {
@@ -183,7 +190,7 @@ fn inspects_each_file_for_itself() {
     assert_says(&error, 3, &["t10k-images.idx3-ubyte: empty file"]);
     assert!(test_labels.file.is_none());
 
-    let nowhere = inspect(&folder.path().join("missing")).unwrap();
+    let nowhere = inspect(&folder.path().join("missing"), format()).unwrap();
     assert!(nowhere.iter().all(|inspection| inspection.file.is_none()));
 }
 

@@ -1,9 +1,13 @@
 //! The generated digits: the same bytes on every machine, and shapes like MNIST's.
 
-use mnist_train::data::dataset::{CLASSES, DatasetKind, PIXELS, SIDE, Split};
-use mnist_train::data::synthetic::{DEFAULT_SEED, TEST_IMAGES, TRAIN_IMAGES, generate};
+use mnist_train::data::dataset::{DatasetKind, Split};
+use mnist_train::data::synthetic::{
+    CLASSES, DEFAULT_SEED, SIDE, TEST_IMAGES, TRAIN_IMAGES, generate,
+};
 
 /// Number of outputs of the pooling layer along each side; each output sees a window of the image.
+/// Pixels of an image.
+const PIXELS: usize = SIDE * SIDE;
 const WINDOWS: usize = SIDE / 2;
 
 fn sample() -> Split {

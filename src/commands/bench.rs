@@ -39,8 +39,10 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         replaceable::check(path, "the record", is_record)?;
     }
     let compute = args.machine.compute();
-    let stages = ladder::stages(&args.stages, &args.network.architecture(), compute.isa)?;
-    let dataset = data::load(&args.data, compute.threads, &output, &signals)?;
+    let architecture = args.network.architecture();
+    let stages = ladder::stages(&args.stages, &architecture, compute.isa)?;
+    let dataset =
+        data::load(&args.data, architecture.format(), compute.threads, &output, &signals)?;
     let at_once = signals.stop_at_once(Vec::from_iter(lock))?;
     let recipe = Recipe::from(&args.recipe);
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "training images")?;

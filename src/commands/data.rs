@@ -8,7 +8,7 @@ use super::output::Output;
 use super::progress::{DownloadProgress, spinner};
 use super::signals::Signals;
 use crate::cli::{DataAction, DataArgs, DataCommand};
-use crate::data::dataset::{Dataset, SIDE, Split};
+use crate::data::dataset::{Dataset, ImageFormat, Split};
 use crate::data::files::{self, Inspection, Part};
 use crate::data::remote::Remote;
 use crate::data::source::{self, Outcome, Request};
@@ -16,6 +16,7 @@ use crate::data::{idx, synthetic};
 use crate::error::{Error, Result, printable};
 use crate::files::durable::{self, Partial};
 use crate::measure::machine;
+use crate::model::mnist_cnn::MnistCnn;
 use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
 
 /// Data folder if the user names none.
@@ -70,10 +71,17 @@ fn start_threads(threads: usize) -> Result<()> {
         .map_err(Error::threads(threads))
 }
 
-/// Finds the data for training or evaluation and reads it, on at most `threads` threads. If no data
-/// is available, it prints a warning and draws synthetic digits.
+/// Format of the images that the default network takes.
+fn default_format() -> ImageFormat {
+    MnistCnn::default().architecture().format()
+}
+
+/// Finds the data for training or evaluation and reads it, on at most `threads` threads; images that
+/// are not of the `format` are refused. If no data is available, it prints a warning and draws
+/// synthetic digits.
 pub fn load(
     args: &DataArgs,
+    format: ImageFormat,
     threads: usize,
     output: &Output,
     signals: &Signals,
@@ -83,6 +91,7 @@ pub fn load(
         directory: args.directory(),
         default_directory: DEFAULT_DIRECTORY.into(),
         remote: if args.offline { None } else { Some(remote()) },
+        format,
     };
     let mut progress = DownloadProgress::new(output, signals.clone());
     let outcome = source::load(&request, &mut progress);
@@ -149,7 +158,7 @@ fn remote() -> Remote {
 /// Refuses to write a dataset into a folder that holds one, under any of the names. One to three
 /// files with the names that this program uses are accepted: a stopped run may have left them.
 fn check_free(directory: &Path) -> Result<()> {
-    let mut found = files::inspect(directory)?;
+    let mut found = files::inspect(directory, default_format())?;
     found.retain(|inspection| inspection.file.is_some());
     let is_ours = |Inspection { part, file }: &Inspection| match file {
         Some(Ok(facts)) => facts.path == directory.join(part.name()),
@@ -203,7 +212,8 @@ fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
 
 /// Content of an uncompressed IDX file with the images of `split`.
 fn images_file(split: &Split) -> Vec<u8> {
-    [&idx::images_header(split.len(), SIDE, SIDE), split.images()].concat()
+    let [rows, columns] = split.sides();
+    [&idx::images_header(split.len(), rows, columns), split.images()].concat()
 }
 
 /// Content of an uncompressed IDX file with the labels of `split`.
@@ -216,7 +226,7 @@ fn labels_file(split: &Split) -> Vec<u8> {
 /// # Errors
 /// When a file cannot be read or training would refuse it. The list is printed before.
 fn list(directory: &Path, output: &Output) -> Result<()> {
-    let inspections = files::inspect(directory)?;
+    let inspections = files::inspect(directory, default_format())?;
     let together = files::check_together(&inspections);
     let files: Vec<_> = inspections.iter().map(data_file).collect();
     let names_with = |status| {

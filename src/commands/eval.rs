@@ -4,7 +4,6 @@ use super::data;
 use super::output::Output;
 use super::signals::Signals;
 use crate::cli::EvalArgs;
-use crate::data::dataset::SIDE;
 use crate::error::{Error, quoted};
 use crate::model::checkpoint::{self, Model};
 use crate::model::parameters::TrainState;
@@ -24,7 +23,8 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let stage = args.compute.stage(None, &architecture)?;
     let compute = args.compute.compute();
     let signals = Signals::install(Some("stopping"))?;
-    let dataset = data::load(&args.data, compute.threads, &output, &signals)?;
+    let dataset =
+        data::load(&args.data, architecture.format(), compute.threads, &output, &signals)?;
     let _at_once = signals.stop_at_once(Vec::new())?;
     let trained_on = match &model {
         Model::Checkpoint(checkpoint) => Some(checkpoint.metadata.dataset.name.clone()),
@@ -55,7 +55,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         total: evaluation.total,
         accuracy: evaluation.correct as f64 / evaluation.total as f64,
         loss: evaluation.loss,
-        confusion: confusion.iter().map(|row| row.to_vec()).collect(),
+        confusion: confusion.clone(),
         recall: classes
             .clone()
             .map(|class| share(confusion[class][class], confusion[class].iter().sum()))
@@ -84,11 +84,12 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         products: stage.precision.name(),
         threads: engine.threads(),
     }));
+    let [_, columns] = dataset.test.sides();
     for mistake in worst.chunks(2) {
         let drawn = mistake.iter().map(|mistake| {
             let title = format!("{} taken for {}", mistake.label, mistake.predicted);
-            let image = picture::lines(dataset.test.image(mistake.index), SIDE);
-            [format!("{title:SIDE$}")].into_iter().chain(image).collect::<Vec<_>>()
+            let image = picture::lines(dataset.test.image(mistake.index), columns);
+            [format!("{title:columns$}")].into_iter().chain(image).collect::<Vec<_>>()
         });
         let drawn: Vec<_> = drawn.collect();
         let side_by_side = |line: usize| -> String {

@@ -41,7 +41,13 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     plan.notes.iter().for_each(|note| output.note(note));
 
     let loading = Instant::now();
-    let mut dataset = data::load(&args.data, plan.compute.threads, &output, &signals)?;
+    let mut dataset = data::load(
+        &args.data,
+        plan.architecture.format(),
+        plan.compute.threads,
+        &output,
+        &signals,
+    )?;
     let load_seconds = loading.elapsed().as_secs_f64();
     let identity = DatasetIdentity {
         name: dataset.kind().name().into(),

@@ -79,11 +79,11 @@ pub fn epoch_order(count: usize, seed: u64, epoch: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::dataset::PIXELS;
 
     #[test]
     fn a_batch_knows_its_images_and_the_images_of_the_next() {
-        let split = Split::new((0..3).flat_map(|image| [image; PIXELS]).collect(), vec![4, 5, 6]);
+        let split =
+            Split::new((0..3).flat_map(|image| [image; 6]).collect(), [2, 3], vec![4, 5, 6]);
         let batch = Batch::new(&split, &[2, 0]);
         assert_eq!(batch.upcoming().len(), 0);
         let batch = batch.followed_by(&[1]);
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_last_batch_has_the_remaining_images_and_each_batch_knows_the_next() {
-        let split = Split::new(vec![0; 5 * PIXELS], vec![0, 1, 2, 3, 4]);
+        let split = Split::new(vec![0; 5 * 6], [2, 3], vec![0, 1, 2, 3, 4]);
         let order = [4, 2, 0, 1, 3];
         let found = batches(&split, &order, 2).map(|batch| (batch.len(), batch.upcoming().len()));
         assert_eq!(found.collect::<Vec<_>>(), [(2, 2), (2, 1), (1, 0)]);

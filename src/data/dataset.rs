@@ -7,32 +7,47 @@ use super::idx::{self, IdxImages};
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result, printable};
 
-/// Number of rows, and of columns, of an image.
-pub const SIDE: usize = 28;
-/// Number of pixels of an image.
-pub const PIXELS: usize = SIDE * SIDE;
-/// Largest number of classes; a label is smaller.
-pub const CLASSES: usize = 10;
+/// Images and labels that a network takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageFormat {
+    /// Number of rows of an image, H.
+    pub rows: usize,
+    /// Number of columns of an image, W.
+    pub columns: usize,
+    /// Number of classes; every label is smaller.
+    pub classes: usize,
+}
 
 /// N images and their labels, N ≥ 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// (N, 28, 28) Pixels, row by row; 0 is background.
+    /// (N, H, W) Pixels, row by row; 0 is background.
     images: Vec<u8>,
-    /// (N) Labels, each below [`CLASSES`].
+    /// Number of rows and columns of an image, [H, W].
+    sides: [usize; 2],
+    /// (N) Labels.
     labels: Vec<u8>,
 }
 
 impl Split {
-    /// A split of `images`, (N, 28, 28), and `labels`, (N).
+    /// A split of `images`, (N, H, W) with `sides` [H, W], and `labels`, (N).
     ///
     /// # Panics
-    /// When the lengths do not match, there is no image, or a label is not below [`CLASSES`].
-    pub fn new(images: Vec<u8>, labels: Vec<u8>) -> Self {
+    /// When the lengths do not match, or there is no image.
+    pub fn new(images: Vec<u8>, sides: [usize; 2], labels: Vec<u8>) -> Self {
         assert!(!labels.is_empty(), "a split has at least one image");
-        assert_eq!(images.len(), labels.len() * PIXELS);
-        assert!(labels.iter().all(|&label| usize::from(label) < CLASSES));
-        Self { images, labels }
+        assert_eq!(images.len(), labels.len() * sides[0] * sides[1]);
+        Self { images, sides, labels }
+    }
+
+    /// Number of rows and columns of an image, [H, W].
+    pub fn sides(&self) -> [usize; 2] {
+        self.sides
+    }
+
+    /// Number of pixels of an image, H·W.
+    fn pixels(&self) -> usize {
+        self.sides[0] * self.sides[1]
     }
 
     /// Number of images N.
@@ -41,7 +56,7 @@ impl Split {
         self.labels.len()
     }
 
-    /// Pixels of all images, (N, 28, 28).
+    /// Pixels of all images, (N, H, W).
     pub fn images(&self) -> &[u8] {
         &self.images
     }
@@ -51,22 +66,23 @@ impl Split {
         &self.labels
     }
 
-    /// Pixels of image `index`, (28, 28).
+    /// Pixels of image `index`, (H, W).
     pub fn image(&self, index: usize) -> &[u8] {
-        &self.images[index * PIXELS..][..PIXELS]
+        &self.images[index * self.pixels()..][..self.pixels()]
     }
 
     /// Removes all images after the first `count`; nothing changes if there are no more than that.
     pub fn truncate(&mut self, count: usize) {
         let count = count.min(self.len());
-        self.images.truncate(count * PIXELS);
+        self.images.truncate(count * self.pixels());
         self.labels.truncate(count);
     }
 
     /// SHA-256 of the images and SHA-256 of the labels, each as an uncompressed IDX file.
     fn digests(&self) -> [Sha256Digest; 2] {
+        let [rows, columns] = self.sides;
         [
-            Sha256Digest::of([&idx::images_header(self.len(), SIDE, SIDE), &self.images]),
+            Sha256Digest::of([&idx::images_header(self.len(), rows, columns), &self.images]),
             Sha256Digest::of([&idx::labels_header(self.len()), &self.labels]),
         ]
     }
@@ -170,22 +186,25 @@ pub const SYNTHETIC_SHA256: [&str; 4] = [
 /// Reads one split from a file of images and a file of labels.
 ///
 /// # Errors
-/// When either file is not valid, the images are not 28×28, or the counts differ.
-pub fn read_split(images_path: &Path, labels_path: &Path) -> Result<Split> {
+/// When either file is not valid or not of the `format`, or the counts differ.
+pub fn read_split(images_path: &Path, labels_path: &Path, format: ImageFormat) -> Result<Split> {
     let IdxImages { rows, columns, pixels } = idx::read_images(images_path)?;
-    check_side(images_path, rows, columns)?;
-    let labels = idx::read_labels(labels_path, CLASSES)?;
-    check_counts(images_path, pixels.len() / PIXELS, labels_path, labels.len())?;
-    Ok(Split::new(pixels, labels))
+    check_sides(images_path, [rows, columns], format)?;
+    let labels = idx::read_labels(labels_path, format.classes)?;
+    check_counts(images_path, pixels.len() / (rows * columns), labels_path, labels.len())?;
+    Ok(Split::new(pixels, [rows, columns], labels))
 }
 
-/// Refuses images that are not 28×28.
-pub(super) fn check_side(path: &Path, rows: usize, columns: usize) -> Result<()> {
-    if (rows, columns) == (SIDE, SIDE) {
+/// Refuses images whose `sides` are not those of the `format`.
+pub(super) fn check_sides(path: &Path, sides: [usize; 2], format: ImageFormat) -> Result<()> {
+    let ImageFormat { rows, columns, .. } = format;
+    if sides == [rows, columns] {
         return Ok(());
     }
+    let [found_rows, found_columns] = sides;
     Err(Error::invalid(path)(format!(
-        "images are {rows}×{columns}, and the model needs {SIDE}×{SIDE}: scale them first"
+        "images are {found_rows}×{found_columns}, and the model needs {rows}×{columns}: scale them \
+         first"
     )))
 }
 

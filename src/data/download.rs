@@ -20,7 +20,7 @@ use ureq::{Agent, Timeout};
 
 use super::files::Part;
 use super::idx::IdxError;
-use super::remote::{Event, Progress, Remote, without_password};
+use super::remote::{CLASSES, Event, Progress, Remote, without_password};
 use crate::error::{Error, Result, explained, quoted};
 use crate::files::durable::{self, Partial};
 
@@ -330,11 +330,14 @@ fn verify(
     let path = partial.temporary().to_path_buf();
     let unreadable = |error| Failure::Local(Error::io("read", &path)(error));
     let file = partial.content().map_err(Failure::Local)?;
-    let content = part.examine(BufReader::new(file), length).map_err(|error| match error {
-        IdxError::Read(error) => unreadable(error),
-        IdxError::Empty | IdxError::GzipTruncated { .. } => Failure::Undelivered(error.to_string()),
-        _ => Failure::Wrong(error.to_string()),
-    })?;
+    let content =
+        part.examine(BufReader::new(file), length, CLASSES).map_err(|error| match error {
+            IdxError::Read(error) => unreadable(error),
+            IdxError::Empty | IdxError::GzipTruncated { .. } => {
+                Failure::Undelivered(error.to_string())
+            }
+            _ => Failure::Wrong(error.to_string()),
+        })?;
     let found = content.sha256.to_string();
     if found != expected {
         return Err(Failure::Wrong(format!(

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-use super::dataset::{self, CLASSES, Dataset, DatasetKind};
+use super::dataset::{self, Dataset, DatasetKind, ImageFormat};
 use super::idx::{self, IdxError};
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result, printable};
@@ -54,35 +54,36 @@ impl Part {
     /// Reads `content`, of `length` stored bytes, to its end.
     ///
     /// # Errors
-    /// When `content` is not a valid file of this kind.
+    /// When `content` is not a valid file of this kind, or a label is not below `classes`.
     pub(super) fn examine(
         self,
         content: impl BufRead,
         length: u64,
+        classes: usize,
     ) -> std::result::Result<Content, IdxError> {
-        let (count, side, header, body) = match self {
+        let (count, sides, header, body) = match self {
             Self::TrainImages | Self::TestImages => {
                 let images = idx::parse_images(content, length)?;
-                let side = (images.rows, images.columns);
-                let count = images.pixels.len() / (side.0 * side.1);
-                let header = idx::images_header(count, side.0, side.1);
-                (count, Some(side), header, images.pixels)
+                let [rows, columns] = [images.rows, images.columns];
+                let count = images.pixels.len() / (rows * columns);
+                let header = idx::images_header(count, rows, columns);
+                (count, Some([rows, columns]), header, images.pixels)
             }
             Self::TrainLabels | Self::TestLabels => {
-                let labels = idx::parse_labels(content, length, CLASSES)?;
+                let labels = idx::parse_labels(content, length, classes)?;
                 (labels.len(), None, idx::labels_header(labels.len()), labels)
             }
         };
-        Ok(Content { count, side, sha256: Sha256Digest::of([header, body]) })
+        Ok(Content { count, sides, sha256: Sha256Digest::of([header, body]) })
     }
 
     /// Reads the file at `path` to its end.
     ///
     /// # Errors
     /// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not a valid file of
-    /// this kind.
-    pub(super) fn examine_file(self, path: &Path) -> Result<Content> {
-        idx::read(path, |content, length| self.examine(content, length))
+    /// this kind, or a label is not below `classes`.
+    pub(super) fn examine_file(self, path: &Path, classes: usize) -> Result<Content> {
+        idx::read(path, |content, length| self.examine(content, length, classes))
     }
 }
 
@@ -92,7 +93,7 @@ pub struct Content {
     /// Number of images or labels.
     pub count: usize,
     /// Rows and columns of an image; `None` for labels.
-    pub side: Option<(usize, usize)>,
+    pub sides: Option<[usize; 2]>,
     /// SHA-256 of the uncompressed file.
     pub sha256: Sha256Digest,
 }
@@ -112,12 +113,13 @@ impl Files {
     /// Reads and checks all four files, both splits at the same time.
     ///
     /// # Errors
-    /// When a file is not valid, or a file of images does not match its file of labels.
-    pub fn read(&self) -> Result<Dataset> {
+    /// When a file is not valid or not of the `format`, or a file of images does not match its file of
+    /// labels.
+    pub fn read(&self, format: ImageFormat) -> Result<Dataset> {
         let [train_images, train_labels, test_images, test_labels] = &self.paths;
         let (train, test) = rayon::join(
-            || dataset::read_split(train_images, train_labels),
-            || dataset::read_split(test_images, test_labels),
+            || dataset::read_split(train_images, train_labels, format),
+            || dataset::read_split(test_images, test_labels, format),
         );
         Ok(Dataset::new(train?, test?))
     }
@@ -154,16 +156,16 @@ pub struct FileFacts {
     pub kind: DatasetKind,
 }
 
-/// Inspects each of the four files in `directory`, in the order of [`Part::ALL`]. A folder that
-/// does not exist holds no files.
+/// Inspects each of the four files in `directory`, in the order of [`Part::ALL`]: whether it is valid
+/// and of the `format`. A folder that does not exist holds no files.
 ///
 /// # Errors
 /// When `directory` is not a folder or cannot be read.
-pub fn inspect(directory: &Path) -> Result<Vec<Inspection>> {
+pub fn inspect(directory: &Path, format: ImageFormat) -> Result<Vec<Inspection>> {
     let facts = |part: Part, path: PathBuf| {
-        let content = part.examine_file(&path)?;
-        if let Some((rows, columns)) = content.side {
-            dataset::check_side(&path, rows, columns)?;
+        let content = part.examine_file(&path, format.classes)?;
+        if let Some(sides) = content.sides {
+            dataset::check_sides(&path, sides, format)?;
         }
         Ok(FileFacts {
             stored_bytes: fs::metadata(&path).map_err(Error::io("open", &path))?.len(),

@@ -22,6 +22,9 @@ pub struct Remote {
     pub stall_timeout: Duration,
 }
 
+/// Number of classes of the official files.
+pub const CLASSES: usize = 10;
+
 /// Folders that hold the official files and ask for no registration.
 const MIRRORS: [&str; 2] = [
     "https://storage.googleapis.com/cvdf-datasets/mnist/",

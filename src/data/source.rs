@@ -12,11 +12,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dataset::Dataset;
+use super::dataset::{Dataset, ImageFormat};
 #[cfg(feature = "download")]
 use super::download::download;
 use super::files::{Files, Found, Part, locate};
-use super::remote::{Progress, Remote};
+use super::remote::{CLASSES, Progress, Remote};
 use crate::error::{Error, Result, printable};
 
 /// Places where [`load`] looks for a dataset.
@@ -28,6 +28,8 @@ pub struct Request {
     pub default_directory: PathBuf,
     /// Source of a download; `None` forbids downloading.
     pub remote: Option<Remote>,
+    /// Images and labels that are needed.
+    pub format: ImageFormat,
 }
 
 /// Result of [`load`].
@@ -55,7 +57,7 @@ pub enum Outcome {
 /// result is [`Outcome::NotAvailable`] and no error.
 pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     let read = |files: Files| {
-        let dataset = files.read()?;
+        let dataset = files.read(request.format)?;
         Ok(Outcome::Loaded { dataset, files })
     };
     if let Some(directory) = &request.directory {
@@ -105,7 +107,7 @@ fn check_official(found: &Found, remote: &Remote) -> Result<()> {
         let Some(path) = found.path(part) else {
             continue;
         };
-        let reason = match part.examine_file(path) {
+        let reason = match part.examine_file(path, CLASSES) {
             Ok(content) if content.sha256.to_string() == remote.sha256[part as usize] => continue,
             Ok(_) => format!("{}: not the official MNIST", printable(path)),
             Err(error) => error.to_string(),

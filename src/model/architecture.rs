@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::data::dataset::ImageFormat;
 use crate::nn::grammar;
 use crate::nn::layer::{Layer, Work};
 use crate::nn::shape::Shape;
@@ -93,6 +94,12 @@ impl Architecture {
     /// Number of classes: the logits of one image.
     pub fn classes(&self) -> usize {
         self.output().len()
+    }
+
+    /// Images and labels that the network takes.
+    pub fn format(&self) -> ImageFormat {
+        let Shape { height, width, .. } = self.input;
+        ImageFormat { rows: height, columns: width, classes: self.classes() }
     }
 
     /// The tensors that the network needs, in canonical order: layer by layer, weight before bias.

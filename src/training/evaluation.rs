@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::data::batches::Batch;
-use crate::data::dataset::{CLASSES, Split};
+use crate::data::dataset::Split;
 use crate::engine::Engine;
 use crate::nn::cross_entropy::{self, LossSum};
 
@@ -20,7 +20,7 @@ pub struct Evaluation {
     /// Mean cross-entropy of the images.
     pub loss: f64,
     /// Number of images with each label and prediction: `confusion[label][predicted]`.
-    pub confusion: [[usize; CLASSES]; CLASSES],
+    pub confusion: Vec<Vec<usize>>,
     /// Images classified wrongly, the most confident mistake first.
     pub mistakes: Vec<Mistake>,
     /// Duration of the evaluation.
@@ -47,7 +47,7 @@ impl Evaluation {
         let started = Instant::now();
         let indices: Vec<u32> = (0..split.len() as u32).collect();
         let mut sum = LossSum::default();
-        let mut confusion = [[0; CLASSES]; CLASSES];
+        let mut confusion = Vec::new();
         let mut mistakes = Vec::new();
         for indices in indices.chunks(BATCH) {
             if stop() {
@@ -56,7 +56,9 @@ impl Evaluation {
             let batch = Batch::new(split, indices);
             let logits = engine.predict(&batch);
             sum += cross_entropy::evaluate(logits, batch.labels());
-            let rows = logits.chunks_exact(logits.len() / batch.len());
+            let classes = logits.len() / batch.len();
+            confusion.resize_with(classes, || vec![0; classes]);
+            let rows = logits.chunks_exact(classes);
             for ((z, label), &index) in rows.zip(batch.labels()).zip(indices) {
                 let predicted = cross_entropy::argmax(z);
                 let label = usize::from(label);

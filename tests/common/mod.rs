@@ -6,7 +6,8 @@
 pub mod oracle;
 
 use mnist_train::data::batches::Batch;
-use mnist_train::data::dataset::{PIXELS, SIDE, Split};
+use mnist_train::data::dataset::Split;
+use mnist_train::data::synthetic::SIDE;
 use mnist_train::engine::Engine;
 use mnist_train::engine::compute::{Compute, Precision};
 use mnist_train::model::architecture::Architecture;
@@ -130,8 +131,8 @@ pub fn to_f64(values: &[f32]) -> Vec<f64> {
 /// image to image, and background around it. One rectangle is the whole image, and one is empty.
 pub fn noise_split(seed: u64, images: usize) -> Split {
     let mut stream = Stream::new(seed, "noise", 0);
-    let mut pixels = vec![0; images * PIXELS];
-    for (n, image) in pixels.chunks_exact_mut(PIXELS).enumerate() {
+    let mut pixels = vec![0; images * SIDE * SIDE];
+    for (n, image) in pixels.chunks_exact_mut(SIDE * SIDE).enumerate() {
         let mut between = |from: usize, to: usize| from + stream.below((to - from) as u32) as usize;
         let (top, left) = (between(0, 14), between(0, 14));
         let (bottom, right) = (between(top, SIDE), between(left, SIDE));
@@ -147,7 +148,7 @@ pub fn noise_split(seed: u64, images: usize) -> Split {
         }
     }
     let labels = (0..images).map(|_| stream.below(10) as u8).collect();
-    Split::new(pixels, labels)
+    Split::new(pixels, [SIDE; 2], labels)
 }
 
 /// Every stage that can run `architecture`, with every set of vector instructions for which it has

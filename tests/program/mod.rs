@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use mnist_train::bench::child::Job;
-use mnist_train::data::dataset::{Dataset, SIDE, Split};
+use mnist_train::data::dataset::{Dataset, Split};
 use mnist_train::data::files::Part;
 use mnist_train::data::{idx, synthetic};
 use serde_json::Value;
@@ -44,7 +44,8 @@ pub fn digits() -> &'static Path {
 /// Writes `dataset` into `folder` as IDX files.
 pub fn save(dataset: &Dataset, folder: &Path) {
     let images = |split: &Split| {
-        let header = idx::images_header(split.len(), SIDE, SIDE);
+        let [rows, columns] = split.sides();
+        let header = idx::images_header(split.len(), rows, columns);
         [&header, split.images()].concat()
     };
     let labels = |split: &Split| [&idx::labels_header(split.len()), split.labels()].concat();

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mnist_train::data::dataset::{PIXELS, SIDE};
 use mnist_train::data::files::Part;
 use mnist_train::data::idx::{images_header, labels_header};
+use mnist_train::data::synthetic::SIDE;
 
 /// The four uncompressed files of three training images and two test images.
 pub struct SmallSet {
@@ -18,7 +18,7 @@ pub struct SmallSet {
 impl SmallSet {
     pub fn new() -> Self {
         let images = |count: usize| {
-            let pixels = (0..count * PIXELS).map(|i| (i % 251) as u8).collect();
+            let pixels = (0..count * SIDE * SIDE).map(|i| (i % 251) as u8).collect();
             [images_header(count, SIDE, SIDE), pixels].concat()
         };
         let labels = |labels: &[u8]| [&labels_header(labels.len()), labels].concat();

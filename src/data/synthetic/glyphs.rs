@@ -1,7 +1,7 @@
 //! The ways in which people write each digit.
 
 use super::point::Point;
-use crate::data::dataset::CLASSES;
+use super::size::CLASSES;
 use crate::random::Stream;
 
 /// One way of writing a digit: its weight, which says how often it is chosen, and its strokes.

@@ -26,13 +26,15 @@ mod glyphs;
 mod hand;
 mod pen;
 mod point;
+mod size;
 
 use rayon::prelude::*;
 
 use self::glyphs::Glyph;
 use self::hand::Hand;
 use self::pen::Pen;
-use super::dataset::{CLASSES, Dataset, PIXELS, Split};
+pub use self::size::{CLASSES, SIDE};
+use super::dataset::{Dataset, Split};
 use crate::random::Stream;
 
 /// Seed of the digits that are drawn when no dataset is available.
@@ -58,16 +60,16 @@ pub fn generate(seed: u64, train_count: usize, test_count: usize) -> Dataset {
 
 /// Draws `count` digits with random streams for this `purpose`.
 fn generate_split(glyphs: &[Vec<Glyph>; CLASSES], seed: u64, purpose: &str, count: usize) -> Split {
-    let mut images = vec![0; count * PIXELS];
+    let mut images = vec![0; count * SIDE * SIDE];
     let mut labels = vec![0; count];
-    images.par_chunks_exact_mut(PIXELS).zip(&mut labels).enumerate().for_each(
+    images.par_chunks_exact_mut(SIDE * SIDE).zip(&mut labels).enumerate().for_each(
         |(index, (image, label))| {
             let mut random = Stream::new(seed, purpose, index as u64);
             *label = random.below(CLASSES as u32) as u8;
             draw(&glyphs[usize::from(*label)], &mut random, image);
         },
     );
-    Split::new(images, labels)
+    Split::new(images, [SIDE; 2], labels)
 }
 
 /// Draws one of `glyphs`, chosen at random, on the blank `image`, (28, 28).

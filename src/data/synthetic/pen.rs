@@ -2,7 +2,7 @@
 
 use super::hand::bell;
 use super::point::{Point, Touch};
-use crate::data::dataset::SIDE;
+use super::size::SIDE;
 use crate::random::Stream;
 
 /// Number of pixels along each side of the box that a digit fills.
