@@ -52,11 +52,14 @@ const FEATURES: [Case; 8] = [
 ];
 
 /// Layers that work element by element: one element, and more than the 16,384 of a chunk.
-const ELEMENTS: [Case; 5] = [
+const ELEMENTS: [Case; 8] = [
     ("relu", [1, 1, 1]),
     ("relu", [7, 1, 1]),
     ("relu", [3, 5, 7]),
     ("relu", [5462, 1, 1]),
+    ("sigmoid", [1, 1, 1]),
+    ("sigmoid", [3, 5, 7]),
+    ("sigmoid", [5462, 1, 1]),
     ("flatten", [2, 3, 4]),
 ];
 

@@ -6,7 +6,7 @@
 
 use super::layer::Layer;
 use super::settings::Settings;
-use super::{conv2d, flatten, linear, maxpool2d, relu};
+use super::{conv2d, flatten, linear, maxpool2d, relu, sigmoid};
 
 /// A kind of layer: a row of the table that the language and the tests go through.
 pub struct LayerKind {
@@ -19,10 +19,11 @@ pub struct LayerKind {
 }
 
 /// Every kind of layer.
-pub static LAYERS: [LayerKind; 5] = [
+pub static LAYERS: [LayerKind; 6] = [
     LayerKind { name: "conv", example: "conv8k3s2p1", parse: conv2d::parse },
     LayerKind { name: "maxpool", example: "maxpool3s2", parse: maxpool2d::parse },
     LayerKind { name: "relu", example: "relu", parse: relu::parse },
+    LayerKind { name: "sigmoid", example: "sigmoid", parse: sigmoid::parse },
     LayerKind { name: "flatten", example: "flatten", parse: flatten::parse },
     LayerKind { name: "fc", example: "fc10", parse: linear::parse },
 ];
@@ -66,7 +67,7 @@ mod tests {
     #[test]
     fn a_text_that_is_no_layer_says_why() {
         for (text, problem) in [
-            ("", "is no layer; there are conv, maxpool, relu, flatten, fc"),
+            ("", "is no layer; there are conv, maxpool, relu, sigmoid, flatten, fc"),
             ("dense128", "is no layer"),
             ("conv8", "needs a kernel side: k3"),
             ("conv8k", "needs a number after 'k'"),

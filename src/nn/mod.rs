@@ -21,4 +21,5 @@ pub mod primitives;
 pub mod relu;
 pub mod settings;
 pub mod shape;
+pub mod sigmoid;
 pub mod tensor;

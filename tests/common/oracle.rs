@@ -14,6 +14,7 @@ use mnist_train::nn::primitives::convolution::Convolution;
 use mnist_train::nn::primitives::pooling::Pooling;
 use mnist_train::nn::relu::Relu;
 use mnist_train::nn::shape::Shape;
+use mnist_train::nn::sigmoid::Sigmoid;
 
 /// y of a convolution for one image.
 pub fn conv2d(conv: &Convolution, x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
@@ -83,6 +84,8 @@ pub fn layer(layer: &dyn Any, input: Shape, tensors: &[Vec<f64>], x: &[f64]) -> 
         maxpool2d(&Pooling { input, kernel, stride }, x)
     } else if layer.is::<Relu>() {
         x.iter().map(|x| x.max(0.0)).collect()
+    } else if layer.is::<Sigmoid>() {
+        x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect()
     } else {
         assert!(layer.is::<Flatten>(), "the oracle knows every layer");
         x.to_vec()
