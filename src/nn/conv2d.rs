@@ -8,7 +8,7 @@ use super::primitives::Primitives;
 use super::primitives::convolution::{ConvGradients, Convolution};
 use super::settings::Settings;
 use super::shape::Shape;
-use super::tensor::{Role, TensorSpec};
+use super::tensor::TensorSpec;
 
 /// The layer `convOkKsSpP`: (C, H, W) → (O, H', W'). Its tensors are a weight (O, C, K, K) and a bias
 /// (O).
@@ -71,18 +71,8 @@ impl Layer for Conv2d {
 
     fn tensors(&self, input: Shape) -> Vec<TensorSpec> {
         let conv = self.on(input);
-        let (fan_in, fan_out) = (conv.taps(), self.out_channels * self.kernel * self.kernel);
-        let tensor = |name: &str, shape, role| TensorSpec {
-            name: name.into(),
-            shape,
-            role,
-            fan_in,
-            fan_out,
-        };
-        vec![
-            tensor("weight", conv.weight_shape().to_vec(), Role::Weight),
-            tensor("bias", vec![self.out_channels], Role::Bias),
-        ]
+        let fan_out = self.out_channels * self.kernel * self.kernel;
+        TensorSpec::weight_and_bias(&conv.weight_shape(), conv.taps(), fan_out)
     }
 
     fn multiply_adds(&self, input: Shape) -> usize {

@@ -4,17 +4,11 @@ use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer};
 use super::primitives::Primitives;
-use super::settings::Settings;
 use super::shape::Shape;
 
 /// The layer `flatten`.
 #[derive(Debug)]
 pub struct Flatten;
-
-/// The layer that `settings`, which are none, describe.
-pub fn parse(_: &mut Settings) -> Result<Box<dyn Layer>, String> {
-    Ok(Box::new(Flatten))
-}
 
 impl fmt::Display for Flatten {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -22,9 +22,9 @@ pub struct LayerKind {
 pub static LAYERS: [LayerKind; 6] = [
     LayerKind { name: "conv", example: "conv8k3s2p1", parse: conv2d::parse },
     LayerKind { name: "maxpool", example: "maxpool3s2", parse: maxpool2d::parse },
-    LayerKind { name: "relu", example: "relu", parse: relu::parse },
-    LayerKind { name: "sigmoid", example: "sigmoid", parse: sigmoid::parse },
-    LayerKind { name: "flatten", example: "flatten", parse: flatten::parse },
+    LayerKind { name: "relu", example: "relu", parse: |_| Ok(Box::new(relu::RELU)) },
+    LayerKind { name: "sigmoid", example: "sigmoid", parse: |_| Ok(Box::new(sigmoid::SIGMOID)) },
+    LayerKind { name: "flatten", example: "flatten", parse: |_| Ok(Box::new(flatten::Flatten)) },
     LayerKind { name: "fc", example: "fc10", parse: linear::parse },
 ];
 

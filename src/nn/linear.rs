@@ -19,7 +19,7 @@ use super::primitives::Primitives;
 use super::primitives::product::Matrix;
 use super::settings::Settings;
 use super::shape::Shape;
-use super::tensor::{Role, TensorSpec};
+use super::tensor::TensorSpec;
 
 /// The layer `fcO`: F features → O features. Its tensors are a weight (O, F) and a bias (O).
 #[derive(Debug)]
@@ -52,18 +52,8 @@ impl Layer for Linear {
     }
 
     fn tensors(&self, input: Shape) -> Vec<TensorSpec> {
-        let (fan_in, fan_out) = (input.len(), self.out_features);
-        let tensor = |name: &str, shape, role| TensorSpec {
-            name: name.into(),
-            shape,
-            role,
-            fan_in,
-            fan_out,
-        };
-        vec![
-            tensor("weight", vec![fan_out, fan_in], Role::Weight),
-            tensor("bias", vec![fan_out], Role::Bias),
-        ]
+        let (inputs, outputs) = (input.len(), self.out_features);
+        TensorSpec::weight_and_bias(&[outputs, inputs], inputs, outputs)
     }
 
     fn multiply_adds(&self, input: Shape) -> usize {

@@ -12,6 +12,7 @@
 
 pub mod conv2d;
 pub mod cross_entropy;
+pub mod elementwise;
 pub mod flatten;
 pub mod grammar;
 pub mod layer;

@@ -2,64 +2,21 @@
 //!
 //! Backward lets dy through where the output was above 0; at 0 the derivative is taken as 0.
 
-use std::fmt;
-
-use super::layer::{Backward, Forward, Kept, Layer};
-use super::primitives::Primitives;
-use super::settings::Settings;
-use super::shape::Shape;
+use super::elementwise::Elementwise;
 
 /// The layer `relu`.
-#[derive(Debug)]
-pub struct Relu;
+pub const RELU: Elementwise = Elementwise { word: "relu", forward, backward };
 
-/// The layer that `settings`, which are none, describe.
-pub fn parse(_: &mut Settings) -> Result<Box<dyn Layer>, String> {
-    Ok(Box::new(Relu))
-}
-
-impl fmt::Display for Relu {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("relu")
-    }
-}
-
-impl Layer for Relu {
-    fn word(&self) -> &'static str {
-        "relu"
-    }
-
-    fn output(&self, input: Shape) -> Result<Shape, String> {
-        Ok(input)
-    }
-
-    fn kept(&self, _: Shape) -> Kept {
-        Kept { output: true, ..Kept::default() }
-    }
-
-    fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>) {
-        primitives.map(io.x, io.y, forward);
-    }
-
-    fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>) {
-        if let Some(dx) = io.dx {
-            primitives.map2(io.y, io.dy, dx, backward);
-        }
-    }
-}
-
-/// The output `y` for the input `x`, of any shape.
-pub fn forward(x: &[f32], y: &mut [f32]) {
-    assert_eq!(x.len(), y.len());
+/// The output `y` for the input `x`.
+fn forward(x: &[f32], y: &mut [f32]) {
     for (y, &x) in y.iter_mut().zip(x) {
         // Not `max`, which would turn a NaN into 0 and hide that training has diverged.
         *y = if x <= 0.0 { 0.0 } else { x };
     }
 }
 
-/// The gradient `dx` for the output `y` and its gradient `dy`, of any shape.
-pub fn backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
-    assert_eq!((y.len(), dy.len()), (dx.len(), dx.len()));
+/// The gradient `dx` for the output `y` and its gradient `dy`.
+fn backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
     for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
         *dx = if y > 0.0 { dy } else { 0.0 };
     }

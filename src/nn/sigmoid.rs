@@ -7,62 +7,19 @@
 //! dx = dy · y · (1 − y)
 //! ```
 
-use std::fmt;
-
-use super::layer::{Backward, Forward, Kept, Layer};
-use super::primitives::Primitives;
-use super::settings::Settings;
-use super::shape::Shape;
+use super::elementwise::Elementwise;
 
 /// The layer `sigmoid`.
-#[derive(Debug)]
-pub struct Sigmoid;
+pub const SIGMOID: Elementwise = Elementwise { word: "sigmoid", forward, backward };
 
-/// The layer that `settings`, which are none, describe.
-pub fn parse(_: &mut Settings) -> Result<Box<dyn Layer>, String> {
-    Ok(Box::new(Sigmoid))
-}
-
-impl fmt::Display for Sigmoid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sigmoid")
-    }
-}
-
-impl Layer for Sigmoid {
-    fn word(&self) -> &'static str {
-        "sigmoid"
-    }
-
-    fn output(&self, input: Shape) -> Result<Shape, String> {
-        Ok(input)
-    }
-
-    fn kept(&self, _: Shape) -> Kept {
-        Kept { output: true, ..Kept::default() }
-    }
-
-    fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>) {
-        primitives.map(io.x, io.y, forward);
-    }
-
-    fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>) {
-        if let Some(dx) = io.dx {
-            primitives.map2(io.y, io.dy, dx, backward);
-        }
-    }
-}
-
-/// The output `y` for the input `x`, of any shape.
+/// The output `y` for the input `x`.
 fn forward(x: &[f32], y: &mut [f32]) {
-    assert_eq!(x.len(), y.len());
     // e⁻ˣ overflows to infinity for x below -88, of which 1/(1 + ∞) = 0 is right.
     y.iter_mut().zip(x).for_each(|(y, x)| *y = 1.0 / (1.0 + (-x).exp()));
 }
 
-/// The gradient `dx` for the output `y` and its gradient `dy`, of any shape.
+/// The gradient `dx` for the output `y` and its gradient `dy`.
 fn backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
-    assert_eq!((y.len(), dy.len()), (dx.len(), dx.len()));
     dx.iter_mut().zip(dy).zip(y).for_each(|((dx, dy), y)| *dx = dy * y * (1.0 - y));
 }
 

@@ -25,6 +25,18 @@ pub struct TensorSpec {
 }
 
 impl TensorSpec {
+    /// The weight of `shape`, whose first axis are the outputs, and the bias of a layer.
+    pub fn weight_and_bias(shape: &[usize], fan_in: usize, fan_out: usize) -> Vec<Self> {
+        let tensor = |name: &str, shape: &[usize], role| Self {
+            name: name.into(),
+            shape: shape.into(),
+            role,
+            fan_in,
+            fan_out,
+        };
+        vec![tensor("weight", shape, Role::Weight), tensor("bias", &shape[..1], Role::Bias)]
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()

@@ -1,0 +1,49 @@
+//! Layers that compute each element of the output from one element of the input.
+
+use std::fmt;
+
+use super::layer::{Backward, Forward, Kept, Layer};
+use super::primitives::Primitives;
+use super::shape::Shape;
+
+/// A function of one element, as a layer: any shape → the same shape. Its derivative follows from the
+/// output alone.
+#[derive(Debug)]
+pub struct Elementwise {
+    /// Name of the layer.
+    pub word: &'static str,
+    /// Output y for the input x: `forward(x, y)`.
+    pub forward: fn(&[f32], &mut [f32]),
+    /// Gradient dx for the output y and its gradient dy: `backward(y, dy, dx)`.
+    pub backward: fn(&[f32], &[f32], &mut [f32]),
+}
+
+impl fmt::Display for Elementwise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word)
+    }
+}
+
+impl Layer for Elementwise {
+    fn word(&self) -> &'static str {
+        self.word
+    }
+
+    fn output(&self, input: Shape) -> Result<Shape, String> {
+        Ok(input)
+    }
+
+    fn kept(&self, _: Shape) -> Kept {
+        Kept { output: true, ..Kept::default() }
+    }
+
+    fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>) {
+        primitives.map(io.x, io.y, self.forward);
+    }
+
+    fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>) {
+        if let Some(dx) = io.dx {
+            primitives.map2(io.y, io.dy, dx, self.backward);
+        }
+    }
+}
