@@ -273,7 +273,7 @@ fn files_get_no_terminal_codes_and_quiet_means_results_alone() {
     }
 }
 
-/// The numbers are those of a real run: 60,000 + 10,000 synthetic images.
+/// The run has as many images as MNIST, 60,000 + 10,000, so its numbers have their real width.
 #[test]
 fn what_is_printed_fits_a_terminal_of_80_columns() {
     let place = Workplace::new();

@@ -25,7 +25,7 @@ use small_set::{SmallSet, names_in};
 /// Answer of a mirror to a request for one file.
 #[derive(Clone)]
 enum Answer {
-    /// The whole file.
+    /// The whole file with these bytes.
     File(Vec<u8>),
     /// A status line without a file.
     Status(&'static str),

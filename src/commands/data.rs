@@ -170,6 +170,7 @@ fn check_free(directory: &Path) -> Result<()> {
     }
 }
 
+/// The error of a folder that already holds the file for `part`.
 fn not_free(directory: &Path, part: Part) -> Error {
     Error::Unavailable(format!(
         "{}: holds {} already, and no file is overwritten: name another folder",

@@ -19,8 +19,7 @@ impl<'a> Batch<'a> {
         Self { split, indices, upcoming: &[] }
     }
 
-    /// The same batch, which now knows that the images at `indices` are next, so that an engine
-    /// may fetch them early.
+    /// This batch with the indices of the next batch, so that an engine may fetch its images early.
     pub fn followed_by(self, indices: &'a [u32]) -> Self {
         Self { upcoming: indices, ..self }
     }

@@ -68,6 +68,7 @@ pub fn download(
     durable::in_folder(directory, || download_all(directory, parts, remote, progress))
 }
 
+/// Downloads `parts` one after the other into the existing folder `directory`.
 fn download_all(
     directory: &Path,
     parts: &[Part],

@@ -133,6 +133,7 @@ const NO_DOWNLOAD: &str = if cfg!(feature = "download") {
     "this program was built without its feature 'download'"
 };
 
+/// Refuses to download `missing` files, in a program that cannot.
 #[cfg(not(feature = "download"))]
 fn download(_: &Path, missing: &[Part], _: &Remote, _: &mut dyn Progress) -> Result<()> {
     match missing {

@@ -54,6 +54,8 @@ pub fn in_folder<T>(folder: &Path, work: impl FnOnce() -> Result<T>) -> Result<T
     outcome
 }
 
+/// Replaces the file at `path` on a given operating system. With `keep_old` the old content is kept
+/// beside it, and the path of the kept file is returned.
 fn replace_on(
     system: &impl System,
     path: &Path,
@@ -197,6 +199,7 @@ impl Drop for Partial {
     }
 }
 
+/// Waits until the name of the file at `path` is on the disk.
 fn flush_folder_of(system: &impl System, path: &Path) -> Result<()> {
     let folder = folder_of(path);
     system.flush_folder(folder).map_err(Error::io("flush", folder))

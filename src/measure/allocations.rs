@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct CountingAllocator;
 
+/// Number of allocations so far.
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 // SAFETY: every request is passed on unchanged to the system's allocator, which keeps the contract.

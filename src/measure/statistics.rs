@@ -30,7 +30,7 @@ impl Spread {
         Self { median, min: sorted[0], mad: median_of(&self::sorted(&distances)) }
     }
 
-    /// The same values in another unit: each is multiplied by `factor`.
+    /// This spread in another unit: each value is multiplied by `factor`.
     pub fn times(self, factor: f64) -> Self {
         let Self { median, min, mad } = self;
         Self { median: median * factor, min: min * factor, mad: mad * factor }

@@ -1,4 +1,4 @@
-//! The training loop.
+//! The training loop over epochs and batches, which also evaluates, saves and stops on a signal.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -109,6 +109,7 @@ pub fn labels_header(count: usize) -> Vec<u8> {
     header(LABELS_MAGIC, &[count])
 }
 
+/// Header of a file with this magic number and these dimensions.
 fn header(magic: u32, dimensions: &[usize]) -> Vec<u8> {
     let word = |&n: &usize| u32::try_from(n).expect("a dimension fits an IDX header");
     [magic].into_iter().chain(dimensions.iter().map(word)).flat_map(u32::to_be_bytes).collect()

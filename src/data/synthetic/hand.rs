@@ -101,7 +101,7 @@ fn flatten(controls: &[Touch]) -> Vec<Touch> {
 /// Random number from a bell curve of mean 0 and standard deviation 1, within ±3.5. It is a scaled
 /// sum of four uniform numbers and so needs no logarithm.
 pub fn bell(random: &mut Stream) -> f32 {
-    const DEVIATION: f32 = 0.577_350_26; // of the sum: √(4/12)
+    const DEVIATION: f32 = 0.577_350_26; // Standard deviation of the sum, √(4/12).
     let sum = random.unit() + random.unit() + random.unit() + random.unit();
     (sum - 2.0) / DEVIATION
 }
