@@ -5,6 +5,7 @@ use std::fs;
 use mnist_train::data::{idx, synthetic};
 use mnist_train::files::durable;
 use mnist_train::model::checkpoint::{self, Model};
+use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::stages::STAGES;
 
 use super::SHORT;
@@ -288,7 +289,9 @@ fn a_run_that_diverges_says_where_and_keeps_the_last_good_model() {
 
 #[test]
 fn every_stage_notices_in_its_step_that_training_diverges() {
-    for stage in &STAGES {
+    let architecture = MnistCnn::default().architecture();
+    // A stage that this CPU cannot run ends before its first step, as tests/bf16.rs checks.
+    for stage in STAGES.iter().filter(|stage| !stage.isas(&architecture).is_empty()) {
         let place = Workplace::new();
         let train = format!("{SHORT} --stage {}", stage.name);
         // Weights of 1e30 give a loss that is not finite; weights of 10 give a loss that is too large.
