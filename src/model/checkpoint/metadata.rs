@@ -8,7 +8,7 @@ use super::format::{FORMAT_VERSION, RUNAWAY_LOSS, architecture_1};
 use crate::error::quoted;
 use crate::model::architecture::Architecture;
 use crate::model::mnist_cnn::MnistCnn;
-use crate::model::recipe::{Field, Recipe, Valid};
+use crate::model::recipe::{Field, Recipe};
 use crate::nn::shape::Shape;
 use crate::optim::adam::Adam;
 
@@ -99,13 +99,6 @@ pub struct Position {
     pub correct: usize,
 }
 
-/// Whether the field called `name` may be left out.
-fn is_optional(name: &str) -> bool {
-    let is_count = |field: &Field| matches!(field.valid, Valid::OptionalCount);
-    ["input", "isa", "slots"].contains(&name)
-        || Recipe::FIELDS.iter().any(|field| field.name == name && is_count(field))
-}
-
 fn mnist_image() -> [usize; 3] {
     [1, 28, 28]
 }
@@ -134,10 +127,8 @@ pub fn parse(json: &str) -> ParseResult<Metadata> {
         }
         None => return Err(invalid("no whole number in field format_version".into())),
     }
-    let metadata = Metadata::deserialize(&value).map_err(|_| {
-        let difference = difference(&value, &example(), "");
-        invalid(difference.unwrap_or_else(|| "a field holds what no run writes".into()))
-    })?;
+    let metadata: Metadata = serde_path_to_error::deserialize(&value)
+        .map_err(|error| invalid(format!("field {}", quoted(&error.to_string()))))?;
     let (slots, expected) = (metadata.slots.join(", "), Adam::SLOTS.join(", "));
     expect(slots == expected, "slots", quoted(&slots), expected)?;
     check_values(&metadata)?;
@@ -167,43 +158,6 @@ pub fn architecture(
         return Err(CheckpointError::Architecture { found, expected });
     }
     Ok(network.architecture())
-}
-
-/// Metadata with every field that there is.
-fn example() -> Value {
-    let architecture = MnistCnn::default().architecture();
-    let metadata = Metadata {
-        isa: Some(String::new()),
-        ..Metadata::new(&architecture, Recipe::default(), "")
-    };
-    serde_json::to_value(metadata).expect("plain data")
-}
-
-/// The first field in which `found` has not the form of `expected`; both are at `place`.
-fn difference(found: &Value, expected: &Value, place: &str) -> Option<String> {
-    let inside = |name: &str| format!("{place}{}{name}", if place.is_empty() { "" } else { "." });
-    let wanted = match expected {
-        Value::Object(fields) => {
-            let Some(found) = found.as_object() else {
-                let found = quoted(&found.to_string());
-                return Some(format!("field {place} is {found}, expected an object"));
-            };
-            if let Some((unknown, _)) = found.iter().find(|(name, _)| !fields.contains_key(*name)) {
-                return Some(format!("unknown field {}", quoted(&inside(unknown))));
-            }
-            return fields.iter().find_map(|(name, expected)| match found.get(name) {
-                None | Some(Value::Null) if is_optional(name) => None,
-                Some(found) => difference(found, expected, &inside(name)),
-                None => Some(format!("field {} is missing", inside(name))),
-            });
-        }
-        Value::String(_) if !found.is_string() => "a text",
-        Value::Number(number) if number.is_u64() && !found.is_u64() => "a whole number from 0 on",
-        Value::Number(_) if !found.is_number() => "a number",
-        Value::Null if !found.is_u64() => "a whole number or nothing",
-        _ => return None,
-    };
-    Some(format!("field {place} is {}, expected {wanted}", quoted(&found.to_string())))
 }
 
 /// Refuses hyperparameters that the command line refuses too, and a place that no run comes to. No
