@@ -97,7 +97,7 @@ def gate():
 
 
 def entry_shares(folded):
-    """Of each function that stands on a phase, and of each phase where none does, the percent of all samples."""
+    """Percent of all samples of each function that a phase calls, and of each phase that calls none."""
     samples = {}
     for line in folded.read_text().splitlines():
         stack, count = line.rsplit(" ", 1)
@@ -128,7 +128,7 @@ def record():
 
 
 def ratio(ones, others):
-    """Of two programs: the median of the rounds' ratios, and whether a sign test at 5 % decides which is slower."""
+    """Median and interval of the rounds' ratios of two programs; inconclusive if a sign test at 5 % decides nothing."""
     ratios = sorted(one / other for one, other in zip(ones, others))
     # The largest k at which fewer than k of the rounds on one side would be a chance of at most 2.5 %.
     rounds, chance, k = len(ratios), 0, 0
@@ -136,7 +136,7 @@ def ratio(ones, others):
         k += 1
     low, high = (ratios[k - 1], ratios[rounds - k]) if k else (0, math.inf)
     text = f"{statistics.median(ratios):.2f}× ({low:.2f}–{high:.2f})"
-    return text if low > 1 or high < 1 else f"no difference seen ({low:.2f}–{high:.2f})"
+    return text if low > 1 or high < 1 else f"inconclusive ({low:.2f}–{high:.2f})"
 
 
 def tables(table):
@@ -154,7 +154,7 @@ def tables(table):
         for stage, one in facts["beside_perf"].items()
     )
     agree = all(list(one["percent"]) == one["top_by_perf"] for one in facts["beside_perf"].values())
-    order = "Both put the same functions on top, in the same order." if agree else "Their orders differ."
+    order = "Both list the same functions in the same order." if agree else "Their orders differ."
     text += f"The entry points with the most samples, by pprof and by perf. {order} Samples: {counts}.\n\n"
     text += table(["stage", "function", "pprof", "perf"], rows)
 
@@ -166,9 +166,10 @@ def tables(table):
     ]
     rounds = len(next(iter(facts["seconds"].values()))["shipped"])
     text += (
-        f"\nWhat an epoch costs: medians of the ratios in {rounds} interleaved rounds, with their 95 % interval by the "
-        "sign test. The first two columns are the shipped program over one that does without, the last is perf's "
-        "program over the shipped one. One in twenty such intervals lies beside 1 by chance.\n\n"
+        f"\nThe ratios of the times of an epoch: medians over {rounds} interleaved rounds, with their 95 % interval by the "
+        "sign test. The first two columns compare the shipped program with a program that lacks what the column names, "
+        "the last column compares the program for perf with the shipped one. By chance, one in twenty such intervals "
+        "leaves 1 out.\n\n"
     )
     text += table(["stage", "tables of what was inlined", "entry points out of line", "frame pointers"], rows)
     megabytes = lambda name: f"{facts['bytes'][name] / 1e6:.1f} MB"

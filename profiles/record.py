@@ -10,7 +10,7 @@
     profiles/record.py saving                     what writing a checkpoint costs → OPTIMIZATIONS.md
     MNIST_DATA=DIR profiles/record.py profiles    flamegraphs of every stage → OPTIMIZATIONS.md
     MNIST_DATA=DIR profiles/record.py profiling   what profiles cost, and pprof beside perf → docs/PROFILING.md
-    profiles/record.py compare [--rounds N]       other frameworks on the same job → README.md, OPTIMIZATIONS.md
+    profiles/record.py compare [--rounds N]       other frameworks on the same job → OPTIMIZATIONS.md, README.md
     profiles/record.py splice                     only the tables, from the records that are there
 
 Needs Python 3.9 or newer and nothing else. A record is the JSON lines of the program and what says where
@@ -44,13 +44,17 @@ import compare  # noqa: E402
 SEEDS = range(1, 11)
 # The rung that a library carries, the default, and the one that is not exact.
 ACCURACY_STAGES = ["gemm", "sparse", "bf16"]
+# Rows of the comparison that README.md shows: the default, and the fastest f32 variants of two frameworks.
+README_ROWS = ["(default)", "PyTorch best (", "JAX jit"]
 SCALING_ROUNDS = 3
 SAVING_ROUNDS = 7
 SAVING_EPOCHS = 5
-# Where a record stands that is not called like its command.
+# Folder of each record that does not have the name of its command.
 FOLDERS = {"profiles": "flamegraphs"}
 # For each parameter of a step with one pass over the weights: w read forward; w, m and v read and written backward.
 WEIGHT_BYTES = 7 * 4
+# Said below every table with such ratios.
+RATIOS = "A ratio is the median of the ratios within rounds, not the quotient of two medians in the table"
 
 
 def output_of(*command):
@@ -241,8 +245,8 @@ def events(record, name, kind):
 
 
 def contended(share):
-    """What to say of the share of the machine that others used."""
-    return f", others kept {100 * share:.0f} % of the processors busy" if share is not None else ""
+    """What to say of the share of the machine that other processes used."""
+    return f", other processes used {100 * share:.0f} % of the processors" if share is not None else ""
 
 
 def footer(record, facts=None, root=""):
@@ -363,11 +367,12 @@ def ladder_table(record):
     )
     return table(heading.split("|"), rows) + (
         f"\n{record['repeats']} interleaved rounds on {record['dataset']}, batches of "
-        f"{record['recipe']['batch_size']}: median ± median absolute deviation; ratios are medians of those "
-        "within rounds, with their 95 % interval; over the stage before, they are of as many threads, or of one where it "
-        f"has no more. Before that, ten losses of each were naive's, to {deviations(record)}. Epochs are scaled from the images of a "
-        f"round, of which the slower stages have few: {scaled}. If every tensor of a step were read or written "
-        f"once, that would be {record['tensor_bytes_per_step'] / 1e6:.0f} MB.\n" + bench_footer(record)
+        f"{record['recipe']['batch_size']}: median ± median absolute deviation. {RATIOS}; brackets hold its 95 % interval. *Over the "
+        "stage before* compares equal numbers of threads, or takes one thread of the stage before if it uses no more. "
+        "Before anything was timed, ten losses of each stage agreed with the losses of naive, to "
+        f"{deviations(record)}. The time of an epoch is scaled from the images of a round, of which the slower stages "
+        f"have few: {scaled}. All tensors of a step, each read or written once, have "
+        f"{record['tensor_bytes_per_step'] / 1e6:.0f} MB.\n" + bench_footer(record)
     )
 
 
@@ -399,7 +404,8 @@ def chapter_table(record, stage):
         for row in rows
     ]
     return table(heading, cells) + (
-        "\nThe phases are in ms of all threads together, of steps in which a clock for them runs.\n"
+        f"\n{RATIOS}. The time of a phase, in ms, is summed over the threads; it is measured in extra steps, whose clock "
+        "costs a few percent.\n"
     )
 
 
@@ -414,7 +420,8 @@ def profile_line(record, before):
     graph = f"profiles/flamegraphs/{profile['flamegraph']}"
     return (
         f"[![Flamegraph of {before}]({graph})]({graph})\n\n"
-        f"The profile of {before} on {threads}, {profile['samples']:,} samples: {phases}; on top {functions}.\n"
+        f"The profile of {before} on {threads} has {profile['samples']:,} samples. Phases: {phases}. Innermost functions: "
+        f"{functions}.\n"
     )
 
 
@@ -484,12 +491,12 @@ def roofline_table(record):
 def no_background_line():
     record = json.loads((PROFILES / "ladder" / "no-background.json").read_text())
     speedups = [
-        f"{over(row['over_previous'])} on {row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+        f"{row['threads']} thread{'s' if row['threads'] > 1 else ''} {over(row['over_previous'])}"
         for row in record["rows"] if row["stage"] == "sparse"
     ]
     return (
-        f"Where no pixel is 0 (MNIST with 1 for every 0, {record['repeats']} interleaved rounds) it is as many times as "
-        f"fast as parallel: {', '.join(speedups)}.\n"
+        f"On images without a pixel of 0 (MNIST with 1 for every 0, {record['repeats']} interleaved rounds), the speed of "
+        f"sparse relative to parallel is: on {', on '.join(speedups)}.\n"
     )
 
 
@@ -505,8 +512,8 @@ def saving_line():
     verdict = "Inconclusive, less than the noise of the machine: " if ratios[0] < 0 < ratios[-1] else ""
     return verdict + (
         f"{'saving' if verdict else 'Saving'} after each of {SAVING_EPOCHS} epochs changes the time of training by {percent(statistics.median(ratios))} "
-        f"against saving at the end alone: the median of {SAVING_ROUNDS} interleaved rounds, which lie between "
-        f"{percent(ratios[0])} and {percent(ratios[-1])}.\n" + footer("saving")
+        f"relative to saving at the end alone. This is the median of {SAVING_ROUNDS} interleaved rounds, whose changes lie "
+        f"between {percent(ratios[0])} and {percent(ratios[-1])}.\n" + footer("saving")
     )
 
 
@@ -560,13 +567,16 @@ def record_compare(arguments):
 
 
 def splice_compare():
-    table = compare.table(PROFILES / "compare") + footer("compare")
-    for document in ("README.md", "OPTIMIZATIONS.md"):
-        splice(document, "compare", table)
+    """The whole comparison into OPTIMIZATIONS.md, its heading and three rows into README.md."""
+    whole = compare.table(PROFILES / "compare")
+    heading, line, *rows = [row for row in whole.splitlines(keepends=True) if row.startswith("|")]
+    few = "".join([heading, line, *(row for row in rows if any(title in row for title in README_ROWS))])
+    for document, table in [("OPTIMIZATIONS.md", whole), ("README.md", few)]:
+        splice(document, "compare", f"{table}\n{RATIOS}.\n{footer('compare')}")
 
 
 def splice(document, name, table):
-    """Replaces what stands between the markers of `name`."""
+    """Replaces the text between the markers of `name`."""
     path = ROOT / document
     markers = re.compile(rf"(<!-- BEGIN {name}:[^>]*-->\n).*?(<!-- END {name} -->)", re.DOTALL)
     text, count = markers.subn(lambda match: match[1] + "\n" + table + "\n" + match[2], path.read_text())

@@ -1,10 +1,10 @@
-//! Trains the MNIST CNN on the CPU, and shows how it got fast.
+//! Trains the MNIST CNN on the CPU, and shows how the training became fast.
 //!
-//! The network is conv2d(1→32, 5×5, padding 2) → relu → maxpool 2×2 → flatten → linear(6272→128)
-//! → relu → linear(128→10) under softmax cross-entropy: 805,066 parameters, or other
-//! [sizes](model::mnist_cnn). The recipe is Adam with cosine annealing and L2. How a training step
-//! is *executed* is the subject: a ladder of [`stages`], from the loops of the definition upwards,
-//! each a chapter to read.
+//! The network is conv2d(1→32, 5×5, padding 2) → relu → maxpool 2×2 → flatten → linear(6272→128) →
+//! relu → linear(128→10) under softmax cross-entropy, with 805,066 parameters;
+//! [`model::mnist_cnn`] has its other sizes. The recipe is Adam with cosine annealing and L2. The
+//! subject is how a training step is *executed*: a ladder of [`stages`], from the loops of the
+//! definition upwards, each of which is a chapter to read.
 //!
 //! # How data flows
 //!
@@ -13,40 +13,44 @@
 //!                                        │
 //!                              data::batches            order from (seed, epoch)
 //!                                        │
+//! text ─ nn::grammar ─ model::architecture ─ engine::plan     layers, shapes, places of buffers
+//!                                        │
 //!                         engine.step(batch, lr)        forward, loss, backward, Adam
 //!                                        │
 //!                             training::trainer         epochs, schedule, signals
 //!                               │              │
-//!                  model::checkpoint       report       an atomic file; text or JSON
+//!                  model::checkpoint       report       a durable file; text or JSON
 //! ```
 //!
-//! Nothing flows backwards. Data knows no model, an engine knows no file and no terminal, and only
-//! [`commands`] and [`cli`] know that there is a terminal at all.
+//! Nothing flows backwards. Data knows no model, a model knows no engine, and an engine knows no file
+//! and no terminal. Only [`commands`] and [`cli`] know that there is a terminal.
 //!
 //! # Reading order
 //!
-//! 1. [`model::architecture`]: the layers, their shapes and the work in them.
-//! 2. [`nn`]: the mathematics, one piece a file, with the derivation of each backward pass.
-//! 3. [`engine`]: one complete way to execute a step, behind one trait.
-//! 4. [`stages`]: the ladder. Start at [`stages::naive`] and compare each chapter with the next;
-//!    [`engine::layerwise`] is the engine under the first four, [`stages::fused`] that under the
-//!    others. OPTIMIZATIONS.md tells the same story with its figures.
-//! 5. [`simd`] and [`team`]: what the fused engine is made of, vectors and threads.
-//! 6. [`training::trainer`]: the loop, and nothing but the loop.
-//! 7. [`data`]: where images come from, and the digits drawn for those who have none.
-//! 8. [`model::checkpoint`], [`files::durable`] and [`training::checkpoints`]: one file that is never
-//!    torn, written while training goes on.
-//! 9. [`mod@bench`] and [`measure`]: stages against each other, and against what the machine can
-//!    do; `profile`, with the feature of that name: where their time goes, function by function.
-//! 10. [`commands`]: the verbs of the program.
+//! 1. [`nn`]: the mathematics. A layer in each file, over primitives with the derivations of the
+//!    backward passes.
+//! 2. [`model::architecture`]: a network, its shapes, its tensors and the work of its layers.
+//! 3. [`engine`]: the ways to execute a step. [`engine::plan`] gives every buffer its place, and
+//!    [`engine::layerwise`] runs any network.
+//! 4. [`stages`]: the ladder. Start at [`stages::naive`] and compare each chapter with the next. The
+//!    layerwise engine executes the first three chapters, [`stages::fused`] executes the last four.
+//!    OPTIMIZATIONS.md tells the same story with its figures.
+//! 5. [`simd`] and [`team`]: vectors and threads, of which the fused engine is made.
+//! 6. [`training::trainer`]: the loop.
+//! 7. [`data`]: where images come from, and the digits drawn for users without files.
+//! 8. [`model::checkpoint`], [`files::durable`] and [`training::checkpoints`]: a file that is replaced as
+//!    a whole, and written while training goes on.
+//! 9. [`mod@bench`] and [`measure`]: stages measured against each other, and against the limits of the
+//!    machine. `profile`, with the feature of that name: the time of each function.
+//! 10. [`commands`]: the commands of the program.
 //!
 //! # Notation
 //!
-//! N images of a batch; C input channels, O output channels or features; H and W rows and columns,
-//! H' and W' those of an output; K the side of a kernel; F input features. A gradient of the loss
-//! with respect to `w` is `dw`. Arrays are row-major in the order in which their shape is written:
-//! (N, C, H, W). The fused engine knows one network only, and there C is the convolution's output
-//! channels and H the hidden units.
+//! N is the number of images of a batch, C of input channels, O of output channels or features, F of
+//! input features, H and W of rows and columns, H' and W' of rows and columns of an output; K is the
+//! side of a kernel. The gradient of the loss with respect to `w` is `dw`. Arrays are row-major in the
+//! order of their shape: (N, C, H, W). The fused engine knows one pattern of network; there, C is the
+//! number of output channels of the convolution, and H the number of hidden units.
 
 pub mod bench;
 pub mod cli;

@@ -2,25 +2,28 @@
 //!
 //! **Starting point.** [im2col](super::im2col).
 //!
-//! **Observation.** The matrix product and its copies are by far the largest part now, and the
-//! product of the previous chapter is compiled for vectors of 4 numbers, which every x86-64 has, and
-//! keeps no sums in registers. One core works, the others wait.
+//! **Observation.** The matrix product and its copies take most of the time. The product of the
+//! previous chapter is compiled for vectors of 4 numbers, which every x86-64 CPU has, and keeps no
+//! sums in registers. It uses one core.
 //!
-//! **Idea.** Hand the products to `ndarray`, whose `matrixmultiply` packs, tiles for registers and
-//! picks AVX-512 or AVX2 at run time; and cut every layer into chunks that cores take from rayon:
+//! **Idea.** Hand the products to `ndarray`, whose `matrixmultiply` packs the factors, computes
+//! tiles in registers and picks AVX-512 or AVX2 at run time. Cut every operation into chunks, which
+//! cores take from rayon:
 //!
 //! ```text
-//! conv forward    chunks of images: unfold each into columns, one product an image
-//! conv backward   chunks of images, each with a dw and db of its own;
+//! conv forward    chunks of images: unfold each image into columns, one product for each image
+//! conv backward   chunks of images, each with its own dw and db;
 //!                 then add the chunks' gradients in the order of the chunks
-//! linear          chunks of input features: each has its own part of W, dW and dX to itself;
-//!                 forward, add the chunks' partial y in the order of the chunks
+//! product         chunks of columns, each of which is a part of the result; or, where a sum has
+//!                 more terms than the result has columns, chunks of terms, whose partial results
+//!                 are added in the order of the chunks
 //! ```
 //!
 //! The chunks have fixed sizes. They do not depend on the number of threads, and no sum depends on
-//! which thread takes which chunk, so one thread and seven give the same bits.
+//! the thread that takes a chunk, so one thread and seven threads give the same bits.
 //!
-//! **What it costs.** A dependency, and columns, dw and db for each chunk of images.
+//! **What it costs.** A dependency, and columns, dw and db for each chunk of images. The library
+//! allocates memory for the packed factors in every product.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter gemm.
 

@@ -1,9 +1,10 @@
-//! The ladder from the loops as the mathematics writes them to the machine's limit: one chapter a
-//! file, and the table of them.
+//! The ladder, from the loops of the mathematics to the limit of the machine: a chapter in each
+//! file, and the table of the stages.
 //!
-//! Read the chapters in the order of [`STAGES`]. Each opens with the same headings: where it
-//! starts, where the stage before loses its time, the idea, what it costs, and where its
-//! measurements are. What a stage does not change is one line of delegation to the one before.
+//! Read the chapters in the order of [`STAGES`]. All chapters have the same headings: the starting
+//! point, the observation of where the stage before loses its time, the idea, what the idea costs,
+//! and where it is measured. A stage replaces only what its idea is about, and uses the stage
+//! before for all else.
 
 pub mod bf16;
 pub mod fused;
@@ -148,7 +149,7 @@ impl fmt::Debug for Stage {
 pub static STAGES: [Stage; 7] = [
     Stage {
         name: "naive",
-        idea: "the loops of the definition; every index recomputed through strides",
+        idea: "the loops of the definition",
         engine: EngineKind::Layerwise,
         precision: Precision::F32,
         predecessor: None,
@@ -168,7 +169,7 @@ pub static STAGES: [Stage; 7] = [
     },
     Stage {
         name: "gemm",
-        idea: "a library's matrix product, shared over the cores in fixed chunks",
+        idea: "a library's product, in fixed chunks shared over the cores; allocates",
         engine: EngineKind::Layerwise,
         precision: Precision::F32,
         predecessor: Some("im2col"),

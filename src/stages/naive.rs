@@ -1,23 +1,27 @@
 //! # naive: the loops of the definition
 //!
-//! **Starting point.** None: this is the baseline that everything else is measured against and
-//! checked against. It is the arithmetic of [`crate::nn`], which is compared with PyTorch.
+//! **Starting point.** There is none: every other stage is measured against this one and checked
+//! against it. Its arithmetic is the reference arithmetic of
+//! [`nn::primitives`](crate::nn::primitives), which is compared with PyTorch.
 //!
-//! **Observation.** None yet.
+//! **Observation.** None.
 //!
 //! **Idea.** Write down the definition, one image at a time:
 //!
 //! ```text
 //! for each image, output channel o, row i, column j
 //!     y[o,i,j] = b[o]
-//!     for each input channel c, kernel row m, kernel column k
-//!         y[o,i,j] += x[c, i+m, j+k] · w[o,c,m,k]
+//!     for each input channel c
+//!         for each kernel row m and kernel column k whose pixel lies inside the image
+//!             y[o,i,j] += x[c, i·s + m − p, j·s + k − p] · w[o,c,m,k]
 //! ```
 //!
-//! Each `x[…]` and `w[…]` is an access through a tensor type that knows its strides and computes
-//! Σ index·stride, every time.
+//! Each access to `x`, `w` and `y` goes through a tensor type that knows its strides and computes
+//! the offset, Σ index·stride. The compiler may move what does not change out of the loops, and
+//! nothing here hides anything from it. The loops run over the taps inside the image, so that no
+//! tap is tested for the padding.
 //!
-//! **What it costs.** Nothing to read, and most of the machine.
+//! **What it costs.** Nothing to read. The sums along a kernel row are too short for vectors.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter naive.
 

@@ -2,12 +2,11 @@
 //!
 //! **Starting point.** [`fused`], whose engine this is.
 //!
-//! **Observation.** The fused stage runs at more than half of what one core can do, and the other
-//! cores stand idle. A step is short: by the time a sleeping thread has been woken, the work that
-//! it was woken for would be done.
+//! **Observation.** The fused stage keeps one core busy with products, and the other cores idle. A
+//! step is short: before a sleeping thread has been woken, the work for it would be done.
 //!
-//! **Idea.** Share the cells and not the images. A row of 14 cells has its weights, moments,
-//! activations and sums to itself, so cores meet only where sums over all cells are needed:
+//! **Idea.** Share the cells and not the images. A row of 14 cells has its own weights, moments,
+//! activations and sums, so cores meet only where sums over all cells are needed:
 //!
 //! ```text
 //! each row of cells    conv, relu, pooling; its partial sums of the hidden units     ┐ any core,
@@ -20,21 +19,22 @@
 //! ── wait ──           add the 14 conv gradients, in the order of the rows; Adam on conv and head
 //! ```
 //!
-//! 1. **Same bits for any number of threads.** Rows and groups of images do not depend on the
-//!    number of threads, no item's result depends on who computes it, and what they leave is added
-//!    in a fixed order when all are done.
-//! 2. **Little to exchange.** Split by images, every core would need a gradient of its own for all
-//!    weights of the first linear layer, and all of them would have to be added. Split by cells,
-//!    the cores exchange the sums of the hidden units and a gradient for the convolution.
-//! 3. **Waiting without sleeping.** Members of a [`Team`](crate::team::Team) look at a number in
-//!    memory until it changes. They sleep only when nothing has come for a while.
-//! 4. **A queue.** Who is done with a row takes the next, so a core that a neighbour disturbs gets
-//!    fewer of them.
+//! 1. **The same bits for any number of threads.** Rows and groups of images do not depend on the
+//!    number of threads, and the result of an item does not depend on the thread that computes it.
+//!    The results are added in a fixed order, when all items are done.
+//! 2. **Little to exchange.** If cores shared the images, every core would need its own gradient of
+//!    all weights of the first linear layer, and all these gradients would have to be added. If
+//!    cores share cells, they exchange the sums of the hidden units and a gradient of the
+//!    convolution.
+//! 3. **Waiting without sleeping.** Members of a [`Team`](crate::team::Team) spin: they read a
+//!    number in memory until it changes. They sleep only if no work comes for a while.
+//! 4. **A queue.** A thread that has finished a row takes the next, so a core that another program
+//!    disturbs gets fewer rows.
 //!
 //! **What it costs.** A module with `unsafe` code for the team, because threads that outlive a
-//! piece of work borrow what the piece works on. Threads that look at a number use their core while
-//! they wait. There are 14 rows: a number of threads that does not divide 14 leaves some of them
-//! waiting at the end, and more than 14 are not started.
+//! piece of work borrow the data of the piece. Threads that spin use their core while they wait.
+//! There are 14 rows: a number of threads that does not divide 14 leaves some threads waiting at
+//! the end, and no more than 14 threads are started.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter parallel.
 

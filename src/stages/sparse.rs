@@ -2,13 +2,13 @@
 //!
 //! **Starting point.** [parallel](super::parallel), whose engine this is.
 //!
-//! **Observation.** Most pixels of MNIST are background, exactly 0. About half of the cells see
-//! nothing else, and those at the edge hardly ever see anything: for such an image the convolution
-//! gives the cell the value relu(bias), the same for every blank image. And a good part of the
-//! hidden units is 0 for all images of a batch, so that relu lets no gradient through to them.
+//! **Observation.** Most pixels of MNIST are background, exactly 0. In about half of all pairs of
+//! an image and a cell, the cell sees nothing else; there the convolution gives relu(bias), the
+//! same value for every image. And a good part of the hidden units is 0 for all images of a batch,
+//! so that relu lets no gradient through to them.
 //!
-//! **Idea.** For each cell p list the images that have ink in its window, and compute these alone.
-//! With r = relu(bias), which is what the blank ones have:
+//! **Idea.** For each cell p, list the images that have ink in its window, and compute the cell for
+//! these images alone. Blank images have the value r = relu(bias):
 //!
 //! ```text
 //!            listed images n        and one virtual row for all N images
@@ -18,16 +18,16 @@
 //! dW_p       = Σ listed A'[n] ⊗ dz[n] + r ⊗ dz[N]
 //! dA_p       = dz[n]·W_pᵀ for the listed rows and the virtual one
 //! dbias      += Σ listed (dA[n] where A[n] > 0, less dA[n] where r > 0) + (dA[N] where r > 0)
-//! dkernel    += listed images alone: the pixels of the others are 0
+//! dkernel    += listed images alone: the pixels of blank images are 0
 //! ```
 //!
-//! This is the same mathematics: put `A[n] = A'[n] + r` for listed images and `A[n] = r` for others
-//! into the dense formulas, and collect the terms with r. The virtual row goes through the same
-//! kernels as any other, so that no product needs a case for blank images.
+//! This is the same mathematics: put `A[n] = A'[n] + r` for listed images and `A[n] = r` for blank
+//! images into the dense formulas, and collect the terms with r. The virtual row goes through the
+//! same kernels as a listed row, so that no product needs a case for blank images.
 //!
-//! A **silent unit** is one whose relu is 0 for every image of the batch. Its column of dz is 0, so
-//! it adds nothing to dA, and its gradient is 0. Before the backward pass dz is packed to the
-//! columns of the other units, and W is transposed without the silent ones:
+//! A **silent unit** is a unit whose relu is 0 for every image of the batch. Its column of dz is 0,
+//! so it adds nothing to dA, and its gradient is 0. Before the backward pass, dz is packed to the
+//! columns of the other units, and W is transposed without the silent units:
 //!
 //! ```text
 //! h > 0 for any image    1 0 0 1 1 0 1 0      dz  (N + 1, H) → packed (N + 1, A), A units active
@@ -36,13 +36,13 @@
 //!
 //! Adam still runs on every weight: the moments of a silent unit go on shrinking, and L2 goes on.
 //!
-//! The middle rows of cells see far more ink than the outer ones. The queue begins with the rows
+//! Rows of cells in the middle see far more ink than outer rows. The queue begins with the rows
 //! that have most pairs of an inked cell and an image in this batch.
 //!
 //! **What it costs.** Rows of a product are named by a list instead of counted, gradients are
-//! spread through a table, and the bias of the convolution has two more terms. Sums run in another
-//! order than in [parallel](super::parallel), so results agree with it to rounding. Where no pixel
-//! is 0, silent units alone have to pay for the lists.
+//! spread through a table, and the gradient of the convolution's bias has two more terms. Sums run
+//! in another order than in [parallel](super::parallel), so results agree with it to rounding. On
+//! images without a pixel of 0, silent units alone have to pay for the lists.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter sparse.
 

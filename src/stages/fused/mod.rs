@@ -2,55 +2,56 @@
 //!
 //! **Starting point.** [gemm](super::gemm), on one thread.
 //!
-//! **Observation.** Every layer reads and writes the activations of the whole batch: relu and
-//! pooling do next to no arithmetic and take time all the same, im2col copies every pixel K² times,
-//! and the gradient of the first linear layer, as big as its weights, is written only for Adam to
+//! **Observation.** Every layer reads and writes the activations of the whole batch. Relu and
+//! pooling do next to no arithmetic and take time all the same. im2col copies every pixel K² times.
+//! The gradient of the first linear layer, as large as its weights, is written only for Adam to
 //! read it back.
 //!
-//! **Idea.** A *cell* is a 2×2 window of the convolution's output, of which max pooling makes one
-//! value a channel; there are 14·14. A cell sees (K + 1)² pixels of an image, its *patch*, and C·H
-//! weights of the first linear layer belong to it alone. Nothing ties cells to each other but the
-//! sums of the hidden units and the gradient of the convolution. So a step goes by cells:
+//! **Idea.** A *cell* is a 2×2 window of the convolution's output, from which max pooling makes one
+//! value for each channel; there are 14·14 cells. A cell sees (K + 1)² pixels of an image, its
+//! *patch*, and C·H weights of the first linear layer belong to it alone. Cells meet only in the
+//! sums of the hidden units and in the gradient of the convolution. So a step goes by cells:
 //!
 //! ```text
 //! for each cell p
 //!     for each image n
 //!         s[q] = kernel * patch[n], at the four places q of the window          C channels each
-//!         a[n] = relu(max over q of s[q] + bias);  mark the place of the maximum, and a > 0
+//!         a[n] = relu(max over q of s[q] + bias)
+//!         remember the argmax, and whether a[n] > 0                             masks
 //!     z[n] += a[n] · W[p]                                                       (H)
 //! h = relu(z + b1);  logits = W2·h + b2;  softmax;  dlogits, dW2, db2;  dz, db1
 //! for each cell p
 //!     da[n] = dz[n] · W[p]ᵀ                                                     old weights
-//!     for each image n: dkernel += da[n] at the marked place ⊗ patch[n];  dbias += da[n] if a > 0
+//!     for each image n: dkernel += da[n] at the argmax ⊗ patch[n];  dbias += da[n]   if a[n] > 0
 //!     g = Σ over n of a[n] ⊗ dz[n];  W[p], m[p], v[p] = Adam(g + λ·W[p], m[p], v[p])
 //! Adam on kernel, bias, W2, b1 and b2
 //! ```
 //!
-//! The code departs from this in a few ways:
+//! The code departs from the pseudocode in these ways:
 //!
 //! 1. **Lanes are channels** in the convolution and hidden units in the linear layer: a vector of
 //!    weights is loaded, and a pixel or an activation is broadcast to all its lanes.
-//! 2. **Sums stay in registers** (`tile`): a few rows times a few vectors of them, so that each
-//!    value that is loaded serves several multiply-adds, and enough of these are under way at once.
+//! 2. **Sums stay in registers** (`tile`): a few rows of a few vectors, so that each value that is
+//!    loaded serves several multiply-adds, and enough multiply-adds are under way at once.
 //! 3. **Pooling goes before bias and relu** (`conv`). Both keep the order of numbers, so the
-//!    largest of four sums is the largest result too. The (C, 28, 28) map never exists.
-//! 4. **Marks are bits**, three for each channel: lower row, right column, a > 0. A comparison of
-//!    vectors yields those of all its lanes. The first of equal sums wins, as in the definition.
-//! 5. **The convolution's gradient takes one multiply-add a tap**, not four. Rows of a patch are
-//!    eight floats long, so one vector of 16, read from the tap's column on, holds two of them,
-//!    and one shuffle by 8·lower + right brings each lane the pixel under its own maximum.
-//! 6. **One pass over the weights** (`linear`, `update`). A cell's weights are read for da, and
-//!    while they are near, the gradient of a few channels is summed, goes through L2 and Adam and
-//!    is gone: w, m and v pass through memory once. Adam takes its turns between the products of
-//!    the next few channels, and prefetches the weights that come next.
-//! 7. **Rows of 14 cells** (`cell_row`) have all of this to themselves, and add up z and the
-//!    convolution's gradient on their own. Rows are added in their order: cores can share them.
-//! 8. **Groups of eight images** (`head`) do the middle part, likewise.
-//! 9. **Lists of images** say for which of them a cell is computed. Here they hold all;
+//!    largest of four sums gives the largest result too. The (C, 28, 28) map never exists.
+//! 4. **Masks are bits**, three for each channel: lower row, right column, a > 0. A comparison of
+//!    vectors gives the bits of all lanes. The first of equal sums wins, as in the definition.
+//! 5. **The convolution's gradient takes one multiply-add for each tap**, not four. Rows of a patch
+//!    are eight floats long, so one vector of 16, read from the tap's column on, holds two rows,
+//!    and one shuffle by 8·lower + right brings to each lane the pixel under its maximum.
+//! 6. **One pass over the weights** (`linear`, `update`). A cell's weights are read for da. While
+//!    they are in the cache, the gradient of a few channels is summed, goes through L2 and Adam,
+//!    and is forgotten: w, m and v pass through memory once. Adam takes its turns between the
+//!    products of the next few channels, and prefetches the weights that come next.
+//! 7. **A row of 14 cells** (`cell_row`) has its own weights, z and gradient of the convolution.
+//!    Rows are added in their order, so cores can share them.
+//! 8. **Groups of eight images** (`head`) share the middle of the step in the same way.
+//! 9. **Lists of images** say for which images a cell is computed. Here they hold all images;
 //!    [sparse](super::sparse) leaves some out.
-//! 10. **Pixels are whole numbers** in the products, 0 to 255; the kernel is divided by 255
-//!     instead, once a step, and so is its gradient.
-//! 11. **A factor** (`products`) is what a multiply-add multiplies. Here it is a number;
+//! 10. **Pixels are whole numbers** in the products, 0 to 255. The kernel is divided by 255
+//!     instead, once in a step, and so is its gradient.
+//! 11. **A factor** (`products`) is what a multiply-add multiplies. Here a factor is a number;
 //!     [bf16](super::bf16) makes it a pair.
 //!
 //! ```text
@@ -61,19 +62,19 @@
 //!      h → 0 … H−1                          images (N, 28 + K − 1, 40) bytes, zeros around them
 //! x=0  c=0    ████████                      patch  (K + 1, 8) floats of one cell and image
 //!      c=1    ████████   read and written   a      (x, N + 1, C)
-//!      …                 front to back,     marks  (x, N + 1, C/lanes)
+//!      …                 front to back,     masks  (x, N + 1, C/lanes)
 //! x=1  c=0    ████████   w, m and v alike   z      (N + 1, H) partial sums of one row of cells
 //!      …                                    dz     (N + 1, H)
 //! ```
 //!
-//! N is the batch, C the channels, H the hidden units rounded up to whole vectors (what is added
-//! has weights of 0 for ever), O the classes; R is a number of rows and U one of vectors in a tile.
-//! Row N is of use to [sparse](super::sparse). Every array of floats begins on a cache line. Room is made
-//! when a batch is larger than any before it; no other step allocates.
+//! N is the batch, C the channels, H the hidden units rounded up to whole vectors (the added units
+//! have weights of 0 for ever), O the classes. R is a number of rows and U a number of vectors in a
+//! tile. Row N is used by [sparse](super::sparse). Every array of floats begins on a cache line.
+//! Memory is allocated when a batch is larger than all batches before it; no other step allocates.
 //!
-//! **What it costs.** The engine runs one pattern of network, [`Network`], and the layers are no
-//! longer to be seen one by one: what the chapters before said in a line of delegation is a file
-//! here. Sums run in yet another order.
+//! **What it costs.** The engine runs one pattern of network, [`Network`], and its layers can no
+//! longer be seen one by one: it has files where the chapters before had lines. Sums run in yet
+//! another order.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter fused.
 

@@ -2,12 +2,13 @@
 //!
 //! **Starting point.** [naive](super::naive).
 //!
-//! **Observation.** What is left in the convolution are runs of five products, too short for the
-//! machine's vectors, each with a slice to cut first. In fc1 the forward pass is one long sum
-//! whose every addition waits for the one before.
+//! **Observation.** Nearly all the time goes to the convolution and the first linear layer. The
+//! innermost loops of the convolution run over at most K taps, too few to fill a vector. In the
+//! linear layer, each output of the forward pass is one long sum, and every addition waits for the
+//! one before.
 //!
-//! **Idea.** Copy the window of every output into a column of a matrix, so that one long product
-//! does all the work (Chellapilla, Puri & Simard 2006, section 4.1):
+//! **Idea.** Copy the window of every output into a column of a matrix, so that one product with
+//! long rows does all the work (Chellapilla, Puri & Simard 2006, section 4.1):
 //!
 //! ```text
 //! columns[c·K·K + m·K + k, i·W' + j] = x[c, i·s + m − p, j·s + k − p]   (C·K·K) × (H'·W')
@@ -17,12 +18,12 @@
 //! dcolumns = wᵀ · dy, and each of its elements is added to the x it was copied from
 //! ```
 //!
-//! The product goes block by block through copies that fit the cache, and inside a block along the
-//! rows of the result, so that neighbouring elements are independent sums and fill a vector.
-//! The linear layers are products as they stand.
+//! The product goes block by block, through copies that fit the cache, and inside a block along the
+//! rows of the result. Neighbouring elements of a row are independent sums and fill a vector. The
+//! linear layers are matrix products already.
 //!
-//! **What it costs.** 25 copies of every pixel, and a second way of writing every layer. Sums run
-//! in another order: results agree with naive to rounding.
+//! **What it costs.** Every pixel is copied K² times. Sums have another order, so the results agree
+//! with naive to rounding.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter im2col.
 
