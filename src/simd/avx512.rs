@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::isa::{Isa, has_bf16};
+use super::pixels::{Bytes, Pixels};
 use super::prefetch::prefetch_line;
 use super::vector::Simd;
 
@@ -31,7 +32,6 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
     type Vector = __m512;
-    type Places = __m512i;
     /// Which value each lane gets, and the lanes that get one.
     type Expansion = ([i32; 16], u16);
 
@@ -118,13 +118,13 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     }
 
     #[inline(always)]
-    fn keep(self, lanes: u16, vector: __m512) -> __m512 {
+    fn select(self, mask: u16, vector: __m512) -> __m512 {
         // SAFETY: `self` proves the features.
-        unsafe { _mm512_maskz_mov_ps(lanes, vector) }
+        unsafe { _mm512_maskz_mov_ps(mask, vector) }
     }
 
     #[inline(always)]
-    fn cut(self, vector: __m512, smallest: __m512) -> __m512 {
+    fn flush_small(self, vector: __m512, smallest: __m512) -> __m512 {
         // SAFETY: `self` proves the features.
         unsafe {
             let small = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(_mm512_abs_ps(vector), smallest);
@@ -136,21 +136,6 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     fn sum(self, vector: __m512) -> f32 {
         // SAFETY: `self` proves the features.
         unsafe { _mm512_reduce_add_ps(vector) }
-    }
-
-    #[inline(always)]
-    fn places(self, down: u16, right: u16) -> __m512i {
-        // SAFETY: `self` proves the features.
-        unsafe {
-            let rows = _mm512_maskz_mov_epi32(down, _mm512_set1_epi32(8));
-            _mm512_mask_add_epi32(rows, right, rows, _mm512_set1_epi32(1))
-        }
-    }
-
-    #[inline(always)]
-    fn look_up(self, table: &[f32], places: __m512i) -> __m512 {
-        // SAFETY: `self` proves the features.
-        unsafe { _mm512_permutexvar_ps(places, self.load(table)) }
     }
 
     #[inline(always)]
@@ -227,17 +212,34 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     }
 
     #[inline(always)]
-    fn prefetch<T>(self, values: &[T], index: usize) {
+    fn prefetch_l1<T>(self, values: &[T], index: usize) {
         prefetch_line::<_MM_HINT_T0, T>(values, index);
     }
 
     #[inline(always)]
-    fn prefetch_later<T>(self, values: &[T], index: usize) {
+    fn prefetch_l2<T>(self, values: &[T], index: usize) {
         prefetch_line::<_MM_HINT_T1, T>(values, index);
     }
+}
+
+impl<const BF16: bool> Bytes for Avx512With<BF16> {
+    #[inline(always)]
+    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
+        // SAFETY: `self` proves the features; `bytes` holds 32 bytes.
+        unsafe {
+            let bytes = _mm256_loadu_si256(bytes.as_ptr().cast());
+            _mm256_test_epi8_mask(bytes, bytes)
+        }
+    }
+}
+
+impl Pixels for Avx512 {
+    type Pixel = f32;
+    type Factors = __m512;
+    type Indices = __m512i;
 
     #[inline(always)]
-    fn widen(self, bytes: [u8; 16], to: &mut [f32]) {
+    fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
         // SAFETY: `self` proves the features; `bytes` holds 16 bytes.
         let floats = unsafe {
             _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast())))
@@ -246,11 +248,17 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     }
 
     #[inline(always)]
-    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
-        // SAFETY: `self` proves the features; `bytes` holds 32 bytes.
+    fn indices(self, [lower, _]: [u16; 2], [right, _]: [u16; 2]) -> __m512i {
+        // SAFETY: `self` proves the features.
         unsafe {
-            let bytes = _mm256_loadu_si256(bytes.as_ptr().cast());
-            _mm256_test_epi8_mask(bytes, bytes)
+            let rows = _mm512_maskz_mov_epi32(lower, _mm512_set1_epi32(8));
+            _mm512_mask_add_epi32(rows, right, rows, _mm512_set1_epi32(1))
         }
+    }
+
+    #[inline(always)]
+    fn permute(self, table: &[f32], indices: __m512i) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_permutexvar_ps(indices, self.load(table)) }
     }
 }

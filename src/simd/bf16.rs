@@ -7,6 +7,7 @@
 use std::arch::x86_64::*;
 
 use super::avx512::Avx512With;
+use super::pixels::Pixels;
 use super::vector::Simd;
 
 /// AVX-512 F, BW, DQ, VL and BF16.
@@ -30,21 +31,21 @@ impl Avx512Bf16 {
     #[inline(always)]
     pub fn pairs(self, first: __m512, second: __m512) -> __m512bh {
         const INTERLEAVED: [u16; 32] = {
-            let mut places = [0; 32];
+            let mut indices = [0; 32];
             let mut lane = 0;
             while lane < 16 {
-                places[2 * lane] = lane as u16;
-                places[2 * lane + 1] = 16 + lane as u16;
+                indices[2 * lane] = lane as u16;
+                indices[2 * lane + 1] = 16 + lane as u16;
                 lane += 1;
             }
-            places
+            indices
         };
         // SAFETY: `self` proves the features; `INTERLEAVED` is 512 bits long.
         unsafe {
             let halves =
                 std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
-            let places = _mm512_loadu_si512(INTERLEAVED.as_ptr().cast());
-            std::mem::transmute(_mm512_permutexvar_epi16(places, halves))
+            let indices = _mm512_loadu_si512(INTERLEAVED.as_ptr().cast());
+            std::mem::transmute(_mm512_permutexvar_epi16(indices, halves))
         }
     }
 
@@ -84,10 +85,15 @@ impl Avx512Bf16 {
             to.as_mut_ptr().cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(vector));
         }
     }
+}
 
-    /// 16 bytes as numbers, exactly, to the first 16 of `to`.
+impl Pixels for Avx512Bf16 {
+    type Pixel = u16;
+    type Factors = __m512bh;
+    type Indices = __m512i;
+
     #[inline(always)]
-    pub fn store_bytes(self, bytes: [u8; 16], to: &mut [u16]) {
+    fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [u16]) {
         assert!(to.len() >= 16);
         // SAFETY: `self` proves the features; `bytes` holds 128 bits, and there is room for 256.
         unsafe {
@@ -97,29 +103,26 @@ impl Avx512Bf16 {
         }
     }
 
-    /// For each lane two places in a table of rows of eight, in which the first and the second
-    /// number of a pair take turns: 16·down + right for the first, and eight more for the second.
     #[inline(always)]
-    pub fn pair_places(self, down: [u16; 2], right: [u16; 2]) -> __m512i {
+    fn indices(self, lower: [u16; 2], right: [u16; 2]) -> __m512i {
         // SAFETY: `self` proves the features.
         unsafe {
-            let places = _mm512_set1_epi32(8 << 16);
-            let places = _mm512_mask_add_epi32(places, down[0], places, _mm512_set1_epi32(16));
-            let places = _mm512_mask_add_epi32(places, right[0], places, _mm512_set1_epi32(1));
-            let places =
-                _mm512_mask_add_epi32(places, down[1], places, _mm512_set1_epi32(16 << 16));
-            _mm512_mask_add_epi32(places, right[1], places, _mm512_set1_epi32(1 << 16))
+            let indices = _mm512_set1_epi32(8 << 16);
+            let indices = _mm512_mask_add_epi32(indices, lower[0], indices, _mm512_set1_epi32(16));
+            let indices = _mm512_mask_add_epi32(indices, right[0], indices, _mm512_set1_epi32(1));
+            let indices =
+                _mm512_mask_add_epi32(indices, lower[1], indices, _mm512_set1_epi32(16 << 16));
+            _mm512_mask_add_epi32(indices, right[1], indices, _mm512_set1_epi32(1 << 16))
         }
     }
 
-    /// For each lane the numbers of the table at its places; the first 32 of `table` are the table.
     #[inline(always)]
-    pub fn look_up_pairs(self, table: &[u16], places: __m512i) -> __m512bh {
+    fn permute(self, table: &[u16], indices: __m512i) -> __m512bh {
         assert!(table.len() >= 32);
         // SAFETY: `self` proves the features; 512 bits are there.
         unsafe {
             let table = _mm512_loadu_si512(table.as_ptr().cast());
-            std::mem::transmute(_mm512_permutexvar_epi16(places, table))
+            std::mem::transmute(_mm512_permutexvar_epi16(indices, table))
         }
     }
 }

@@ -30,6 +30,7 @@ mod avx512;
 pub mod bf16;
 mod isa;
 pub mod peak;
+mod pixels;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod prefetch;
@@ -44,5 +45,6 @@ pub use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
 pub use bf16::Avx512Bf16;
 pub use isa::{Isa, has_bf16};
+pub use pixels::{Bytes, Pixels};
 pub use portable::Portable;
 pub use vector::Simd;

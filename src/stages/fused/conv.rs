@@ -40,15 +40,16 @@ use super::products::Products;
 use super::tile;
 use super::trained::Tensors;
 
-/// What backward needs to know of one vector of channels of one image: a bit a channel.
+/// Masks of max pooling and relu, which the backward pass needs, for one vector of channels of one
+/// image: a bit for each channel.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Marks {
-    /// The largest sum is in the lower row of the window.
-    down: u16,
-    /// It is in the right column.
+pub struct Masks {
+    /// Mask of the channels whose largest sum is in the lower row of the window.
+    lower: u16,
+    /// Mask of the channels whose largest sum is in the right column of the window.
     right: u16,
-    /// a > 0.
-    alive: u16,
+    /// Mask of the channels whose activation is above 0.
+    positive: u16,
 }
 
 /// The convolution's parameters in the layout of the kernels, or a gradient of them, or a moment.
@@ -123,7 +124,7 @@ impl ConvPlan {
     }
 
     /// Takes new `weights`; blank cells are left out if `skip_zeros`.
-    pub fn restart(&mut self, weights: &ConvWeights, skip_zeros: bool) {
+    pub fn set_weights(&mut self, weights: &ConvWeights, skip_zeros: bool) {
         let row = self.kernel * self.bias.len();
         let padded_row = self.weight.len() / self.kernel;
         let rows = self.weight.chunks_exact_mut(padded_row).zip(weights.weight.chunks_exact(row));
@@ -153,7 +154,7 @@ impl ConvPlan {
 /// Activations of one cell.
 ///
 /// # Shapes
-/// `weight` (factors of taps, C); `patches` (R / depth, `patch_len`); `activations` (R, C); `marks`
+/// `weight` (factors of taps, C); `patches` (R / depth, `patch_len`); `activations` (R, C); `masks`
 /// (R, C / lanes).
 #[inline(always)]
 pub fn forward<S: Products>(
@@ -162,7 +163,7 @@ pub fn forward<S: Products>(
     weight: &[S::Factor],
     patches: &[S::Pixel],
     activations: &mut [f32],
-    marks: &mut [Marks],
+    masks: &mut [Masks],
 ) {
     let channels = plan.bias.len();
     let tile_rows = match (S::REGISTERS, S::DEPTH) {
@@ -171,17 +172,17 @@ pub fn forward<S: Products>(
     };
     let width = 2 * S::LANES;
     let vectors = channels / S::LANES;
-    assert_eq!(marks.len() / vectors, activations.len() / channels);
+    assert_eq!(masks.len() / vectors, activations.len() / channels);
     let tiles = patches
         .chunks(tile_rows / S::DEPTH * plan.patch_len())
         .zip(activations.chunks_mut(tile_rows * channels))
-        .zip(marks.chunks_mut(tile_rows * vectors));
-    for ((patches, activations), marks) in tiles {
+        .zip(masks.chunks_mut(tile_rows * vectors));
+    for ((patches, activations), masks) in tiles {
         let mut first = 0;
         while first < channels {
             let whole = first + width <= channels;
             let rows = activations.len() / channels;
-            let mut out = TileOut { first, channels, activations, marks };
+            let mut out = TileOut { first, channels, activations, masks };
             match (rows, whole) {
                 (3, true) => forward_tile::<S, 3, 2>(simd, plan, weight, patches, &mut out),
                 (2, true) => forward_tile::<S, 2, 2>(simd, plan, weight, patches, &mut out),
@@ -202,7 +203,7 @@ struct TileOut<'a> {
     /// C.
     channels: usize,
     activations: &'a mut [f32],
-    marks: &'a mut [Marks],
+    masks: &'a mut [Masks],
 }
 
 /// R images, U vectors of channels, four sums each.
@@ -240,15 +241,15 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
         for u in 0..U {
             let channel = first + u * S::LANES;
             let (a, b, c, d) = (sums[0][u], sums[1][u], sums[2][u], sums[3][u]);
-            let (upper, lower) = (simd.max(a, b), simd.max(c, d));
-            let down = simd.greater(lower, upper);
-            let right = simd.greater(d, c) & down | simd.greater(b, a) & !down;
-            let sum = simd.add(simd.max(upper, lower), simd.load(&plan.bias[channel..]));
-            let alive = simd.greater(sum, zero);
+            let (top, bottom) = (simd.max(a, b), simd.max(c, d));
+            let lower = simd.greater(bottom, top);
+            let right = simd.greater(d, c) & lower | simd.greater(b, a) & !lower;
+            let sum = simd.add(simd.max(top, bottom), simd.load(&plan.bias[channel..]));
+            let positive = simd.greater(sum, zero);
             // In this order of the arguments a sum that is not a number stays so.
             let activation = simd.sub(simd.max(zero, sum), simd.load(&plan.blank[channel..]));
             simd.store(activation, &mut out.activations[r * channels + channel..]);
-            out.marks[r * vectors + channel / S::LANES] = Marks { down, right, alive };
+            out.masks[r * vectors + channel / S::LANES] = Masks { lower, right, positive };
         }
     }
 }
@@ -261,7 +262,7 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
 /// The gradient of the weights is that for pixels 0..=255.
 ///
 /// # Shapes
-/// `patches` (R / depth, `patch_len`), readable for a further 16·depth pixels; `da` (R, C); `marks`
+/// `patches` (R / depth, `patch_len`), readable for a further 16·depth pixels; `da` (R, C); `masks`
 /// (R, C / lanes).
 #[inline(always)]
 pub fn backward<S: Products>(
@@ -269,12 +270,12 @@ pub fn backward<S: Products>(
     plan: &ConvPlan,
     patches: &[S::Pixel],
     da: &[f32],
-    marks: &[Marks],
+    masks: &[Masks],
     gradient: &mut ConvWeights,
 ) {
     match plan.kernel {
-        3 => backward_taps::<S, 3, 9>(simd, plan, patches, da, marks, gradient),
-        5 => backward_taps::<S, 5, 25>(simd, plan, patches, da, marks, gradient),
+        3 => backward_taps::<S, 3, 9>(simd, plan, patches, da, masks, gradient),
+        5 => backward_taps::<S, 5, 25>(simd, plan, patches, da, masks, gradient),
         kernel => unreachable!("no network of the pattern has a {kernel}×{kernel} kernel"),
     }
 }
@@ -286,7 +287,7 @@ fn backward_taps<S: Products, const K: usize, const TAPS: usize>(
     plan: &ConvPlan,
     patches: &[S::Pixel],
     da: &[f32],
-    marks: &[Marks],
+    masks: &[Masks],
     gradient: &mut ConvWeights,
 ) {
     let ConvWeights { weight: dweight, bias: dbias } = gradient;
@@ -295,27 +296,28 @@ fn backward_taps<S: Products, const K: usize, const TAPS: usize>(
     let zero = simd.splat(0.0);
     for vector in 0..vectors {
         let channel = vector * S::LANES;
-        let blank_alive = simd.greater(simd.load(&plan.blank[channel..]), zero);
+        let blank_positive = simd.greater(simd.load(&plan.blank[channel..]), zero);
         let (mut sums, mut bias_sum) = ([zero; TAPS], zero);
         let mut starts = (0..).step_by(plan.patch_len());
-        let (each_da, each_marks) = (da.chunks_exact(channels), marks.chunks_exact(vectors));
-        let mut images = each_da.zip(each_marks).map(|(da, marks)| {
-            let (da, marks) = (simd.load(&da[channel..]), marks[vector]);
-            (marks, simd.keep(marks.alive, da), simd.keep(blank_alive, da))
+        let (each_da, each_masks) = (da.chunks_exact(channels), masks.chunks_exact(vectors));
+        let mut images = each_da.zip(each_masks).map(|(da, masks)| {
+            let (da, masks) = (simd.load(&da[channel..]), masks[vector]);
+            (masks, simd.select(masks.positive, da), simd.select(blank_positive, da))
         });
         while let Some(first) = images.next() {
             // Behind an odd image there is one without a gradient.
             let second = if S::DEPTH == 2 { images.next() } else { None };
-            let second = second.unwrap_or((Marks::default(), zero, zero));
-            let (marks, d) = ([first.0, second.0], [first.1, second.1]);
-            let places = simd.pixel_places(|k| (marks[k].down, marks[k].right));
+            let second = second.unwrap_or((Masks::default(), zero, zero));
+            let (masks, d) = ([first.0, second.0], [first.1, second.1]);
+            let [a, b] = masks;
+            let indices = simd.indices([a.lower, b.lower], [a.right, b.right]);
             let factors = simd.factors(|k| d[k]);
             let start = starts.next().expect("they have no end");
             let patch = &patches[start..][..S::DEPTH * (K * PATCH_ROW + 16)];
             for i in 0..K {
                 for j in 0..K {
                     let row = i * S::DEPTH * PATCH_ROW;
-                    let pixels = simd.look_up_pixels(&patch[row + j..], places);
+                    let pixels = simd.permute(&patch[row + j..], indices);
                     sums[i * K + j] = simd.multiply_add(factors, pixels, sums[i * K + j]);
                 }
             }

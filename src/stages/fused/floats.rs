@@ -4,13 +4,13 @@
 use aligned_vec::{AVec, ConstAlign};
 
 /// Values on cache lines of 64 bytes.
-pub type Lines<T> = AVec<T, ConstAlign<64>>;
+pub type AlignedVec<T> = AVec<T, ConstAlign<64>>;
 /// Floats on cache lines.
-pub type Floats = Lines<f32>;
+pub type Floats = AlignedVec<f32>;
 
 /// `count` zeros.
-pub fn zeros<T: Clone + Default>(count: usize) -> Lines<T> {
-    let mut zeros = Lines::new(64);
+pub fn zeros<T: Clone + Default>(count: usize) -> AlignedVec<T> {
+    let mut zeros = AlignedVec::new(64);
     zeros.resize(count, T::default());
     zeros
 }

@@ -6,7 +6,7 @@ use std::iter;
 use super::network::{CELLS, LARGEST_KERNEL, Network, SIDE};
 use super::products::Products;
 use crate::data::batches::Batch;
-use crate::simd::Simd;
+use crate::simd::{Bytes, Simd};
 
 /// Bytes of a row: the border, and so much behind it that eight bytes can be read at every cell.
 const ROW: usize = 40;
@@ -14,7 +14,7 @@ const ROW: usize = 40;
 pub const PATCH_ROW: usize = 8;
 
 /// Where a row's cells have their bit.
-const EVEN_COLUMNS: u32 = (1 << SIDE) / 3;
+const CELL_BITS: u32 = (1 << SIDE) / 3;
 
 /// A batch of images with borders.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Images {
 
     /// Takes the images of `batch`; with `find_ink` it can be asked what their cells see.
     #[inline(never)]
-    pub fn fill<S: Simd>(&mut self, simd: S, batch: &Batch<'_>, find_ink: bool) {
+    pub fn fill<S: Bytes>(&mut self, simd: S, batch: &Batch<'_>, find_ink: bool) {
         let (border, rows) = (self.kernel / 2, self.rows());
         self.count = batch.len();
         self.inked_counts = [0; CELLS];
@@ -61,19 +61,19 @@ impl Images {
             self.pixels.resize(self.count * rows * ROW, 0);
             self.inked.resize(self.count, [0; CELLS]);
         }
-        let framed = self.pixels.chunks_exact_mut(rows * ROW).zip(&mut self.inked);
+        let padded = self.pixels.chunks_exact_mut(rows * ROW).zip(&mut self.inked);
         simd.vectorize(
             #[inline(always)]
             || {
-                for (image, (framed, inked)) in batch.images().zip(framed) {
-                    let inner = framed.chunks_exact_mut(ROW).skip(border);
-                    for (row, framed) in image.chunks_exact(SIDE).zip(inner) {
-                        framed[border..border + SIDE].copy_from_slice(row);
+                for (image, (padded, inked)) in batch.images().zip(padded) {
+                    let inner = padded.chunks_exact_mut(ROW).skip(border);
+                    for (row, padded) in image.chunks_exact(SIDE).zip(inner) {
+                        padded[border..border + SIDE].copy_from_slice(row);
                     }
                     if find_ink {
-                        ink(simd, framed, self.kernel + 1, inked);
+                        ink(simd, padded, self.kernel + 1, inked);
                         for (sum, inked) in self.inked_counts.iter_mut().zip(inked) {
-                            *sum += (*inked & EVEN_COLUMNS).count_ones() as usize;
+                            *sum += (*inked & CELL_BITS).count_ones() as usize;
                         }
                     }
                 }
@@ -84,7 +84,7 @@ impl Images {
     /// Asks for the images that follow `batch`, so that they are in the cache when they are taken.
     pub fn prefetch<S: Simd>(&self, simd: S, batch: &Batch<'_>) {
         for image in batch.upcoming() {
-            (0..image.len()).step_by(64).for_each(|byte| simd.prefetch_later(image, byte));
+            (0..image.len()).step_by(64).for_each(|byte| simd.prefetch_l2(image, byte));
         }
     }
 
@@ -96,7 +96,7 @@ impl Images {
     /// For each image the cells of row `y` that see anything but background.
     pub fn inked_cells(&self, y: usize) -> impl Iterator<Item = impl Iterator<Item = usize>> {
         self.inked[..self.count].iter().map(move |inked| {
-            let mut left = inked[y] & EVEN_COLUMNS;
+            let mut left = inked[y] & CELL_BITS;
             iter::from_fn(move || {
                 let column = left.trailing_zeros() as usize;
                 left &= left.wrapping_sub(1);
@@ -128,16 +128,16 @@ impl Images {
             let (left, right) = bytes.split_at_mut(PATCH_ROW);
             left.copy_from_slice(&first[2 * pair / S::DEPTH * ROW..][..PATCH_ROW]);
             right.copy_from_slice(&last[(2 * pair + 1) / S::DEPTH * ROW..][..PATCH_ROW]);
-            simd.store_pixels(bytes, patch);
+            simd.u8_to_pixels(bytes, patch);
         }
     }
 }
 
 /// Finds the cells of one image that see ink, each through a window of `side`² pixels.
 #[inline(always)]
-fn ink<S: Simd>(simd: S, framed: &[u8], side: usize, inked: &mut [u32; CELLS]) {
+fn ink<S: Bytes>(simd: S, padded: &[u8], side: usize, inked: &mut [u32; CELLS]) {
     let mut rows = [0; SIDE + LARGEST_KERNEL - 1];
-    for (columns, row) in rows.iter_mut().zip(framed.chunks_exact(ROW)) {
+    for (columns, row) in rows.iter_mut().zip(padded.chunks_exact(ROW)) {
         *columns = simd.nonzero(row.first_chunk().expect("40 bytes"));
     }
     for (inked, rows) in inked.iter_mut().zip(rows.windows(side).step_by(2)) {

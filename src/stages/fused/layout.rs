@@ -14,7 +14,7 @@ use super::products::Products;
 use crate::model::parameters::Parameters;
 
 /// The weights, or one of their moments, of a cell row.
-pub type Part<'a, S> = &'a dyn Fn(&mut CellRow<S>) -> &mut [f32];
+pub type Accessor<'a, S> = &'a dyn Fn(&mut CellRow<S>) -> &mut [f32];
 
 /// Takes one canonical set.
 pub fn load<S: Products>(
@@ -22,7 +22,7 @@ pub fn load<S: Products>(
     canonical: &Parameters,
     conv: &mut ConvWeights,
     cell_rows: &mut [CellRow<S>],
-    part: Part<'_, S>,
+    part: Accessor<'_, S>,
     head: &mut HeadWeights,
 ) {
     let mut tensors = canonical.iter();
@@ -43,7 +43,7 @@ pub fn load<S: Products>(
     }
     for (y, cell_row) in cell_rows.iter_mut().enumerate() {
         let values = part(cell_row);
-        each_run(network, y, |place, start| {
+        for_each_run(network, y, |place, start| {
             for (x, &value) in weight1[start..start + CELLS].iter().enumerate() {
                 values[x * network.cell_weights() + place] = value;
             }
@@ -71,7 +71,7 @@ pub fn store<S: Products>(
     let weight1 = next();
     for (y, cell_row) in cell_rows.iter().enumerate() {
         let values = part(cell_row);
-        each_run(network, y, |place, start| {
+        for_each_run(network, y, |place, start| {
             for (x, value) in weight1[start..start + CELLS].iter_mut().enumerate() {
                 *value = values[x * network.cell_weights() + place];
             }
@@ -88,7 +88,7 @@ pub fn store<S: Products>(
 /// Calls `run` for every channel and hidden unit of cell row `y`, with the place of that weight
 /// within a cell, and with the canonical index of the weight of the row's first cell: those of the
 /// other cells follow it.
-fn each_run(network: &Network, y: usize, mut run: impl FnMut(usize, usize)) {
+fn for_each_run(network: &Network, y: usize, mut run: impl FnMut(usize, usize)) {
     let Network { channels, hidden, .. } = *network;
     for channel in 0..channels {
         for unit in 0..hidden {

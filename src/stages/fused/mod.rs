@@ -34,7 +34,7 @@
 //!    value that is loaded serves several multiply-adds, and enough of these are under way at once.
 //! 3. **Pooling goes before bias and relu** (`conv`). Both keep the order of numbers, so the
 //!    largest of four sums is the largest result too. The (C, 28, 28) map never exists.
-//! 4. **Marks are bits**, three for each channel: lower row, right column, a > 0. A comparison of
+//! 4. **Masks are bits**, three for each channel: lower row, right column, a > 0. A comparison of
 //!    vectors yields those of all its lanes. The first of equal sums wins, as in the definition.
 //! 5. **The convolution's gradient takes one multiply-add a tap**, not four. Rows of a patch are
 //!    eight floats long, so one vector of 16, read from the tap's column on, holds two of them,
@@ -61,7 +61,7 @@
 //!      h → 0 … H−1                          images (N, 28 + K − 1, 40) bytes, zeros around them
 //! x=0  c=0    ████████                      patch  (K + 1, 8) floats of one cell and image
 //!      c=1    ████████   read and written   a      (x, N + 1, C)
-//!      …                 front to back,     marks  (x, N + 1, C/lanes)
+//!      …                 front to back,     masks  (x, N + 1, C/lanes)
 //! x=1  c=0    ████████   w, m and v alike   z      (N + 1, H) partial sums of one row of cells
 //!      …                                    dz     (N + 1, H)
 //! ```
@@ -92,7 +92,7 @@ mod update;
 
 use cell_row::{CellRow, Shared, SharedBackward};
 use conv::{ConvPlan, ConvWeights};
-use floats::{Floats, Lines};
+use floats::{AlignedVec, Floats};
 use head::{GROUP_IMAGES, Group, HeadWeights};
 use images::Images;
 pub use network::{CELLS, Network};
@@ -138,7 +138,7 @@ pub struct FusedEngine<S: Products> {
     /// (N + 1, H padded), packed to the active units: dz of every image, then their sum.
     dz: Floats,
     /// The same by columns.
-    dz_factors: Lines<S::Factor>,
+    dz_factors: AlignedVec<S::Factor>,
     /// (H padded): what the hidden units of all images have in common.
     common: Floats,
     /// (N, O).
@@ -229,7 +229,7 @@ impl<S: Products> FusedEngine<S> {
             group_order: Order::of(0),
             active: Active::all(simd, network.hidden_padded()),
             dz: floats::zeros(0),
-            dz_factors: S::room(0),
+            dz_factors: S::copy_buffer(0),
             common: floats::zeros(network.hidden_padded()),
             logits: Vec::new(),
             canonical: Parameters::zeros(architecture),
@@ -245,7 +245,7 @@ impl<S: Products> FusedEngine<S> {
         self.group_order.reset(groups);
         if self.dz.len() < (images + 1) * self.network.hidden_padded() {
             self.dz.resize((images + 1) * self.network.hidden_padded(), 0.0);
-            self.dz_factors = S::room(self.dz.len());
+            self.dz_factors = S::copy_buffer(self.dz.len());
             self.logits.reserve(images * self.network.classes);
         }
         self.cell_rows.iter_mut().for_each(|row| row.reserve(&self.network, &self.plan, images));
@@ -253,7 +253,7 @@ impl<S: Products> FusedEngine<S> {
 
     /// Everything up to the logits, which are left in the groups.
     fn forward(&mut self, batch: &Batch<'_>, clock: &mut PhaseClock) {
-        clock.run(Phase::Data, 0, || self.take(batch));
+        clock.run(Phase::Data, 0, || self.prepare(batch));
         let (simd, measuring) = (self.simd, clock.is_on());
         let Self { network, images, plan, skip_zeros, .. } = self;
         let shared = Shared { network, images, plan, skip_zeros: *skip_zeros };
@@ -266,19 +266,19 @@ impl<S: Products> FusedEngine<S> {
     }
 
     /// Everything that depends on the batch and the kernel of the convolution alone.
-    fn take(&mut self, batch: &Batch<'_>) {
+    fn prepare(&mut self, batch: &Batch<'_>) {
         let groups = batch.len().div_ceil(GROUP_IMAGES);
         self.reserve(batch.len());
         self.images.fill(self.simd, batch, self.skip_zeros);
         for (index, group) in self.groups[..groups].iter_mut().enumerate() {
             let first = index * GROUP_IMAGES;
-            group.take(batch.labels().skip(first).take(GROUP_IMAGES));
+            group.set_labels(batch.labels().skip(first).take(GROUP_IMAGES));
         }
         if self.skip_zeros {
             let images = &self.images;
             self.cell_row_order.longest_first(|y| images.inked_count(y));
         }
-        self.plan.restart(&self.conv.w, self.skip_zeros);
+        self.plan.set_weights(&self.conv.w, self.skip_zeros);
     }
 
     /// From what the rows of cells add to the hidden units to the logits of `images`.
@@ -332,7 +332,7 @@ impl<S: Products> FusedEngine<S> {
             for group in groups {
                 group.mark_active(&mut self.active.units);
             }
-            self.active.restart(self.simd);
+            self.active.rebuild(self.simd);
         }
         let rows = groups.iter().flat_map(|group| group.dz.chunks_exact(width));
         let sum = &self.head.gradient.bias1;
@@ -370,11 +370,11 @@ impl<S: Products> Engine for FusedEngine<S> {
         assert_eq!(state.parameters.specs(), self.canonical.specs());
         self.steps = state.steps;
         let Self { conv, head, cell_rows, network, .. } = self;
-        let w: layout::Part<S> = &|row| &mut row.w;
+        let w: layout::Accessor<S> = &|row| &mut row.w;
         layout::load(network, &state.parameters, &mut conv.w, cell_rows, w, &mut head.w);
-        let m: layout::Part<S> = &|row| &mut row.m;
+        let m: layout::Accessor<S> = &|row| &mut row.m;
         layout::load(network, state.slot(Adam::SLOTS[0]), &mut conv.m, cell_rows, m, &mut head.m);
-        let v: layout::Part<S> = &|row| &mut row.v;
+        let v: layout::Accessor<S> = &|row| &mut row.v;
         layout::load(network, state.slot(Adam::SLOTS[1]), &mut conv.v, cell_rows, v, &mut head.v);
     }
 
@@ -415,7 +415,7 @@ impl<S: Products> Engine for FusedEngine<S> {
         let dz_factors = clock.run(Phase::Loss, 0, || {
             simd.vectorize(
                 #[inline(always)]
-                || simd.by_columns(gathered, &mut self.dz_factors),
+                || simd.rounded(gathered, &mut self.dz_factors),
             )
         });
         let shared = SharedBackward { forward, active, dz: &self.dz, dz_factors, adam: weights };
