@@ -7,19 +7,19 @@ use super::pixels::{Bytes, Pixels};
 use super::prefetch::prefetch_line;
 use super::vector::Simd;
 
-/// The proof that the CPU has AVX2 and FMA.
+/// Proof that the CPU has AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
 pub struct Avx2 {
     _private: (),
 }
 
 impl Avx2 {
-    /// The proof, if the CPU has it.
+    /// Proof that the CPU has the instructions, if it has them.
     pub fn detect() -> Option<Self> {
         Isa::Avx2.is_available().then_some(Self { _private: () })
     }
 
-    /// All ones in the lanes whose bit is set.
+    /// Lanes of ones where the bit of `mask` is set, and of zeros elsewhere.
     #[inline(always)]
     fn lane_mask(self, mask: u16) -> __m256i {
         // SAFETY: `self` proves the features.
@@ -31,13 +31,13 @@ impl Avx2 {
 }
 
 // SAFETY of every block below: a value of `Avx2` exists only where the CPU has the features that
-// the intrinsics need; what else a block relies on stands beside it.
+// the intrinsics need. A block that relies on anything else says so.
 #[allow(clippy::needless_range_loop)] // See stages::fused::tile.
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
     type Vector = __m256;
-    /// Which value each lane gets, and all ones where it gets one.
+    /// For each lane the index of the value that it gets, and ones if it gets a value.
     type Expansion = ([i32; 8], [i32; 8]);
 
     #[inline(always)]
@@ -229,7 +229,7 @@ impl Bytes for Avx2 {
 impl Pixels for Avx2 {
     type Pixel = f32;
     type Factors = __m256;
-    /// Column of the table, and all ones where it is the second row's.
+    /// For each lane the column of the table, and ones if the lane reads the second row.
     type Indices = (__m256i, __m256);
 
     #[inline(always)]

@@ -7,18 +7,17 @@ use super::pixels::{Bytes, Pixels};
 use super::prefetch::prefetch_line;
 use super::vector::Simd;
 
-/// The proof that the CPU has AVX-512 F, BW, DQ and VL, and with `BF16` also its instructions for
-/// bf16.
+/// Proof that the CPU has AVX-512 F, BW, DQ and VL; with `BF16`, that it also has AVX-512 BF16.
 #[derive(Debug, Clone, Copy)]
 pub struct Avx512With<const BF16: bool> {
     _private: (),
 }
 
-/// AVX-512 F, BW, DQ and VL.
+/// AVX-512 F, BW, DQ and VL: products of numbers in f32.
 pub type Avx512 = Avx512With<false>;
 
 impl<const BF16: bool> Avx512With<BF16> {
-    /// The proof, if the CPU has it.
+    /// Proof that the CPU has the instructions, if it has them.
     pub fn detect() -> Option<Self> {
         let available = if BF16 { has_bf16() } else { Isa::Avx512.is_available() };
         available.then_some(Self { _private: () })
@@ -26,13 +25,13 @@ impl<const BF16: bool> Avx512With<BF16> {
 }
 
 // SAFETY of every block below: a value of `Avx512With` exists only where the CPU has the features
-// that the intrinsics need; what else a block relies on stands beside it.
+// that the intrinsics need. A block that relies on anything else says so.
 #[allow(clippy::needless_range_loop)] // See stages::fused::tile.
 impl<const BF16: bool> Simd for Avx512With<BF16> {
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
     type Vector = __m512;
-    /// Which value each lane gets, and the lanes that get one.
+    /// For each lane the index of the value that it gets, and the mask of the lanes that get a value.
     type Expansion = ([i32; 16], u16);
 
     #[inline(always)]
@@ -150,8 +149,8 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
 
     #[inline(always)]
     fn expand(self, vector: __m512, (sources, lanes): &Self::Expansion) -> __m512 {
-        // A shuffle and not `vexpandps`: from memory, into which the compiler may turn it, that one
-        // takes some fifty cycles on AMD's CPUs.
+        // A permutation and not `vexpandps`: the compiler may let `vexpandps` read from memory,
+        // which takes some fifty cycles on AMD's CPUs.
         // SAFETY: `self` proves the features; `sources` holds 16 numbers.
         unsafe {
             let sources = _mm512_loadu_si512(sources.as_ptr().cast());

@@ -1,8 +1,10 @@
-//! bf16, the upper half of an f32: AVX-512's products of pairs of it, added up in f32.
+//! AVX-512 BF16: products of numbers in bf16, added up in f32. A number in bf16 is the upper half of
+//! an f32.
 //!
 //! A vector of *pairs* holds two numbers for each lane of a vector of f32, and `Avx512Bf16::dot`
-//! adds both products of a lane to its sum: twice the multiply-adds of f32 in an instruction.
-//! Numbers are rounded to nearest, ties to even; the instruction takes denormal numbers for 0.
+//! adds both products of a lane to its sum: twice as many multiply-adds in an instruction as in
+//! f32. Numbers are rounded to the nearest, ties to even. The instruction treats denormal numbers
+//! as 0.
 
 use std::arch::x86_64::*;
 
@@ -10,24 +12,24 @@ use super::avx512::Avx512With;
 use super::pixels::Pixels;
 use super::vector::Simd;
 
-/// AVX-512 F, BW, DQ, VL and BF16.
+/// AVX-512 F, BW, DQ, VL and BF16: products of pairs of numbers in bf16.
 pub type Avx512Bf16 = Avx512With<true>;
 
-/// Two numbers in bf16, by their bits.
+/// Bits of two numbers in bf16.
 pub type Pair = [u16; 2];
 
 // SAFETY of every block below: a value of `Avx512Bf16` exists only where the CPU has the features
-// that the intrinsics need; what else a block relies on stands beside it. Vectors of 512 bits are
+// that the intrinsics need. A block that relies on anything else says so. Vectors of 512 bits are
 // transmuted only into each other.
 impl Avx512Bf16 {
-    /// Adds to each lane of `sums` the products of its two pairs.
+    /// Sums to each lane of which both products of the numbers of `a` and `b` in this lane are added.
     #[inline(always)]
     pub fn dot(self, a: __m512bh, b: __m512bh, sums: __m512) -> __m512 {
         // SAFETY: `self` proves the features.
         unsafe { _mm512_dpbf16_ps(sums, a, b) }
     }
 
-    /// The pairs (`first[l]`, `second[l]`), rounded.
+    /// Pairs of the rounded numbers (`first[l]`, `second[l]`) in each lane l.
     #[inline(always)]
     pub fn pairs(self, first: __m512, second: __m512) -> __m512bh {
         const INTERLEAVED: [u16; 32] = {
@@ -49,7 +51,7 @@ impl Avx512Bf16 {
         }
     }
 
-    /// The pair at the front of `numbers` in every lane.
+    /// Pairs with the first two of `numbers` in every lane.
     #[inline(always)]
     pub fn splat_pair(self, numbers: &[u16]) -> __m512bh {
         assert!(numbers.len() >= 2);
@@ -60,7 +62,7 @@ impl Avx512Bf16 {
         }
     }
 
-    /// The first 16 of `pairs`.
+    /// Vector of the first 16 of `pairs`.
     #[inline(always)]
     pub fn load_pairs(self, pairs: &[Pair]) -> __m512bh {
         assert!(pairs.len() >= Self::LANES);
@@ -68,7 +70,7 @@ impl Avx512Bf16 {
         unsafe { pairs.as_ptr().cast::<__m512bh>().read_unaligned() }
     }
 
-    /// Writes the first 16 of `to`.
+    /// Writes `pairs` to the first 16 of `to`.
     #[inline(always)]
     pub fn store_pairs(self, pairs: __m512bh, to: &mut [Pair]) {
         assert!(to.len() >= Self::LANES);
@@ -76,7 +78,7 @@ impl Avx512Bf16 {
         unsafe { to.as_mut_ptr().cast::<__m512bh>().write_unaligned(pairs) }
     }
 
-    /// Writes the lanes of `vector`, rounded, to the first 8 of `to`.
+    /// Rounds the lanes of `vector` and writes them to the first 8 pairs of `to`.
     #[inline(always)]
     pub fn store_rounded(self, vector: __m512, to: &mut [Pair]) {
         assert!(to.len() >= Self::LANES / 2);

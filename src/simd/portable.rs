@@ -1,9 +1,10 @@
-//! Plain arrays, which the compiler turns into whatever vectors the target always has (SSE2, NEON).
+//! Vectors as plain arrays. The compiler turns them into the vectors that every CPU of the target
+//! has (SSE2, NEON).
 
 use super::pixels::{Bytes, Pixels};
 use super::vector::Simd;
 
-/// Needs no proof.
+/// Plain arrays of 8 floats, which need no CPU feature.
 #[derive(Debug, Clone, Copy)]
 pub struct Portable;
 

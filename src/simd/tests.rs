@@ -184,7 +184,7 @@ fn bytes_become_numbers_and_bits() {
     with_every_isa::<Bytes>();
 }
 
-/// Bits of `number` in bf16: the upper half of an f32 whose lower half is 0.
+/// Bits of `number` in bf16, the upper half of an f32; the lower half must be 0.
 #[cfg(target_arch = "x86_64")]
 fn exact(number: f32) -> u16 {
     assert_eq!(number.to_bits() & 0xffff, 0, "{number} has more than 8 bits");
