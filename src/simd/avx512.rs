@@ -31,7 +31,7 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
     type Vector = __m512;
-    /// For each lane the index of the value that it gets, and the mask of the lanes that get a value.
+    /// For each lane the index of the value that it gets, and the mask of lanes that get a value.
     type Expansion = ([i32; 16], u16);
 
     #[inline(always)]

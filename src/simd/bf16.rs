@@ -1,5 +1,5 @@
-//! AVX-512 BF16: products of numbers in bf16, added up in f32. A number in bf16 is the upper half of
-//! an f32.
+//! AVX-512 BF16: products of numbers in bf16, added up in f32. A number in bf16 is the upper half
+//! of an f32.
 //!
 //! A vector of *pairs* holds two numbers for each lane of a vector of f32, and `Avx512Bf16::dot`
 //! adds both products of a lane to its sum: twice as many multiply-adds in an instruction as in
@@ -22,7 +22,7 @@ pub type Pair = [u16; 2];
 // that the intrinsics need. A block that relies on anything else says so. Vectors of 512 bits are
 // transmuted only into each other.
 impl Avx512Bf16 {
-    /// Sums to each lane of which both products of the numbers of `a` and `b` in this lane are added.
+    /// `sums` plus, in each lane, both products of the numbers that `a` and `b` have in this lane.
     #[inline(always)]
     pub fn dot(self, a: __m512bh, b: __m512bh, sums: __m512) -> __m512 {
         // SAFETY: `self` proves the features.

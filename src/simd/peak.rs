@@ -63,8 +63,8 @@ impl MultiplyAdds {
     }
 }
 
-/// Factor of every multiply-add. The fixed point of x·`FACTOR` + `SUMMAND` is 1, so sums stay near 1
-/// and never become denormal.
+/// Factor of every multiply-add. The fixed point of x·`FACTOR` + `SUMMAND` is 1, so sums stay near
+/// 1 and never become denormal.
 const FACTOR: f32 = 0.75;
 /// Summand of every multiply-add, see [`FACTOR`].
 const SUMMAND: f32 = 0.25;

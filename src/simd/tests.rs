@@ -46,7 +46,7 @@ fn lanes<S: Simd>(simd: S, operation: impl FnOnce() -> S::Vector) -> Vec<f32> {
 }
 
 #[test]
-fn arithmetic_is_that_of_every_lane() {
+fn arithmetic_works_on_every_lane() {
     struct Arithmetic;
     impl Check for Arithmetic {
         fn run<S: F32>(simd: S, isa: Isa) {
@@ -67,11 +67,12 @@ fn arithmetic_is_that_of_every_lane() {
             let found = lanes(simd, || simd.mul_add(va, vb, simd.load(&c)));
             for (i, found) in found.into_iter().enumerate() {
                 let exact = f64::from(a[i]) * f64::from(b[i]) + f64::from(c[i]);
-                // Rounded once, or twice.
+                // The result is rounded once or twice.
                 let rounding = 1.2e-7 * (f64::from(a[i] * b[i]).abs() + exact.abs());
                 assert!((f64::from(found) - exact).abs() <= rounding, "mul_add of {isa}: {found}");
             }
-            // A power of two for each lane: any order of adding is exact, and none can be left out.
+            // With a power of two in each lane, sums are exact in any order, and none may be left
+            // out.
             let powers: [f32; 16] = std::array::from_fn(|i| (1 << i) as f32);
             let sum = simd.vectorize(|| simd.sum(simd.load(&powers)));
             assert_eq!(sum, ((1 << S::LANES) - 1) as f32, "sum of {isa}");
@@ -81,7 +82,7 @@ fn arithmetic_is_that_of_every_lane() {
 }
 
 #[test]
-fn what_is_not_a_number_is_kept_by_the_second_argument_of_max_and_is_never_greater() {
+fn max_returns_its_second_argument_beside_a_nan_and_no_nan_is_greater() {
     struct NotANumber;
     impl Check for NotANumber {
         fn run<S: F32>(simd: S, isa: Isa) {
@@ -96,7 +97,7 @@ fn what_is_not_a_number_is_kept_by_the_second_argument_of_max_and_is_never_great
 }
 
 #[test]
-fn lanes_are_chosen_by_their_bits() {
+fn masks_select_lanes() {
     struct Choice;
     impl Check for Choice {
         fn run<S: F32>(simd: S, isa: Isa) {
@@ -129,7 +130,7 @@ fn lanes_are_chosen_by_their_bits() {
 }
 
 #[test]
-fn lanes_move_where_they_are_sent() {
+fn lanes_are_permuted_and_transposed() {
     struct Movement;
     impl Check for Movement {
         fn run<S: F32>(simd: S, isa: Isa) {
@@ -167,7 +168,7 @@ fn lanes_move_where_they_are_sent() {
 }
 
 #[test]
-fn bytes_become_numbers_and_bits() {
+fn bytes_become_pixels_and_masks() {
     struct Bytes;
     impl Check for Bytes {
         fn run<S: F32>(simd: S, isa: Isa) {
