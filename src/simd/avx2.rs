@@ -3,42 +3,41 @@
 use std::arch::x86_64::*;
 
 use super::isa::Isa;
+use super::pixels::{Bytes, Pixels};
 use super::prefetch::prefetch_line;
 use super::vector::Simd;
 
-/// The proof that the CPU has AVX2 and FMA.
+/// Proof that the CPU has AVX2 and FMA.
 #[derive(Debug, Clone, Copy)]
 pub struct Avx2 {
     _private: (),
 }
 
 impl Avx2 {
-    /// The proof, if the CPU has it.
+    /// Proof that the CPU has the instructions, if it has them.
     pub fn detect() -> Option<Self> {
         Isa::Avx2.is_available().then_some(Self { _private: () })
     }
 
-    /// All ones in the lanes whose bit is set.
+    /// Lanes of ones where the bit of `mask` is set, and of zeros elsewhere.
     #[inline(always)]
-    fn lanes(self, bits: u16) -> __m256i {
+    fn lane_mask(self, mask: u16) -> __m256i {
         // SAFETY: `self` proves the features.
         unsafe {
             let lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-            _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(i32::from(bits)), lane), lane)
+            _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(i32::from(mask)), lane), lane)
         }
     }
 }
 
 // SAFETY of every block below: a value of `Avx2` exists only where the CPU has the features that
-// the intrinsics need; what else a block relies on stands beside it.
+// the intrinsics need. A block that relies on anything else says so.
 #[allow(clippy::needless_range_loop)] // See stages::fused::tile.
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
     type Vector = __m256;
-    /// Column of the table, and all ones where it is the second row's.
-    type Places = (__m256i, __m256);
-    /// Which value each lane gets, and all ones where it gets one.
+    /// For each lane the index of the value that it gets, and ones if it gets a value.
     type Expansion = ([i32; 8], [i32; 8]);
 
     #[inline(always)]
@@ -120,13 +119,13 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn keep(self, lanes: u16, vector: __m256) -> __m256 {
+    fn select(self, mask: u16, vector: __m256) -> __m256 {
         // SAFETY: `self` proves the features.
-        unsafe { _mm256_and_ps(_mm256_castsi256_ps(self.lanes(lanes)), vector) }
+        unsafe { _mm256_and_ps(_mm256_castsi256_ps(self.lane_mask(mask)), vector) }
     }
 
     #[inline(always)]
-    fn cut(self, vector: __m256, smallest: __m256) -> __m256 {
+    fn flush_small(self, vector: __m256, smallest: __m256) -> __m256 {
         // SAFETY: `self` proves the features.
         unsafe {
             let magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0), vector);
@@ -142,25 +141,6 @@ impl Simd for Avx2 {
                 _mm_add_ps(_mm256_castps256_ps128(vector), _mm256_extractf128_ps::<1>(vector));
             let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
             _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
-        }
-    }
-
-    #[inline(always)]
-    fn places(self, down: u16, right: u16) -> Self::Places {
-        // SAFETY: `self` proves the features.
-        unsafe {
-            let columns = _mm256_and_si256(self.lanes(right), _mm256_set1_epi32(1));
-            (columns, _mm256_castsi256_ps(self.lanes(down)))
-        }
-    }
-
-    #[inline(always)]
-    fn look_up(self, table: &[f32], (columns, second): Self::Places) -> __m256 {
-        let (upper, lower) = (self.load(table), self.load(&table[8..]));
-        // SAFETY: `self` proves the features.
-        unsafe {
-            let upper = _mm256_permutevar8x32_ps(upper, columns);
-            _mm256_blendv_ps(upper, _mm256_permutevar8x32_ps(lower, columns), second)
         }
     }
 
@@ -224,17 +204,36 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch<T>(self, values: &[T], index: usize) {
+    fn prefetch_l1<T>(self, values: &[T], index: usize) {
         prefetch_line::<_MM_HINT_T0, T>(values, index);
     }
 
     #[inline(always)]
-    fn prefetch_later<T>(self, values: &[T], index: usize) {
+    fn prefetch_l2<T>(self, values: &[T], index: usize) {
         prefetch_line::<_MM_HINT_T1, T>(values, index);
     }
+}
+
+impl Bytes for Avx2 {
+    #[inline(always)]
+    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
+        // SAFETY: `self` proves the features; `bytes` holds 32 bytes.
+        unsafe {
+            let bytes = _mm256_loadu_si256(bytes.as_ptr().cast());
+            let zero = _mm256_cmpeq_epi8(bytes, _mm256_setzero_si256());
+            !(_mm256_movemask_epi8(zero) as u32)
+        }
+    }
+}
+
+impl Pixels for Avx2 {
+    type Pixel = f32;
+    type Factors = __m256;
+    /// For each lane the column of the table, and ones if the lane reads the second row.
+    type Indices = (__m256i, __m256);
 
     #[inline(always)]
-    fn widen(self, bytes: [u8; 16], to: &mut [f32]) {
+    fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
         // SAFETY: `self` proves the features; `bytes` holds 16 bytes.
         let (first, second) = unsafe {
             let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
@@ -249,12 +248,21 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
-        // SAFETY: `self` proves the features; `bytes` holds 32 bytes.
+    fn indices(self, [lower, _]: [u16; 2], [right, _]: [u16; 2]) -> Self::Indices {
+        // SAFETY: `self` proves the features.
         unsafe {
-            let bytes = _mm256_loadu_si256(bytes.as_ptr().cast());
-            let zero = _mm256_cmpeq_epi8(bytes, _mm256_setzero_si256());
-            !(_mm256_movemask_epi8(zero) as u32)
+            let columns = _mm256_and_si256(self.lane_mask(right), _mm256_set1_epi32(1));
+            (columns, _mm256_castsi256_ps(self.lane_mask(lower)))
+        }
+    }
+
+    #[inline(always)]
+    fn permute(self, table: &[f32], (columns, second): Self::Indices) -> __m256 {
+        let (upper, lower) = (self.load(table), self.load(&table[8..]));
+        // SAFETY: `self` proves the features.
+        unsafe {
+            let upper = _mm256_permutevar8x32_ps(upper, columns);
+            _mm256_blendv_ps(upper, _mm256_permutevar8x32_ps(lower, columns), second)
         }
     }
 }

@@ -3,21 +3,21 @@
 use std::arch::x86_64::*;
 
 use super::isa::{Isa, has_bf16};
+use super::pixels::{Bytes, Pixels};
 use super::prefetch::prefetch_line;
 use super::vector::Simd;
 
-/// The proof that the CPU has AVX-512 F, BW, DQ and VL, and with `BF16` also its instructions for
-/// bf16.
+/// Proof that the CPU has AVX-512 F, BW, DQ and VL; with `BF16`, that it also has AVX-512 BF16.
 #[derive(Debug, Clone, Copy)]
 pub struct Avx512With<const BF16: bool> {
     _private: (),
 }
 
-/// AVX-512 F, BW, DQ and VL.
+/// AVX-512 F, BW, DQ and VL: products of numbers in f32.
 pub type Avx512 = Avx512With<false>;
 
 impl<const BF16: bool> Avx512With<BF16> {
-    /// The proof, if the CPU has it.
+    /// Proof that the CPU has the instructions, if it has them.
     pub fn detect() -> Option<Self> {
         let available = if BF16 { has_bf16() } else { Isa::Avx512.is_available() };
         available.then_some(Self { _private: () })
@@ -25,14 +25,13 @@ impl<const BF16: bool> Avx512With<BF16> {
 }
 
 // SAFETY of every block below: a value of `Avx512With` exists only where the CPU has the features
-// that the intrinsics need; what else a block relies on stands beside it.
+// that the intrinsics need. A block that relies on anything else says so.
 #[allow(clippy::needless_range_loop)] // See stages::fused::tile.
 impl<const BF16: bool> Simd for Avx512With<BF16> {
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
     type Vector = __m512;
-    type Places = __m512i;
-    /// Which value each lane gets, and the lanes that get one.
+    /// For each lane the index of the value that it gets, and the mask of lanes that get a value.
     type Expansion = ([i32; 16], u16);
 
     #[inline(always)]
@@ -118,13 +117,13 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     }
 
     #[inline(always)]
-    fn keep(self, lanes: u16, vector: __m512) -> __m512 {
+    fn select(self, mask: u16, vector: __m512) -> __m512 {
         // SAFETY: `self` proves the features.
-        unsafe { _mm512_maskz_mov_ps(lanes, vector) }
+        unsafe { _mm512_maskz_mov_ps(mask, vector) }
     }
 
     #[inline(always)]
-    fn cut(self, vector: __m512, smallest: __m512) -> __m512 {
+    fn flush_small(self, vector: __m512, smallest: __m512) -> __m512 {
         // SAFETY: `self` proves the features.
         unsafe {
             let small = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(_mm512_abs_ps(vector), smallest);
@@ -139,21 +138,6 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     }
 
     #[inline(always)]
-    fn places(self, down: u16, right: u16) -> __m512i {
-        // SAFETY: `self` proves the features.
-        unsafe {
-            let rows = _mm512_maskz_mov_epi32(down, _mm512_set1_epi32(8));
-            _mm512_mask_add_epi32(rows, right, rows, _mm512_set1_epi32(1))
-        }
-    }
-
-    #[inline(always)]
-    fn look_up(self, table: &[f32], places: __m512i) -> __m512 {
-        // SAFETY: `self` proves the features.
-        unsafe { _mm512_permutexvar_ps(places, self.load(table)) }
-    }
-
-    #[inline(always)]
     fn expansion(self, lanes: u16) -> Self::Expansion {
         let (mut sources, mut next) = ([0; 16], 0);
         for (lane, source) in sources.iter_mut().enumerate() {
@@ -165,8 +149,8 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
 
     #[inline(always)]
     fn expand(self, vector: __m512, (sources, lanes): &Self::Expansion) -> __m512 {
-        // A shuffle and not `vexpandps`: from memory, into which the compiler may turn it, that one
-        // takes some fifty cycles on AMD's CPUs.
+        // A permutation and not `vexpandps`: the compiler may let `vexpandps` read from memory,
+        // which takes some fifty cycles on AMD's CPUs.
         // SAFETY: `self` proves the features; `sources` holds 16 numbers.
         unsafe {
             let sources = _mm512_loadu_si512(sources.as_ptr().cast());
@@ -227,17 +211,34 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     }
 
     #[inline(always)]
-    fn prefetch<T>(self, values: &[T], index: usize) {
+    fn prefetch_l1<T>(self, values: &[T], index: usize) {
         prefetch_line::<_MM_HINT_T0, T>(values, index);
     }
 
     #[inline(always)]
-    fn prefetch_later<T>(self, values: &[T], index: usize) {
+    fn prefetch_l2<T>(self, values: &[T], index: usize) {
         prefetch_line::<_MM_HINT_T1, T>(values, index);
     }
+}
+
+impl<const BF16: bool> Bytes for Avx512With<BF16> {
+    #[inline(always)]
+    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
+        // SAFETY: `self` proves the features; `bytes` holds 32 bytes.
+        unsafe {
+            let bytes = _mm256_loadu_si256(bytes.as_ptr().cast());
+            _mm256_test_epi8_mask(bytes, bytes)
+        }
+    }
+}
+
+impl Pixels for Avx512 {
+    type Pixel = f32;
+    type Factors = __m512;
+    type Indices = __m512i;
 
     #[inline(always)]
-    fn widen(self, bytes: [u8; 16], to: &mut [f32]) {
+    fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
         // SAFETY: `self` proves the features; `bytes` holds 16 bytes.
         let floats = unsafe {
             _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast())))
@@ -246,11 +247,17 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     }
 
     #[inline(always)]
-    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
-        // SAFETY: `self` proves the features; `bytes` holds 32 bytes.
+    fn indices(self, [lower, _]: [u16; 2], [right, _]: [u16; 2]) -> __m512i {
+        // SAFETY: `self` proves the features.
         unsafe {
-            let bytes = _mm256_loadu_si256(bytes.as_ptr().cast());
-            _mm256_test_epi8_mask(bytes, bytes)
+            let rows = _mm512_maskz_mov_epi32(lower, _mm512_set1_epi32(8));
+            _mm512_mask_add_epi32(rows, right, rows, _mm512_set1_epi32(1))
         }
+    }
+
+    #[inline(always)]
+    fn permute(self, table: &[f32], indices: __m512i) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_permutexvar_ps(indices, self.load(table)) }
     }
 }

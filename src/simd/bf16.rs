@@ -1,54 +1,57 @@
-//! bf16, the upper half of an f32: AVX-512's products of pairs of it, added up in f32.
+//! AVX-512 BF16: products of numbers in bf16, added up in f32. A number in bf16 is the upper half
+//! of an f32.
 //!
 //! A vector of *pairs* holds two numbers for each lane of a vector of f32, and `Avx512Bf16::dot`
-//! adds both products of a lane to its sum: twice the multiply-adds of f32 in an instruction.
-//! Numbers are rounded to nearest, ties to even; the instruction takes denormal numbers for 0.
+//! adds both products of a lane to its sum: twice as many multiply-adds in an instruction as in
+//! f32. Numbers are rounded to the nearest, ties to even. The instruction treats denormal numbers
+//! as 0.
 
 use std::arch::x86_64::*;
 
 use super::avx512::Avx512With;
+use super::pixels::Pixels;
 use super::vector::Simd;
 
-/// AVX-512 F, BW, DQ, VL and BF16.
+/// AVX-512 F, BW, DQ, VL and BF16: products of pairs of numbers in bf16.
 pub type Avx512Bf16 = Avx512With<true>;
 
-/// Two numbers in bf16, by their bits.
+/// Bits of two numbers in bf16.
 pub type Pair = [u16; 2];
 
 // SAFETY of every block below: a value of `Avx512Bf16` exists only where the CPU has the features
-// that the intrinsics need; what else a block relies on stands beside it. Vectors of 512 bits are
+// that the intrinsics need. A block that relies on anything else says so. Vectors of 512 bits are
 // transmuted only into each other.
 impl Avx512Bf16 {
-    /// Adds to each lane of `sums` the products of its two pairs.
+    /// `sums` plus, in each lane, both products of the numbers that `a` and `b` have in this lane.
     #[inline(always)]
     pub fn dot(self, a: __m512bh, b: __m512bh, sums: __m512) -> __m512 {
         // SAFETY: `self` proves the features.
         unsafe { _mm512_dpbf16_ps(sums, a, b) }
     }
 
-    /// The pairs (`first[l]`, `second[l]`), rounded.
+    /// Pairs of the rounded numbers (`first[l]`, `second[l]`) in each lane l.
     #[inline(always)]
     pub fn pairs(self, first: __m512, second: __m512) -> __m512bh {
         const INTERLEAVED: [u16; 32] = {
-            let mut places = [0; 32];
+            let mut indices = [0; 32];
             let mut lane = 0;
             while lane < 16 {
-                places[2 * lane] = lane as u16;
-                places[2 * lane + 1] = 16 + lane as u16;
+                indices[2 * lane] = lane as u16;
+                indices[2 * lane + 1] = 16 + lane as u16;
                 lane += 1;
             }
-            places
+            indices
         };
         // SAFETY: `self` proves the features; `INTERLEAVED` is 512 bits long.
         unsafe {
             let halves =
                 std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
-            let places = _mm512_loadu_si512(INTERLEAVED.as_ptr().cast());
-            std::mem::transmute(_mm512_permutexvar_epi16(places, halves))
+            let indices = _mm512_loadu_si512(INTERLEAVED.as_ptr().cast());
+            std::mem::transmute(_mm512_permutexvar_epi16(indices, halves))
         }
     }
 
-    /// The pair at the front of `numbers` in every lane.
+    /// Pairs with the first two of `numbers` in every lane.
     #[inline(always)]
     pub fn splat_pair(self, numbers: &[u16]) -> __m512bh {
         assert!(numbers.len() >= 2);
@@ -59,7 +62,7 @@ impl Avx512Bf16 {
         }
     }
 
-    /// The first 16 of `pairs`.
+    /// Vector of the first 16 of `pairs`.
     #[inline(always)]
     pub fn load_pairs(self, pairs: &[Pair]) -> __m512bh {
         assert!(pairs.len() >= Self::LANES);
@@ -67,7 +70,7 @@ impl Avx512Bf16 {
         unsafe { pairs.as_ptr().cast::<__m512bh>().read_unaligned() }
     }
 
-    /// Writes the first 16 of `to`.
+    /// Writes `pairs` to the first 16 of `to`.
     #[inline(always)]
     pub fn store_pairs(self, pairs: __m512bh, to: &mut [Pair]) {
         assert!(to.len() >= Self::LANES);
@@ -75,7 +78,7 @@ impl Avx512Bf16 {
         unsafe { to.as_mut_ptr().cast::<__m512bh>().write_unaligned(pairs) }
     }
 
-    /// Writes the lanes of `vector`, rounded, to the first 8 of `to`.
+    /// Rounds the lanes of `vector` and writes them to the first 8 pairs of `to`.
     #[inline(always)]
     pub fn store_rounded(self, vector: __m512, to: &mut [Pair]) {
         assert!(to.len() >= Self::LANES / 2);
@@ -84,10 +87,15 @@ impl Avx512Bf16 {
             to.as_mut_ptr().cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(vector));
         }
     }
+}
 
-    /// 16 bytes as numbers, exactly, to the first 16 of `to`.
+impl Pixels for Avx512Bf16 {
+    type Pixel = u16;
+    type Factors = __m512bh;
+    type Indices = __m512i;
+
     #[inline(always)]
-    pub fn store_bytes(self, bytes: [u8; 16], to: &mut [u16]) {
+    fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [u16]) {
         assert!(to.len() >= 16);
         // SAFETY: `self` proves the features; `bytes` holds 128 bits, and there is room for 256.
         unsafe {
@@ -97,29 +105,26 @@ impl Avx512Bf16 {
         }
     }
 
-    /// For each lane two places in a table of rows of eight, in which the first and the second
-    /// number of a pair take turns: 16·down + right for the first, and eight more for the second.
     #[inline(always)]
-    pub fn pair_places(self, down: [u16; 2], right: [u16; 2]) -> __m512i {
+    fn indices(self, lower: [u16; 2], right: [u16; 2]) -> __m512i {
         // SAFETY: `self` proves the features.
         unsafe {
-            let places = _mm512_set1_epi32(8 << 16);
-            let places = _mm512_mask_add_epi32(places, down[0], places, _mm512_set1_epi32(16));
-            let places = _mm512_mask_add_epi32(places, right[0], places, _mm512_set1_epi32(1));
-            let places =
-                _mm512_mask_add_epi32(places, down[1], places, _mm512_set1_epi32(16 << 16));
-            _mm512_mask_add_epi32(places, right[1], places, _mm512_set1_epi32(1 << 16))
+            let indices = _mm512_set1_epi32(8 << 16);
+            let indices = _mm512_mask_add_epi32(indices, lower[0], indices, _mm512_set1_epi32(16));
+            let indices = _mm512_mask_add_epi32(indices, right[0], indices, _mm512_set1_epi32(1));
+            let indices =
+                _mm512_mask_add_epi32(indices, lower[1], indices, _mm512_set1_epi32(16 << 16));
+            _mm512_mask_add_epi32(indices, right[1], indices, _mm512_set1_epi32(1 << 16))
         }
     }
 
-    /// For each lane the numbers of the table at its places; the first 32 of `table` are the table.
     #[inline(always)]
-    pub fn look_up_pairs(self, table: &[u16], places: __m512i) -> __m512bh {
+    fn permute(self, table: &[u16], indices: __m512i) -> __m512bh {
         assert!(table.len() >= 32);
         // SAFETY: `self` proves the features; 512 bits are there.
         unsafe {
             let table = _mm512_loadu_si512(table.as_ptr().cast());
-            std::mem::transmute(_mm512_permutexvar_epi16(places, table))
+            std::mem::transmute(_mm512_permutexvar_epi16(indices, table))
         }
     }
 }

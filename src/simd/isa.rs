@@ -1,14 +1,14 @@
-//! Which vector instructions the CPU has.
+//! Sets of vector instructions, and whether the CPU has them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A set of vector instructions that there are kernels for.
+/// A set of vector instructions for which there are kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Isa {
-    /// What the compiler makes of plain loops for any CPU of the architecture.
+    /// Plain loops, compiled for any CPU of the architecture.
     Portable,
     /// AVX2 and FMA: 8 floats a vector, 16 vector registers.
     Avx2,
@@ -17,15 +17,15 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// All of them, the widest last.
+    /// All sets of instructions, the widest last.
     pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
 
-    /// The widest that this CPU has.
+    /// Widest set of instructions that this CPU has.
     pub fn detect() -> Self {
         Self::ALL.into_iter().rfind(|isa| isa.is_available()).unwrap_or(Self::Portable)
     }
 
-    /// Whether this CPU has it.
+    /// Whether this CPU has these instructions.
     pub fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
@@ -43,7 +43,7 @@ impl Isa {
         }
     }
 
-    /// What `--isa` takes.
+    /// Name of the set of instructions, as `--isa` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -52,13 +52,13 @@ impl Isa {
         }
     }
 
-    /// The one called `name`.
+    /// Set of instructions called `name`.
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|isa| isa.name() == name)
     }
 }
 
-/// Whether the CPU has AVX-512's products of bf16.
+/// Whether the CPU has AVX-512 BF16, which multiplies numbers in bf16.
 pub fn has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return Isa::Avx512.is_available() && is_x86_feature_detected!("avx512bf16");
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn the_detected_set_is_available_and_nothing_wider_is() {
         let detected = Isa::detect();
-        // What profiles/reliability.py keeps with what it records.
+        // profiles/reliability.py keeps this line with its records.
         println!("instructions: {detected}{}", if has_bf16() { ", bf16" } else { "" });
         assert!(detected.is_available());
         assert!(Isa::ALL.into_iter().all(|isa| isa <= detected || !isa.is_available()));

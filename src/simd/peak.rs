@@ -1,9 +1,11 @@
-//! What the CPU can do at most: arithmetic without memory, and memory without arithmetic.
+//! Loops that reach the limits of the CPU: arithmetic without memory accesses, and memory accesses
+//! without arithmetic.
 //!
-//! A multiply-add has a latency of about four cycles, and a CPU begins two in each. So there are
-//! 12 independent sums (24 with 32 registers), which live in registers: enough to keep both units
-//! busy, few enough that none is spilled. Operands and results pass through [`black_box`], so that
-//! the compiler neither computes them in advance nor leaves them out.
+//! A multiply-add has a latency of about four cycles, and a CPU begins two of them in each cycle.
+//! So there are 12 independent sums (24 with 32 registers), which stay in registers: enough to keep
+//! both units busy, and few enough that no sum is spilled to memory. Operands and results pass
+//! through [`black_box`], so that the compiler neither computes them in advance nor leaves them
+//! out.
 
 #![allow(unsafe_code)]
 
@@ -15,17 +17,17 @@ use std::hint::black_box;
 use super::{avx2::Avx2, avx512::Avx512};
 use super::{isa::Isa, portable::Portable, vector::Simd};
 
-/// Multiply-adds with nothing else to do.
+/// Loop of multiply-adds that does nothing else.
 #[derive(Debug, Clone, Copy)]
 pub struct MultiplyAdds {
-    /// Floating-point operations of one repetition; a multiply-add is two.
+    /// Number of floating-point operations in one repetition; a multiply-add counts as two.
     pub flops: u64,
-    /// Does this many repetitions. The CPU has been found to have what it needs.
+    /// Function that runs this many repetitions. It is chosen only if the CPU has its instructions.
     repeat: fn(u64),
 }
 
 impl MultiplyAdds {
-    /// In f32.
+    /// Multiply-adds in f32 with the instructions of `isa`.
     ///
     /// # Panics
     /// When the CPU does not have `isa`.
@@ -44,7 +46,7 @@ impl MultiplyAdds {
         }
     }
 
-    /// Products of bf16 added up in f32, if the CPU has an instruction for that.
+    /// Multiply-adds of factors in bf16 with sums in f32, if the CPU has an instruction for them.
     pub fn bf16() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if super::isa::has_bf16() {
@@ -55,18 +57,21 @@ impl MultiplyAdds {
         None
     }
 
-    /// Does them `count` times.
+    /// Runs `count` repetitions.
     pub fn repeat(&self, count: u64) {
         (self.repeat)(count);
     }
 }
 
-/// A fixed point of x·`FACTOR` + `SUMMAND` is 1: sums stay near it and never become denormal.
+/// Factor of every multiply-add. The fixed point of x·`FACTOR` + `SUMMAND` is 1, so sums stay near
+/// 1 and never become denormal.
 const FACTOR: f32 = 0.75;
+/// Summand of every multiply-add, see [`FACTOR`].
 const SUMMAND: f32 = 0.25;
 
-/// Four lanes, which every 64-bit target has in a register. Fused where the target always has the
-/// instruction; elsewhere a function would be called for it.
+/// Multiply-adds in vectors of four lanes, which fit into a register of every 64-bit target. They
+/// are fused where the target always has the instruction; elsewhere `f32::mul_add` would call a
+/// function.
 #[inline(never)]
 fn portable(count: u64) {
     let (factor, summand) = black_box((FACTOR, SUMMAND));

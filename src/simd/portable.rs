@@ -1,8 +1,10 @@
-//! Plain arrays, which the compiler turns into whatever vectors the target always has (SSE2, NEON).
+//! Vectors as plain arrays. The compiler turns them into the vectors that every CPU of the target
+//! has (SSE2, NEON).
 
+use super::pixels::{Bytes, Pixels};
 use super::vector::Simd;
 
-/// Needs no proof.
+/// Plain arrays of 8 floats, which need no CPU feature.
 #[derive(Debug, Clone, Copy)]
 pub struct Portable;
 
@@ -17,7 +19,6 @@ impl Simd for Portable {
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
     type Vector = Vector;
-    type Places = [u8; 8];
     type Expansion = u16;
 
     #[inline(always)]
@@ -86,29 +87,18 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn keep(self, lanes_kept: u16, vector: Vector) -> Vector {
-        lanes(|i| if lanes_kept >> i & 1 == 1 { vector[i] } else { 0.0 })
+    fn select(self, mask: u16, vector: Vector) -> Vector {
+        lanes(|i| if mask >> i & 1 == 1 { vector[i] } else { 0.0 })
     }
 
     #[inline(always)]
-    fn cut(self, vector: Vector, smallest: Vector) -> Vector {
+    fn flush_small(self, vector: Vector, smallest: Vector) -> Vector {
         lanes(|i| if vector[i].abs() < smallest[i] { 0.0 } else { vector[i] })
     }
 
     #[inline(always)]
     fn sum(self, vector: Vector) -> f32 {
         vector.iter().sum()
-    }
-
-    #[inline(always)]
-    fn places(self, down: u16, right: u16) -> [u8; 8] {
-        std::array::from_fn(|i| (down >> i & 1) as u8 * 8 + (right >> i & 1) as u8)
-    }
-
-    #[inline(always)]
-    fn look_up(self, table: &[f32], places: [u8; 8]) -> Vector {
-        let table: &[f32; 16] = table[..16].try_into().expect("sixteen");
-        lanes(|i| table[usize::from(places[i] & 15)])
     }
 
     #[inline(always)]
@@ -130,19 +120,38 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn prefetch<T>(self, _values: &[T], _index: usize) {}
+    fn prefetch_l1<T>(self, _: &[T], _: usize) {}
 
     #[inline(always)]
-    fn prefetch_later<T>(self, _values: &[T], _index: usize) {}
+    fn prefetch_l2<T>(self, _: &[T], _: usize) {}
+}
+
+impl Bytes for Portable {
+    #[inline(always)]
+    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
+        bytes.iter().enumerate().map(|(i, &byte)| u32::from(byte != 0) << i).sum()
+    }
+}
+
+impl Pixels for Portable {
+    type Pixel = f32;
+    type Factors = Vector;
+    type Indices = [u8; 8];
 
     #[inline(always)]
-    fn widen(self, bytes: [u8; 16], to: &mut [f32]) {
+    fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
         let to = &mut to[..16];
         to.iter_mut().zip(bytes).for_each(|(to, byte)| *to = f32::from(byte));
     }
 
     #[inline(always)]
-    fn nonzero(self, bytes: &[u8; 32]) -> u32 {
-        bytes.iter().enumerate().map(|(i, &byte)| u32::from(byte != 0) << i).sum()
+    fn indices(self, [lower, _]: [u16; 2], [right, _]: [u16; 2]) -> [u8; 8] {
+        std::array::from_fn(|i| (lower >> i & 1) as u8 * 8 + (right >> i & 1) as u8)
+    }
+
+    #[inline(always)]
+    fn permute(self, table: &[f32], indices: [u8; 8]) -> Vector {
+        let table: &[f32; 16] = table[..16].try_into().expect("sixteen");
+        lanes(|i| table[usize::from(indices[i] & 15)])
     }
 }

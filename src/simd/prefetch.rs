@@ -1,7 +1,7 @@
-//! Asking for what will be wanted.
+//! Prefetching of cache lines.
 
-/// Asks for the cache line of `values[index]`, which may lie beyond the end, in the caches that
-/// `HINT` names.
+/// Prefetches the cache line of `values[index]` into the caches that `HINT` names. An index beyond
+/// the end is ignored.
 #[inline(always)]
 pub fn prefetch_line<const HINT: i32, T>(values: &[T], index: usize) {
     if let Some(value) = values.get(index) {

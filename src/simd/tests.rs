@@ -1,17 +1,22 @@
-//! Every operation of every set of instructions that this CPU has, against plain arithmetic.
+//! Comparison of every operation of every set of instructions that this CPU has with plain
+//! arithmetic.
 
 #[cfg(target_arch = "x86_64")]
 use super::{Avx2, Avx512, Avx512Bf16, bf16::Pair, has_bf16};
-use super::{Isa, Portable, Simd};
+use super::{Isa, Pixels, Portable, Simd};
 
-/// Something to do with each set of instructions.
+/// Sets of instructions whose factors are numbers in f32.
+trait F32: Pixels<Pixel = f32, Factors = <Self as Simd>::Vector> {}
+impl<S> F32 for S where S: Pixels<Pixel = f32, Factors = <S as Simd>::Vector> {}
+
+/// Check that is run with each set of instructions.
 trait Check {
-    fn run<S: Simd>(simd: S, isa: Isa);
+    fn run<S: F32>(simd: S, isa: Isa);
 }
 
-/// Runs `C` with every set that this CPU has; there is always one.
+/// Runs `C` with every set of instructions that this CPU has; there is always one.
 fn with_every_isa<C: Check>() {
-    fn run<C: Check, S: Simd>(simd: Option<S>, isa: Isa) {
+    fn run<C: Check, S: F32>(simd: Option<S>, isa: Isa) {
         assert_eq!(simd.is_some(), isa.is_available(), "{isa}");
         if let Some(simd) = simd {
             C::run(simd, isa);
@@ -25,7 +30,7 @@ fn with_every_isa<C: Check>() {
     }
 }
 
-/// Numbers of both signs and many sizes, as many as the widest vector has.
+/// Numbers of both signs and many sizes, one for each lane of the widest vector.
 fn numbers(seed: usize) -> [f32; 16] {
     std::array::from_fn(|i| {
         let number = ((i * 7 + seed * 5) % 16) as f32 - 7.5;
@@ -33,7 +38,7 @@ fn numbers(seed: usize) -> [f32; 16] {
     })
 }
 
-/// The lanes of what `operation` returns.
+/// Lanes of the vector that `operation` returns.
 fn lanes<S: Simd>(simd: S, operation: impl FnOnce() -> S::Vector) -> Vec<f32> {
     let mut lanes = vec![0.0; S::LANES];
     simd.vectorize(|| simd.store(operation(), &mut lanes));
@@ -41,10 +46,10 @@ fn lanes<S: Simd>(simd: S, operation: impl FnOnce() -> S::Vector) -> Vec<f32> {
 }
 
 #[test]
-fn arithmetic_is_that_of_every_lane() {
+fn arithmetic_works_on_every_lane() {
     struct Arithmetic;
     impl Check for Arithmetic {
-        fn run<S: Simd>(simd: S, isa: Isa) {
+        fn run<S: F32>(simd: S, isa: Isa) {
             let (a, b, c) = (numbers(0), numbers(3), numbers(6));
             let check = |name: &str, found: Vec<f32>, expected: &dyn Fn(usize) -> f32| {
                 let expected: Vec<f32> = (0..S::LANES).map(expected).collect();
@@ -62,11 +67,12 @@ fn arithmetic_is_that_of_every_lane() {
             let found = lanes(simd, || simd.mul_add(va, vb, simd.load(&c)));
             for (i, found) in found.into_iter().enumerate() {
                 let exact = f64::from(a[i]) * f64::from(b[i]) + f64::from(c[i]);
-                // Rounded once, or twice.
+                // The result is rounded once or twice.
                 let rounding = 1.2e-7 * (f64::from(a[i] * b[i]).abs() + exact.abs());
                 assert!((f64::from(found) - exact).abs() <= rounding, "mul_add of {isa}: {found}");
             }
-            // A power of two for each lane: any order of adding is exact, and none can be left out.
+            // With a power of two in each lane, sums are exact in any order, and none may be left
+            // out.
             let powers: [f32; 16] = std::array::from_fn(|i| (1 << i) as f32);
             let sum = simd.vectorize(|| simd.sum(simd.load(&powers)));
             assert_eq!(sum, ((1 << S::LANES) - 1) as f32, "sum of {isa}");
@@ -76,10 +82,10 @@ fn arithmetic_is_that_of_every_lane() {
 }
 
 #[test]
-fn what_is_not_a_number_is_kept_by_the_second_argument_of_max_and_is_never_greater() {
+fn max_returns_its_second_argument_beside_a_nan_and_no_nan_is_greater() {
     struct NotANumber;
     impl Check for NotANumber {
-        fn run<S: Simd>(simd: S, isa: Isa) {
+        fn run<S: F32>(simd: S, isa: Isa) {
             let (nan, one) = (simd.splat(f32::NAN), simd.splat(1.0));
             assert!(lanes(simd, || simd.max(one, nan)).iter().all(|x| x.is_nan()), "{isa}");
             assert_eq!(lanes(simd, || simd.max(nan, one)), vec![1.0; S::LANES], "{isa}");
@@ -91,28 +97,32 @@ fn what_is_not_a_number_is_kept_by_the_second_argument_of_max_and_is_never_great
 }
 
 #[test]
-fn lanes_are_chosen_by_their_bits() {
+fn masks_select_lanes() {
     struct Choice;
     impl Check for Choice {
-        fn run<S: Simd>(simd: S, isa: Isa) {
+        fn run<S: F32>(simd: S, isa: Isa) {
             let (a, b) = (numbers(0), numbers(3));
             let (va, vb) = (simd.load(&a), simd.load(&b));
             let bit = |bits: u16, i: usize| bits >> i & 1 == 1;
             let greater = simd.vectorize(|| simd.greater(va, vb));
             assert!((0..16).all(|i| bit(greater, i) == (i < S::LANES && a[i] > b[i])), "{isa}");
             for bits in [0, 1, 0x8001, 0x5a5a, 0xfff0, u16::MAX] {
-                let kept = lanes(simd, || simd.keep(bits, va));
+                let selected = lanes(simd, || simd.select(bits, va));
                 let spread = lanes(simd, || simd.expand(va, &simd.expansion(bits)));
                 let mut next = a.into_iter();
                 for i in 0..S::LANES {
-                    assert_eq!(kept[i], if bit(bits, i) { a[i] } else { 0.0 }, "keep of {isa}");
+                    assert_eq!(
+                        selected[i],
+                        if bit(bits, i) { a[i] } else { 0.0 },
+                        "select of {isa}"
+                    );
                     let expected = if bit(bits, i) { next.next().unwrap() } else { 0.0 };
                     assert_eq!(spread[i], expected, "expand of {isa}, {bits:#x}");
                 }
             }
-            let cut = lanes(simd, || simd.cut(va, simd.splat(1.0)));
-            for (cut, a) in cut.into_iter().zip(a) {
-                assert_eq!(cut, if a.abs() < 1.0 { 0.0 } else { a }, "cut of {isa}");
+            let flushed = lanes(simd, || simd.flush_small(va, simd.splat(1.0)));
+            for (flushed, a) in flushed.into_iter().zip(a) {
+                assert_eq!(flushed, if a.abs() < 1.0 { 0.0 } else { a }, "flush_small of {isa}");
             }
         }
     }
@@ -120,16 +130,19 @@ fn lanes_are_chosen_by_their_bits() {
 }
 
 #[test]
-fn lanes_move_where_they_are_sent() {
+fn lanes_are_permuted_and_transposed() {
     struct Movement;
     impl Check for Movement {
-        fn run<S: Simd>(simd: S, isa: Isa) {
+        fn run<S: F32>(simd: S, isa: Isa) {
             let table: [f32; 16] = std::array::from_fn(|i| i as f32);
-            let (down, right) = (0b0110_1100_1010_0011, 0b1100_0101_0110_1010);
-            let found = lanes(simd, || simd.look_up(&table, simd.places(down, right)));
+            let (lower, right) = (0b0110_1100_1010_0011, 0b1100_0101_0110_1010);
+            let found = lanes(simd, || {
+                // The masks of a second number are not read.
+                simd.permute(&table, simd.indices([lower, !lower], [right, !right]))
+            });
             for (i, found) in found.into_iter().enumerate() {
-                let place = 8 * (down >> i & 1) + (right >> i & 1);
-                assert_eq!(found, f32::from(place), "look_up of {isa}");
+                let index = 8 * (lower >> i & 1) + (right >> i & 1);
+                assert_eq!(found, f32::from(index), "permute of {isa}");
             }
             let square: Vec<f32> = (0..S::LANES * S::LANES).map(|i| i as f32).collect();
             let mut columns = Vec::new();
@@ -155,14 +168,14 @@ fn lanes_move_where_they_are_sent() {
 }
 
 #[test]
-fn bytes_become_numbers_and_bits() {
+fn bytes_become_pixels_and_masks() {
     struct Bytes;
     impl Check for Bytes {
-        fn run<S: Simd>(simd: S, isa: Isa) {
+        fn run<S: F32>(simd: S, isa: Isa) {
             let bytes: [u8; 16] = std::array::from_fn(|i| (i * 17) as u8);
             let mut floats = [0.0; 16];
-            simd.vectorize(|| simd.widen(bytes, &mut floats));
-            assert!(floats.into_iter().eq(bytes.map(f32::from)), "widen of {isa}");
+            simd.vectorize(|| simd.u8_to_pixels(bytes, &mut floats));
+            assert!(floats.into_iter().eq(bytes.map(f32::from)), "u8_to_pixels of {isa}");
             let bytes: [u8; 32] =
                 std::array::from_fn(|i| if i % 3 == 0 { 0 } else { 128 + i as u8 });
             let bits = simd.vectorize(|| simd.nonzero(&bytes));
@@ -172,7 +185,7 @@ fn bytes_become_numbers_and_bits() {
     with_every_isa::<Bytes>();
 }
 
-/// The upper half of an f32 that has nothing in the lower one.
+/// Bits of `number` in bf16, the upper half of an f32; the lower half must be 0.
 #[cfg(target_arch = "x86_64")]
 fn exact(number: f32) -> u16 {
     assert_eq!(number.to_bits() & 0xffff, 0, "{number} has more than 8 bits");
@@ -194,7 +207,7 @@ fn pairs_are_rounded_side_by_side_and_multiplied_lane_by_lane() {
         simd.store_pairs(both, &mut pairs);
         // A quarter of the way to the next number of 8 bits.
         simd.store_rounded(simd.splat(1.0 + 0.25 / 128.0), &mut rounded);
-        simd.store_bytes(bytes, &mut pixels);
+        simd.u8_to_pixels(bytes, &mut pixels);
         let factor = simd.splat_pair(&[exact(2.0), exact(-4.0)]);
         simd.dot(simd.load_pairs(&pairs), factor, simd.splat(100.0))
     });
@@ -208,17 +221,17 @@ fn pairs_are_rounded_side_by_side_and_multiplied_lane_by_lane() {
 
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn pairs_are_looked_up_in_the_rows_of_two_images() {
+fn pairs_are_permuted_from_the_rows_of_two_images() {
     let Some(simd) = Avx512Bf16::detect() else { return };
     let table: [u16; 32] = std::array::from_fn(|i| i as u16);
-    let (down, right) = ([0xf0f0, 0x3333], [0xaaaa, 0x1234]);
+    let (lower, right) = ([0xf0f0, 0x3333], [0xaaaa, 0x1234]);
     let mut found = [Pair::default(); 16];
     simd.vectorize(|| {
-        let places = simd.pair_places(down, right);
-        simd.store_pairs(simd.look_up_pairs(&table, places), &mut found);
+        let indices = simd.indices(lower, right);
+        simd.store_pairs(simd.permute(&table, indices), &mut found);
     });
     for (lane, found) in found.into_iter().enumerate() {
-        let place = |k: usize| 16 * (down[k] >> lane & 1) + (right[k] >> lane & 1);
-        assert_eq!(found, [place(0), 8 + place(1)], "lane {lane}");
+        let index = |k: usize| 16 * (lower[k] >> lane & 1) + (right[k] >> lane & 1);
+        assert_eq!(found, [index(0), 8 + index(1)], "lane {lane}");
     }
 }

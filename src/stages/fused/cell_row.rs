@@ -1,7 +1,7 @@
 //! A row of cells: the unit in which cores share a step.
 
-use super::conv::{self, ConvPlan, ConvWeights, Marks};
-use super::floats::{self, Floats, Lines};
+use super::conv::{self, ConvPlan, ConvWeights, Masks};
+use super::floats::{self, AlignedVec, Floats};
 use super::images::Images;
 use super::linear;
 use super::network::{ALIGNMENT, CELLS, Network};
@@ -53,11 +53,11 @@ pub struct CellRow<S: Products> {
     /// (cells, N + 1, C).
     activations: Floats,
     /// (cells, N + 1, C / lanes).
-    marks: Vec<Marks>,
+    masks: Vec<Masks>,
     /// (N + 1, H padded): what this row of cells adds to every image's hidden units.
     pub partial_sums: Floats,
     /// (N / depth, patch) of one cell, and a vector.
-    patches: Lines<S::Pixel>,
+    patches: AlignedVec<S::Pixel>,
     /// (N + 1, C) of one cell.
     da: Floats,
     /// (H padded, C) of one cell.
@@ -65,9 +65,9 @@ pub struct CellRow<S: Products> {
     /// (2, 4, H padded) of one cell.
     packed: Floats,
     /// Room for the left operand of a product, where it has to be copied.
-    left: Lines<S::Factor>,
+    left: AlignedVec<S::Factor>,
     /// Likewise for the right one.
-    right: Lines<S::Factor>,
+    right: AlignedVec<S::Factor>,
     /// Of the convolution, by the cells of this row, for pixels 0..=255.
     pub gradient: ConvWeights,
     /// Whether all weights are finite after the last update.
@@ -87,7 +87,7 @@ impl<S: Products> CellRow<S> {
             v: floats::zeros(weights),
             rows: Default::default(),
             activations: floats::zeros(0),
-            marks: Vec::new(),
+            masks: Vec::new(),
             partial_sums: floats::zeros(0),
             patches: floats::zeros(0),
             da: floats::zeros(0),
@@ -111,15 +111,15 @@ impl<S: Products> CellRow<S> {
             list.reserve_exact(rows);
         }
         self.activations.resize(CELLS * rows * network.channels, 0.0);
-        self.marks.resize(CELLS * rows * network.channels / S::LANES, Marks::default());
+        self.masks.resize(CELLS * rows * network.channels / S::LANES, Masks::default());
         self.partial_sums.resize(rows * network.hidden_padded(), 0.0);
         let patches = images.div_ceil(S::DEPTH) * plan.patch_len();
         self.patches.resize(patches + S::DEPTH * ALIGNMENT, S::Pixel::default());
         self.da.resize(rows * network.channels, 0.0);
-        self.left = S::room(rows.next_multiple_of(S::DEPTH) * network.channels);
+        self.left = S::copy_buffer(rows.next_multiple_of(S::DEPTH) * network.channels);
         let conv = plan.taps() * network.channels;
         let dz = rows.next_multiple_of(S::DEPTH) * network.hidden_padded();
-        self.right = S::room(conv.max(network.cell_weights()).max(dz));
+        self.right = S::copy_buffer(conv.max(network.cell_weights()).max(dz));
     }
 
     /// The activations of all cells of the row, and its partial sums.
@@ -164,20 +164,20 @@ impl<S: Products> CellRow<S> {
             #[inline(always)]
             || {
                 let (taps, columns, copy) = (plan.taps(), 0..channels, &mut self.right);
-                let weight = simd.by_rows(&plan.weight, taps, channels, columns, copy);
+                let weight = simd.interleaved(&plan.weight, |k| k, taps, channels, columns, copy);
                 let cells = self
                     .activations
                     .chunks_mut(capacity * channels)
-                    .zip(self.marks.chunks_mut(capacity * vectors));
-                for ((x, rows), (activations, marks)) in self.rows.iter().enumerate().zip(cells) {
+                    .zip(self.masks.chunks_mut(capacity * vectors));
+                for ((x, rows), (activations, masks)) in self.rows.iter().enumerate().zip(cells) {
                     let inked = rows.len() - usize::from(skip_zeros);
                     let each = self.patches.chunks_exact_mut(plan.patch_len());
                     for (patch, rows) in each.zip(rows[..inked].chunks(S::DEPTH)) {
                         images.patch(simd, rows, self.y, x, patch);
                     }
                     let (activations, blank) = activations.split_at_mut(inked * channels);
-                    let marks = &mut marks[..inked * vectors];
-                    conv::forward(simd, plan, weight, &self.patches, activations, marks);
+                    let masks = &mut masks[..inked * vectors];
+                    conv::forward(simd, plan, weight, &self.patches, activations, masks);
                     blank[..channels].copy_from_slice(&plan.blank);
                 }
             },
@@ -201,9 +201,10 @@ impl<S: Products> CellRow<S> {
                         .zip(self.w.chunks_exact(network.cell_weights()));
                     for (rows, (activations, weight)) in self.rows.iter().zip(cells) {
                         let x = &activations[..rows.len() * network.channels];
-                        let x = simd.by_columns(x, &mut self.left);
+                        let x = simd.rounded(x, &mut self.left);
                         let (channels, copy) = (network.channels, &mut self.right);
-                        let weight = simd.by_rows(weight, channels, width, columns.clone(), copy);
+                        let weight =
+                            simd.interleaved(weight, |k| k, channels, width, columns.clone(), copy);
                         let (columns, sums) = (columns.clone(), &mut self.partial_sums);
                         linear::forward(simd, x, rows, weight, width, columns, sums);
                     }
@@ -232,7 +233,7 @@ impl<S: Products> CellRow<S> {
                 || {
                     [&mut self.w, &mut self.m, &mut self.v]
                         .into_iter()
-                        .for_each(|values| shared.adam.cut(simd, values));
+                        .for_each(|values| shared.adam.flush_small(simd, values));
                 },
             );
         });
@@ -255,7 +256,7 @@ impl<S: Products> CellRow<S> {
                     width / S::DEPTH,
                     active.div_ceil(S::DEPTH),
                     rows,
-                    simd.by_rows(transposed, active, channels, 0..channels, right),
+                    simd.interleaved(transposed, |k| k, active, channels, 0..channels, right),
                     &mut da[..rows.len() * channels],
                 );
             },
@@ -266,24 +267,24 @@ impl<S: Products> CellRow<S> {
     fn convolve_backward(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
         let Shared { network, images, plan, skip_zeros, .. } = shared.forward;
         let vectors = network.channels / S::LANES;
-        let Self { rows, patches, marks, da, gradient, y, activations, .. } = self;
+        let Self { rows, patches, masks, da, gradient, y, activations, .. } = self;
         let capacity = (images.count() + 1) * network.channels;
         let activations = &activations[x * capacity..][..rows[x].len() * network.channels];
         let inked = rows[x].len() - usize::from(skip_zeros);
-        let marks = &marks[x * (images.count() + 1) * vectors..][..inked * vectors];
+        let masks = &masks[x * (images.count() + 1) * vectors..][..inked * vectors];
         simd.vectorize(
             #[inline(always)]
             || {
                 // What the update reads next.
                 for line in (0..activations.len()).step_by(ALIGNMENT) {
-                    simd.prefetch_later(activations, line);
+                    simd.prefetch_l2(activations, line);
                 }
                 let each = patches.chunks_exact_mut(plan.patch_len());
                 for (patch, rows) in each.zip(rows[x][..inked].chunks(S::DEPTH)) {
                     images.patch(simd, rows, *y, x, patch);
                 }
                 let (da, blank) = da.split_at(inked * network.channels);
-                conv::backward(simd, plan, patches, da, marks, gradient);
+                conv::backward(simd, plan, patches, da, masks, gradient);
                 if skip_zeros {
                     let terms = blank.iter().zip(plan.blank.iter());
                     for (sum, (&da, &blank)) in gradient.bias.iter_mut().zip(terms) {
@@ -308,8 +309,16 @@ impl<S: Products> CellRow<S> {
         simd.vectorize(
             #[inline(always)]
             || {
-                let x = simd.by_rows(activations, rows.len(), channels, 0..channels, left);
-                let dz = simd.gather(shared.dz, rows, stride, columns, right);
+                let x =
+                    simd.interleaved(activations, |k| k, rows.len(), channels, 0..channels, left);
+                let dz = simd.interleaved(
+                    shared.dz,
+                    |k| rows[k] as usize,
+                    rows.len(),
+                    stride,
+                    columns,
+                    right,
+                );
                 let weights =
                     CellWeights { w: &mut w[first..], m: &mut m[first..], v: &mut v[first..] };
                 let operands = Operands { x, rows, dz, channels, stride };

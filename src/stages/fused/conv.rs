@@ -1,8 +1,8 @@
 //! Convolution, relu and max pooling of one cell, forward and backward.
 //!
 //! # Forward
-//! A cell is a 2×2 window of the convolution's output. Adding the bias and relu both keep the order
-//! of numbers, so max pooling can go first:
+//! A cell is a 2×2 window of the convolution's output. Adding the bias keeps the order of numbers,
+//! and so does relu; therefore max pooling can go first:
 //!
 //! ```text
 //! for each image of the list                    lanes are channels
@@ -10,15 +10,15 @@
 //!     for each tap (i, j)
 //!         sum[p, q] += weight[tap] · patch[i + p][j + q]          p, q in {0, 1}
 //!     a = relu(max(sums) + bias)
-//!     remember which sum was the largest, and whether a > 0
+//!     masks = which sum was the largest, and whether a > 0
 //! ```
 //!
-//! The (C, 28, 28) map of the layer never exists: the sums live in registers, a few images at a
-//! time, and what is written is the C values of the cell and three bits a channel.
+//! The (C, 28, 28) map of the layer never exists: the sums of a few images at a time stay in
+//! registers. The kernel writes C activations of the cell and three bits for each channel.
 //!
 //! # Backward
-//! Through max pooling and relu only the largest pixel of the window has a gradient, and only where
-//! a > 0; so every tap has one multiply-add for each channel instead of four:
+//! Max pooling and relu pass the gradient only to the largest pixel of the window, and only where
+//! a > 0. So every tap takes one multiply-add for each channel instead of four:
 //!
 //! ```text
 //! for each image of the list
@@ -28,8 +28,8 @@
 //!     dbias += d
 //! ```
 //!
-//! Lanes want pixels from up to four places. Two rows of the patch stand in one vector of 16, and
-//! one shuffle brings each lane its own.
+//! Lanes need pixels from up to four positions. Two rows of the patch fit into one vector of 16,
+//! and one permutation brings each lane its pixel.
 
 #![allow(clippy::needless_range_loop)] // See tile.rs.
 
@@ -40,28 +40,29 @@ use super::products::Products;
 use super::tile;
 use super::trained::Tensors;
 
-/// What backward needs to know of one vector of channels of one image: a bit a channel.
+/// Masks of max pooling and relu, which the backward pass needs, for one vector of channels of one
+/// image: a bit for each channel.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Marks {
-    /// The largest sum is in the lower row of the window.
-    down: u16,
-    /// It is in the right column.
+pub struct Masks {
+    /// Mask of the channels whose largest sum is in the lower row of the window.
+    lower: u16,
+    /// Mask of the channels whose largest sum is in the right column of the window.
     right: u16,
-    /// a > 0.
-    alive: u16,
+    /// Mask of the channels whose activation is above 0.
+    positive: u16,
 }
 
-/// The convolution's parameters in the layout of the kernels, or a gradient of them, or a moment.
+/// Parameters of the convolution in the layout of the kernels, or their gradient, or a moment.
 #[derive(Debug)]
 pub struct ConvWeights {
-    /// (K², C).
+    /// Weights, (K², C).
     pub weight: Floats,
-    /// (C).
+    /// Biases, (C).
     pub bias: Floats,
 }
 
 impl ConvWeights {
-    /// All zero.
+    /// Tensors of zeros.
     pub fn new(network: &Network) -> Self {
         Self {
             weight: floats::zeros(network.taps() * network.channels),
@@ -69,7 +70,7 @@ impl ConvWeights {
         }
     }
 
-    /// Turns a gradient for pixels 0..=255 into that for 0..=1.
+    /// Turns the gradient for pixels in 0..=255 into the gradient for pixels in 0..=1.
     pub fn scale_gradient(&mut self) {
         self.weight.iter_mut().for_each(|gradient| *gradient *= PIXEL);
     }
@@ -85,28 +86,30 @@ impl Tensors<2> for ConvWeights {
     }
 }
 
-/// What a pixel of 1 stands for: pixels are multiplied as the numbers 0..=255 that they are in the
-/// file, which f32 and bf16 both hold exactly, and the factor goes to the weights.
+/// Value of a pixel whose byte is 1. Pixels are multiplied as the numbers 0..=255 of the file, which
+/// f32 and bf16 both hold exactly, and the weights are multiplied by this factor instead.
 const PIXEL: f32 = 1.0 / 255.0;
 
-/// What all cells have in common in a step.
+/// Data of the convolution that all cells share in a step.
 #[derive(Debug)]
 pub struct ConvPlan {
+    /// Side of the kernel, K.
     kernel: usize,
-    /// Numbers of a factor.
+    /// Number of numbers in a factor.
     depth: usize,
-    /// Where in a patch the pixels of each factor of taps begin.
+    /// For each factor of taps the index in a patch at which its pixels begin.
     offsets: Vec<usize>,
-    /// (taps, C): the weights for pixels 0..=255, every row of taps rounded up to whole factors.
+    /// Weights for pixels in 0..=255, (taps, C). Every row of taps is padded to whole factors.
     pub weight: Floats,
-    /// (C).
+    /// Biases, (C).
     pub bias: Floats,
-    /// (C): subtracted from every activation before it is stored.
+    /// Activation of a cell without ink, (C), which is subtracted from every activation before it
+    /// is stored. It is 0 if blank cells are not skipped.
     pub blank: Floats,
 }
 
 impl ConvPlan {
-    /// All zero.
+    /// A plan with parameters of 0.
     pub fn new<S: Products>(network: &Network) -> Self {
         let Network { kernel, channels, .. } = *network;
         let offsets = |row| (0..kernel).step_by(S::DEPTH).map(move |tap| (row, tap));
@@ -122,8 +125,8 @@ impl ConvPlan {
         }
     }
 
-    /// Takes new `weights`; blank cells are left out if `skip_zeros`.
-    pub fn restart(&mut self, weights: &ConvWeights, skip_zeros: bool) {
+    /// Sets the weights of the step. With `skip_zeros`, cells without ink are skipped.
+    pub fn set_weights(&mut self, weights: &ConvWeights, skip_zeros: bool) {
         let row = self.kernel * self.bias.len();
         let padded_row = self.weight.len() / self.kernel;
         let rows = self.weight.chunks_exact_mut(padded_row).zip(weights.weight.chunks_exact(row));
@@ -133,27 +136,27 @@ impl ConvPlan {
         self.bias.copy_from_slice(&weights.bias);
         if skip_zeros {
             for (blank, &bias) in self.blank.iter_mut().zip(weights.bias.iter()) {
-                // What is not a number stays so.
+                // A bias that is not a number must not become 0.
                 *blank = if bias <= 0.0 { 0.0 } else { bias };
             }
         }
     }
 
-    /// Rows of `weight`.
+    /// Number of rows of `weight`.
     pub fn taps(&self) -> usize {
         self.offsets.len() * self.depth
     }
 
-    /// Pixels of the patches of a factor's images.
+    /// Number of pixels in the patches of as many images as a factor has numbers.
     pub fn patch_len(&self) -> usize {
         (self.kernel + 1) * self.depth * PATCH_ROW
     }
 }
 
-/// Activations of one cell.
+/// Computes the activations of one cell, and their masks.
 ///
 /// # Shapes
-/// `weight` (factors of taps, C); `patches` (R / depth, `patch_len`); `activations` (R, C); `marks`
+/// `weight` (factors of taps, C); `patches` (R / depth, `patch_len`); `activations` (R, C); `masks`
 /// (R, C / lanes).
 #[inline(always)]
 pub fn forward<S: Products>(
@@ -162,7 +165,7 @@ pub fn forward<S: Products>(
     weight: &[S::Factor],
     patches: &[S::Pixel],
     activations: &mut [f32],
-    marks: &mut [Marks],
+    masks: &mut [Masks],
 ) {
     let channels = plan.bias.len();
     let tile_rows = match (S::REGISTERS, S::DEPTH) {
@@ -171,17 +174,17 @@ pub fn forward<S: Products>(
     };
     let width = 2 * S::LANES;
     let vectors = channels / S::LANES;
-    assert_eq!(marks.len() / vectors, activations.len() / channels);
+    assert_eq!(masks.len() / vectors, activations.len() / channels);
     let tiles = patches
         .chunks(tile_rows / S::DEPTH * plan.patch_len())
         .zip(activations.chunks_mut(tile_rows * channels))
-        .zip(marks.chunks_mut(tile_rows * vectors));
-    for ((patches, activations), marks) in tiles {
+        .zip(masks.chunks_mut(tile_rows * vectors));
+    for ((patches, activations), masks) in tiles {
         let mut first = 0;
         while first < channels {
             let whole = first + width <= channels;
             let rows = activations.len() / channels;
-            let mut out = TileOut { first, channels, activations, marks };
+            let mut out = TileOut { first, channels, activations, masks };
             match (rows, whole) {
                 (3, true) => forward_tile::<S, 3, 2>(simd, plan, weight, patches, &mut out),
                 (2, true) => forward_tile::<S, 2, 2>(simd, plan, weight, patches, &mut out),
@@ -195,17 +198,19 @@ pub fn forward<S: Products>(
     }
 }
 
-/// Where the results of a tile go.
+/// Destination of the results of a tile.
 struct TileOut<'a> {
-    /// First channel.
+    /// First channel of the tile.
     first: usize,
-    /// C.
+    /// Number of channels, C.
     channels: usize,
+    /// Activations of the images of the tile, (R, C).
     activations: &'a mut [f32],
-    marks: &'a mut [Marks],
+    /// Masks of the images of the tile, (R, C / lanes).
+    masks: &'a mut [Masks],
 }
 
-/// R images, U vectors of channels, four sums each.
+/// Computes R images and U vectors of channels, with four sums for each.
 #[inline(always)]
 fn forward_tile<S: Products, const R: usize, const U: usize>(
     simd: S,
@@ -240,28 +245,29 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
         for u in 0..U {
             let channel = first + u * S::LANES;
             let (a, b, c, d) = (sums[0][u], sums[1][u], sums[2][u], sums[3][u]);
-            let (upper, lower) = (simd.max(a, b), simd.max(c, d));
-            let down = simd.greater(lower, upper);
-            let right = simd.greater(d, c) & down | simd.greater(b, a) & !down;
-            let sum = simd.add(simd.max(upper, lower), simd.load(&plan.bias[channel..]));
-            let alive = simd.greater(sum, zero);
-            // In this order of the arguments a sum that is not a number stays so.
+            let (top, bottom) = (simd.max(a, b), simd.max(c, d));
+            let lower = simd.greater(bottom, top);
+            let right = simd.greater(d, c) & lower | simd.greater(b, a) & !lower;
+            let sum = simd.add(simd.max(top, bottom), simd.load(&plan.bias[channel..]));
+            let positive = simd.greater(sum, zero);
+            // In this order of the arguments, a sum that is not a number stays one that is not.
             let activation = simd.sub(simd.max(zero, sum), simd.load(&plan.blank[channel..]));
             simd.store(activation, &mut out.activations[r * channels + channel..]);
-            out.marks[r * vectors + channel / S::LANES] = Marks { down, right, alive };
+            out.masks[r * vectors + channel / S::LANES] = Masks { lower, right, positive };
         }
     }
 }
 
-/// Adds one cell's share to `gradient`.
+/// Adds the part of one cell to `gradient`.
 ///
-/// `da` is the gradient of the activations as they are stored, less `blank`, which is relu(bias);
-/// where that is not 0 it takes a part of the bias's gradient with it.
+/// `da` is the gradient of the stored activations, from which `blank` = relu(bias) was subtracted.
+/// Where `blank` is not 0, the gradient of the bias therefore loses the part that goes through
+/// `blank`.
 ///
-/// The gradient of the weights is that for pixels 0..=255.
+/// The gradient of the weights is for pixels in 0..=255.
 ///
 /// # Shapes
-/// `patches` (R / depth, `patch_len`), readable for a further 16·depth pixels; `da` (R, C); `marks`
+/// `patches` (R / depth, `patch_len`) and at least 16·depth further pixels; `da` (R, C); `masks`
 /// (R, C / lanes).
 #[inline(always)]
 pub fn backward<S: Products>(
@@ -269,24 +275,24 @@ pub fn backward<S: Products>(
     plan: &ConvPlan,
     patches: &[S::Pixel],
     da: &[f32],
-    marks: &[Marks],
+    masks: &[Masks],
     gradient: &mut ConvWeights,
 ) {
     match plan.kernel {
-        3 => backward_taps::<S, 3, 9>(simd, plan, patches, da, marks, gradient),
-        5 => backward_taps::<S, 5, 25>(simd, plan, patches, da, marks, gradient),
+        3 => backward_taps::<S, 3, 9>(simd, plan, patches, da, masks, gradient),
+        5 => backward_taps::<S, 5, 25>(simd, plan, patches, da, masks, gradient),
         kernel => unreachable!("no network of the pattern has a {kernel}×{kernel} kernel"),
     }
 }
 
-/// [`backward`] for a K×K kernel, TAPS being K².
+/// [`backward`] for a K×K kernel with TAPS = K².
 #[inline(always)]
 fn backward_taps<S: Products, const K: usize, const TAPS: usize>(
     simd: S,
     plan: &ConvPlan,
     patches: &[S::Pixel],
     da: &[f32],
-    marks: &[Marks],
+    masks: &[Masks],
     gradient: &mut ConvWeights,
 ) {
     let ConvWeights { weight: dweight, bias: dbias } = gradient;
@@ -295,27 +301,28 @@ fn backward_taps<S: Products, const K: usize, const TAPS: usize>(
     let zero = simd.splat(0.0);
     for vector in 0..vectors {
         let channel = vector * S::LANES;
-        let blank_alive = simd.greater(simd.load(&plan.blank[channel..]), zero);
+        let blank_positive = simd.greater(simd.load(&plan.blank[channel..]), zero);
         let (mut sums, mut bias_sum) = ([zero; TAPS], zero);
         let mut starts = (0..).step_by(plan.patch_len());
-        let (each_da, each_marks) = (da.chunks_exact(channels), marks.chunks_exact(vectors));
-        let mut images = each_da.zip(each_marks).map(|(da, marks)| {
-            let (da, marks) = (simd.load(&da[channel..]), marks[vector]);
-            (marks, simd.keep(marks.alive, da), simd.keep(blank_alive, da))
+        let (each_da, each_masks) = (da.chunks_exact(channels), masks.chunks_exact(vectors));
+        let mut images = each_da.zip(each_masks).map(|(da, masks)| {
+            let (da, masks) = (simd.load(&da[channel..]), masks[vector]);
+            (masks, simd.select(masks.positive, da), simd.select(blank_positive, da))
         });
         while let Some(first) = images.next() {
-            // Behind an odd image there is one without a gradient.
+            // A last image without a partner is paired with a gradient of 0.
             let second = if S::DEPTH == 2 { images.next() } else { None };
-            let second = second.unwrap_or((Marks::default(), zero, zero));
-            let (marks, d) = ([first.0, second.0], [first.1, second.1]);
-            let places = simd.pixel_places(|k| (marks[k].down, marks[k].right));
+            let second = second.unwrap_or((Masks::default(), zero, zero));
+            let (masks, d) = ([first.0, second.0], [first.1, second.1]);
+            let [a, b] = masks;
+            let indices = simd.indices([a.lower, b.lower], [a.right, b.right]);
             let factors = simd.factors(|k| d[k]);
             let start = starts.next().expect("they have no end");
             let patch = &patches[start..][..S::DEPTH * (K * PATCH_ROW + 16)];
             for i in 0..K {
                 for j in 0..K {
                     let row = i * S::DEPTH * PATCH_ROW;
-                    let pixels = simd.look_up_pixels(&patch[row + j..], places);
+                    let pixels = simd.permute(&patch[row + j..], indices);
                     sums[i * K + j] = simd.multiply_add(factors, pixels, sums[i * K + j]);
                 }
             }

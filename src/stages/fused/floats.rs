@@ -1,16 +1,16 @@
-//! Memory that begins on a cache line: a vector of 16 floats that begins elsewhere takes two
-//! accesses.
+//! Memory that begins on a cache line. Access to a vector of 16 floats that begins elsewhere takes
+//! twice as long.
 
 use aligned_vec::{AVec, ConstAlign};
 
-/// Values on cache lines of 64 bytes.
-pub type Lines<T> = AVec<T, ConstAlign<64>>;
-/// Floats on cache lines.
-pub type Floats = Lines<f32>;
+/// Vector whose first value begins a cache line of 64 bytes.
+pub type AlignedVec<T> = AVec<T, ConstAlign<64>>;
+/// Vector of floats that begins a cache line.
+pub type Floats = AlignedVec<f32>;
 
-/// `count` zeros.
-pub fn zeros<T: Clone + Default>(count: usize) -> Lines<T> {
-    let mut zeros = Lines::new(64);
+/// Vector of `count` zeros.
+pub fn zeros<T: Clone + Default>(count: usize) -> AlignedVec<T> {
+    let mut zeros = AlignedVec::new(64);
     zeros.resize(count, T::default());
     zeros
 }

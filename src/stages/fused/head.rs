@@ -97,7 +97,7 @@ impl Group {
     }
 
     /// Takes the labels of its images.
-    pub fn take(&mut self, labels: impl Iterator<Item = u8>) {
+    pub fn set_labels(&mut self, labels: impl Iterator<Item = u8>) {
         self.labels.clear();
         self.labels.extend(labels);
     }
@@ -187,7 +187,7 @@ impl Group {
                             let dw = &mut self.gradient.weight2[place..];
                             simd.store(simd.mul_add(dlogit, h, simd.load(dw)), dw);
                         }
-                        let d = simd.keep(simd.greater(h, zero), dh);
+                        let d = simd.select(simd.greater(h, zero), dh);
                         simd.store(d, &mut dz[at..]);
                         let db = &mut self.gradient.bias1[at..];
                         simd.store(simd.add(simd.load(db), d), db);

@@ -1,4 +1,4 @@
-//! The images of a batch as the kernels read them: bytes with a border of zeros, so that no window
+//! Images of a batch in the layout of the kernels: bytes with a padding of zeros, so that no window
 //! needs a test for the edge.
 
 use std::iter;
@@ -6,31 +6,34 @@ use std::iter;
 use super::network::{CELLS, LARGEST_KERNEL, Network, SIDE};
 use super::products::Products;
 use crate::data::batches::Batch;
-use crate::simd::Simd;
+use crate::simd::{Bytes, Simd};
 
-/// Bytes of a row: the border, and so much behind it that eight bytes can be read at every cell.
+/// Bytes in a padded row. There are so many that eight bytes can be read at every cell.
 const ROW: usize = 40;
-/// Pixels of a row of a patch.
+/// Pixels in a row of a patch.
 pub const PATCH_ROW: usize = 8;
 
-/// Where a row's cells have their bit.
-const EVEN_COLUMNS: u32 = (1 << SIDE) / 3;
+/// Bits of the cells of a row: bit 2x is the bit of cell x.
+const CELL_BITS: u32 = (1 << SIDE) / 3;
 
-/// A batch of images with borders.
+/// Padded images of a batch.
 #[derive(Debug)]
 pub struct Images {
+    /// Side of the kernel, K.
     kernel: usize,
+    /// Number of images, N.
     count: usize,
-    /// (N, 28 + K − 1, [`ROW`]).
+    /// Padded images, (N, 28 + K − 1, [`ROW`]).
     pixels: Vec<u8>,
-    /// (N, cells down): bit 2x is set where any pixel that cell x of the row sees is not 0.
+    /// Bits of the cells that see ink, (N, cell rows): bit 2x is set if any pixel that cell x of the
+    /// row sees is not 0.
     inked: Vec<[u32; CELLS]>,
-    /// (cells down): how many pairs of an image and a cell see ink.
+    /// Number of pairs of an image and a cell that sees ink, (cell rows).
     inked_counts: [usize; CELLS],
 }
 
 impl Images {
-    /// No images yet.
+    /// An empty batch.
     pub fn new(network: &Network) -> Self {
         Self {
             kernel: network.kernel,
@@ -46,14 +49,14 @@ impl Images {
         self.count
     }
 
-    /// Rows of an image with its border.
+    /// Number of rows of a padded image.
     fn rows(&self) -> usize {
         SIDE + self.kernel - 1
     }
 
-    /// Takes the images of `batch`; with `find_ink` it can be asked what their cells see.
+    /// Copies the images of `batch`. With `find_ink`, also finds the cells that see ink.
     #[inline(never)]
-    pub fn fill<S: Simd>(&mut self, simd: S, batch: &Batch<'_>, find_ink: bool) {
+    pub fn fill<S: Bytes>(&mut self, simd: S, batch: &Batch<'_>, find_ink: bool) {
         let (border, rows) = (self.kernel / 2, self.rows());
         self.count = batch.len();
         self.inked_counts = [0; CELLS];
@@ -61,19 +64,19 @@ impl Images {
             self.pixels.resize(self.count * rows * ROW, 0);
             self.inked.resize(self.count, [0; CELLS]);
         }
-        let framed = self.pixels.chunks_exact_mut(rows * ROW).zip(&mut self.inked);
+        let padded = self.pixels.chunks_exact_mut(rows * ROW).zip(&mut self.inked);
         simd.vectorize(
             #[inline(always)]
             || {
-                for (image, (framed, inked)) in batch.images().zip(framed) {
-                    let inner = framed.chunks_exact_mut(ROW).skip(border);
-                    for (row, framed) in image.chunks_exact(SIDE).zip(inner) {
-                        framed[border..border + SIDE].copy_from_slice(row);
+                for (image, (padded, inked)) in batch.images().zip(padded) {
+                    let inner = padded.chunks_exact_mut(ROW).skip(border);
+                    for (row, padded) in image.chunks_exact(SIDE).zip(inner) {
+                        padded[border..border + SIDE].copy_from_slice(row);
                     }
                     if find_ink {
-                        ink(simd, framed, self.kernel + 1, inked);
+                        ink(simd, padded, self.kernel + 1, inked);
                         for (sum, inked) in self.inked_counts.iter_mut().zip(inked) {
-                            *sum += (*inked & EVEN_COLUMNS).count_ones() as usize;
+                            *sum += (*inked & CELL_BITS).count_ones() as usize;
                         }
                     }
                 }
@@ -81,22 +84,22 @@ impl Images {
         );
     }
 
-    /// Asks for the images that follow `batch`, so that they are in the cache when they are taken.
+    /// Prefetches the images that follow `batch`, so that they are in the cache when they are copied.
     pub fn prefetch<S: Simd>(&self, simd: S, batch: &Batch<'_>) {
         for image in batch.upcoming() {
-            (0..image.len()).step_by(64).for_each(|byte| simd.prefetch_later(image, byte));
+            (0..image.len()).step_by(64).for_each(|byte| simd.prefetch_l2(image, byte));
         }
     }
 
-    /// How many pairs of an image and a cell of row `y` see anything but background.
+    /// Number of pairs of an image and a cell of row `y` that sees ink.
     pub fn inked_count(&self, y: usize) -> usize {
         self.inked_counts[y]
     }
 
-    /// For each image the cells of row `y` that see anything but background.
+    /// For each image the cells of row `y` that see ink.
     pub fn inked_cells(&self, y: usize) -> impl Iterator<Item = impl Iterator<Item = usize>> {
         self.inked[..self.count].iter().map(move |inked| {
-            let mut left = inked[y] & EVEN_COLUMNS;
+            let mut left = inked[y] & CELL_BITS;
             iter::from_fn(move || {
                 let column = left.trailing_zeros() as usize;
                 left &= left.wrapping_sub(1);
@@ -105,9 +108,10 @@ impl Images {
         })
     }
 
-    /// The pixels that cell (`y`, `x`) sees of `images`, DEPTH of them or fewer: K + 1 rows, each
-    /// of [`PATCH_ROW`] pixels of every image, of which the first K + 1 count. What stands in the
-    /// place of an image that is not there is some other.
+    /// Writes the pixels that cell (`y`, `x`) sees of `images` to `patch`. `images` are
+    /// [`Products::DEPTH`] images, or fewer at the end of a list; the last image then fills up the
+    /// patch. A patch has K + 1 rows, and each row [`PATCH_ROW`] pixels of every image, of which the
+    /// first K + 1 are used.
     #[inline(always)]
     pub fn patch<S: Products>(
         &self,
@@ -122,27 +126,27 @@ impl Images {
             &self.pixels[first..][..self.kernel * ROW + PATCH_ROW]
         };
         let (first, last) = (window(images[0]), window(images[images.len() - 1]));
-        // Two rows of one image at a time, or one row of two.
+        // Each turn copies two rows of one image, or one row of two images.
         for (pair, patch) in patch.chunks_exact_mut(2 * PATCH_ROW).enumerate() {
             let mut bytes = [0; 2 * PATCH_ROW];
             let (left, right) = bytes.split_at_mut(PATCH_ROW);
             left.copy_from_slice(&first[2 * pair / S::DEPTH * ROW..][..PATCH_ROW]);
             right.copy_from_slice(&last[(2 * pair + 1) / S::DEPTH * ROW..][..PATCH_ROW]);
-            simd.store_pixels(bytes, patch);
+            simd.u8_to_pixels(bytes, patch);
         }
     }
 }
 
-/// Finds the cells of one image that see ink, each through a window of `side`² pixels.
+/// Finds the cells of one padded image that see ink, each through a window of `side`² pixels.
 #[inline(always)]
-fn ink<S: Simd>(simd: S, framed: &[u8], side: usize, inked: &mut [u32; CELLS]) {
+fn ink<S: Bytes>(simd: S, padded: &[u8], side: usize, inked: &mut [u32; CELLS]) {
     let mut rows = [0; SIDE + LARGEST_KERNEL - 1];
-    for (columns, row) in rows.iter_mut().zip(framed.chunks_exact(ROW)) {
+    for (columns, row) in rows.iter_mut().zip(padded.chunks_exact(ROW)) {
         *columns = simd.nonzero(row.first_chunk().expect("40 bytes"));
     }
     for (inked, rows) in inked.iter_mut().zip(rows.windows(side).step_by(2)) {
         let columns = rows.iter().fold(0, |columns, row| columns | row);
-        // Bit x of the result: any of the columns x..x + side.
+        // Bit x of the result is set if any of the columns x..x + side is.
         *inked = (1..side).fold(columns, |seen, shift| seen | columns >> shift);
     }
 }

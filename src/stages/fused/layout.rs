@@ -1,4 +1,4 @@
-//! Between the canonical form and the layout of the kernels.
+//! Conversion between the canonical form of parameters and the layout of the kernels.
 //!
 //! ```text
 //! conv1.weight [C, 1, K, K]   (K², C)
@@ -13,16 +13,16 @@ use super::network::{CELLS, Network};
 use super::products::Products;
 use crate::model::parameters::Parameters;
 
-/// The weights, or one of their moments, of a cell row.
-pub type Part<'a, S> = &'a dyn Fn(&mut CellRow<S>) -> &mut [f32];
+/// Function that returns the weights of a cell row, or one of their moments.
+pub type Accessor<'a, S> = &'a dyn Fn(&mut CellRow<S>) -> &mut [f32];
 
-/// Takes one canonical set.
+/// Copies the `canonical` parameters, or a moment of them, to the layout of the kernels.
 pub fn load<S: Products>(
     network: &Network,
     canonical: &Parameters,
     conv: &mut ConvWeights,
     cell_rows: &mut [CellRow<S>],
-    part: Part<'_, S>,
+    part: Accessor<'_, S>,
     head: &mut HeadWeights,
 ) {
     let mut tensors = canonical.iter();
@@ -43,15 +43,15 @@ pub fn load<S: Products>(
     }
     for (y, cell_row) in cell_rows.iter_mut().enumerate() {
         let values = part(cell_row);
-        each_run(network, y, |place, start| {
+        for_each_run(network, y, |index, start| {
             for (x, &value) in weight1[start..start + CELLS].iter().enumerate() {
-                values[x * network.cell_weights() + place] = value;
+                values[x * network.cell_weights() + index] = value;
             }
         });
     }
 }
 
-/// Gives one canonical set.
+/// Copies parameters, or a moment of them, from the layout of the kernels to `canonical`.
 pub fn store<S: Products>(
     network: &Network,
     canonical: &mut Parameters,
@@ -71,9 +71,9 @@ pub fn store<S: Products>(
     let weight1 = next();
     for (y, cell_row) in cell_rows.iter().enumerate() {
         let values = part(cell_row);
-        each_run(network, y, |place, start| {
+        for_each_run(network, y, |index, start| {
             for (x, value) in weight1[start..start + CELLS].iter_mut().enumerate() {
-                *value = values[x * network.cell_weights() + place];
+                *value = values[x * network.cell_weights() + index];
             }
         });
     }
@@ -85,10 +85,10 @@ pub fn store<S: Products>(
     next().copy_from_slice(&head.bias2[..network.classes]);
 }
 
-/// Calls `run` for every channel and hidden unit of cell row `y`, with the place of that weight
-/// within a cell, and with the canonical index of the weight of the row's first cell: those of the
-/// other cells follow it.
-fn each_run(network: &Network, y: usize, mut run: impl FnMut(usize, usize)) {
+/// Calls `run` for every channel and hidden unit of cell row `y`, with the index of their weight
+/// within a cell, and with the canonical index of this weight in the first cell of the row. In the
+/// canonical form, the weights of the other cells of the row follow it.
+fn for_each_run(network: &Network, y: usize, mut run: impl FnMut(usize, usize)) {
     let Network { channels, hidden, .. } = *network;
     for channel in 0..channels {
         for unit in 0..hidden {

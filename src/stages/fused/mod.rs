@@ -93,7 +93,7 @@ mod update;
 
 use cell_row::{CellRow, Shared, SharedBackward};
 use conv::{ConvPlan, ConvWeights};
-use floats::{Floats, Lines};
+use floats::{AlignedVec, Floats};
 use head::{GROUP_IMAGES, Group, HeadWeights};
 use images::Images;
 pub use network::{CELLS, Network};
@@ -139,7 +139,7 @@ pub struct FusedEngine<S: Products> {
     /// (N + 1, H padded), packed to the active units: dz of every image, then their sum.
     dz: Floats,
     /// The same by columns.
-    dz_factors: Lines<S::Factor>,
+    dz_factors: AlignedVec<S::Factor>,
     /// (H padded): what the hidden units of all images have in common.
     common: Floats,
     /// (N, O).
@@ -230,7 +230,7 @@ impl<S: Products> FusedEngine<S> {
             group_order: Order::of(0),
             active: Active::all(simd, network.hidden_padded()),
             dz: floats::zeros(0),
-            dz_factors: S::room(0),
+            dz_factors: S::copy_buffer(0),
             common: floats::zeros(network.hidden_padded()),
             logits: Vec::new(),
             canonical: Parameters::zeros(architecture),
@@ -246,7 +246,7 @@ impl<S: Products> FusedEngine<S> {
         self.group_order.reset(groups);
         if self.dz.len() < (images + 1) * self.network.hidden_padded() {
             self.dz.resize((images + 1) * self.network.hidden_padded(), 0.0);
-            self.dz_factors = S::room(self.dz.len());
+            self.dz_factors = S::copy_buffer(self.dz.len());
             self.logits.reserve(images * self.network.classes);
         }
         self.cell_rows.iter_mut().for_each(|row| row.reserve(&self.network, &self.plan, images));
@@ -254,7 +254,7 @@ impl<S: Products> FusedEngine<S> {
 
     /// Everything up to the logits, which are left in the groups.
     fn forward(&mut self, batch: &Batch<'_>, clock: &mut PhaseClock) {
-        clock.run(Phase::Data, 0, || self.take(batch));
+        clock.run(Phase::Data, 0, || self.prepare(batch));
         let (simd, measuring) = (self.simd, clock.is_on());
         let Self { network, images, plan, skip_zeros, .. } = self;
         let shared = Shared { network, images, plan, skip_zeros: *skip_zeros };
@@ -267,19 +267,19 @@ impl<S: Products> FusedEngine<S> {
     }
 
     /// Everything that depends on the batch and the kernel of the convolution alone.
-    fn take(&mut self, batch: &Batch<'_>) {
+    fn prepare(&mut self, batch: &Batch<'_>) {
         let groups = batch.len().div_ceil(GROUP_IMAGES);
         self.reserve(batch.len());
         self.images.fill(self.simd, batch, self.skip_zeros);
         for (index, group) in self.groups[..groups].iter_mut().enumerate() {
             let first = index * GROUP_IMAGES;
-            group.take(batch.labels().skip(first).take(GROUP_IMAGES));
+            group.set_labels(batch.labels().skip(first).take(GROUP_IMAGES));
         }
         if self.skip_zeros {
             let images = &self.images;
             self.cell_row_order.longest_first(|y| images.inked_count(y));
         }
-        self.plan.restart(&self.conv.w, self.skip_zeros);
+        self.plan.set_weights(&self.conv.w, self.skip_zeros);
     }
 
     /// From what the rows of cells add to the hidden units to the logits of `images`.
@@ -333,7 +333,7 @@ impl<S: Products> FusedEngine<S> {
             for group in groups {
                 group.mark_active(&mut self.active.units);
             }
-            self.active.restart(self.simd);
+            self.active.rebuild(self.simd);
         }
         let rows = groups.iter().flat_map(|group| group.dz.chunks_exact(width));
         let sum = &self.head.gradient.bias1;
@@ -371,11 +371,11 @@ impl<S: Products> Engine for FusedEngine<S> {
         assert_eq!(state.parameters.specs(), self.canonical.specs());
         self.steps = state.steps;
         let Self { conv, head, cell_rows, network, .. } = self;
-        let w: layout::Part<S> = &|row| &mut row.w;
+        let w: layout::Accessor<S> = &|row| &mut row.w;
         layout::load(network, &state.parameters, &mut conv.w, cell_rows, w, &mut head.w);
-        let m: layout::Part<S> = &|row| &mut row.m;
+        let m: layout::Accessor<S> = &|row| &mut row.m;
         layout::load(network, state.slot(Adam::SLOTS[0]), &mut conv.m, cell_rows, m, &mut head.m);
-        let v: layout::Part<S> = &|row| &mut row.v;
+        let v: layout::Accessor<S> = &|row| &mut row.v;
         layout::load(network, state.slot(Adam::SLOTS[1]), &mut conv.v, cell_rows, v, &mut head.v);
     }
 
@@ -416,7 +416,7 @@ impl<S: Products> Engine for FusedEngine<S> {
         let dz_factors = clock.run(Phase::Loss, 0, || {
             simd.vectorize(
                 #[inline(always)]
-                || simd.by_columns(gathered, &mut self.dz_factors),
+                || simd.rounded(gathered, &mut self.dz_factors),
             )
         });
         let shared = SharedBackward { forward, active, dz: &self.dz, dz_factors, adam: weights };

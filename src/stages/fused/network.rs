@@ -1,38 +1,39 @@
-//! The one pattern of network that is fused, and its sizes.
+//! Pattern of the networks that the fused engine runs, and their sizes.
 
 use crate::model::architecture::Architecture;
 use crate::nn::shape::Shape;
 
-/// Rows and columns of an image.
+/// Number of rows and of columns of an image.
 pub const SIDE: usize = 28;
-/// Cells along a side: windows of 2×2 pixels of the convolution's output, each of which max pooling
-/// makes one value a channel of.
+/// Number of cells along a side of an image. A cell is a window of 2×2 pixels of the convolution's
+/// output, which max pooling reduces to one value for each channel.
 pub const CELLS: usize = SIDE / 2;
-/// The largest side of a kernel.
+/// Largest side of a kernel.
 pub const LARGEST_KERNEL: usize = 5;
-/// Floats that row lengths are rounded up to: a vector of the widest instructions.
+/// Number of floats to a multiple of which the length of rows is rounded up: the width of the widest
+/// vectors.
 pub const ALIGNMENT: usize = 16;
 
-/// conv(1→C, K×K, same padding) → relu → maxpool 2×2 → flatten → linear(H) → relu → linear(O), on
-/// images of 28×28.
+/// Sizes of a network of the pattern conv(1→C, K×K, same padding) → relu → maxpool 2×2 → flatten →
+/// linear(H) → relu → linear(O), on images of 28×28.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
-    /// Output channels of the convolution, C: a multiple of 16.
+    /// Number of output channels of the convolution, C: a multiple of 16.
     pub channels: usize,
-    /// Side of its kernel, K: 3 or 5.
+    /// Side of the kernel of the convolution, K: 3 or 5.
     pub kernel: usize,
-    /// Hidden units, H.
+    /// Number of hidden units, H.
     pub hidden: usize,
-    /// Classes, O.
+    /// Number of classes, O.
     pub classes: usize,
 }
 
 impl Network {
-    /// What the pattern is, for a person whose network is another.
+    /// Description of the pattern, for the user of another network.
     pub const PATTERN: &str = "conv (C a multiple of 16, 3x3 or 5x5, same padding) > relu > \
                                maxpool 2x2 > linear > relu > linear on 28x28 images";
 
-    /// The sizes of `architecture`, if it is of the pattern.
+    /// Sizes of `architecture`, if it fits the pattern.
     pub fn of(architecture: &Architecture) -> Option<Self> {
         let sizes: Vec<Vec<usize>> = architecture.tensors().into_iter().map(|t| t.shape).collect();
         let [kernel, _, weight1, _, weight2, _] = &sizes[..] else { return None };
@@ -52,17 +53,17 @@ impl Network {
         fits.then_some(Self { channels, kernel, hidden, classes })
     }
 
-    /// Weights of one output channel of the convolution, K².
+    /// Number of weights of one output channel of the convolution, K².
     pub fn taps(&self) -> usize {
         self.kernel * self.kernel
     }
 
-    /// Hidden units rounded up to whole vectors; those that are added have weights of 0 for ever.
+    /// Number of hidden units, rounded up to whole vectors. The weights of added units are always 0.
     pub fn hidden_padded(&self) -> usize {
         self.hidden.next_multiple_of(ALIGNMENT)
     }
 
-    /// Weights of the first linear layer that belong to one cell, (C, H padded).
+    /// Number of weights of the first linear layer that belong to one cell, (C, H padded).
     pub fn cell_weights(&self) -> usize {
         self.channels * self.hidden_padded()
     }

@@ -1,103 +1,81 @@
-//! What the large products of a step are made of: factors in f32, or in bf16 two at a time.
+//! Factors of the large products of a step: numbers in f32, or pairs of numbers in bf16.
 //!
-//! A multiply-add takes two *factors* a lane and adds their product to a sum in f32. In f32 a
-//! factor is a number. In bf16 it is a pair of numbers that follow each other along the sum, and
-//! its product with another is the sum of two products: half as many multiply-adds.
-//! [`DEPTH`](Products::DEPTH) is how many numbers make a factor.
+//! A multiply-add multiplies two *factors* in each lane and adds their product to a sum in f32. In
+//! f32 a factor is one number. In bf16 a factor is a pair of numbers that follow each other along
+//! the sum, and the product of two factors is the sum of two products, so there are half as many
+//! multiply-adds. [`DEPTH`](Products::DEPTH) is how many numbers make a factor.
 //!
 //! ```text
-//! Σ_k x[r][k] · M[k][c]      rows x[r]  numbers k, k + 1 lie side by side: pairs by columns
-//!                            matrix M   rows k, k + 1 have to be interleaved: pairs by rows
+//! Σ_k x[r][k] · M[k][c]      rows x[r]  numbers k and k + 1 lie side by side: rounding makes pairs
+//!                            matrix M   rows k and k + 1 have to be interleaved
 //! ```
 //!
-//! Weights, moments, activations and gradients are kept in f32. Copies of them in pairs are made
-//! right before they are multiplied; where a factor is a number, no copy is made.
+//! Weights, moments, activations and gradients are kept in f32. In bf16 they are copied to pairs
+//! right before they are multiplied. In f32 nothing is copied: the matrix itself is multiplied.
 
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{__m512, __m512bh, __m512i};
+use std::arch::x86_64::{__m512, __m512bh};
 use std::ops::Range;
 
-use super::floats::{self, Lines};
+use super::floats::{self, AlignedVec};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Avx512Bf16;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::bf16::Pair;
-#[cfg(target_arch = "x86_64")]
-use crate::simd::{Avx2, Avx512, Avx512Bf16};
-use crate::simd::{Portable, Simd};
+use crate::simd::{Pixels, Simd};
 
 /// Vectors with which the products of the fused engine are computed.
-pub trait Products: Simd {
-    /// Numbers of a factor.
+pub trait Products: Pixels {
+    /// Number of numbers in a factor.
     const DEPTH: usize;
-    /// What is multiplied at once, in memory.
+    /// Factor in memory.
     type Factor: Copy + Default + Send + Sync;
-    /// A vector of them.
-    type Factors: Copy;
-    /// A pixel, 0..=255.
-    type Pixel: Copy + Default + Send + Sync;
-    /// For each lane the places of the pixels of a factor, see [`Products::look_up_pixels`].
-    type PixelPlaces: Copy;
 
-    /// sums + the product of a and b
+    /// Sums to which the products of the factors a and b are added.
     fn multiply_add(self, a: Self::Factors, b: Self::Factors, sums: Self::Vector) -> Self::Vector;
     /// Factors of the numbers `number(k)`, k < [`DEPTH`](Products::DEPTH).
     fn factors(self, number: impl Fn(usize) -> Self::Vector) -> Self::Factors;
-    /// `factor` in every lane.
+    /// Factors with `factor` in every lane.
     fn splat_factor(self, factor: Self::Factor) -> Self::Factors;
-    /// The first factors of `from`.
+    /// Factors at the front of `from`.
     fn load_factors(self, from: &[Self::Factor]) -> Self::Factors;
-
-    /// Writes 16 pixels to the front of `to`.
-    fn store_pixels(self, bytes: [u8; 16], to: &mut [Self::Pixel]);
-    /// The factor that begins at the front of `pixels`, in every lane.
+    /// Factors with the pixels at the front of `pixels` in every lane.
     fn splat_pixels(self, pixels: &[Self::Pixel]) -> Self::Factors;
-    /// The places 8·DEPTH·down + 8·k + right of the k-th numbers of factors; `marks(k)` has the
-    /// bits (down, right) of the lanes.
-    fn pixel_places(self, marks: impl Fn(usize) -> (u16, u16)) -> Self::PixelPlaces;
-    /// For each lane the pixels at its places in the first 16·DEPTH of `table`.
-    fn look_up_pixels(self, table: &[Self::Pixel], places: Self::PixelPlaces) -> Self::Factors;
 
-    /// Room for the copy of `numbers` numbers, where one is made.
-    fn room(numbers: usize) -> Lines<Self::Factor>;
-    /// The rows of a matrix (R, C): factors are made of numbers beside each other.
-    fn by_columns<'a>(self, matrix: &'a [f32], copy: &'a mut [Self::Factor]) -> &'a [Self::Factor];
-    /// The `columns` of a matrix of `count` rows of length `stride`: factors are made of numbers
-    /// below each other; behind an odd row there are zeros. Rows keep their length.
-    fn by_rows<'a>(
+    /// Factors of the numbers that lie side by side in `matrix`. `copy` is memory for them, if they
+    /// are copied.
+    fn rounded<'a>(self, matrix: &'a [f32], copy: &'a mut [Self::Factor]) -> &'a [Self::Factor];
+    /// Factors of the numbers that lie below each other in the `columns` of the rows `row(k)` of
+    /// `matrix`, k < `count`; a last row without a partner is paired with zeros. A row has `stride`
+    /// numbers before and `stride` factors after. `copy` is memory for the factors, if they are
+    /// copied; [`Products::interleaved_row`] says which row of the result to read.
+    fn interleaved<'a>(
         self,
         matrix: &'a [f32],
+        row: impl Fn(usize) -> usize,
         count: usize,
         stride: usize,
         columns: Range<usize>,
         copy: &'a mut [Self::Factor],
     ) -> &'a [Self::Factor];
-    /// Likewise of the `rows` of a matrix, in their order; [`Products::gathered`] says where they
-    /// are.
-    fn gather<'a>(
-        self,
-        matrix: &'a [f32],
-        rows: &[u32],
-        stride: usize,
-        columns: Range<usize>,
-        copy: &'a mut [Self::Factor],
-    ) -> &'a [Self::Factor];
-    /// Which row of what was gathered holds the factors at place `k` of the list `rows`.
-    fn gathered(rows: &[u32], k: usize) -> usize;
+    /// Row of the [`interleaved`](Products::interleaved) matrix that holds the k-th factors of the
+    /// rows listed in `rows`.
+    #[inline(always)]
+    fn interleaved_row(rows: &[u32], k: usize) -> usize {
+        if Self::DEPTH == 1 { rows[k] as usize } else { k }
+    }
+    /// Memory for the copy of `numbers` numbers; empty if they are not copied.
+    fn copy_buffer(numbers: usize) -> AlignedVec<Self::Factor> {
+        floats::zeros(if Self::DEPTH == 1 { 0 } else { numbers.div_ceil(Self::DEPTH) })
+    }
 }
 
-/// Sets of instructions that multiply f32.
-trait Single: Simd {}
-impl Single for Portable {}
-#[cfg(target_arch = "x86_64")]
-impl Single for Avx2 {}
-#[cfg(target_arch = "x86_64")]
-impl Single for Avx512 {}
-
-impl<S: Single> Products for S {
+impl<S> Products for S
+where
+    S: Pixels<Pixel = f32, Factors = <S as Simd>::Vector>,
+{
     const DEPTH: usize = 1;
     type Factor = f32;
-    type Factors = S::Vector;
-    type Pixel = f32;
-    type PixelPlaces = S::Places;
 
     #[inline(always)]
     fn multiply_add(self, a: S::Vector, b: S::Vector, sums: S::Vector) -> S::Vector {
@@ -120,62 +98,26 @@ impl<S: Single> Products for S {
     }
 
     #[inline(always)]
-    fn store_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
-        self.widen(bytes, to);
-    }
-
-    #[inline(always)]
     fn splat_pixels(self, pixels: &[f32]) -> S::Vector {
         self.splat(pixels[0])
     }
 
     #[inline(always)]
-    fn pixel_places(self, marks: impl Fn(usize) -> (u16, u16)) -> S::Places {
-        let (down, right) = marks(0);
-        self.places(down, right)
-    }
-
-    #[inline(always)]
-    fn look_up_pixels(self, table: &[f32], places: S::Places) -> S::Vector {
-        self.look_up(table, places)
-    }
-
-    fn room(_: usize) -> Lines<f32> {
-        floats::zeros(0)
-    }
-
-    #[inline(always)]
-    fn by_columns<'a>(self, matrix: &'a [f32], _: &'a mut [f32]) -> &'a [f32] {
+    fn rounded<'a>(self, matrix: &'a [f32], _: &'a mut [f32]) -> &'a [f32] {
         matrix
     }
 
     #[inline(always)]
-    fn by_rows<'a>(
+    fn interleaved<'a>(
         self,
         matrix: &'a [f32],
+        _: impl Fn(usize) -> usize,
         _: usize,
         _: usize,
         _: Range<usize>,
         _: &'a mut [f32],
     ) -> &'a [f32] {
         matrix
-    }
-
-    #[inline(always)]
-    fn gather<'a>(
-        self,
-        matrix: &'a [f32],
-        _: &[u32],
-        _: usize,
-        _: Range<usize>,
-        _: &'a mut [f32],
-    ) -> &'a [f32] {
-        matrix
-    }
-
-    #[inline(always)]
-    fn gathered(rows: &[u32], k: usize) -> usize {
-        rows[k] as usize
     }
 }
 
@@ -183,9 +125,6 @@ impl<S: Single> Products for S {
 impl Products for Avx512Bf16 {
     const DEPTH: usize = 2;
     type Factor = Pair;
-    type Factors = __m512bh;
-    type Pixel = u16;
-    type PixelPlaces = __m512i;
 
     #[inline(always)]
     fn multiply_add(self, a: __m512bh, b: __m512bh, sums: __m512) -> __m512 {
@@ -208,32 +147,12 @@ impl Products for Avx512Bf16 {
     }
 
     #[inline(always)]
-    fn store_pixels(self, bytes: [u8; 16], to: &mut [u16]) {
-        self.store_bytes(bytes, to);
-    }
-
-    #[inline(always)]
     fn splat_pixels(self, pixels: &[u16]) -> __m512bh {
         self.splat_pair(pixels)
     }
 
     #[inline(always)]
-    fn pixel_places(self, marks: impl Fn(usize) -> (u16, u16)) -> __m512i {
-        let (first, second) = (marks(0), marks(1));
-        self.pair_places([first.0, second.0], [first.1, second.1])
-    }
-
-    #[inline(always)]
-    fn look_up_pixels(self, table: &[u16], places: __m512i) -> __m512bh {
-        self.look_up_pairs(table, places)
-    }
-
-    fn room(numbers: usize) -> Lines<Pair> {
-        floats::zeros(numbers.div_ceil(2))
-    }
-
-    #[inline(always)]
-    fn by_columns<'a>(self, matrix: &'a [f32], copy: &'a mut [Pair]) -> &'a [Pair] {
+    fn rounded<'a>(self, matrix: &'a [f32], copy: &'a mut [Pair]) -> &'a [Pair] {
         let numbers = matrix.chunks_exact(Self::LANES);
         assert!(numbers.remainder().is_empty(), "whole vectors");
         let copy = &mut copy[..matrix.len() / 2];
@@ -244,64 +163,34 @@ impl Products for Avx512Bf16 {
     }
 
     #[inline(always)]
-    fn by_rows<'a>(
+    fn interleaved<'a>(
         self,
         matrix: &'a [f32],
+        row: impl Fn(usize) -> usize,
         count: usize,
         stride: usize,
         columns: Range<usize>,
         copy: &'a mut [Pair],
     ) -> &'a [Pair] {
-        interleave(self, |k| &matrix[k * stride..], count, stride, columns, copy)
-    }
-
-    #[inline(always)]
-    fn gather<'a>(
-        self,
-        matrix: &'a [f32],
-        rows: &[u32],
-        stride: usize,
-        columns: Range<usize>,
-        copy: &'a mut [Pair],
-    ) -> &'a [Pair] {
-        let row = |k: usize| &matrix[rows[k] as usize * stride..];
-        interleave(self, row, rows.len(), stride, columns, copy)
-    }
-
-    #[inline(always)]
-    fn gathered(_: &[u32], k: usize) -> usize {
-        k
-    }
-}
-
-/// Pairs of each two rows.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn interleave<'a, 'b>(
-    simd: Avx512Bf16,
-    row: impl Fn(usize) -> &'b [f32],
-    count: usize,
-    stride: usize,
-    columns: Range<usize>,
-    copy: &'a mut [Pair],
-) -> &'a [Pair] {
-    assert!(columns.len().is_multiple_of(Avx512Bf16::LANES), "whole vectors");
-    let copy = &mut copy[..count.div_ceil(2) * stride];
-    let pairs = copy.chunks_exact_mut(stride);
-    for (k, pairs) in (0..count).step_by(2).zip(pairs) {
-        let (pairs, first) = (&mut pairs[columns.clone()], &row(k)[columns.clone()]);
-        let first = first.chunks_exact(Avx512Bf16::LANES);
-        let to = pairs.chunks_exact_mut(Avx512Bf16::LANES);
-        if k + 1 < count {
-            let second = row(k + 1)[columns.clone()].chunks_exact(Avx512Bf16::LANES);
-            for ((first, second), to) in first.zip(second).zip(to) {
-                simd.store_pairs(simd.pairs(simd.load(first), simd.load(second)), to);
-            }
-        } else {
-            for (first, to) in first.zip(to) {
-                simd.store_pairs(simd.pairs(simd.load(first), simd.splat(0.0)), to);
+        assert!(columns.len().is_multiple_of(Self::LANES), "whole vectors");
+        let row = |k: usize| &matrix[row(k) * stride..];
+        let copy = &mut copy[..count.div_ceil(2) * stride];
+        let pairs = copy.chunks_exact_mut(stride);
+        for (k, pairs) in (0..count).step_by(2).zip(pairs) {
+            let (pairs, first) = (&mut pairs[columns.clone()], &row(k)[columns.clone()]);
+            let first = first.chunks_exact(Self::LANES);
+            let to = pairs.chunks_exact_mut(Self::LANES);
+            if k + 1 < count {
+                let second = row(k + 1)[columns.clone()].chunks_exact(Self::LANES);
+                for ((first, second), to) in first.zip(second).zip(to) {
+                    self.store_pairs(self.pairs(self.load(first), self.load(second)), to);
+                }
+            } else {
+                for (first, to) in first.zip(to) {
+                    self.store_pairs(self.pairs(self.load(first), self.splat(0.0)), to);
+                }
             }
         }
+        copy
     }
-    copy
 }

@@ -1,24 +1,23 @@
 //! The innermost loop of all products with the linear layer: a tile of sums that stays in
 //! registers.
 //!
-//! Arrays of vectors are filled by loops and not by `array::from_fn` or `map`: those are functions
-//! without the CPU feature, and where the compiler does not inline them, vectors pass through
-//! memory.
+//! Arrays of vectors are filled by loops and not by `array::from_fn` or `map`: these functions lack
+//! the CPU feature, and where the compiler does not inline them, vectors pass through memory.
 #![allow(clippy::needless_range_loop)]
 
 use super::products::Products;
 use crate::simd::Simd;
 
-/// R rows of U vectors of sums.
+/// Tile of R rows of U vectors of sums.
 pub type Tile<S, const R: usize, const U: usize> = [[<S as Simd>::Vector; U]; R];
 
-/// All zero.
+/// Tile of zeros.
 #[inline(always)]
 pub fn zeros<S: Simd, const R: usize, const U: usize>(simd: S) -> Tile<S, R, U> {
     [[simd.splat(0.0); U]; R]
 }
 
-/// The first U vectors of `row`.
+/// Vectors at the front of `row`, U of them.
 #[inline(always)]
 pub fn vectors<S: Simd, const U: usize>(simd: S, row: &[f32]) -> [S::Vector; U] {
     let row = &row[..U * S::LANES];
@@ -29,7 +28,7 @@ pub fn vectors<S: Simd, const U: usize>(simd: S, row: &[f32]) -> [S::Vector; U] 
     vectors
 }
 
-/// Writes U vectors to the front of `row`.
+/// Writes `vectors` to the front of `row`.
 #[inline(always)]
 pub fn store<S: Simd, const U: usize>(simd: S, vectors: [S::Vector; U], row: &mut [f32]) {
     let row = &mut row[..U * S::LANES];
@@ -38,7 +37,7 @@ pub fn store<S: Simd, const U: usize>(simd: S, vectors: [S::Vector; U], row: &mu
     }
 }
 
-/// The first U vectors of factors of `row`.
+/// Vectors of factors at the front of `row`, U of them.
 #[inline(always)]
 pub fn factors<S: Products, const U: usize>(simd: S, row: &[S::Factor]) -> [S::Factors; U] {
     let row = &row[..U * S::LANES];
@@ -49,12 +48,11 @@ pub fn factors<S: Products, const U: usize>(simd: S, row: &[S::Factor]) -> [S::F
     factors
 }
 
-/// sums\[r\] += Σ_k x\[r\]\[k\] · matrix\[k\], over the whole length of the rows of x; the rows of
+/// Tile of the sums\[r\] + Σ_k x\[r\]\[k\] · matrix\[k\], for every k of the rows of x. The rows of
 /// `matrix` are `stride` factors apart.
 ///
 /// A step of the loop loads U vectors, broadcasts R factors and does R·U multiply-adds: with 6×4 or
-/// 12×2 sums, ten or fourteen loads feed 24 multiply-adds, and the sums never leave their
-/// registers.
+/// 12×2 sums, ten or fourteen loads feed 24 multiply-adds, and the sums stay in registers.
 #[inline(always)]
 pub fn multiply_add<S: Products, const R: usize, const U: usize>(
     simd: S,

@@ -1,19 +1,21 @@
-//! Small tensors of a layer, with what training keeps beside them.
+//! Small tensors of a layer with their moments and gradients.
 
 use super::update::{self, AdamVectors};
 use crate::simd::Simd;
 
-/// A layer's tensors in the layout of the kernels.
+/// Tensors of a layer in the layout of the kernels.
 pub trait Tensors<const T: usize> {
+    /// Values of every tensor.
     fn tensors(&self) -> [&[f32]; T];
+    /// Values of every tensor, to be changed.
     fn tensors_mut(&mut self) -> [&mut [f32]; T];
 
-    /// Becomes zero.
+    /// Sets all values to 0.
     fn clear(&mut self) {
         self.tensors_mut().into_iter().for_each(|tensor| tensor.fill(0.0));
     }
 
-    /// Adds `other`.
+    /// Adds the values of `other`.
     fn add(&mut self, other: &Self) {
         for (sums, others) in self.tensors_mut().into_iter().zip(other.tensors()) {
             sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
@@ -21,24 +23,26 @@ pub trait Tensors<const T: usize> {
     }
 }
 
-/// Tensors with their moments, and room for their gradient.
+/// Tensors with their moments and their gradient.
 pub struct Trained<T> {
+    /// Weights and biases.
     pub w: T,
-    /// First moment.
+    /// First moments of Adam.
     pub m: T,
-    /// Second moment.
+    /// Second moments of Adam.
     pub v: T,
+    /// Gradient of the loss.
     pub gradient: T,
 }
 
 impl<T> Trained<T> {
-    /// All from `zeros`.
+    /// Tensors that `zeros` makes.
     pub fn new(zeros: impl Fn() -> T) -> Self {
         Self { w: zeros(), m: zeros(), v: zeros(), gradient: zeros() }
     }
 
-    /// Adam on each tensor, by its gradient, with its factors. Returns whether every weight is
-    /// finite then.
+    /// Updates each tensor by its gradient with its own factors of Adam. Returns whether every
+    /// updated weight is finite.
     #[inline(always)]
     pub fn update<S: Simd, const N: usize>(&mut self, simd: S, adam: [&AdamVectors<S>; N]) -> bool
     where

@@ -15,8 +15,8 @@ use super::tile;
 use crate::optim::adam::AdamStep;
 use crate::simd::Simd;
 
-/// Images of a product between two turns of Adam.
-const TURN_IMAGES: usize = 8;
+/// Images of a product between two updates of a channel.
+const IMAGES_PER_UPDATE: usize = 8;
 /// Floats of a cache line.
 const LINE: usize = 16;
 /// Channels of a tile.
@@ -48,12 +48,12 @@ impl<S: Simd> Active<S> {
             starts: vec![0; vectors],
             expansions: vec![simd.expansion(u16::MAX); vectors],
         };
-        all.restart(simd);
+        all.rebuild(simd);
         all
     }
 
     /// Takes a change of `units` into account.
-    pub fn restart(&mut self, simd: S) {
+    pub fn rebuild(&mut self, simd: S) {
         let active = (0..).zip(&self.units).filter(|&(_, &unit)| unit == 1);
         self.indices.clear();
         self.indices.extend(active.map(|(index, _)| index));
@@ -106,7 +106,7 @@ impl<S: Simd> AdamVectors<S> {
     }
 
     /// [`AdamStep::update`] of the first lanes of `w`, `m` and `v` by the gradient `g`, without
-    /// [the cut](Self::cut).
+    /// [flushing](Self::flush_small).
     #[inline(always)]
     pub fn update(&self, simd: S, g: S::Vector, w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
         let weight = simd.load(w);
@@ -124,11 +124,11 @@ impl<S: Simd> AdamVectors<S> {
 
     /// Makes 0 of what is too small, in the steps that do so. `values` are whole vectors.
     #[inline(always)]
-    pub fn cut(&self, simd: S, values: &mut [f32]) {
+    pub fn flush_small(&self, simd: S, values: &mut [f32]) {
         if self.smallest > 0.0 {
             let smallest = simd.splat(self.smallest);
             for value in values.chunks_exact_mut(S::LANES) {
-                simd.store(simd.cut(simd.load(value), smallest), value);
+                simd.store(simd.flush_small(simd.load(value), smallest), value);
             }
         }
     }
@@ -142,7 +142,7 @@ impl<S: Simd> AdamVectors<S> {
         for (g, (w, (m, v))) in g.chunks_exact(S::LANES).zip(weights) {
             self.update(simd, simd.load(g), w, m, v);
         }
-        [w, m, v].into_iter().for_each(|values| self.cut(simd, values));
+        [w, m, v].into_iter().for_each(|values| self.flush_small(simd, values));
     }
 }
 
@@ -196,7 +196,7 @@ pub struct Operands<'a, F> {
 /// two tiles.
 ///
 /// Products keep the multiply-add units busy and Adam the one that divides; so the loop over the
-/// images of a tile takes a channel of the tile before through Adam every [`TURN_IMAGES`] images.
+/// images of a tile takes a channel of the tile before through Adam every [`IMAGES_PER_UPDATE`] images.
 #[inline(always)]
 pub fn update<S: Products>(
     simd: S,
@@ -213,7 +213,7 @@ pub fn update<S: Products>(
     // A round more than there are tiles: the last one only finishes.
     for channel in (0..=channels).step_by(TILE_CHANNELS) {
         let behind = channel.saturating_sub(TILE_CHANNELS) * stride;
-        let mut turns = AdamTurns {
+        let mut pending = PendingAdam {
             adam,
             active,
             gradient: past,
@@ -227,26 +227,26 @@ pub fn update<S: Products>(
             let mut first = 0;
             while first < active.count {
                 let vectors = (active.count - first).div_ceil(S::LANES);
-                let turns = &mut turns;
+                let pending = &mut pending;
                 first += S::LANES
                     * match (vectors, S::REGISTERS) {
-                        (5, 32) => gradient.tile::<S, 5>(simd, first, turns, present),
-                        (4 | 7.., 32) => gradient.tile::<S, 4>(simd, first, turns, present),
-                        (3 | 6, 32) => gradient.tile::<S, 3>(simd, first, turns, present),
-                        (2.., _) => gradient.tile::<S, 2>(simd, first, turns, present),
-                        (_, _) => gradient.tile::<S, 1>(simd, first, turns, present),
+                        (5, 32) => gradient.tile::<S, 5>(simd, first, pending, present),
+                        (4 | 7.., 32) => gradient.tile::<S, 4>(simd, first, pending, present),
+                        (3 | 6, 32) => gradient.tile::<S, 3>(simd, first, pending, present),
+                        (2.., _) => gradient.tile::<S, 2>(simd, first, pending, present),
+                        (_, _) => gradient.tile::<S, 1>(simd, first, pending, present),
                     };
             }
         }
-        while turns.left > 0 {
-            turns.take(simd);
+        while pending.left > 0 {
+            pending.update_channel(simd);
         }
         std::mem::swap(&mut present, &mut past);
     }
 }
 
 /// Adam on a tile whose gradient is there, a channel at a time.
-struct AdamTurns<'a, S: Simd> {
+struct PendingAdam<'a, S: Simd> {
     adam: &'a AdamVectors<S>,
     active: &'a Active<S>,
     /// (4, H padded), packed.
@@ -262,10 +262,10 @@ struct AdamTurns<'a, S: Simd> {
     cell: usize,
 }
 
-impl<S: Simd> AdamTurns<'_, S> {
+impl<S: Simd> PendingAdam<'_, S> {
     /// Updates the weights of the next channel, if there is one.
     #[inline(always)]
-    fn take(&mut self, simd: S) {
+    fn update_channel(&mut self, simd: S) {
         if self.left == 0 {
             return;
         }
@@ -284,12 +284,12 @@ impl<S: Simd> AdamTurns<'_, S> {
         }
         let later = (TILE_CHANNELS - 1) * self.stride;
         for line in (later..later + self.stride).step_by(LINE) {
-            simd.prefetch(self.weights.m, line);
-            simd.prefetch(self.weights.v, line);
+            simd.prefetch_l1(self.weights.m, line);
+            simd.prefetch_l1(self.weights.v, line);
         }
         let next_cell = self.cell - self.stride;
         for line in (next_cell..next_cell + self.stride).step_by(LINE) {
-            simd.prefetch_later(self.weights.w, line);
+            simd.prefetch_l2(self.weights.w, line);
         }
     }
 }
@@ -311,23 +311,23 @@ struct Gradient<'a, F> {
 
 impl<F: Copy> Gradient<'_, F> {
     /// U vectors of packed columns from `first` on, to `packed` (4, H padded), with
-    /// some of the `turns` in between; returns U.
+    /// some of the `pending` updates in between; returns U.
     #[inline(always)]
     fn tile<S: Products<Factor = F>, const U: usize>(
         &self,
         simd: S,
         first: usize,
-        turns: &mut AdamTurns<'_, S>,
+        pending: &mut PendingAdam<'_, S>,
         packed: &mut [f32],
     ) -> usize {
         let Operands { x, rows, dz, channels, stride } = self.operands;
         let mut sums = tile::zeros::<S, TILE_CHANNELS, U>(simd);
         let mut x = &x[self.channel..];
         for k in 0..rows.len().div_ceil(S::DEPTH) {
-            if k % (TURN_IMAGES / S::DEPTH) == 0 {
-                turns.take(simd);
+            if k % (IMAGES_PER_UPDATE / S::DEPTH) == 0 {
+                pending.update_channel(simd);
             }
-            let row = S::gathered(rows, k);
+            let row = S::interleaved_row(rows, k);
             let dz: [S::Factors; U] = tile::factors(simd, &dz[row * stride + first..]);
             let factors: &[F; TILE_CHANNELS] = x.first_chunk().expect("a row of x");
             for (sums, &factor) in sums.iter_mut().zip(factors) {
