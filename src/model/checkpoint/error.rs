@@ -22,12 +22,7 @@ pub enum CheckpointError {
     HeaderLength { found: u64 },
     HeaderTruncated { needed: u64, found: u64 },
     DataLength { needed: u64, found: u64 },
-    NotJson { byte: usize },
-    Entry { name: String, expected: &'static str },
-    Offsets { name: String, found: [u64; 2], expected: u64 },
-    Length { name: String, dtype: String, shape: Vec<u64>, found: u64 },
-    Header,
-    DuplicateName(String),
+    Header(String),
     Metadata(String),
     Value { field: String, found: String, expected: String },
     NewerVersion { found: u64 },
@@ -77,32 +72,7 @@ impl fmt::Display for CheckpointError {
                 f,
                 "damaged checkpoint: the tensors need {needed} bytes, and the file has {found}"
             ),
-            Self::NotJson { byte } => {
-                write!(
-                    f,
-                    "damaged checkpoint header: no JSON object of tensors from byte {byte} on"
-                )
-            }
-            Self::Entry { name, expected } => {
-                write!(f, "damaged checkpoint header: {}: {expected} expected", quoted(name))
-            }
-            Self::Offsets { name, found: [begin, end], expected } => write!(
-                f,
-                "damaged checkpoint header: tensor {} lies at bytes {begin} to {end} of the data, \
-                 expected from {expected} on",
-                quoted(name),
-            ),
-            Self::Length { name, dtype, shape, found } => write!(
-                f,
-                "damaged checkpoint header: tensor {} of type {dtype} and shape {} has \
-                 {found} bytes",
-                quoted(name),
-                shown(shape),
-            ),
-            Self::Header => write!(f, "damaged checkpoint header: not in the safetensors format"),
-            Self::DuplicateName(name) => {
-                write!(f, "damaged checkpoint: tensor {} appears twice", quoted(name))
-            }
+            Self::Header(problem) => write!(f, "damaged checkpoint header: {}", quoted(problem)),
             Self::Metadata(problem) => {
                 write!(f, "damaged checkpoint metadata: {problem}")
             }

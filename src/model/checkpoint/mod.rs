@@ -27,7 +27,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 pub use self::error::CheckpointError;
 use self::error::ParseResult;
@@ -159,39 +159,24 @@ fn size_limit() -> u64 {
     header::LONGEST + 3 * 4 * parameters as u64
 }
 
-/// The content of a file, whose header is valid.
-struct Content<'a> {
-    tensors: SafeTensors<'a>,
-    /// What the program has written about its own, as JSON.
-    metadata: Option<String>,
-}
-
-impl<'a> Content<'a> {
-    fn new(bytes: &'a [u8]) -> ParseResult<Self> {
-        header::check(bytes, bytes.len() as u64)?;
-        // What the library refuses although the check has not.
-        let damaged = |_: SafeTensorError| CheckpointError::Header;
-        let (_, texts) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let metadata = texts.metadata().as_ref().and_then(|texts| texts.get(METADATA_KEY)).cloned();
-        Ok(Self { tensors: SafeTensors::deserialize(bytes).map_err(damaged)?, metadata })
-    }
-}
-
 /// Parses the content of a file as a model of `expected` or, where nothing is expected, of whatever
 /// network it holds. Of weights alone the sizes of their tensors tell the network.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Architecture, Model)> {
-    let Content { tensors, metadata: own } = Content::new(bytes)?;
-    let Some(json) = own else {
+    let header = header::check(bytes, bytes.len() as u64)?;
+    let tensors = SafeTensors::deserialize(bytes)
+        .map_err(|error| CheckpointError::Header(error.to_string()))?;
+    let texts = header.metadata().as_ref();
+    let Some(json) = texts.and_then(|texts| texts.get(METADATA_KEY)) else {
         let of_sizes = || Ok(network_of(&tensors)?.architecture());
         let architecture = expected.cloned().map_or_else(of_sizes, Ok)?;
         let parameters = read_sets(&tensors, &architecture, &[])?.swap_remove(0);
         check_finite("", &parameters)?;
         return Ok((architecture, Model::Weights(parameters)));
     };
-    let metadata = metadata::parse(&json)?;
+    let metadata = metadata::parse(json)?;
     let architecture = metadata::architecture(&metadata, || network_of(&tensors))?;
     if let Some(expected) = expected.filter(|expected| **expected != architecture) {
         let (found, expected) = (architecture.to_string(), expected.to_string());
