@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a checkpoint, and how it is said.
+//! Errors in the content of a checkpoint, and their messages.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use super::format::{FORMAT_VERSION, HEADER_LIMIT};
 use crate::error::quoted;
 use crate::model::mnist_cnn::MnistCnn;
 
-/// The result of looking at the content of a checkpoint.
+/// Result of checking the content of a checkpoint.
 pub type ParseResult<T> = std::result::Result<T, CheckpointError>;
 
-/// What is wrong with the content of a checkpoint.
+/// Error in the content of a checkpoint.
 #[derive(Debug)]
-#[allow(missing_docs)] // The messages below say what each one is.
+#[allow(missing_docs)] // The messages below explain the variants.
 pub enum CheckpointError {
     Empty,
     Pickle,
@@ -125,7 +125,7 @@ impl fmt::Display for CheckpointError {
     }
 }
 
-/// A shape that may have as many dimensions as somebody wrote.
+/// Text of a shape. It is truncated, because a file can name any number of dimensions.
 fn shown<N: fmt::Debug>(shape: &[N]) -> String {
     quoted(&format!("{shape:?}"))
 }
