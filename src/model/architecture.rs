@@ -1,5 +1,5 @@
-//! A network as a sequence of layers, and everything that follows from it: the shape between any
-//! two layers, the tensors it needs, the work of each layer.
+//! A network as a sequence of layers, and everything that follows from the sequence: the shape
+//! between any two layers, the tensors of the network, the work of each layer.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,10 +11,10 @@ use crate::nn::layer::{Layer, Work};
 use crate::nn::shape::Shape;
 use crate::nn::tensor::TensorSpec;
 
-/// The largest number of elements of a tensor, or of what a layer leaves of one image.
+/// Largest number of elements of a tensor, or of a layer's output for one image.
 const MOST_ELEMENTS: usize = 1 << 31;
 
-/// A sequence of layers for images of one shape. Its `Display` is its text in the [network
+/// Sequence of layers for images of one shape. Its `Display` is its text in the [network
 /// language](crate::nn::grammar).
 #[derive(Debug, Clone)]
 pub struct Architecture {
@@ -22,26 +22,27 @@ pub struct Architecture {
     layers: Vec<PlacedLayer>,
 }
 
-/// A layer in its place in a network.
+/// Layer at its place in a network.
 #[derive(Debug, Clone)]
 pub struct PlacedLayer {
-    /// The layer.
+    /// Layer, which knows its settings but not its place.
     pub layer: Arc<dyn Layer>,
-    /// Name: `conv1`, `fc2` for layers with tensors, which are counted, else the layer's word.
+    /// Name of the layer in the network. Layers with tensors have a number, as in `conv1` or `fc2`;
+    /// other layers have the layer's word alone, as in `relu`.
     pub name: String,
-    /// Shape of one image's input.
+    /// Shape of the layer's input for one image.
     pub input: Shape,
-    /// Shape of one image's output.
+    /// Shape of the layer's output for one image.
     pub output: Shape,
-    /// Where the layer's parameters stand among all parameters of the network.
+    /// Range of the layer's parameters among all parameters of the network.
     pub parameters: Range<usize>,
 }
 
 impl Architecture {
-    /// The network that `text` describes, for images of shape `input`.
+    /// Network that `text` describes, for images of shape `input`.
     ///
     /// # Errors
-    /// What is wrong with the text: the layer's number, its text, and what it needs.
+    /// The first layer that is not valid: its number, its text, and the problem.
     pub fn parse(text: &str, input: Shape) -> Result<Self, String> {
         let mut network = Self { input, layers: Vec::new() };
         for (index, text) in grammar::split(text).into_iter().enumerate() {
@@ -76,33 +77,33 @@ impl Architecture {
         Ok(())
     }
 
-    /// The shape of one image.
+    /// Shape of one image.
     pub fn input(&self) -> Shape {
         self.input
     }
 
-    /// The layers from the image to the logits.
+    /// Layers from the image to the logits.
     pub fn layers(&self) -> &[PlacedLayer] {
         &self.layers
     }
 
-    /// The shape that the last layer leaves.
+    /// Shape of the last layer's output for one image.
     pub fn output(&self) -> Shape {
         self.layers.last().map_or(self.input, |placed| placed.output)
     }
 
-    /// Number of classes: the logits of one image.
+    /// Number of classes, which is the number of logits of one image.
     pub fn classes(&self) -> usize {
         self.output().len()
     }
 
-    /// Images and labels that the network takes.
+    /// Format of the images and labels that the network takes.
     pub fn format(&self) -> ImageFormat {
         let Shape { height, width, .. } = self.input;
         ImageFormat { rows: height, columns: width, classes: self.classes() }
     }
 
-    /// The tensors that the network needs, in canonical order: layer by layer, weight before bias.
+    /// Tensors of the network in canonical order: layer by layer, weight before bias.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let tensors = |placed: &PlacedLayer| {
             let name = placed.name.clone();
@@ -120,8 +121,8 @@ impl Architecture {
         self.layers.last().map_or(0, |placed| placed.parameters.end)
     }
 
-    /// The work of layer `index` for a batch of `images`, forward and backward, if every tensor
-    /// were read or written exactly once. The first layer needs no gradient of its input.
+    /// Work of layer `index` for a batch of `images` images, as \[forward, backward\], if every tensor
+    /// were read or written exactly once. The first layer computes no gradient of its input.
     pub fn work(&self, index: usize, images: usize) -> [Work; 2] {
         let PlacedLayer { layer, input, .. } = &self.layers[index];
         Work::of(layer.as_ref(), *input, images, index > 0)

@@ -1,4 +1,4 @@
-//! The values that training starts from.
+//! Initial values of weights and biases.
 //!
 //! Every scheme draws from a uniform distribution, because that needs no function whose last bit
 //! depends on the platform. Each tensor has its own stream, so a tensor's values do not depend on
@@ -11,14 +11,14 @@ use super::parameters::Parameters;
 use crate::nn::tensor::{Role, TensorSpec};
 use crate::random::Stream;
 
-/// How weights and biases start.
+/// Scheme of the initial values of weights and biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Init {
-    /// U(±1/√fan_in), biases too: the default of PyTorch's Conv2d and Linear.
+    /// U(±1/√fan_in) for weights and biases: the default of PyTorch's Conv2d and Linear.
     Pytorch,
-    /// U(±√(2/(fan_in + fan_out))), biases 0: that of the C program nn_c, which calls it Xavier
-    /// though it is √3 narrower.
+    /// U(±√(2/(fan_in + fan_out))), biases 0: the scheme of the C program nn_c, which calls it
+    /// Xavier although it is narrower by a factor of √3.
     Seed,
     /// U(±√(6/(fan_in + fan_out))), biases 0 (Glorot & Bengio 2010, equation 16).
     Xavier,
@@ -30,7 +30,7 @@ impl Init {
     /// Names of the schemes in text and in JSON.
     pub const NAMES: [&str; 4] = ["pytorch", "seed", "xavier", "he"];
 
-    /// The bound of the uniform distribution of a tensor; 0 leaves it at zero.
+    /// Bound of the uniform distribution of a tensor's values; 0 makes every value 0.
     fn bound(self, spec: &TensorSpec) -> f32 {
         let (fan_in, fan_out) = (spec.fan_in as f64, spec.fan_out as f64);
         let bound = match self {
@@ -43,7 +43,7 @@ impl Init {
         bound as f32
     }
 
-    /// Initial parameters, the same for the same (`architecture`, `seed`) everywhere.
+    /// Initial parameters. The same `architecture` and `seed` give the same values on every machine.
     pub fn parameters(self, architecture: &Architecture, seed: u64) -> Parameters {
         let mut parameters = Parameters::zeros(architecture);
         for (index, (spec, values)) in parameters.iter_mut().enumerate() {

@@ -1,20 +1,20 @@
-//! The network that this program trains, in any of its sizes.
+//! The convolutional network that this program trains, in all its sizes.
 
 use serde::{Deserialize, Serialize};
 
 use super::architecture::Architecture;
 use crate::nn::shape::Shape;
 
-/// The sizes of conv2d(1→C, K×K) → relu → maxpool 2×2 → flatten → linear(C·196→H) → relu →
+/// Sizes of the network conv2d(1→C, K×K) → relu → maxpool 2×2 → flatten → linear(C·196→H) → relu →
 /// linear(H→10). The convolution's padding of (K − 1)/2 keeps the image's 28×28.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MnistCnn {
-    /// C.
+    /// Number of channels of the convolution, C.
     pub channels: usize,
-    /// K, odd.
+    /// Side of the convolution's kernel, K; an odd number.
     pub kernel_size: usize,
-    /// H.
+    /// Number of hidden features, H.
     pub hidden: usize,
 }
 
@@ -25,10 +25,10 @@ impl Default for MnistCnn {
 }
 
 impl MnistCnn {
-    /// The largest network: 51 million parameters, and checkpoints of 620 MB.
+    /// Sizes of the largest network, which has 51 million parameters and checkpoints of 620 MB.
     pub const LARGEST: Self = Self { channels: 256, kernel_size: 27, hidden: 1024 };
 
-    /// Whether every size lies between 1 and that of [`Self::LARGEST`], and K is odd.
+    /// Whether every size is at least 1 and at most the same size of [`Self::LARGEST`], and K is odd.
     pub fn is_possible(self) -> bool {
         let Self { channels, kernel_size, hidden } = self;
         (1..=Self::LARGEST.channels).contains(&channels)
@@ -37,7 +37,7 @@ impl MnistCnn {
             && (1..=Self::LARGEST.hidden).contains(&hidden)
     }
 
-    /// The sizes of `architecture`, if it is a network of this kind.
+    /// Sizes of `architecture`, if it is a network of this kind.
     pub fn of(architecture: &Architecture) -> Option<Self> {
         let shapes: Vec<_> =
             architecture.tensors().into_iter().map(|tensor| tensor.shape).collect();
@@ -49,10 +49,10 @@ impl MnistCnn {
         (sizes.is_possible() && sizes.architecture() == *architecture).then_some(sizes)
     }
 
-    /// The network of these sizes.
+    /// Network with these sizes.
     ///
     /// # Panics
-    /// When it [is not possible](Self::is_possible).
+    /// When the sizes [are not possible](Self::is_possible).
     pub fn architecture(self) -> Architecture {
         assert!(self.is_possible(), "{self:?}");
         let Self { channels, kernel_size, hidden } = self;

@@ -1,4 +1,5 @@
-//! What is trained: layers and shapes, parameters in canonical form, the recipe, the checkpoint.
+//! The model: its layers and their shapes, its parameters in canonical form, the recipe of its
+//! training, and the checkpoint.
 
 pub mod architecture;
 pub mod checkpoint;

@@ -1,4 +1,4 @@
-//! The canonical form of what training changes: PyTorch's names, shapes and order.
+//! Parameters and training state in canonical form: with PyTorch's names, shapes and order.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use super::architecture::Architecture;
 use crate::digest::Sha256Digest;
 use crate::nn::tensor::TensorSpec;
 
-/// A value for each element of each tensor of a network: the weights, the gradient, or what an
-/// optimizer keeps for each weight.
+/// One number for each parameter of a network: the parameters themselves, their gradient, or a
+/// moment of the optimizer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameters {
     specs: Arc<[TensorSpec]>,
-    /// All tensors in canonical order, each row-major.
+    /// Values of all tensors in canonical order, each tensor row-major.
     values: Vec<f32>,
 }
 
@@ -21,11 +21,10 @@ impl Parameters {
         Self::new(architecture, vec![0.0; architecture.parameter_count()])
     }
 
-    /// The tensors of `architecture` with these `values`, one tensor after the other in canonical
-    /// order.
+    /// Tensors of `architecture` with these `values`, one tensor after the other in canonical order.
     ///
     /// # Panics
-    /// When the number of values is not that of the network's parameters.
+    /// When the number of values is not the number of the network's parameters.
     pub fn new(architecture: &Architecture, values: Vec<f32>) -> Self {
         let specs: Arc<[TensorSpec]> = architecture.tensors().into();
         assert_eq!(values.len(), specs.iter().map(TensorSpec::len).sum::<usize>());
@@ -37,12 +36,12 @@ impl Parameters {
         &self.specs
     }
 
-    /// The values of all tensors, one after the other in canonical order.
+    /// Values of all tensors, one tensor after the other in canonical order.
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// The values of all tensors, to write.
+    /// Mutable values of all tensors, one tensor after the other in canonical order.
     pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }
@@ -53,7 +52,7 @@ impl Parameters {
         self.specs.iter().map(move |spec| (spec, rest.split_off(..spec.len()).expect("its values")))
     }
 
-    /// Each tensor with its values to write, in canonical order.
+    /// Each tensor with its mutable values, in canonical order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&TensorSpec, &mut [f32])> {
         let mut rest = self.values.as_mut_slice();
         self.specs
@@ -61,7 +60,8 @@ impl Parameters {
             .map(move |spec| (spec, rest.split_off_mut(..spec.len()).expect("its values")))
     }
 
-    /// The first value that is infinite or not a number, with its tensor and its index there.
+    /// First value that is infinite or not a number: its tensor, its index in the tensor, and the
+    /// value.
     pub fn first_not_finite(&self) -> Option<(&TensorSpec, usize, f32)> {
         self.iter().find_map(|(spec, values)| {
             let index = values.iter().position(|value| !value.is_finite())?;
@@ -69,56 +69,57 @@ impl Parameters {
         })
     }
 
-    /// The SHA-256 over the little-endian bytes of all values in canonical order: two models are
-    /// the same bit for bit when their digests agree.
+    /// SHA-256 over the little-endian bytes of all values in canonical order. Two models are equal
+    /// bit for bit when their digests are equal.
     pub fn sha256(&self) -> Sha256Digest {
         Sha256Digest::of([little_endian(&self.values)])
     }
 }
 
-/// The bytes of `values` as a file holds them.
+/// Bytes of `values` in little-endian order, as a file holds them.
 pub fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// What an optimizer keeps for each parameter under one name: Adam's first moment, for example.
+/// Slot of an optimizer: one number that it keeps for each parameter, such as Adam's first moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
-    /// Name in checkpoints: `adam.m`.
+    /// Name of the slot in checkpoints, such as `adam.m`.
     pub name: String,
-    /// A value for each parameter.
+    /// Number of the slot for each parameter.
     pub values: Parameters,
 }
 
 /// Everything that a training step reads and writes, in canonical form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainState {
-    /// The weights and biases.
+    /// Weights and biases.
     pub parameters: Parameters,
-    /// What the optimizer keeps, in its own order.
+    /// Slots of the optimizer, in the optimizer's order.
     pub slots: Vec<Slot>,
     /// Number of steps taken, t.
     pub steps: u64,
 }
 
 impl TrainState {
-    /// `parameters` before the first step of an optimizer that keeps `slots`, all zero.
+    /// State before the first step: the given `parameters`, and zeros in each of the optimizer's
+    /// `slots`.
     pub fn new(parameters: Parameters, slots: &[&str]) -> Self {
         let zeros = Parameters { values: vec![0.0; parameters.values.len()], ..parameters.clone() };
         let slot = |name: &&str| Slot { name: (*name).into(), values: zeros.clone() };
         Self { slots: slots.iter().map(slot).collect(), parameters, steps: 0 }
     }
 
-    /// The values that the optimizer keeps under `name`.
+    /// Values of the optimizer's slot `name`.
     ///
     /// # Panics
-    /// When it keeps none.
+    /// When the optimizer has no slot of this name.
     pub fn slot(&self, name: &str) -> &Parameters {
         let slot = self.slots.iter().find(|slot| slot.name == name);
         &slot.unwrap_or_else(|| panic!("no slot {name}")).values
     }
 
-    /// Whether every weight and every value of the optimizer is a finite number.
+    /// Whether every parameter and every value in the optimizer's slots is finite.
     pub fn is_finite(&self) -> bool {
         let slots = self.slots.iter().map(|slot| &slot.values);
         slots.chain([&self.parameters]).all(|set| set.first_not_finite().is_none())

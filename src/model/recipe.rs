@@ -1,4 +1,4 @@
-//! How a network is trained: every number that decides what the weights become.
+//! The recipe of a run: every hyperparameter that decides what the weights become.
 
 use std::fmt;
 
@@ -73,7 +73,7 @@ hyperparameters! {
 }
 
 impl Recipe {
-    /// The first hyperparameter whose value is not valid, with that value as text.
+    /// First hyperparameter whose value is not valid, with its value as text.
     pub fn invalid(&self) -> Option<(&'static Field, String)> {
         let values = serde_json::to_value(self).expect("plain data");
         let field = Self::FIELDS.iter().find(|field| !field.valid.allows(&values[field.name]))?;
@@ -83,7 +83,7 @@ impl Recipe {
     }
 }
 
-/// One hyperparameter, for everything that treats all of them alike.
+/// Row of the table of hyperparameters, for code that treats all hyperparameters alike.
 #[derive(Debug)]
 pub struct Field {
     /// Name of the struct's field, and of the flag but for its hyphens.
@@ -97,20 +97,20 @@ pub struct Field {
 /// Values that a hyperparameter can have.
 #[derive(Debug, Clone, Copy)]
 pub enum Valid {
-    /// A whole number, 1 or more.
+    /// Whole number, 1 or more.
     Count,
-    /// A whole number, 1 or more, or nothing.
+    /// Whole number, 1 or more, or nothing.
     OptionalCount,
-    /// A whole number, 0 or more.
+    /// Whole number, 0 or more.
     Whole,
-    /// A number in a range.
+    /// Number in a range.
     Number(Range),
     /// One of these names.
     Choice(&'static [&'static str]),
 }
 
 impl Valid {
-    /// Whether `value`, from a serialised [`Recipe`], is one of them.
+    /// Whether `value`, from a serialised [`Recipe`], is valid.
     pub fn allows(self, value: &Value) -> bool {
         match self {
             Self::Count => value.as_u64().is_some_and(|count| count > 0),
@@ -146,19 +146,20 @@ impl From<&Recipe> for CosineAnnealing {
     }
 }
 
-/// Which numbers a hyperparameter can be.
+/// Range of numbers that a hyperparameter can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
-    /// Finite and above 0.
+    /// Finite numbers above 0.
     AboveZero,
-    /// Finite, and 0 or more.
+    /// Finite numbers, 0 or more.
     NotNegative,
-    /// From 0 to below 1.
+    /// Numbers from 0 to below 1.
     Decay,
 }
 
 impl Range {
-    /// Whether `number` is one of them, also in f32: what overflows or vanishes there is not.
+    /// Whether `number` is in the range, both as an f64 and rounded to f32. A number that overflows
+    /// or becomes 0 in f32 may thus be outside.
     pub fn contains(self, number: f64) -> bool {
         [number, f64::from(number as f32)].into_iter().all(|number| match self {
             Self::AboveZero => number > 0.0 && number.is_finite(),

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a checkpoint, and how it is said.
+//! Errors in the content of a checkpoint, and their messages.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use super::format::{FORMAT_VERSION, HEADER_LIMIT};
 use crate::error::quoted;
 use crate::model::mnist_cnn::MnistCnn;
 
-/// The result of looking at the content of a checkpoint.
+/// Result of checking the content of a checkpoint.
 pub type ParseResult<T> = std::result::Result<T, CheckpointError>;
 
-/// What is wrong with the content of a checkpoint.
+/// Error in the content of a checkpoint.
 #[derive(Debug)]
-#[allow(missing_docs)] // The messages below say what each one is.
+#[allow(missing_docs)] // The messages below explain the variants.
 pub enum CheckpointError {
     Empty,
     Pickle,
@@ -22,12 +22,7 @@ pub enum CheckpointError {
     HeaderLength { found: u64 },
     HeaderTruncated { needed: u64, found: u64 },
     DataLength { needed: u64, found: u64 },
-    NotJson { byte: usize },
-    Entry { name: String, expected: &'static str },
-    Offsets { name: String, found: [u64; 2], expected: u64 },
-    Length { name: String, dtype: String, shape: Vec<u64>, found: u64 },
-    Header,
-    DuplicateName(String),
+    Header(String),
     Metadata(String),
     Value { field: String, found: String, expected: String },
     NewerVersion { found: u64 },
@@ -77,32 +72,7 @@ impl fmt::Display for CheckpointError {
                 f,
                 "damaged checkpoint: the tensors need {needed} bytes, and the file has {found}"
             ),
-            Self::NotJson { byte } => {
-                write!(
-                    f,
-                    "damaged checkpoint header: no JSON object of tensors from byte {byte} on"
-                )
-            }
-            Self::Entry { name, expected } => {
-                write!(f, "damaged checkpoint header: {}: {expected} expected", quoted(name))
-            }
-            Self::Offsets { name, found: [begin, end], expected } => write!(
-                f,
-                "damaged checkpoint header: tensor {} lies at bytes {begin} to {end} of the data, \
-                 expected from {expected} on",
-                quoted(name),
-            ),
-            Self::Length { name, dtype, shape, found } => write!(
-                f,
-                "damaged checkpoint header: tensor {} of type {dtype} and shape {} has \
-                 {found} bytes",
-                quoted(name),
-                shown(shape),
-            ),
-            Self::Header => write!(f, "damaged checkpoint header: not in the safetensors format"),
-            Self::DuplicateName(name) => {
-                write!(f, "damaged checkpoint: tensor {} appears twice", quoted(name))
-            }
+            Self::Header(problem) => write!(f, "damaged checkpoint header: {}", quoted(problem)),
             Self::Metadata(problem) => {
                 write!(f, "damaged checkpoint metadata: {problem}")
             }
@@ -155,7 +125,7 @@ impl fmt::Display for CheckpointError {
     }
 }
 
-/// A shape that may have as many dimensions as somebody wrote.
+/// Text of a shape. It is truncated, because a file can name any number of dimensions.
 fn shown<N: fmt::Debug>(shape: &[N]) -> String {
     quoted(&format!("{shape:?}"))
 }

@@ -1,28 +1,36 @@
-//! The beginning of a safetensors file, checked before anything that it describes is read: what the
-//! safetensors library does not check, and what it would not say in our words.
+//! The header of a safetensors file, checked before any tensor is read.
+//!
+//! The safetensors library parses the entries and proves that their tensors tile the data. Here is
+//! what it leaves out: other kinds of files get messages of their own, a header is short, no name
+//! appears twice (the library keeps the last one), and a file of which only the beginning is known
+//! can be checked too.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use safetensors::Dtype;
-use serde::de::{MapAccess, Visitor};
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
 use super::error::{CheckpointError, ParseResult};
 use super::format::HEADER_LIMIT;
+use crate::error::quoted;
 
-/// Where the header begins, after its length.
+/// Byte of the file at which the header begins; its length comes before it.
 const HEADER_START: usize = 8;
 
-/// The most of a file that [`check`] looks at, in bytes.
+/// Largest number of bytes of a file that [`check`] looks at.
 pub const LONGEST: u64 = HEADER_START as u64 + HEADER_LIMIT;
 
-/// Under this name a header has texts for people instead of a tensor.
+/// Name of the header's entry that holds texts for people instead of a tensor.
 const TEXTS: &str = "__metadata__";
 
-/// Checks a file of `length` bytes by its `start`, its first [`LONGEST`] bytes or all: that it is a
-/// safetensors file, whose tensors have names of their own and tile the data.
-pub fn check(start: &[u8], length: u64) -> ParseResult<()> {
+/// Header of a file of `length` bytes, read from its `start`: the first [`LONGEST`] bytes or, in a
+/// shorter file, all.
+///
+/// # Errors
+/// The first thing in which the file is not a safetensors file with distinct names.
+pub fn check(start: &[u8], length: u64) -> ParseResult<Metadata> {
     recognise(start)?;
     let Some((header_length, rest)) = start.split_first_chunk() else {
         return Err(CheckpointError::NoHeader { found: start.len() });
@@ -35,28 +43,17 @@ pub fn check(start: &[u8], length: u64) -> ParseResult<()> {
         let (needed, found) = (header_length, rest.len() as u64);
         return Err(CheckpointError::HeaderTruncated { needed, found });
     };
-    let Entries(entries) = serde_json::from_slice(json).map_err(|error| not_json(json, &error))?;
-    let mut names: Vec<&str> = entries.iter().map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(CheckpointError::DuplicateName(twice[0].into()));
-    }
-    let tensors = entries.iter().filter(|(name, _)| name != TEXTS);
-    let mut tensors = tensors.map(Tensor::try_from).collect::<ParseResult<Vec<_>>>()?;
-    let data = length.saturating_sub(HEADER_START as u64 + header_length);
-    check_offsets(&mut tensors, data)?;
-    let texts = entries.iter().find(|(name, _)| name == TEXTS);
-    let are_texts =
-        |value: &Value| value.as_object().is_some_and(|texts| texts.values().all(Value::is_string));
-    match texts {
-        Some((_, value)) if !are_texts(value) => {
-            Err(CheckpointError::Entry { name: TEXTS.into(), expected: "an object of texts" })
-        }
-        _ => Ok(()),
-    }
+    let damaged = |problem: &dyn fmt::Display| CheckpointError::Header(problem.to_string());
+    let Entries { texts, mut tensors } =
+        serde_json::from_slice(json).map_err(|error| damaged(&error))?;
+    tensors.sort_by_key(|(_, tensor)| tensor.data_offsets);
+    let header = Metadata::new(texts, tensors).map_err(|error| damaged(&error))?;
+    let needed = header.data_len() as u64;
+    let found = length.saturating_sub(HEADER_START as u64 + header_length);
+    if needed == found { Ok(header) } else { Err(CheckpointError::DataLength { needed, found }) }
 }
 
-/// Names what is no safetensors file at all.
+/// Refuses an empty file and other kinds of files that people take for a model.
 fn recognise(start: &[u8]) -> ParseResult<()> {
     if start.is_empty() {
         return Err(CheckpointError::Empty);
@@ -76,79 +73,11 @@ fn recognise(start: &[u8]) -> ParseResult<()> {
     Ok(())
 }
 
-/// Where in the file `json` stops being an object of the header.
-fn not_json(json: &[u8], error: &serde_json::Error) -> CheckpointError {
-    let lines = json.split_inclusive(|&byte| byte == b'\n');
-    let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
-    let byte = HEADER_START + before + error.column().saturating_sub(1);
-    CheckpointError::NotJson { byte }
+/// Entries of a header, whose names are distinct.
+struct Entries {
+    texts: Option<HashMap<String, String>>,
+    tensors: Vec<(String, TensorInfo)>,
 }
-
-/// Refuses tensors that overlap, leave gaps, or do not end where the data does, and a length that
-/// is not that of the shape.
-fn check_offsets(tensors: &mut [Tensor<'_>], data: u64) -> ParseResult<()> {
-    let needed = tensors.iter().map(|tensor| tensor.end).max().unwrap_or(0);
-    if needed != data {
-        return Err(CheckpointError::DataLength { needed, found: data });
-    }
-    tensors.sort_by_key(|tensor| (tensor.begin, tensor.end));
-    let mut expected = 0;
-    for tensor in tensors {
-        let Tensor { name, dtype, begin, end, .. } = *tensor;
-        if begin != expected || end < begin {
-            let (name, found) = (name.into(), [begin, end]);
-            return Err(CheckpointError::Offsets { name, found, expected });
-        }
-        if tensor.bytes() != Some(end - begin) {
-            let (name, shape, found) = (name.into(), tensor.shape.clone(), end - begin);
-            return Err(CheckpointError::Length { name, dtype: dtype.to_string(), shape, found });
-        }
-        expected = end;
-    }
-    Ok(())
-}
-
-/// What a header says of one tensor.
-struct Tensor<'a> {
-    name: &'a str,
-    dtype: Dtype,
-    shape: Vec<u64>,
-    /// Where its bytes are in the data.
-    begin: u64,
-    end: u64,
-}
-
-impl Tensor<'_> {
-    /// How many bytes its shape takes, if that can be counted and is whole.
-    fn bytes(&self) -> Option<u64> {
-        let bits =
-            self.shape.iter().try_fold(self.dtype.bitsize() as u64, |a, &n| a.checked_mul(n));
-        bits.filter(|bits| bits % 8 == 0).map(|bits| bits / 8)
-    }
-}
-
-impl<'a> TryFrom<&'a (String, Value)> for Tensor<'a> {
-    type Error = CheckpointError;
-
-    fn try_from((name, entry): &'a (String, Value)) -> ParseResult<Self> {
-        let without = |expected| CheckpointError::Entry { name: name.clone(), expected };
-        let counts = |field: &str| {
-            let values = entry.get(field)?.as_array()?;
-            values.iter().map(Value::as_u64).collect::<Option<Vec<_>>>()
-        };
-        let dtype = entry.get("dtype").and_then(|dtype| Dtype::deserialize(dtype).ok());
-        let dtype = dtype.ok_or_else(|| without("a known \"dtype\""))?;
-        let shape = counts("shape").ok_or_else(|| without("a \"shape\" of whole numbers"))?;
-        let offsets = counts("data_offsets").unwrap_or_default();
-        let [begin, end] = offsets[..] else {
-            return Err(without("two \"data_offsets\""));
-        };
-        Ok(Self { name, dtype, shape, begin, end })
-    }
-}
-
-/// The names and values of a JSON object in the order of the file, with repetitions.
-struct Entries(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -158,15 +87,27 @@ impl<'de> Deserialize<'de> for Entries {
             type Value = Entries;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+                f.write_str("an object of tensors")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
+                let (mut texts, mut tensors) = (None, Vec::new());
+                let mut names = HashSet::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    let about = |problem: &dyn fmt::Display| {
+                        A::Error::custom(format!("{}: {problem}", quoted(&name)))
+                    };
+                    if !names.insert(name.clone()) {
+                        return Err(about(&"appears twice"));
+                    }
+                    if name == TEXTS {
+                        texts = map.next_value().map(Some).map_err(|error| about(&error))?;
+                    } else {
+                        let tensor = map.next_value().map_err(|error| about(&error))?;
+                        tensors.push((name, tensor));
+                    }
                 }
-                Ok(Entries(entries))
+                Ok(Entries { texts, tensors })
             }
         }
 

@@ -1,4 +1,4 @@
-//! What a checkpoint says about itself, read without trust.
+//! Metadata of a checkpoint: everything in it but the tensors, checked as it is read.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,41 +12,44 @@ use crate::model::recipe::{Field, Recipe};
 use crate::nn::shape::Shape;
 use crate::optim::adam::Adam;
 
-/// What a checkpoint says about itself beside its tensors.
+/// Metadata of a checkpoint: everything in it but the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
-    /// [`FORMAT_VERSION`] of the program that wrote it.
+    /// Format version of the file: [`FORMAT_VERSION`] of the program that wrote it.
     pub format_version: u32,
-    /// The network's text, as [`Architecture`] displays it.
+    /// Text of the network, as [`Architecture`] displays it.
     pub architecture: String,
-    /// Shape of the images that the network takes, (C, H, W); version 1 knew one.
+    /// Shape of the images that the network takes, (C, H, W). A file of version 1
+    /// does not name it; it is always (1, 28, 28) there.
     #[serde(default = "mnist_image")]
     pub input: [usize; 3],
-    /// Names of what the optimizer keeps for each parameter; version 1 knew Adam.
+    /// Names of the optimizer's slots. A file of version 1 does not name them; they are always
+    /// Adam's there.
     #[serde(default = "adam_slots")]
     pub slots: Vec<String>,
-    /// How it is trained.
+    /// Hyperparameters of the training.
     pub recipe: Recipe,
-    /// What it is trained on.
+    /// Dataset of the training.
     pub dataset: DatasetIdentity,
-    /// The stage that trained it last.
+    /// Name of the stage that trained the model last.
     pub stage: String,
-    /// The vector instructions that it used, where it can choose; an early version did not say.
+    /// Vector instructions that the stage used, if it can choose them. Files of an early version do
+    /// not name them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isa: Option<String>,
-    /// Where training stands.
+    /// Place in the run at which the state was saved.
     pub position: Position,
-    /// Adam's steps, t.
+    /// Number of steps that Adam has taken, t.
     pub steps: u64,
-    /// SHA-256 over this metadata, as its JSON with this field empty, and then the data of all
+    /// SHA-256 over the JSON of this metadata with this field empty, followed by the data of all
     /// tensors in the order of their names.
     pub content_sha256: String,
 }
 
 impl Metadata {
-    /// Of a model for `architecture` that `stage` is to train by `recipe`, before the first step and
-    /// on data that are not named.
+    /// Metadata of a model of `architecture` that `stage` will train with `recipe`, before the first
+    /// step. The dataset has no name yet.
     pub fn new(architecture: &Architecture, recipe: Recipe, stage: &str) -> Self {
         let input = architecture.input();
         Self {
@@ -64,7 +67,8 @@ impl Metadata {
         }
     }
 
-    /// The same metadata, of a model for `architecture`, in the version that this program writes.
+    /// Metadata with the same content in the version that this program writes; `architecture` is the
+    /// network that it describes.
     pub(super) fn upgraded(self, architecture: &Architecture) -> Self {
         let architecture = architecture.to_string();
         Self { format_version: FORMAT_VERSION, architecture, ..self }
@@ -75,27 +79,27 @@ impl Metadata {
     }
 }
 
-/// Which data a model was trained on.
+/// Dataset that a model was trained on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetIdentity {
-    /// `mnist`, `synthetic` or `custom`.
+    /// Name of the dataset: `mnist`, `synthetic` or `custom`.
     pub name: String,
-    /// See [`crate::data::dataset::Dataset::sha256`].
+    /// SHA-256 of the dataset, from [`crate::data::dataset::Dataset::sha256`].
     pub sha256: String,
 }
 
-/// A place in a run, between two steps.
+/// Place in a run, between two steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
-    /// Epochs that are complete.
+    /// Number of complete epochs.
     pub epoch: usize,
-    /// Batches of the next epoch that are done.
+    /// Number of batches of the next epoch that are done.
     pub batch: usize,
-    /// Σ of the losses of those batches' images.
+    /// Sum of the losses of the images in the batches of the next epoch that are done.
     pub loss: f64,
-    /// Images of those batches that were classified correctly.
+    /// Number of images in the batches of the next epoch that were classified correctly.
     pub correct: usize,
 }
 
@@ -107,16 +111,16 @@ fn adam_slots() -> Vec<String> {
     Adam::SLOTS.map(String::from).to_vec()
 }
 
-/// Reads metadata of any version that this program knows. The network of version 1 is described in
-/// words, which [`architecture`] compares with the sizes that its tensors have.
+/// Metadata from its `json`, in any version that this program knows. Version 1 describes the network
+/// in words, which [`architecture`] compares with the shapes of the tensors.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first problem that is found.
 pub fn parse(json: &str) -> ParseResult<Metadata> {
     let invalid = |problem: String| CheckpointError::Metadata(problem);
     let value: Value = serde_json::from_str(json)
         .map_err(|error| invalid(format!("no JSON from column {} on", error.column())))?;
-    // First the version alone: a newer one may hold anything else.
+    // The version is checked first, because a newer version may have any fields.
     match value["format_version"].as_u64() {
         Some(found) if found > u64::from(FORMAT_VERSION) => {
             return Err(CheckpointError::NewerVersion { found });
@@ -160,8 +164,8 @@ pub fn architecture(
     Ok(network.architecture())
 }
 
-/// Refuses hyperparameters that the command line refuses too, and a place that no run comes to. No
-/// run writes such a file, but someone can.
+/// Refuses hyperparameters that the command line refuses too, and a place that no run reaches. No
+/// run writes such a file, but a person can.
 fn check_values(metadata: &Metadata) -> ParseResult<()> {
     if let Some((Field { name, valid, .. }, found)) = metadata.recipe.invalid() {
         let field = format!("recipe.{name}");
@@ -172,7 +176,7 @@ fn check_values(metadata: &Metadata) -> ParseResult<()> {
     match metadata.recipe.max_samples {
         Some(images) => check_place(metadata, images)?,
         None => {
-            // How many images there are is not known here: as many batches in every epoch.
+            // The number of images is not known here, but every epoch has the same number of batches.
             let before = metadata.steps.checked_sub(batch);
             let possible = before.is_some_and(|before| match epoch {
                 0 => before == 0,
@@ -192,10 +196,10 @@ fn check_values(metadata: &Metadata) -> ParseResult<()> {
     expect(loss.abs() <= largest, "position.loss", loss, at_most)
 }
 
-/// Refuses a place that no run on `images` comes to.
+/// Refuses a place that no run on `images` images reaches.
 ///
 /// # Errors
-/// The field, with what was found and what was expected.
+/// The field with its value and the expected value.
 pub fn check_place(metadata: &Metadata, images: usize) -> ParseResult<()> {
     let Position { epoch, batch, .. } = metadata.position;
     let batches = images.div_ceil(metadata.recipe.batch_size);

@@ -1,4 +1,5 @@
-//! One file with everything that a run needs to go on: a safetensors file, whatever its name.
+//! Checkpoint: one file with everything that a run needs to go on. It is a safetensors file,
+//! whatever its name.
 //!
 //! ```text
 //! header length · JSON header · data
@@ -9,13 +10,13 @@
 //! __metadata__ = { "mnist-train": "{ … }" }     [`Metadata`], as JSON
 //! ```
 //!
-//! `safetensors.torch.load_file` opens it. In the other direction a file with nothing but the
-//! weights, as PyTorch users write it, can be evaluated, though not gone on with. Either way the
-//! sizes of the network are those of the tensors.
+//! `safetensors.torch.load_file` opens it. In the other direction, a file that PyTorch users write
+//! with the weights alone can be evaluated, but training cannot go on from it. The shapes of its
+//! tensors tell the sizes of the network.
 //!
-//! Nothing in a file is trusted: lengths are compared with the bytes present before anything is
-//! allocated, names and shapes with the network's, metadata and data with their checksum, every
-//! value with being finite, and what it says of the run with what a run can come to.
+//! Nothing in a file is trusted. Lengths are compared with the length of the file before anything
+//! is allocated; names and shapes must be the network's; metadata and data must match their
+//! checksum; every value must be finite; the place in the run must be one that a run can reach.
 
 mod error;
 mod format;
@@ -27,7 +28,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 pub use self::error::CheckpointError;
 use self::error::ParseResult;
@@ -41,26 +42,26 @@ use crate::digest::Sha256Digest;
 use crate::error::{Error, Result};
 use crate::files::input;
 
-/// Everything that a run needs to go on.
+/// Content of a checkpoint: everything that a run needs to go on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// Weights, moments and steps.
+    /// Weights, Adam's moments and number of steps.
     pub state: TrainState,
-    /// The rest. `steps` and `content_sha256` are set when it is written.
+    /// Metadata. [`Checkpoint::to_bytes`] sets its `steps` and `content_sha256`.
     pub metadata: Metadata,
 }
 
-/// A file that can be evaluated.
+/// Content of a file that can be evaluated.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Model {
-    /// Written by this program; boxed because it is so much larger.
+    /// Checkpoint that this program wrote; boxed, because it is much larger than weights alone.
     Checkpoint(Box<Checkpoint>),
-    /// Weights alone, written by anyone.
+    /// Weights alone, from any program.
     Weights(Parameters),
 }
 
 impl Model {
-    /// The weights.
+    /// Weights and biases of the model.
     pub fn parameters(&self) -> &Parameters {
         match self {
             Self::Checkpoint(checkpoint) => &checkpoint.state.parameters,
@@ -70,7 +71,7 @@ impl Model {
 }
 
 impl Checkpoint {
-    /// The content of the file; the same state gives the same bytes.
+    /// Bytes of the file. The same state gives the same bytes.
     pub fn to_bytes(&mut self) -> Vec<u8> {
         let TrainState { parameters, slots, steps } = &self.state;
         let slots = slots.iter().map(|slot| (format!("{}.", slot.name), &slot.values));
@@ -100,11 +101,11 @@ impl Checkpoint {
     }
 }
 
-/// Reads a model and its network from `path`. A file that is no model is refused by its first
-/// megabyte.
+/// Reads a model and its network from the file at `path`. Most files that are not models are refused
+/// after their first megabyte.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not such a model.
+/// [`Error::Io`] when the file cannot be read, [`Error::InvalidFile`] when it is not a model.
 pub fn read(path: &Path) -> Result<(Architecture, Model)> {
     let Beginning { mut file, mut bytes, length } = read_beginning(path)?;
     bytes.reserve_exact((length as usize).saturating_sub(bytes.len()));
@@ -112,11 +113,11 @@ pub fn read(path: &Path) -> Result<(Architecture, Model)> {
     parse(&bytes, None).map_err(Error::invalid(path))
 }
 
-/// Whether a model can be written to `path` without destroying anything else: there is no file, an
-/// empty one, or a safetensors file.
+/// Checks that a model can be written to `path` without destroying anything else: no file exists
+/// there, or an empty file, or a safetensors file.
 ///
 /// # Errors
-/// [`Error::InvalidFile`] when there is another file, [`Error::Io`] when it cannot be read.
+/// [`Error::InvalidFile`] when another kind of file exists, [`Error::Io`] when it cannot be read.
 pub fn check_replaceable(path: &Path) -> Result<()> {
     match read_beginning(path) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -131,12 +132,13 @@ pub fn check_replaceable(path: &Path) -> Result<()> {
     }
 }
 
-/// The beginning of a file that looks like a model.
+/// Beginning of a file that looks like a model.
 struct Beginning {
-    /// After `bytes`.
+    /// File, read up to the end of `bytes`.
     file: File,
+    /// First bytes of the file, up to [`header::LONGEST`].
     bytes: Vec<u8>,
-    /// Of the file.
+    /// Length of the file in bytes.
     length: u64,
 }
 
@@ -153,45 +155,30 @@ fn read_beginning(path: &Path) -> Result<Beginning> {
     Ok(Beginning { file, bytes, length })
 }
 
-/// The largest file that can be a model.
+/// Length in bytes of the largest file that can be a model.
 fn size_limit() -> u64 {
     let parameters = MnistCnn::LARGEST.architecture().parameter_count();
     header::LONGEST + 3 * 4 * parameters as u64
 }
 
-/// The content of a file, whose header is valid.
-struct Content<'a> {
-    tensors: SafeTensors<'a>,
-    /// What the program has written about its own, as JSON.
-    metadata: Option<String>,
-}
-
-impl<'a> Content<'a> {
-    fn new(bytes: &'a [u8]) -> ParseResult<Self> {
-        header::check(bytes, bytes.len() as u64)?;
-        // What the library refuses although the check has not.
-        let damaged = |_: SafeTensorError| CheckpointError::Header;
-        let (_, texts) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let metadata = texts.metadata().as_ref().and_then(|texts| texts.get(METADATA_KEY)).cloned();
-        Ok(Self { tensors: SafeTensors::deserialize(bytes).map_err(damaged)?, metadata })
-    }
-}
-
-/// Parses the content of a file as a model of `expected` or, where nothing is expected, of whatever
-/// network it holds. Of weights alone the sizes of their tensors tell the network.
+/// Model and its network from the `bytes` of a file. If a network is `expected`, the file must hold
+/// it. The network of weights alone follows from the shapes of their tensors.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first problem that is found.
 pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Architecture, Model)> {
-    let Content { tensors, metadata: own } = Content::new(bytes)?;
-    let Some(json) = own else {
+    let header = header::check(bytes, bytes.len() as u64)?;
+    let tensors = SafeTensors::deserialize(bytes)
+        .map_err(|error| CheckpointError::Header(error.to_string()))?;
+    let texts = header.metadata().as_ref();
+    let Some(json) = texts.and_then(|texts| texts.get(METADATA_KEY)) else {
         let of_sizes = || Ok(network_of(&tensors)?.architecture());
         let architecture = expected.cloned().map_or_else(of_sizes, Ok)?;
         let parameters = read_sets(&tensors, &architecture, &[])?.swap_remove(0);
         check_finite("", &parameters)?;
         return Ok((architecture, Model::Weights(parameters)));
     };
-    let metadata = metadata::parse(&json)?;
+    let metadata = metadata::parse(json)?;
     let architecture = metadata::architecture(&metadata, || network_of(&tensors))?;
     if let Some(expected) = expected.filter(|expected| **expected != architecture) {
         let (found, expected) = (architecture.to_string(), expected.to_string());
@@ -202,7 +189,7 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
     let mut names = tensors.names();
     names.sort_unstable();
     let data = names.iter().map(|name| tensors.tensor(name).expect("a name of it").data());
-    // The text and not what was read from it, so that nothing in it can change unnoticed.
+    // The checksum covers the text itself, so that no change in it goes unnoticed.
     let unsealed = json.replacen(&metadata.content_sha256, "", 1);
     let content = [unsealed.as_bytes()].into_iter().chain(data);
     if Sha256Digest::of(content).to_string() != metadata.content_sha256 {
@@ -219,7 +206,7 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
     Ok((architecture, Model::Checkpoint(Box::new(Checkpoint { state, metadata }))))
 }
 
-/// The sizes of the network that the first two weights belong to.
+/// Sizes of the network, from the shapes of its first two weights.
 fn network_of(file: &SafeTensors<'_>) -> ParseResult<MnistCnn> {
     let shape = |name: &str| match file.tensor(name) {
         Ok(tensor) => Ok(tensor.shape().to_vec()),
@@ -242,7 +229,8 @@ fn network_of(file: &SafeTensors<'_>) -> ParseResult<MnistCnn> {
     network.filter(|network| network.is_possible()).ok_or(CheckpointError::Hidden { found: fc1 })
 }
 
-/// The weights of `architecture`, then each of the optimizer's `slots`, and nothing else.
+/// The weights of `architecture`, then each of the optimizer's `slots`. A file with any other tensor
+/// is refused.
 fn read_sets(
     file: &SafeTensors<'_>,
     architecture: &Architecture,
@@ -280,7 +268,7 @@ fn read_set(
             let (found, expected) = (tensor.shape().to_vec(), spec.shape);
             return Err(CheckpointError::Shape { name, found, expected });
         }
-        // Only now is it certain that the file has as many bytes as this takes.
+        // Only now is it certain that the file has as many bytes as these values take.
         let (words, _) = tensor.data().as_chunks();
         values.extend(words.iter().map(|word| f32::from_le_bytes(*word)));
     }
