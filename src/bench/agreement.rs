@@ -11,8 +11,9 @@ const STEPS: usize = 10;
 
 /// How far the mean loss of a batch may be from naive's within the first ten steps.
 ///
-/// Far more than sums in another order make of it, of which OPTIMIZATIONS.md has the record. In bf16
-/// that is too coarse to notice every part that a gradient could leave out; tests/bf16.rs does.
+/// Far more than sums in another order make of it, of which OPTIMIZATIONS.md has the record. In
+/// bf16 that is too coarse to notice every part that a gradient could leave out; tests/bf16.rs
+/// does.
 pub fn tolerance(stage: &Stage) -> f64 {
     match stage.precision {
         Precision::F32 => 1e-4,

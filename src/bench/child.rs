@@ -159,8 +159,8 @@ fn ended_by_signal(status: ExitStatus) -> Option<String> {
     signal.map(|signal| format!("its process was ended by signal {signal}"))
 }
 
-/// Ends this process when the one that has started it with [`stdout`] does, however that ends, after
-/// `cleaning_up`.
+/// Ends this process when the one that has started it with [`stdout`] does, however that ends,
+/// after `cleaning_up`.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the operating system refuses a thread.

@@ -30,8 +30,8 @@ pub struct TrainPlan {
     pub stage: &'static Stage,
     /// What the stage may compute with.
     pub compute: Compute,
-    /// What the run's first checkpoint would say: the recipe, where training stands, and, if it goes
-    /// on, the dataset that it must be given.
+    /// What the run's first checkpoint would say: the recipe, where training stands, and, if it
+    /// goes on, the dataset that it must be given.
     pub metadata: Metadata,
     /// Epochs to train in all.
     pub epochs: usize,
@@ -45,8 +45,8 @@ pub struct TrainPlan {
 }
 
 impl TrainPlan {
-    /// The plan of a run with the flags `args`, which goes on from a checkpoint with the network and
-    /// the metadata `saved`, if any.
+    /// The plan of a run with the flags `args`, which goes on from a checkpoint with the network
+    /// and the metadata `saved`, if any.
     ///
     /// # Errors
     /// [`Error::Usage`] when flags contradict the checkpoint, or the stage cannot run.

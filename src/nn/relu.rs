@@ -1,6 +1,7 @@
-//! Rectified linear unit: y = max(0, x), on each element.
+//! The layer of rectified linear units: y = max(0, x) for each element.
 //!
-//! Backward lets dy through where the output was above 0; at 0 the derivative is taken as 0.
+//! The backward pass gives dx = dy where y > 0, and dx = 0 elsewhere: the derivative at x = 0,
+//! which does not exist, is taken as 0.
 
 use std::fmt;
 
@@ -9,11 +10,11 @@ use super::primitives::Primitives;
 use super::settings::Settings;
 use super::shape::Shape;
 
-/// The layer `relu`.
+/// Layer `relu`: (C, H, W) → (C, H, W).
 #[derive(Debug)]
 pub struct Relu;
 
-/// The layer that `settings`, which are none, describe.
+/// Layer `relu`, which takes no settings.
 pub fn parse(_: &mut Settings) -> Result<Box<dyn Layer>, String> {
     Ok(Box::new(Relu))
 }
@@ -48,7 +49,7 @@ impl Layer for Relu {
     }
 }
 
-/// The output `y` for the input `x`, of any shape.
+/// Writes max(0, x) for each element of `x` to `y`, which has the same length. A NaN stays a NaN.
 pub fn forward(x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), y.len());
     for (y, &x) in y.iter_mut().zip(x) {
@@ -57,7 +58,8 @@ pub fn forward(x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// The gradient `dx` for the output `y` and its gradient `dy`, of any shape.
+/// Writes the gradient of the input to `dx`, from the output `y` and its gradient `dy`. The three
+/// slices have the same length.
 pub fn backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
     assert_eq!((y.len(), dy.len()), (dx.len(), dx.len()));
     for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {

@@ -1,7 +1,8 @@
-//! Logistic function: y = 1/(1 + e⁻ˣ), on each element.
+//! The layer of logistic functions: y = 1/(1 + e⁻ˣ) for each element.
 //!
 //! # Backward
-//! With dy/dx = e⁻ˣ/(1 + e⁻ˣ)² = y·(1 − y), the output is all that backward needs:
+//! The derivative of y by x is e⁻ˣ/(1 + e⁻ˣ)² = y·(1 − y), so the backward pass needs the output
+//! alone:
 //!
 //! ```text
 //! dx = dy · y · (1 − y)
@@ -14,11 +15,11 @@ use super::primitives::Primitives;
 use super::settings::Settings;
 use super::shape::Shape;
 
-/// The layer `sigmoid`.
+/// Layer `sigmoid`: (C, H, W) → (C, H, W).
 #[derive(Debug)]
 pub struct Sigmoid;
 
-/// The layer that `settings`, which are none, describe.
+/// Layer `sigmoid`, which takes no settings.
 pub fn parse(_: &mut Settings) -> Result<Box<dyn Layer>, String> {
     Ok(Box::new(Sigmoid))
 }
@@ -53,14 +54,15 @@ impl Layer for Sigmoid {
     }
 }
 
-/// The output `y` for the input `x`, of any shape.
+/// Writes 1/(1 + e⁻ˣ) for each element of `x` to `y`, which has the same length.
 fn forward(x: &[f32], y: &mut [f32]) {
     assert_eq!(x.len(), y.len());
-    // e⁻ˣ overflows to infinity for x below -88, of which 1/(1 + ∞) = 0 is right.
+    // e⁻ˣ overflows to infinity for x below -88; then 1/(1 + ∞) = 0 is the right output.
     y.iter_mut().zip(x).for_each(|(y, x)| *y = 1.0 / (1.0 + (-x).exp()));
 }
 
-/// The gradient `dx` for the output `y` and its gradient `dy`, of any shape.
+/// Writes the gradient of the input to `dx`, from the output `y` and its gradient `dy`. The three
+/// slices have the same length.
 fn backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
     assert_eq!((y.len(), dy.len()), (dx.len(), dx.len()));
     dx.iter_mut().zip(dy).zip(y).for_each(|((dx, dy), y)| *dx = dy * y * (1.0 - y));

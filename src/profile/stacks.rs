@@ -9,8 +9,8 @@
 //!    the [vector operations](crate::simd).
 //! 3. **Names are short**: `CellRow::convolve`, without type arguments, closures and most of the
 //!    path.
-//! 4. **Waiting** is what threads do that share out work, or look for some; what belongs to no phase
-//!    is **other**.
+//! 4. **Waiting** is what threads do that share out work, or look for some; what belongs to no
+//! phase    is **other**.
 //! 5. **Preparation is not profiled**: what is done outside of passes is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,8 +127,8 @@ fn cleaned(paths: &[String]) -> String {
 }
 
 /// Whether a thread was met that had no part in a pass: one that reads files, or whose stack begins
-/// where threads do and goes neither through a pass nor to a pool. One whose beginning was not found
-/// may be any.
+/// where threads do and goes neither through a pass nor to a pool. One whose beginning was not
+/// found may be any.
 fn is_preparation(paths: &[String]) -> bool {
     let any = |is_it: &dyn Fn(&str) -> bool| paths.iter().any(|path| is_it(path));
     let is_complete = any(&|path| ["mnist_train::main", "start_thread"].contains(&path));
@@ -179,8 +179,8 @@ fn path(function: &str) -> String {
         last = c;
     }
     let (whose, rest) = match outside.split_once('>') {
-        // A number, a slice or a type parameter has no path, but its trait has; what has none either
-        // is the standard library's.
+        // A number, a slice or a type parameter has no path, but its trait has; what has none
+        // either is the standard library's.
         Some((method_of, rest)) => {
             let has_path = |name: &&str| name.find("::").is_some_and(|at| at > 0);
             (method_of.split(" as ").find(has_path).unwrap_or("core"), rest)

@@ -31,8 +31,8 @@ const TOP_FUNCTIONS: usize = 10;
 /// written there, and keeps other processes from doing so.
 ///
 /// # Errors
-/// [`Error::Io`] or [`Error::Unavailable`] when it could not, [`Error::InvalidFile`] when that would
-/// replace what is not an earlier profile.
+/// [`Error::Io`] or [`Error::Unavailable`] when it could not, [`Error::InvalidFile`] when that
+/// would replace what is not an earlier profile.
 pub fn prepare(folder: &Path, stages: &[&'static Stage]) -> Result<Vec<Lock>> {
     fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
     let prepare = |name: &str, is_ours: &dyn Fn(&str) -> bool| -> Result<Lock> {
