@@ -74,7 +74,7 @@ mod tests {
             ("conv8", "needs a kernel side: k3"),
             ("conv8k", "needs a number after 'k'"),
             ("convk3", "needs the number of output channels after its name"),
-            ("conv8k3k5", "'k' stands twice"),
+            ("conv8k3k5", "'k' is given twice"),
             ("conv8k3q1", "takes no 'q'"),
             ("fc0", "the number of outputs is at least 1"),
             ("fc9999999", "needs a number up to 1048576 after the name"),

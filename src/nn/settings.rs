@@ -38,7 +38,7 @@ impl Settings {
                     Some(letter) => settings.letters.insert(letter, number),
                 };
                 if earlier.is_some() {
-                    return Err(format!("'{}' stands twice", letter.unwrap_or(' ')));
+                    return Err(format!("'{}' is given twice", letter.unwrap_or(' ')));
                 }
             }
             letter = after.chars().next();

@@ -149,8 +149,8 @@ pub fn forward(conv: &Convolution, x: &[f32], weight: &[f32], bias: &[f32], y: &
 /// Gradients of a convolution, which overwrite `gradients`, by the reference arithmetic.
 ///
 /// # Shapes
-/// x (N, C, H, W) · weight (O, C, K, K) · dy (N, O, H', W') → dW (O, C, K, K), db (O), dX (N, C, H,
-/// W).
+/// x (N, C, H, W) · weight (O, C, K, K) · dy (N, O, H', W')
+/// → dW (O, C, K, K) · db (O) · dX (N, C, H, W).
 pub fn backward(
     conv: &Convolution,
     x: &[f32],
