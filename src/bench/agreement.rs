@@ -1,4 +1,4 @@
-//! Whether a stage computes what naive computes.
+//! The check that a stage computes the same as the stage naive.
 
 use super::contestant::Contestant;
 use super::protocol::Benchmark;
@@ -6,13 +6,14 @@ use crate::engine::compute::Precision;
 use crate::error::{Error, Result};
 use crate::stages::{STAGES, Stage};
 
-/// Steps whose losses are compared.
+/// Number of steps whose losses are compared.
 const STEPS: usize = 10;
 
-/// How far the mean loss of a batch may be from naive's within the first ten steps.
+/// Largest difference that the mean loss of a batch may have from naive's in the first ten steps.
 ///
-/// Far more than sums in another order make of it, of which OPTIMIZATIONS.md has the record. In bf16
-/// that is too coarse to notice every part that a gradient could leave out; tests/bf16.rs does.
+/// Sums in another order make a much smaller difference, which OPTIMIZATIONS.md records. The
+/// tolerance of bf16 is too coarse to notice every term that a gradient could lack; tests/bf16.rs
+/// notices them.
 pub fn tolerance(stage: &Stage) -> f64 {
     match stage.precision {
         Precision::F32 => 1e-4,
@@ -22,11 +23,11 @@ pub fn tolerance(stage: &Stage) -> f64 {
 }
 
 impl Benchmark<'_> {
-    /// The largest difference between the mean losses of each of `contestants` and those of naive
-    /// over the first ten batches.
+    /// Largest difference of each of `contestants`: between its mean losses and naive's in the
+    /// first ten batches.
     ///
     /// # Errors
-    /// When one of them is above the [`tolerance`], or the operating system refuses to start
+    /// When a difference is above the [`tolerance`], or the operating system refuses to start
     /// threads.
     pub fn agreement(&self, contestants: &[Contestant]) -> Result<Vec<f64>> {
         let expected = self.losses(Contestant { stage: &STAGES[0], threads: 1 })?;
@@ -34,7 +35,7 @@ impl Benchmark<'_> {
         contestants.iter().map(deviation).collect()
     }
 
-    /// The mean losses of the first batches, each under the weights before its step.
+    /// Mean losses of the first ten batches, each under the weights before its step.
     fn losses(&self, contestant: Contestant) -> Result<Vec<f64>> {
         let mut engine = self.engine(contestant)?;
         let loss = |batch| engine.step(&batch, self.recipe.lr).loss / self.recipe.batch_size as f64;
@@ -42,7 +43,10 @@ impl Benchmark<'_> {
     }
 }
 
-/// The largest difference between losses that `contestant` has `found` and those `expected`.
+/// Largest difference between the losses `found` by `contestant` and the `expected` losses.
+///
+/// # Errors
+/// When a difference is above the [`tolerance`].
 fn compare(
     Contestant { stage, threads }: Contestant,
     found: &[f64],
@@ -56,7 +60,7 @@ fn compare(
             return Err(Error::Unavailable(format!(
                 "stage {} (threads: {threads}) computes something else than naive: the mean loss \
                  of step {step} is {found:.6} instead of {expected:.6}, and in {} they may differ by \
-                 {tolerance}; what is wrong is not timed: leave it out with --stage, or mend it",
+                 {tolerance}; a stage that is wrong is not timed: leave it out of --stage, or correct it",
                 stage.name,
                 stage.precision.name(),
             )));

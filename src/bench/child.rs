@@ -1,4 +1,4 @@
-//! Runs this program once more, in a process of its own, on a job that is one line of JSON.
+//! Child processes of this program. A child runs one job, which it gets as one line of JSON.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -18,21 +18,22 @@ use crate::model::recipe::Recipe;
 use crate::simd::Isa;
 use crate::stages::Stage;
 
-/// What every process trains, on which images.
+/// Training that all child processes of a measurement have in common.
 #[derive(Debug)]
 pub struct Workload {
-    /// The hyperparameters.
+    /// Hyperparameters of the training.
     pub recipe: Recipe,
-    /// The sizes of the network.
+    /// Sizes of the network.
     pub network: MnistCnn,
-    /// Vector instructions of the stages that can choose.
+    /// Vector instructions of the stages that can choose them.
     pub isa: Isa,
-    /// The data folder that somebody named, if anybody did.
+    /// Data folder that the user named, if any.
     pub data: Option<PathBuf>,
 }
 
 impl Workload {
-    /// This program with `verb`, set to train the first `images` by `contestant`.
+    /// Command line of this program with `verb`, which trains the first `images` images with
+    /// `contestant`.
     ///
     /// # Errors
     /// When the operating system does not say where this program is.
@@ -51,7 +52,7 @@ impl Workload {
             images,
         };
         let mut command = Command::new(this_program()?);
-        // What could be downloaded has been.
+        // The parent has already downloaded all data that can be downloaded.
         command.args([verb, &serde_json::to_string(&job)?, "--offline"]);
         // A flag, and not a part of the job: JSON has no way to write a path that is not UTF-8.
         if let Some(folder) = &self.data {
@@ -61,22 +62,22 @@ impl Workload {
     }
 }
 
-/// What one process trains. A field that is left out has its default: the default network on a
+/// Job of one child process. A field that is left out has its default: the default network on a
 /// thousand images, trained by the fastest exact stage on all threads.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Job {
-    /// The stage's name.
+    /// Name of the stage.
     pub stage: String,
-    /// Threads, at most.
+    /// Largest number of threads.
     pub threads: usize,
-    /// Vector instructions, if the stage can choose.
+    /// Vector instructions, if the stage can choose them.
     pub isa: Isa,
-    /// The sizes of the network.
+    /// Sizes of the network.
     pub network: MnistCnn,
-    /// The hyperparameters.
+    /// Hyperparameters of the training.
     pub recipe: Recipe,
-    /// Images that are trained on, the first ones, at most.
+    /// Largest number of images to train on; they are the first ones of the dataset.
     pub images: usize,
 }
 
@@ -95,10 +96,10 @@ impl Default for Job {
 }
 
 impl Job {
-    /// The job that `json` describes.
+    /// Job that `json` describes.
     ///
     /// # Errors
-    /// What this program could not do.
+    /// The reason why this program cannot do the job.
     pub fn parse(json: &str) -> std::result::Result<Self, String> {
         let job: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let Self { stage, threads, isa, network, recipe, images: _ } = &job;
@@ -112,12 +113,12 @@ impl Job {
         stage.unmet(&network.architecture(), *isa).map_or(Ok(job), Err)
     }
 
-    /// The stage.
+    /// Stage that the job names.
     pub fn stage(&self) -> &'static Stage {
         Stage::find(&self.stage).expect("the stage of a job is in the table")
     }
 
-    /// What the stage may compute with.
+    /// Resources that the stage may compute with.
     pub fn compute(&self) -> Compute {
         Compute { threads: self.threads, isa: self.isa }
     }
@@ -127,10 +128,11 @@ fn this_program() -> anyhow::Result<PathBuf> {
     env::current_exe().context("cannot find this program's file")
 }
 
-/// What `command`, whose verb lets it [end with this process](end_with_parent), prints.
+/// Output of the child process `command`, which must [end with this process](end_with_parent).
 ///
 /// # Errors
-/// When it cannot be started or fails: the last line of what it says.
+/// When the child cannot be started, or when it fails; then the error is the last line that it has
+/// written to stderr.
 pub fn stdout(mut command: Command) -> anyhow::Result<Vec<u8>> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| {
@@ -150,7 +152,7 @@ pub fn stdout(mut command: Command) -> anyhow::Result<Vec<u8>> {
     Ok(run.stdout)
 }
 
-/// What is to be said of a process that a signal has ended.
+/// Message about a process that a signal has ended; `None` if it has ended in another way.
 fn ended_by_signal(status: ExitStatus) -> Option<String> {
     #[cfg(unix)]
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);
@@ -159,15 +161,18 @@ fn ended_by_signal(status: ExitStatus) -> Option<String> {
     signal.map(|signal| format!("its process was ended by signal {signal}"))
 }
 
-/// Ends this process when the one that has started it with [`stdout`] does, however that ends, after
-/// `cleaning_up`.
+/// Ends this process when the parent that called [`stdout`] ends, for whatever reason. Calls
+/// `cleaning_up` before.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the operating system refuses a thread.
 pub fn end_with_parent(cleaning_up: fn()) -> Result<()> {
     let wait = move || {
         _ = io::stdin().read_to_end(&mut Vec::new());
-        _ = writeln!(io::stderr(), "error: stdin has ended, and with it whoever wants the answer");
+        _ = writeln!(
+            io::stderr(),
+            "error: stdin has ended, and with it the program that wants the answer"
+        );
         cleaning_up();
         process::exit(1);
     };

@@ -1,18 +1,18 @@
-//! What is measured against others.
+//! A contestant of a measurement: a stage with a number of threads.
 
 use crate::stages::Stage;
 
-/// A stage on a number of threads.
+/// Stage with a number of threads.
 #[derive(Debug, Clone, Copy)]
 pub struct Contestant {
-    /// The stage.
+    /// Stage that is measured.
     pub stage: &'static Stage,
-    /// Threads of a step.
+    /// Number of threads that a step uses.
     pub threads: usize,
 }
 
 impl Contestant {
-    /// Each of `stages` on one thread and, where it shares its work, on up to `threads` too.
+    /// Each of `stages` on one thread and, if the stage shares its work, also on up to `threads`.
     pub fn all(stages: &[&'static Stage], threads: usize) -> Vec<Self> {
         let of_stage = |&stage: &&'static Stage| {
             let mut counts = vec![1, stage.threads(threads)];

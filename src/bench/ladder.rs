@@ -1,4 +1,5 @@
-//! The whole measurement of stages: losses, memory, times and phases, as one report.
+//! The complete measurement of the ladder of stages: its losses, memory, times and phases, in one
+//! report.
 
 use anyhow::Context;
 
@@ -18,16 +19,17 @@ use crate::report::bench::Bench;
 use crate::simd::Isa;
 use crate::stages::{STAGES, Stage};
 
-/// Batches of the runs whose memory is measured.
+/// Number of batches in a run whose memory is measured.
 const MEMORY_BATCHES: usize = 2;
-/// Bytes that Adam reads and writes for each parameter: w, m, v and the gradient in; w, m, v out.
+/// Number of bytes that Adam reads and writes for each parameter: it reads w, m, v and the
+/// gradient, and writes w, m and v.
 const ADAM_BYTES: usize = 7 * size_of::<f32>();
 
-/// The stages `wanted`, or all that can run `architecture` with `isa` if none is named, in the
-/// order of the table.
+/// Stages to measure, in the order of the table: the stages in `wanted` or, if it is empty, all
+/// stages that can run `architecture` with `isa`.
 ///
 /// # Errors
-/// [`Error::Usage`] when one that is wanted cannot run.
+/// [`Error::Usage`] when a wanted stage cannot run.
 pub fn stages(
     wanted: &[&'static Stage],
     architecture: &Architecture,
@@ -43,10 +45,12 @@ pub fn stages(
     Ok(STAGES.iter().filter(is_wanted).collect())
 }
 
-/// Refuses `stages` of which one is sure not to fit, or naive, whose losses they are compared with.
+/// Checks that each of `stages` fits into memory, and naive too, with whose losses theirs are
+/// compared.
 ///
 /// # Errors
-/// [`Error::Unavailable`], naming what is needed and what there is.
+/// [`Error::Unavailable`] when a stage is certain not to fit; it names the needed and the available
+/// memory.
 pub fn check_memory(
     stages: impl Iterator<Item = &'static Stage>,
     architecture: &Architecture,
@@ -57,36 +61,36 @@ pub fn check_memory(
     memory::check_available(needed.max().expect("naive is one"))
 }
 
-/// A look at a measurement while it goes.
+/// Observer of the progress of a measurement.
 pub trait Observer {
-    /// The losses are compared with those of naive.
+    /// Called before the losses are compared with those of naive.
     fn comparing(&mut self);
-    /// The stages are timed, in as many `turns`.
+    /// Called before the stages are timed, which takes this number of `turns`.
     fn timing(&mut self, turns: usize);
-    /// A turn is over.
+    /// Called after each turn.
     fn turn(&mut self);
-    /// Comparing, or timing, is over.
+    /// Called after comparing and after timing.
     fn finished(&mut self);
 }
 
-/// What is measured.
+/// Measurement of the ladder, before it begins.
 pub struct Ladder<'a> {
-    /// Stages and their threads.
+    /// Stages to measure, with their numbers of threads.
     pub contestants: &'a [Contestant],
-    /// What they train, by which recipe.
+    /// Training that is measured: the network, the recipe, and the data folder.
     pub workload: &'a Workload,
-    /// The images, which are those of the workload's data folder.
+    /// Dataset of the training, read from the data folder of the workload.
     pub dataset: &'a Dataset,
-    /// Rounds in which each is timed once.
+    /// Number of rounds; each round times every contestant once.
     pub repeats: usize,
-    /// The machine and the time.
+    /// Machine and time of the measurement.
     pub environment: Environment,
-    /// The working folder's commit, for a record that is kept in it.
+    /// Commit in the working folder, if the measurement is recorded there.
     pub commit: Option<String>,
 }
 
 impl Ladder<'_> {
-    /// Compares losses, then measures time, memory and phases.
+    /// Compares the losses, then measures memory, time and phases.
     ///
     /// # Errors
     /// When memory or threads are lacking, a stage computes something else than naive, or the
@@ -154,8 +158,9 @@ impl Ladder<'_> {
     }
 }
 
-/// The most memory that training by `contestant` takes, in a process of its own, because memory
-/// that one stage gave back would count for the next.
+/// Peak of the memory in bytes while `contestant` trains `images` images, if the system tells it.
+/// The training runs in a child process, because in one process, memory that one stage has freed
+/// would count for the next.
 fn peak_rss_bytes(
     workload: &Workload,
     contestant: Contestant,

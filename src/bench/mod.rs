@@ -1,4 +1,4 @@
-//! Stages measured against each other.
+//! The measurement of stages against each other: agreement, time, phases and memory.
 
 pub mod agreement;
 pub mod child;

@@ -1,6 +1,7 @@
-//! Stages against each other, on the same images and in the same minutes.
+//! The protocol by which stages are timed against each other, on the same images and in the same
+//! minutes.
 //!
-//! 1. **Agreement** comes first: the time of a stage that computes something else is worth nothing.
+//! 1. **Agreement** comes first: the time of a stage with wrong results is worthless.
 //!    Ten steps from the same weights must have naive's losses.
 //! 2. **Rounds.** A round times every contestant once; every other round goes backwards, so that a
 //!    machine that drifts favours nobody. The engine is built anew each time, so that neither a
@@ -9,7 +10,7 @@
 //! 3. **Phases** are measured after that in the same rounds, on as many steps again, because their
 //!    clock costs time.
 //!
-//! What is timed is [`Engine::step`] and nothing else.
+//! Only [`Engine::step`] is timed.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -29,39 +30,40 @@ use crate::model::recipe::Recipe;
 use crate::optim::adam::Adam;
 use crate::simd::Isa;
 
-/// A round of a contestant lasts at least as long, unless an epoch is shorter.
+/// Smallest duration of a contestant's round, unless an epoch is shorter.
 const ROUND: Duration = Duration::from_millis(250);
-/// Steps before the clock starts: caches, branch predictors and clock rates settle.
+/// Duration of the untimed steps before a round, in which caches, branch predictors and clock rates
+/// settle.
 const WARM_UP: Duration = Duration::from_millis(20);
 
-/// What one contestant took.
+/// Measured costs of one contestant.
 #[derive(Debug, Clone)]
 pub struct Measurement {
-    /// Steps of a round.
+    /// Number of steps of a round.
     pub round_steps: usize,
     /// Time of the steps of each round.
     pub rounds: Vec<Duration>,
-    /// Allocations of these steps, where the program counts them.
+    /// Number of allocations in the steps of all rounds, if the program counts them.
     pub allocations: Option<u64>,
-    /// Of as many steps again, on all threads together.
+    /// Costs of the phases on all threads, in as many further steps as the rounds have.
     pub phases: Phases,
-    /// Time of these steps.
+    /// Time of the further steps in which phases were measured.
     pub phases_duration: Duration,
 }
 
-/// What is the same for all contestants.
+/// Settings of a measurement that are the same for all contestants.
 pub struct Benchmark<'a> {
     architecture: &'a Architecture,
     pub(super) recipe: &'a Recipe,
     images: &'a Split,
     isa: Isa,
     initial: TrainState,
-    /// Of the first epoch.
+    /// Order of the images in the first epoch.
     order: Vec<u32>,
 }
 
 impl<'a> Benchmark<'a> {
-    /// Of training on `images`, with the instructions `isa` where a stage can choose.
+    /// Settings for training on `images`. Stages that can choose use the instructions `isa`.
     ///
     /// # Panics
     /// When there are fewer images than a batch has.
@@ -78,8 +80,8 @@ impl<'a> Benchmark<'a> {
         Self { architecture, recipe, images, isa, initial, order }
     }
 
-    /// Times each of `contestants` in `repeats` rounds, and the machine itself in between; calls
-    /// `advanced` [`Benchmark::advances`] times.
+    /// Times each of `contestants` in `repeats` rounds, and measures the limits of the machine
+    /// between the rounds. Calls `advanced` after each turn, [`Benchmark::advances`] times in all.
     ///
     /// # Errors
     /// When the operating system refuses to start threads.
@@ -114,12 +116,12 @@ impl<'a> Benchmark<'a> {
         Ok((measurements, roofline))
     }
 
-    /// How often [`Benchmark::measure`] says that it has advanced.
+    /// Number of times that [`Benchmark::measure`] calls `advanced`.
     pub fn advances(contestants: &[Contestant], repeats: usize) -> usize {
         contestants.len() * (1 + repeats)
     }
 
-    /// Chooses the length of a round.
+    /// Chooses the number of steps in the rounds of `contestant`.
     fn prepare(&self, contestant: Contestant) -> Result<Measurement> {
         let epoch_steps = self.images.len() / self.recipe.batch_size;
         let mut engine = self.warm_engine(contestant)?;
@@ -151,10 +153,11 @@ impl<'a> Benchmark<'a> {
         if let (Some(sum), Some(before), Some(after)) =
             (&mut measurement.allocations, before, after)
         {
-            // The second count makes one itself.
+            // Reading the second count makes one allocation.
             *sum += after - before - 1;
         }
-        // The same steps again: what a stage can leave out changes as the weights do.
+        // The phases are measured on the same steps, because the work that a stage can skip depends
+        // on the weights.
         engine.load(&self.initial);
         engine.measure_phases(true);
         measurement.phases_duration += self.time(engine.as_mut(), measurement.round_steps);
@@ -181,7 +184,7 @@ impl<'a> Benchmark<'a> {
         Ok(engine)
     }
 
-    /// The first `steps` steps of an epoch that has no end.
+    /// Time of the first `steps` steps of an epoch that repeats without end.
     fn time(&self, engine: &mut dyn Engine, steps: usize) -> Duration {
         let batches = self.batches().take(steps);
         let began = Instant::now();
@@ -191,7 +194,7 @@ impl<'a> Benchmark<'a> {
         began.elapsed()
     }
 
-    /// Whole batches without end: those of an epoch again and again.
+    /// Whole batches of an epoch, repeated without end.
     pub(super) fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
         let images = self.images;
         let chunks = self.order.chunks_exact(self.recipe.batch_size).cycle();

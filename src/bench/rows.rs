@@ -1,4 +1,4 @@
-//! What was measured, in the units of the report.
+//! The rows of the report: results of the measurement in the report's units.
 
 use super::agreement::tolerance;
 use super::contestant::Contestant;
@@ -10,23 +10,23 @@ use crate::report::bench::{BenchPhase, BenchRow};
 use crate::simd::Isa;
 use crate::stages::{STAGES, Stage};
 
-/// Everything that was measured, with an element for each contestant.
+/// Results of a measurement. The slices have one element for each contestant.
 pub struct Rows<'a> {
     pub contestants: &'a [Contestant],
     pub loss_deviations: &'a [f64],
     pub peaks_rss_bytes: &'a [Option<u64>],
     pub measurements: &'a [Measurement],
     pub roofline: &'a Roofline,
-    /// Of the stages that can choose.
+    /// Vector instructions of the stages that can choose them.
     pub isa: Isa,
-    /// Of an epoch.
+    /// Number of images in an epoch.
     pub images: usize,
     pub batch_size: usize,
     pub dense_flops_per_step: usize,
 }
 
 impl Rows<'_> {
-    /// What is to be said of contestant `index`.
+    /// Row of contestant `index` in the report.
     pub fn row(&self, index: usize) -> BenchRow {
         let Contestant { stage, threads } = self.contestants[index];
         let measurement = &self.measurements[index];
@@ -47,7 +47,8 @@ impl Rows<'_> {
         };
         let phases = Phase::ALL.into_iter().map(phase).filter(|phase| phase.thread_ms > 0.0);
 
-        // The others use whatever their library or the compiler finds.
+        // Stages that cannot choose use the instructions that their library or the compiler
+        // chooses.
         let peak_isa = if stage.vectorized { self.isa } else { Isa::detect() };
         let peak_gflops = self.roofline.peak_gflops(peak_isa, stage.precision.name(), threads);
         BenchRow {
@@ -82,8 +83,8 @@ impl Rows<'_> {
         }
     }
 
-    /// Contestant `index` over `stage` on as many of its threads as there are up to `threads`,
-    /// unless that is itself or was not measured.
+    /// Speedup of contestant `index` over `stage`, on the largest measured number of threads up to
+    /// `threads`. `None` if it is the same contestant or was not measured.
     fn speedup(&self, index: usize, stage: &Stage, threads: usize) -> Option<Speedup> {
         let is_it = |one: &Contestant| one.stage.name == stage.name && one.threads <= threads;
         let other = self.contestants.iter().rposition(is_it).filter(|other| *other != index)?;

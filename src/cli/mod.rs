@@ -1,4 +1,4 @@
-//! Every flag once: its name, default and help.
+//! The command line: the name, default and help of every flag, each written once.
 
 mod profile;
 mod recipe;
@@ -39,10 +39,10 @@ use crate::stages::Stage;
     mut_args = negative_numbers,
 )]
 pub struct Cli {
-    /// What to do instead of training.
+    /// Command to run instead of training.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// How to train.
+    /// Flags of training.
     #[command(flatten)]
     pub train: TrainArgs,
 }
@@ -62,7 +62,7 @@ Examples:
   mnist-train --profile                 where time goes: profiles/index.html
   mnist-train --json > run.jsonl        one JSON object a line, see docs/JSON.md";
 
-/// A verb.
+/// Commands of the program other than training.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Test a model: accuracy, confusion matrix, worst mistakes
@@ -71,66 +71,66 @@ pub enum Command {
     Summary(SummaryArgs),
     /// Show the stages that --stage can name
     Stages(OutputArgs),
-    /// Show what data is there; download or generate it
+    /// List the data files; download or generate data
     Data(DataCommand),
-    /// Measure stages against each other
+    /// Compare the speed of stages
     Bench(BenchCommand),
     /// Train the images once and print the peak of memory; ends when stdin does
     #[command(hide = true)]
     PeakMemory(JobArgs),
-    /// Train the profile's images again and again, for a profiler to look at
+    /// Train the profile's images repeatedly, for a profiler to sample
     #[cfg(feature = "profile")]
     #[command(hide = true)]
     CappedRun(CappedRunArgs),
-    /// Draw a flamegraph of what 'perf script' prints of a capped run
+    /// Draw a flamegraph of a capped run from the output of 'perf script'
     #[cfg(feature = "profile")]
     #[command(hide = true)]
     PerfFlamegraph(PerfFlamegraphArgs),
 }
 
-/// What a process of its own is to train.
+/// Arguments of a child process that trains.
 #[derive(Debug, Args)]
 pub struct JobArgs {
-    /// What is trained, and by which stage, as one line of JSON
+    /// Job as one line of JSON: the network, its training and the stage
     #[arg(value_parser = Job::parse)]
     pub job: Job,
-    /// Where images come from.
+    /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,
 }
 
-/// The flags of a process that is looked at.
+/// Flags of a process that a profiler samples.
 #[cfg(feature = "profile")]
 #[derive(Debug, Args)]
 pub struct CappedRunArgs {
     /// Sample call stacks and print them; ends when stdin does
     #[arg(long)]
     pub sampled: bool,
-    /// Seconds after which no other pass is begun, if there is any sample
+    /// Most seconds of passes; ten times as many while there is no sample
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
     pub seconds: usize,
-    /// What is trained.
+    /// Job that the process trains.
     #[command(flatten)]
     pub job: JobArgs,
 }
 
-/// The flags of training.
+/// Flags of training.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Epochs to train in all
+    /// Total number of epochs, including those before --resume
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
     #[arg(help_heading = "Training")]
     pub epochs: usize,
-    /// Hyperparameters.
+    /// Hyperparameters of the training.
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// The sizes of the network.
+    /// Sizes of the network.
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// Go on from --model exactly where it stopped; hyperparameters and network are taken from it
+    /// Go on exactly where the run that wrote --model stopped, with its hyperparameters and network
     #[arg(long, help_heading = "Model")]
     pub resume: bool,
-    /// The file to write, and to go on from with --resume
+    /// File to write the model to; --resume goes on from it
     #[arg(long, value_name = "FILE", default_value = "ckpt.bin", help_heading = "Model")]
     pub model: PathBuf,
     /// Write the model every N epochs, and at the end
@@ -140,24 +140,24 @@ pub struct TrainArgs {
     /// Do not classify the test images after each epoch
     #[arg(long, help_heading = "Model")]
     pub no_eval: bool,
-    /// Where images come from.
+    /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,
-    /// What computes.
+    /// Stage and its resources.
     #[command(flatten)]
     pub compute: ComputeArgs,
-    /// What to do instead of training to an end.
+    /// Flags of `--profile`.
     #[command(flatten)]
     pub profile: ProfileArgs,
-    /// What is printed.
+    /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Only errors and results, no narration and no progress bar
+    /// Print only errors and results, no notes and no progress bar
     #[arg(long, help_heading = "Output")]
     pub quiet: bool,
 }
 
-/// The flags of the network's sizes; one that is not given is that of the default network.
+/// Flags of the network's sizes. A size that is not given is the default network's.
 #[derive(Debug, Clone, Copy, Args, Serialize)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
@@ -187,41 +187,41 @@ impl From<&NetworkArgs> for MnistCnn {
 }
 
 impl NetworkArgs {
-    /// The layers of the network.
+    /// Network with these sizes.
     pub fn architecture(&self) -> Architecture {
         MnistCnn::from(self).architecture()
     }
 }
 
-/// The flags of the summary.
+/// Flags of the command `summary`.
 #[derive(Debug, Args)]
 pub struct SummaryArgs {
-    /// The sizes of the network.
+    /// Sizes of the network.
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// What is printed.
+    /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
-/// The flags of evaluation.
+/// Flags of the command `eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
     /// A checkpoint, or a safetensors file with the six tensors of the network
     #[arg(long, value_name = "FILE", default_value = "ckpt.bin")]
     pub model: PathBuf,
-    /// Where images come from.
+    /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,
-    /// What computes.
+    /// Stage and its resources.
     #[command(flatten)]
     pub compute: ComputeArgs,
-    /// What is printed.
+    /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
-/// Where images come from.
+/// Flags of the data that images are read from.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
@@ -234,82 +234,82 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
-    /// The folder that somebody named, if anybody did.
+    /// Data folder that the user named by the flag or the variable, if any.
     pub fn directory(&self) -> Option<PathBuf> {
         named_directory(self.data.as_deref())
     }
 }
 
-/// The folder from the flag, else from `MNIST_DATA`; a variable that is set to nothing names none.
+/// Data folder from the flag, or else from the variable `MNIST_DATA`, if that is not empty.
 fn named_directory(flag: Option<&Path>) -> Option<PathBuf> {
     let variable = || env::var_os("MNIST_DATA").filter(|value| !value.is_empty());
     flag.map(Path::to_path_buf).or_else(|| variable().map(PathBuf::from))
 }
 
-/// Measurements.
+/// Command `bench`.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = false)] // An error in one line, like every other.
 pub struct BenchCommand {
-    /// What is measured.
+    /// Measurement to make.
     #[command(subcommand)]
     pub action: BenchAction,
 }
 
-/// What to measure.
+/// Measurements that the command `bench` can make.
 #[derive(Debug, Subcommand)]
 pub enum BenchAction {
     /// Check that stages agree, then time them against each other
     Stages(BenchStagesArgs),
 }
 
-/// The flags of `bench stages`.
+/// Flags of the command `bench stages`.
 #[derive(Debug, Args)]
 pub struct BenchStagesArgs {
-    /// Which stages, see 'mnist-train stages' [default: all]
+    /// Stages to measure, see 'mnist-train stages' [default: all]
     #[arg(long = "stage", value_name = "NAME", value_delimiter = ',', value_parser = stage)]
     pub stages: Vec<&'static Stage>,
-    /// Rounds in which each is timed once
+    /// Number of rounds; each round times every stage once
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = up_to(MOST_ROUNDS))]
     pub repeats: usize,
-    /// The hyperparameters that can be chosen; the others have their defaults.
+    /// Hyperparameters that can be chosen. All others have their defaults.
     #[command(flatten)]
     pub recipe: RecipeArgs<true>,
     /// Also write the JSON to FILE [default: profiles/ladder/bench.json]
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
     #[arg(default_missing_value = "profiles/ladder/bench.json")]
     pub record: Option<PathBuf>,
-    /// Which network.
+    /// Sizes of the network.
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// Where images come from.
+    /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,
-    /// What stages may use.
+    /// Resources that stages may use.
     #[command(flatten)]
     pub machine: MachineArgs,
-    /// What is printed.
+    /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
-/// What computes.
+/// Flags of the stage and its resources.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub struct ComputeArgs {
-    /// How a step is executed, see 'mnist-train stages' [default: the fastest exact one]
+    /// Stage that executes a step, see 'mnist-train stages' [default: the fastest exact one]
     #[arg(long, value_name = "NAME", value_parser = stage)]
     pub stage: Option<&'static Stage>,
-    /// What it may use.
+    /// Resources that the stage may use.
     #[command(flatten)]
     machine: MachineArgs,
 }
 
 impl ComputeArgs {
-    /// The stage that was asked for, else `otherwise`, else the fastest exact one for
+    /// Stage that the flag names, or else `otherwise`, or else the fastest exact stage for
     /// `architecture`.
     ///
     /// # Errors
-    /// [`Error::Usage`] when it cannot run.
+    /// [`Error::Usage`] when the stage cannot run.
     pub fn stage(
         &self,
         otherwise: Option<&'static Stage>,
@@ -327,22 +327,22 @@ impl ComputeArgs {
         Ok(stage)
     }
 
-    /// What a stage may compute with.
+    /// Resources that the stage may compute with.
     pub fn compute(&self) -> Compute {
         self.machine.compute()
     }
 
-    /// The vector instructions that were asked for.
+    /// Vector instructions that the flag names, if any.
     pub fn isa(&self) -> Option<Isa> {
         self.machine.isa
     }
 }
 
-/// What a stage may use.
+/// Flags of the resources that a stage may use.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
-    /// Threads [default: all]
+    /// Number of threads [default: all]
     #[arg(long, value_name = "N", value_parser = up_to(MOST_THREADS))]
     threads: Option<usize>,
     /// Vector instructions: portable, avx2 or avx512 [default: the widest that the CPU has]
@@ -351,80 +351,80 @@ pub struct MachineArgs {
 }
 
 impl MachineArgs {
-    /// What a stage may compute with.
+    /// Resources that the stage may compute with.
     pub fn compute(&self) -> Compute {
         let threads = self.threads.unwrap_or_else(machine::threads);
         Compute { threads, isa: self.isa.unwrap_or_else(Isa::detect) }
     }
 }
 
-/// What is printed.
+/// Flags of the output.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Results as JSON, one object a line
+    /// Print results as JSON, one object a line
     #[arg(long)]
     pub json: bool,
 }
 
-/// The data folder.
+/// Command `data`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct DataCommand {
-    /// What to do instead of listing what is there.
+    /// Action instead of listing the data files.
     #[command(subcommand)]
     pub action: Option<DataAction>,
-    /// Which folder.
+    /// Folder to list.
     #[command(flatten)]
     pub folder: FolderArgs,
-    /// What is printed.
+    /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
-/// A folder to look at or to fill.
+/// Flag of the folder to list or to fill.
 #[derive(Debug, Args)]
 pub struct FolderArgs {
-    /// The folder [env: MNIST_DATA] [default: data]
+    /// Data folder [env: MNIST_DATA] [default: data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
 impl FolderArgs {
-    /// The folder, `default` if nobody named one.
+    /// Data folder that the user named, or else `default`.
     pub fn directory(&self, default: &str) -> PathBuf {
         named_directory(self.data.as_deref()).unwrap_or_else(|| default.into())
     }
 }
 
-/// What to do about data.
+/// Actions of the command `data`.
 #[derive(Debug, Subcommand)]
 pub enum DataAction {
     /// Download MNIST; mirrors can be named in MNIST_MIRRORS
     Fetch {
-        /// Which folder to download into.
+        /// Folder to download into.
         #[command(flatten)]
         folder: FolderArgs,
-        /// What is printed.
+        /// Form of the output.
         #[command(flatten)]
         output: OutputArgs,
     },
     /// Write the built-in synthetic digits as four IDX files
     Synthetic {
-        /// The folder to write into
+        /// Folder to write into
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
-        /// How many to train on, all different; as many to test on as MNIST has
+        /// Number of training images, all different; there are as many test images as in MNIST
         #[arg(long, value_name = "N", default_value_t = synthetic::TRAIN_IMAGES)]
         #[arg(value_parser = up_to(MOST_IMAGES))]
         images: usize,
-        /// What is printed.
+        /// Form of the output.
         #[command(flatten)]
         output: OutputArgs,
     },
 }
 
-/// What `error` says of the command line, without the usage that follows it.
+/// Message of `error` in one line, without the usage that clap appends.
 pub fn one_line(mut error: clap::Error) -> String {
     let quotation = |(kind, value): (ContextKind, &ContextValue)| match value {
         ContextValue::String(text) => Some((kind, ContextValue::String(quoted(text)))),

@@ -1,4 +1,4 @@
-//! The flags of `--profile` and of what it runs.
+//! The flags of `--profile` and of the commands that it uses.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::values::stage;
 #[cfg(feature = "profile")]
 use crate::stages::Stage;
 
-/// The flags of profiling.
+/// Flags of profiling.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Profile")]
 pub struct ProfileArgs {
@@ -22,23 +22,23 @@ pub struct ProfileArgs {
     /// Folder for graphs, figures and index.html
     #[arg(long, value_name = "DIR", default_value = "profiles", requires = "profile")]
     pub profile_out: PathBuf,
-    /// Seconds after which no other pass of a stage is begun, if there is any sample
+    /// Most seconds to sample a stage; ten times as many while there is no sample
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = positive)]
     #[arg(requires = "profile")]
     pub profile_seconds: usize,
 }
 
-/// The flags of a graph of perf's samples, which come from stdin.
+/// Flags of a graph of perf's samples, which come from stdin.
 #[cfg(feature = "profile")]
 #[derive(Debug, Args)]
 pub struct PerfFlamegraphArgs {
-    /// The stage that was recorded
+    /// Stage that perf has recorded
     #[arg(long, value_name = "NAME", value_parser = stage)]
     pub stage: &'static Stage,
-    /// What perf counted
+    /// Event that perf has counted
     #[arg(long, value_name = "NAME")]
     pub event: String,
-    /// The graph; the folded stacks stand beside it
+    /// File for the graph; the folded stacks are written next to it
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }

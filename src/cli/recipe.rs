@@ -1,4 +1,4 @@
-//! The flags of the hyperparameters, made of the table [`Recipe::FIELDS`].
+//! The flags of the hyperparameters, made from the table [`Recipe::FIELDS`].
 
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::error::Error;
@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use super::values::{number, positive, whole};
 use crate::model::recipe::{Field, Recipe, Valid};
 
-/// Hyperparameters that `bench stages` has flags for.
+/// Names of the hyperparameters for which `bench stages` has flags.
 const BENCH: [&str; 2] = ["batch_size", "seed"];
 
-/// The flags of the hyperparameters: all of them for training, a few for `bench stages`.
+/// Flags of the hyperparameters: of all for training, of a few for `bench stages`.
 #[derive(Debug)]
 pub struct RecipeArgs<const OF_BENCH: bool = false> {
     /// Values that were given on the command line, by the names of their fields.
@@ -93,7 +93,7 @@ fn flag(field: &Field, default: &Value) -> Arg {
     }
 }
 
-/// A parser whose values are those of `parse` as JSON.
+/// Parser that gives the values of `parse` as JSON.
 fn parser<N, P>(parse: P) -> ValueParser
 where
     Value: From<N>,
@@ -102,7 +102,7 @@ where
     ValueParser::new(move |text: &str| parse(text).map(Value::from))
 }
 
-/// `value` as people write it: 1e-3, but 0.9.
+/// Shortest text of `value`: 1e-3 for 0.001, but 0.9.
 fn shortest(value: &Value) -> String {
     match (value.as_str(), value.as_f64()) {
         (Some(text), _) => text.into(),

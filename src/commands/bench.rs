@@ -1,4 +1,4 @@
-//! `mnist-train bench`.
+//! The command `bench`: measures stages against each other.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::report::{Event, json};
 
-/// Measures what `action` says.
+/// Makes the measurement `action`.
 pub fn run(action: &BenchAction) -> anyhow::Result<()> {
     match action {
         BenchAction::Stages(args) => stages(args),
@@ -68,7 +68,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     Ok(output.finish()?)
 }
 
-/// What the working folder holds, when it is one of git's.
+/// Git's description of the commit in the working folder, if that is a git repository.
 fn commit() -> Option<String> {
     let git = Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
     let name = String::from_utf8(git.stdout).ok()?;

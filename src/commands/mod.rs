@@ -1,4 +1,4 @@
-//! One verb a file. Only these, and [`crate::cli`], know that there is a terminal.
+//! The commands of the program, one in each file. Only they and [`crate::cli`] use the terminal.
 
 mod bench;
 mod data;
@@ -18,10 +18,10 @@ use crate::cli::{Cli, Command, TrainArgs};
 #[cfg(not(feature = "profile"))]
 use crate::error::Error;
 
-/// Does what `cli` asks for.
+/// Runs the command that `cli` names.
 ///
 /// # Errors
-/// Whatever went wrong; a [`crate::error::Error`] inside knows its exit code.
+/// Any error of the command. If it is a [`crate::error::Error`], it knows its exit code.
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         None if cli.train.profile.profile => profile(&cli.train),

@@ -1,4 +1,5 @@
-//! The most memory that training takes, for the process that has started this one to know.
+//! The hidden command `peak-memory`: measures the peak of the memory that training takes, for the
+//! parent process.
 
 use super::data;
 use super::output::Output;
@@ -11,7 +12,8 @@ use crate::model::checkpoint::{Checkpoint, Metadata};
 use crate::model::parameters::TrainState;
 use crate::optim::adam::Adam;
 
-/// Trains the images once, puts what would be saved into bytes, and prints the peak.
+/// Trains the images once, builds the bytes of a checkpoint, and prints the peak of memory in
+/// bytes.
 pub fn run(args: &JobArgs) -> anyhow::Result<()> {
     child::end_with_parent(|| {})?;
     let output = Output::new(OutputArgs { json: true }, true);

@@ -1,5 +1,5 @@
-//! What a training run is to do, decided from its flags and, where it goes on, from what was saved.
-//! A plan reads no file, no clock and no terminal.
+//! The plan of a training run, made from the flags and, if the run is resumed, from its checkpoint.
+//! Making a plan reads no file, no clock and no terminal.
 
 use std::path::PathBuf;
 
@@ -17,36 +17,36 @@ use crate::model::recipe::Recipe;
 use crate::simd::Isa;
 use crate::stages::Stage;
 
-/// A training run whose flags make sense together.
+/// Plan of a training run whose flags do not contradict each other.
 #[derive(Debug)]
 pub struct TrainPlan {
-    /// The file that the model is written to.
+    /// Path of the file to which the model is written.
     pub model: PathBuf,
-    /// Whether the run goes on from that file.
+    /// Whether the run goes on from the checkpoint in the file of the model.
     pub resumed: bool,
-    /// The layers of the network.
+    /// Network that is trained.
     pub architecture: Architecture,
-    /// The stage that trains.
+    /// Stage that trains the network.
     pub stage: &'static Stage,
-    /// What the stage may compute with.
+    /// Resources that the stage may compute with.
     pub compute: Compute,
-    /// What the run's first checkpoint would say: the recipe, where training stands, and, if it goes
-    /// on, the dataset that it must be given.
+    /// Metadata of the run before its next step: the recipe and the place in the run. If the run is
+    /// resumed, it also names the dataset that the run needs.
     pub metadata: Metadata,
-    /// Epochs to train in all.
+    /// Total number of epochs, including those before the run was resumed.
     pub epochs: usize,
-    /// Epochs from one checkpoint to the next.
+    /// Number of epochs from one checkpoint to the next.
     pub checkpoint_every: usize,
     /// Whether the test images are classified after every epoch.
     pub evaluate: bool,
-    /// What the user is told before anything is loaded: where the weights will not be, bit for bit,
-    /// those of an uninterrupted run.
+    /// Notes that are printed before anything is loaded. They say why the weights will not be, bit
+    /// for bit, those of an uninterrupted run.
     pub notes: Vec<String>,
 }
 
 impl TrainPlan {
-    /// The plan of a run with the flags `args`, which goes on from a checkpoint with the network and
-    /// the metadata `saved`, if any.
+    /// Plan of a run with the flags `args`. `saved` is the network and the metadata of the
+    /// checkpoint from which a resumed run goes on.
     ///
     /// # Errors
     /// [`Error::Usage`] when flags contradict the checkpoint, or the stage cannot run.
@@ -84,12 +84,12 @@ impl TrainPlan {
         })
     }
 
-    /// How many of the `images` training images of `dataset` the run trains on.
+    /// Number of images that the run trains on, of the `images` training images of `dataset`.
     ///
     /// # Errors
     /// [`Error::InvalidData`] when a resumed run was trained on another dataset, [`Error::Usage`]
-    /// when there are too few images, [`Error::InvalidFile`] when no run on them comes to the place
-    /// that was saved.
+    /// when there are too few images, [`Error::InvalidFile`] when no run on these images reaches
+    /// the place in the checkpoint.
     pub fn images(&self, dataset: &DatasetIdentity, images: usize) -> Result<usize> {
         let DatasetIdentity { name, sha256 } = &self.metadata.dataset;
         if self.resumed && *sha256 != dataset.sha256 {
@@ -116,7 +116,7 @@ impl TrainPlan {
         Ok(count)
     }
 
-    /// What the user is told about where a resumed run begins.
+    /// Message that says where a resumed run begins; `None` for a new run.
     pub fn beginning(&self) -> Option<String> {
         let Position { epoch, batch, .. } = self.metadata.position;
         if epoch >= self.epochs {
@@ -130,7 +130,7 @@ impl TrainPlan {
     }
 }
 
-/// Refuses flags that were given and contradict what was saved.
+/// Refuses flags on the command line that contradict the checkpoint's `network` or `recipe`.
 fn check_flags(args: &TrainArgs, network: MnistCnn, recipe: &Recipe) -> Result<()> {
     let mut given = args.recipe.given.clone();
     given.extend(fields(&args.network));
@@ -156,7 +156,7 @@ fn check_flags(args: &TrainArgs, network: MnistCnn, recipe: &Recipe) -> Result<(
     )))
 }
 
-/// The fields of a struct of plain data.
+/// Names and values of the fields of a struct of plain data.
 fn fields(all: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(all) {
         Ok(Value::Object(fields)) => fields,
@@ -164,7 +164,7 @@ fn fields(all: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// A value as it is written on the command line.
+/// Text of a value as it is written on the command line.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "not given".into(),
@@ -173,8 +173,8 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// The stage that was asked for, else the one that the model was trained with, so that resuming
-/// gives the bits of an uninterrupted run.
+/// Stage that the flags name, or else the stage that trained the model so far, so that a resumed
+/// run gives the same bits as an uninterrupted one. Adds to `notes` if the stage has changed.
 fn stage(
     args: &TrainArgs,
     saved: Option<&Metadata>,
@@ -195,8 +195,8 @@ fn stage(
     Ok(stage)
 }
 
-/// The vector instructions that were asked for, else those that the model was trained with, where
-/// this CPU and `stage` have them, else the widest.
+/// Vector instructions that the flags name, or else the instructions that trained the model so far,
+/// if this CPU and `stage` have them, or else the widest. Adds to `notes` if they have changed.
 fn isa(
     args: &TrainArgs,
     saved: Option<&Metadata>,

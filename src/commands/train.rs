@@ -1,4 +1,4 @@
-//! `mnist-train`: train, save, evaluate.
+//! The command without a name: trains a model, saves it, and evaluates it after each epoch.
 
 use std::io;
 use std::path::Path;
@@ -23,7 +23,7 @@ use crate::report::{self, Event, SCHEMA_VERSION};
 use crate::training::checkpoints::Checkpoints;
 use crate::training::trainer::{Outcome, Trainer};
 
-/// Trains as `args` say.
+/// Trains a model with the flags `args`.
 pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let output = Output::new(args.output, args.quiet);
@@ -77,7 +77,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     Ok(output.finish()?)
 }
 
-/// The checkpoint to go on from, and the sizes of its network.
+/// Checkpoint from which the run goes on, and the sizes of its network.
 fn saved(path: &Path) -> Result<(MnistCnn, Checkpoint)> {
     match checkpoint::read(path) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -101,7 +101,7 @@ fn saved(path: &Path) -> Result<(MnistCnn, Checkpoint)> {
     }
 }
 
-/// The plan's engine with the state `saved`, else with initial weights.
+/// Engine of the plan with the state `saved`, or else with initial weights.
 fn engine(plan: &TrainPlan, saved: Option<TrainState>) -> Result<Box<dyn Engine>> {
     let TrainPlan { architecture, stage, compute, metadata, .. } = plan;
     let recipe = &metadata.recipe;
@@ -113,7 +113,7 @@ fn engine(plan: &TrainPlan, saved: Option<TrainState>) -> Result<Box<dyn Engine>
     Ok(engine)
 }
 
-/// What is reported before the first step.
+/// Report that is printed before the first step.
 fn start(plan: &TrainPlan, dataset: &Dataset, threads: usize) -> report::Start {
     let TrainPlan { architecture, stage, compute, metadata, .. } = plan;
     report::Start {
@@ -136,7 +136,7 @@ fn start(plan: &TrainPlan, dataset: &Dataset, threads: usize) -> report::Start {
     }
 }
 
-/// What is reported after the last step.
+/// Report that is printed after the last step.
 fn done(
     plan: &TrainPlan,
     dataset: &Dataset,

@@ -1,18 +1,19 @@
-//! What an engine may compute with.
+//! The resources of an engine: its threads, its vector instructions, and the format of its
+//! products.
 
 use crate::simd::Isa;
 
-/// The format of the factors of products; sums, weights and moments are f32 in any case.
+/// Number format of the factors of products. Sums, weights and moments are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// 24 bits of significand.
+    /// Single precision, with a significand of 24 bits.
     F32,
-    /// 8 bits of significand.
+    /// The format bfloat16, with a significand of 8 bits.
     Bf16,
 }
 
 impl Precision {
-    /// What reports call it.
+    /// Name of the format in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -21,11 +22,11 @@ impl Precision {
     }
 }
 
-/// What a stage may compute with.
+/// Resources that a stage may compute with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compute {
-    /// Threads at most.
+    /// Largest number of threads.
     pub threads: usize,
-    /// Vector instructions, for stages that are vectorized.
+    /// Vector instructions; only vectorized stages can choose them.
     pub isa: Isa,
 }

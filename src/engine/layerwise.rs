@@ -1,7 +1,9 @@
-//! The engine of the first stages: one layer after the other, over one set of primitives.
+//! The engine of the first stages, which executes one layer after the other with a set of
+//! primitives.
 //!
-//! It runs any network by walking its [`Plan`]. The outputs of all layers are kept for the backward
-//! pass; the gradient of the activations lives in two buffers that change places.
+//! It runs any network by walking its [`Plan`]. It keeps the outputs of all layers for the backward
+//! pass. The gradient of the activations needs two buffers: each layer reads the gradient of its
+//! output from one and writes the gradient of its input to the other.
 
 use std::mem;
 
@@ -17,7 +19,7 @@ use crate::nn::primitives::Primitives;
 use crate::nn::tensor::Role;
 use crate::optim::adam::Adam;
 
-/// Executes a step layer by layer with the primitives `P`.
+/// Engine that executes a step layer by layer with the primitives `P`.
 pub struct LayerwiseEngine<P> {
     primitives: P,
     adam: Adam,
@@ -35,7 +37,7 @@ pub struct LayerwiseEngine<P> {
 }
 
 impl<P: Primitives> LayerwiseEngine<P> {
-    /// An engine with all parameters zero, to be loaded.
+    /// Engine for `architecture` whose parameters are all zero until a state is loaded.
     pub fn new(architecture: &Architecture, adam: Adam, primitives: P) -> Self {
         let parameters = Parameters::zeros(architecture);
         Self {
@@ -52,7 +54,7 @@ impl<P: Primitives> LayerwiseEngine<P> {
         }
     }
 
-    /// Makes room for `images`; allocates only when there are more than ever before.
+    /// Makes room for `images` images. Allocates only for a larger batch than all batches before.
     fn reserve(&mut self, images: usize) {
         if self.plan.images < images {
             self.plan = Plan::new(&self.architecture, images);
@@ -61,7 +63,7 @@ impl<P: Primitives> LayerwiseEngine<P> {
         }
     }
 
-    /// Puts the pixels of `batch`, divided by 255, to the front of the arena.
+    /// Writes the pixels of `batch`, divided by 255, to the front of the arena of floats.
     fn take_images(&mut self, batch: &Batch<'_>) {
         let length = self.architecture.input().len();
         for (image, x) in batch.images().zip(self.floats.chunks_exact_mut(length)) {
@@ -70,7 +72,7 @@ impl<P: Primitives> LayerwiseEngine<P> {
         }
     }
 
-    /// Leaves every layer's output in its place; the last one is the logits.
+    /// Writes the output of every layer to its place in the arena; the last output is the logits.
     fn forward(&mut self, batch: &Batch<'_>, clock: &mut PhaseClock) {
         let images = batch.len();
         self.reserve(images);
@@ -92,7 +94,8 @@ impl<P: Primitives> LayerwiseEngine<P> {
         }
     }
 
-    /// The loss, and its gradient with respect to the logits in the first of the two deltas.
+    /// Loss of `batch`. Writes the gradient of the loss with respect to the logits to the first of
+    /// the two buffers of gradients.
     fn loss(&mut self, batch: &Batch<'_>) -> LossSum {
         let (activations, deltas) = self.floats.split_at_mut(self.plan.deltas);
         let logits = logits(&self.plan, activations, batch.len());
@@ -124,7 +127,7 @@ impl<P: Primitives> LayerwiseEngine<P> {
         }
     }
 
-    /// Updates all weights; returns whether every one is finite then.
+    /// Updates all weights and biases. Returns whether every updated value is finite.
     fn update(&mut self, lr: f64) -> bool {
         let TrainState { parameters, slots, steps } = &mut self.state;
         let [m, v] = slots.as_mut_slice() else { unreachable!("Adam keeps two moments") };
@@ -145,14 +148,15 @@ impl<P: Primitives> LayerwiseEngine<P> {
     }
 }
 
-/// The logits of `images` among the `activations`.
+/// Logits of the first `images` images, which are a part of the `activations`.
 fn logits<'a>(plan: &Plan, activations: &'a [f32], images: usize) -> &'a [f32] {
     let PlannedLayer { y, output_len, .. } = plan.layers.last().expect("a network has layers");
     &activations[*y..][..images * output_len]
 }
 
-/// The phases that a layer counts for, forward and backward: relu and pooling belong to the
-/// convolutions as long as there are rows and columns, afterwards to the linear layers.
+/// Phases to which the time of a layer is added, as \[forward, backward\]. A layer whose input has
+/// rows and columns counts for the convolution, any other layer for the linear layers; this decides
+/// for relu and pooling.
 fn phases(planned: &PlannedLayer) -> [Phase; 2] {
     if planned.input.plane() > 1 {
         [Phase::ConvForward, Phase::ConvBackward]

@@ -1,4 +1,5 @@
-//! The seam between training and the ways to execute it.
+//! The trait [`Engine`], through which training calls any way to execute a step, and what all
+//! engines share: their settings, the clock of their phases, and the engine of the first stages.
 
 pub mod compute;
 pub mod layerwise;
@@ -10,36 +11,37 @@ use crate::data::batches::Batch;
 use crate::model::parameters::TrainState;
 use crate::nn::cross_entropy::LossSum;
 
-/// One complete way to execute a training step.
+/// Complete way to execute a training step.
 ///
-/// An engine keeps weights and moments in whatever layout suits it and is handed, and hands back,
-/// the canonical form. For a given batch size, order and starting state its results are the same
-/// bits for any number of threads.
+/// An engine may keep weights and moments in a layout of its own; [`load`](Self::load) and
+/// [`store`](Self::store) convert from and to the canonical form. For the same initial state and
+/// the same batches its results are the same, bit for bit, with any number of threads.
 pub trait Engine {
-    /// Takes over `state`.
+    /// Replaces the state of the engine by `state`.
     ///
     /// # Panics
     /// When `state` belongs to another architecture.
     fn load(&mut self, state: &TrainState);
 
-    /// The present state in canonical form.
+    /// Copy of the engine's state in canonical form.
     fn store(&self) -> TrainState;
 
-    /// One step of forward, loss, backward and Adam at learning rate `lr`. The loss is that of the
-    /// weights before the update, or NaN if one is not finite after it. What `batch` says of the
-    /// next one is a hint, and changes nothing.
+    /// Executes one training step on `batch`: forward pass, loss, backward pass, and Adam's update
+    /// at the learning rate `lr`. Returns the loss under the weights before the update; it is NaN
+    /// if a weight is not finite after the update. `batch` may also name the images of the next
+    /// batch, to prefetch them; this does not affect any result.
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum;
 
-    /// The logits of each image, (N, classes).
+    /// Logits of each image of `batch`, (N, classes).
     fn predict(&mut self, batch: &Batch<'_>) -> &[f32];
 
-    /// Threads that a step uses.
+    /// Number of threads that a step uses.
     fn threads(&self) -> usize;
 
-    /// Begins to measure the phases of the steps that follow, or stops; off at first. Measuring
-    /// costs a few percent.
+    /// Turns the clock of the phases `on` or off for the following steps. It is off in a new
+    /// engine; it costs a few percent of the time.
     fn measure_phases(&mut self, on: bool);
 
-    /// The cost of the phases of the steps measured since the last call.
+    /// Costs of the phases, summed over the measured steps since the last call.
     fn take_phases(&mut self) -> Phases;
 }

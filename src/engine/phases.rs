@@ -1,4 +1,4 @@
-//! Where the time of a training step goes, and the arithmetic that it pays for.
+//! The phases of a training step, and a clock for their time and their arithmetic.
 
 use std::cell::Cell;
 use std::ops::AddAssign;
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-/// Makes, from one table, the phases of a step and for each a function that work of that phase is
-/// called through.
+/// Makes the phases of a step from one table, and a function for each phase through which the work
+/// of the phase is called.
 macro_rules! phases {
     ($($(#[$doc:meta])* $phase:ident, $frame:ident, $name:literal;)+) => {
-        /// A part of a training step. Relu and max pooling belong to the layer before them.
+        /// Phase of a training step. Relu and max pooling count for the layer before them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Phase {
@@ -28,8 +28,8 @@ macro_rules! phases {
                 }
             }
 
-            /// Calls `work` through a function that only this phase has, so that a profile can tell
-            /// the phase by the call stack, whichever thread the work is done on.
+            /// Calls `work` through a function that only this phase has, so that a profiler finds
+            /// the phase in the call stack of whichever thread does the work.
             #[inline(always)]
             pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
                 match self {
@@ -37,12 +37,13 @@ macro_rules! phases {
                 }
             }
 
-            /// Phase of the work that this thread is doing, if it is doing any.
+            /// Phase of the work that this thread is doing, if it is doing work of a phase.
             pub fn current() -> Option<Self> {
                 CURRENT.get()
             }
 
-            /// Does `work` that another thread has handed over while it was in `phase`.
+            /// Calls `work` that another thread, in `phase` at that moment, has handed to this
+            /// thread.
             pub fn go_on<R>(phase: Option<Self>, work: impl FnOnce() -> R) -> R {
                 match phase {
                     Some(phase) => phase.run(work),
@@ -50,7 +51,7 @@ macro_rules! phases {
                 }
             }
 
-            /// Phase that has the function `path` to call its work through, if one has.
+            /// Phase whose function for calling work has the path `path`, if any phase has.
             pub fn of_frame(path: &str) -> Option<Self> {
                 match path.strip_prefix(concat!(module_path!(), "::frames::"))? {
                     $(stringify!($frame) => Some(Self::$phase),)+
@@ -63,9 +64,9 @@ macro_rules! phases {
             static CURRENT: Cell<Option<Phase>> = const { Cell::new(None) };
         }
 
-        /// The functions that are found in call stacks. No two of them do the same, and the call is
-        /// not the last thing that they do: the compiler would make one of the two functions, or a
-        /// jump of the call.
+        /// Functions by which a phase is found in a call stack. Each function does something
+        /// different, because the compiler would merge equal functions. The call is not the last
+        /// operation of a function, because the compiler would turn such a call into a jump.
         mod frames {
             use super::{CURRENT, Phase};
 
@@ -81,30 +82,30 @@ macro_rules! phases {
 }
 
 phases! {
-    /// Pixels into the form that the kernels read.
+    /// Conversion of pixels into the form that the kernels read.
     Data, data, "data";
-    /// Convolution, relu, max pooling.
+    /// Forward pass of convolution, relu and max pooling.
     ConvForward, conv_forward, "conv forward";
-    /// The linear layers and the relu between them.
+    /// Forward pass of the linear layers and the relu between them.
     LinearForward, linear_forward, "linear forward";
     /// Softmax cross-entropy and its gradient.
     Loss, loss, "loss";
-    /// dX of the linear layers, and their dW where it is a result of its own.
+    /// dX of the linear layers, and their dW if it is not fused with Adam.
     LinearBackward, linear_backward, "linear backward";
-    /// The gradients of convolution, pooling and relu.
+    /// Backward pass of convolution, relu and max pooling.
     ConvBackward, conv_backward, "conv backward";
-    /// dW of a linear layer and Adam on it, in one pass.
+    /// dW of a linear layer fused with L2 and Adam, in one pass over the weights.
     LinearUpdate, linear_update, "linear dW + Adam";
-    /// L2 and Adam, where they are a pass of their own.
+    /// L2 and Adam, if they are not fused with dW.
     Optimizer, optimizer, "Adam";
 }
 
-/// What one phase took.
+/// Cost of one phase.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PhaseCost {
-    /// Summed over threads: two threads that work for a second take two.
+    /// Time, summed over threads: two threads that work for one second cost two seconds.
     pub time: Duration,
-    /// Floating-point operations of the products that were executed (a multiply-add is two).
+    /// Number of floating-point operations in the executed products; a multiply-add counts as two.
     pub flops: u64,
 }
 
@@ -115,17 +116,17 @@ impl AddAssign for PhaseCost {
     }
 }
 
-/// The cost of each phase of some training steps.
+/// Cost of each phase, summed over some training steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Phases([PhaseCost; Phase::ALL.len()]);
 
 impl Phases {
-    /// The cost of `phase`.
+    /// Cost of `phase`.
     pub fn of(&self, phase: Phase) -> PhaseCost {
         self.0[phase as usize]
     }
 
-    /// All phases together.
+    /// Cost of all phases together.
     pub fn total(&self) -> PhaseCost {
         let mut total = PhaseCost::default();
         self.0.iter().for_each(|&cost| total += cost);
@@ -139,8 +140,7 @@ impl AddAssign for Phases {
     }
 }
 
-/// A clock that times the phases of one step on one thread; it costs next to nothing while it is
-/// off.
+/// Clock of the phases of one step on one thread. It costs almost nothing while it is off.
 #[derive(Debug)]
 pub struct PhaseClock {
     is_on: bool,
@@ -148,7 +148,7 @@ pub struct PhaseClock {
 }
 
 impl PhaseClock {
-    /// A clock that has measured nothing yet, and never will unless it `is_on`.
+    /// Clock that has measured nothing yet. It measures only if it `is_on`.
     pub fn new(is_on: bool) -> Self {
         Self { is_on, phases: Phases::default() }
     }
@@ -158,7 +158,8 @@ impl PhaseClock {
         self.is_on
     }
 
-    /// Does `work` of `phase`, which is `flops` operations, and counts its time if the clock is on.
+    /// Calls `work`, which belongs to `phase` and executes `flops` floating-point operations.
+    /// Counts its time and its operations if the clock is on.
     #[inline(always)]
     pub fn run<R>(&mut self, phase: Phase, flops: usize, work: impl FnOnce() -> R) -> R {
         let began = self.is_on.then(Instant::now);
@@ -170,7 +171,7 @@ impl PhaseClock {
         result
     }
 
-    /// Cost of all the work so far.
+    /// Costs of the work that was called so far.
     pub fn phases(self) -> Phases {
         self.phases
     }

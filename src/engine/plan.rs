@@ -1,4 +1,4 @@
-//! Where everything that a step computes with lies in memory.
+//! The plan of a step's memory: the place of every buffer in one of two arenas.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,56 +7,58 @@ use crate::model::architecture::Architecture;
 use crate::nn::layer::Layer;
 use crate::nn::shape::Shape;
 
-/// The memory of a step of a network on a number of images, made once: one arena of floats and one
-/// of bytes, with a place for every buffer.
+/// Plan of the memory of a step, for one network and a number of images. It is made once, before
+/// the first step. It gives every buffer a place in one of two arenas, one of floats and one of
+/// bytes:
 ///
 /// ```text
 /// floats   images (N, input) │ output of each layer (N, output) … │ delta │ next delta
-/// bytes    what each layer keeps beside input and output (N, kept) …
+/// bytes    bytes that each layer keeps for its backward pass (N, kept) …
 /// ```
 ///
-/// Fewer images use the front of every buffer.
+/// `delta` and `next delta` hold the gradients of activations in turns. A smaller batch uses the
+/// front of every buffer.
 #[derive(Debug)]
 pub struct Plan {
-    /// Number of images that there is room for, N.
+    /// Largest number of images of a batch, N.
     pub images: usize,
-    /// Layers that compute something, in their order.
+    /// Layers of the network in their order, without those that only change the shape.
     pub layers: Vec<PlannedLayer>,
-    /// First float of the gradients of activations; behind the outputs of all layers.
+    /// Index of the first float of `delta`, which follows the outputs of all layers.
     pub deltas: usize,
-    /// Length of each of the two buffers for these gradients: the widest activations.
+    /// Number of floats in `delta`, and in `next delta`: as many as in the largest activations.
     pub delta: usize,
-    /// Length of the arena of floats.
+    /// Number of floats in the arena of floats.
     pub floats: usize,
-    /// Length of the arena of bytes.
+    /// Number of bytes in the arena of bytes.
     pub bytes: usize,
 }
 
-/// A layer and the places of its buffers.
+/// Layer with the places of its buffers in the arenas.
 #[derive(Debug)]
 pub struct PlannedLayer {
-    /// The layer.
+    /// Layer that is executed.
     pub layer: Arc<dyn Layer>,
     /// Shape of one image's input.
     pub input: Shape,
     /// Number of elements of one image's output.
     pub output_len: usize,
-    /// First float of the input; the output of the layer before, or the images.
+    /// Index of the first float of the input: the output of the layer before, or the images.
     pub x: usize,
-    /// First float of the output.
+    /// Index of the first float of the output.
     pub y: usize,
-    /// First byte of what is kept.
+    /// Index of the first byte that the layer keeps for its backward pass.
     pub kept: usize,
-    /// Number of bytes an image that are kept.
+    /// Number of bytes for each image that the layer keeps for its backward pass.
     pub kept_len: usize,
-    /// Place of the layer's parameters among all of them.
+    /// Range of the layer's parameters among all parameters of the network.
     pub parameters: Range<usize>,
-    /// Operations of the products for one image, forward and backward.
+    /// Number of floating-point operations in the products for one image, as \[forward, backward\].
     pub flops: [usize; 2],
 }
 
 impl Plan {
-    /// The plan of `architecture` for up to `images` at once.
+    /// Plan for `architecture` and batches of up to `images` images.
     pub fn new(architecture: &Architecture, images: usize) -> Self {
         let (mut x, mut bytes) = (0, 0);
         let mut floats = images * architecture.input().len();

@@ -121,8 +121,8 @@ impl Architecture {
         self.layers.last().map_or(0, |placed| placed.parameters.end)
     }
 
-    /// Work of layer `index` for a batch of `images` images, as \[forward, backward\], if every tensor
-    /// were read or written exactly once. The first layer computes no gradient of its input.
+    /// Work of layer `index` for a batch of `images` images, as \[forward, backward\], if every
+    /// tensor were read or written exactly once. The first layer computes no gradient of its input.
     pub fn work(&self, index: usize, images: usize) -> [Work; 2] {
         let PlacedLayer { layer, input, .. } = &self.layers[index];
         Work::of(layer.as_ref(), *input, images, index > 0)

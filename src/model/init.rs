@@ -43,7 +43,8 @@ impl Init {
         bound as f32
     }
 
-    /// Initial parameters. The same `architecture` and `seed` give the same values on every machine.
+    /// Initial parameters. The same `architecture` and `seed` give the same values on every
+    /// machine.
     pub fn parameters(self, architecture: &Architecture, seed: u64) -> Parameters {
         let mut parameters = Parameters::zeros(architecture);
         for (index, (spec, values)) in parameters.iter_mut().enumerate() {

@@ -28,7 +28,8 @@ impl MnistCnn {
     /// Sizes of the largest network, which has 51 million parameters and checkpoints of 620 MB.
     pub const LARGEST: Self = Self { channels: 256, kernel_size: 27, hidden: 1024 };
 
-    /// Whether every size is at least 1 and at most the same size of [`Self::LARGEST`], and K is odd.
+    /// Whether every size is at least 1 and at most the same size of [`Self::LARGEST`], and K is
+    /// odd.
     pub fn is_possible(self) -> bool {
         let Self { channels, kernel_size, hidden } = self;
         (1..=Self::LARGEST.channels).contains(&channels)

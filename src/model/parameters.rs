@@ -21,7 +21,8 @@ impl Parameters {
         Self::new(architecture, vec![0.0; architecture.parameter_count()])
     }
 
-    /// Tensors of `architecture` with these `values`, one tensor after the other in canonical order.
+    /// Tensors of `architecture` with these `values`, one tensor after the other in canonical
+    /// order.
     ///
     /// # Panics
     /// When the number of values is not the number of the network's parameters.

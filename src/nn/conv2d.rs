@@ -1,5 +1,6 @@
-//! A convolution with a bias as a layer; [`primitives::convolution`](super::primitives::convolution)
-//! has its definition and the derivation of its backward pass.
+//! The layer that convolves images with kernels and adds a bias.
+//! [`primitives::convolution`](super::primitives::convolution) has the definition and the
+//! derivation of the backward pass.
 
 use std::fmt;
 
@@ -10,32 +11,35 @@ use super::settings::Settings;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
 
-/// The layer `convOkKsSpP`: (C, H, W) → (O, H', W'). Its tensors are a weight (O, C, K, K) and a bias
+/// Layer `convOkKsSpP`: (C, H, W) → (O, H', W'). Its tensors are a weight (O, C, K, K) and a bias
 /// (O).
 #[derive(Debug)]
 pub struct Conv2d {
     /// Number of output channels, O.
     pub out_channels: usize,
-    /// Side of the kernel, K.
+    /// Side of the square kernel in pixels, K.
     pub kernel: usize,
-    /// Distance between two windows.
+    /// Distance between neighbouring windows in pixels, S.
     pub stride: usize,
-    /// Number of zeros added on each side.
+    /// Number of rows or columns of zeros added on each side of the image, P.
     pub padding: usize,
 }
 
-/// The layer that `settings`, its output channels, kernel, stride and padding, describe.
+/// Convolution with the output channels, kernel, stride and padding in `settings`.
+///
+/// # Errors
+/// The setting that is missing or not valid.
 pub fn parse(settings: &mut Settings) -> Result<Box<dyn Layer>, String> {
     Ok(Box::new(Conv2d {
         out_channels: settings.count("output channels")?,
         kernel: settings.letter('k')?.ok_or("needs a kernel side: k3")?,
         stride: settings.letter('s')?.unwrap_or(1),
-        padding: settings.letter_or_zero('p')?.unwrap_or(0),
+        padding: settings.letter_or_zero('p').unwrap_or(0),
     }))
 }
 
 impl Conv2d {
-    /// The convolution on images of shape `input`.
+    /// Sizes of the convolution for images of shape `input`.
     fn on(&self, input: Shape) -> Convolution {
         let Self { out_channels, kernel, stride, padding } = *self;
         Convolution { input, out_channels, kernel, stride, padding }

@@ -1,7 +1,8 @@
-//! Softmax cross-entropy, the loss.
+//! Softmax cross-entropy, which is the loss of every network.
 //!
 //! # Definition
-//! For one image with logits z and label t, by the log-sum-exp form that cannot overflow:
+//! The loss L of one image with logits z and label t, in the log-sum-exp form, which cannot
+//! overflow:
 //!
 //! ```text
 //! L = log Σ_c exp(z_c) − z_t = M + log Σ_c exp(z_c − M) − z_t,   M = max_c z_c
@@ -16,14 +17,15 @@
 //! dz_c = (softmax(z)_c − [c = t]) / N
 //! ```
 //!
-//! There is no ε inside the logarithm: the sum contains exp(0) = 1, so it is at least 1.
+//! The logarithm needs no ε: its sum contains exp(0) = 1, so it is at least 1.
 
-/// What a batch cost and how many of its images were classified correctly.
+/// Sum of the losses of some images, and the number of correct answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct LossSum {
-    /// Σ L over the images.
+    /// Sum of the losses L of the images.
     pub loss: f64,
-    /// Images whose largest logit (the first, among equals) is that of their label.
+    /// Number of images whose largest logit belongs to their label. Among equal logits, the first
+    /// counts as the largest.
     pub correct: usize,
 }
 
@@ -34,7 +36,7 @@ impl std::ops::AddAssign for LossSum {
     }
 }
 
-/// The loss of `logits` (N, classes) under `labels` (N).
+/// Loss of `logits` (N, classes) for the right `labels` (N).
 pub fn evaluate(logits: &[f32], labels: impl ExactSizeIterator<Item = u8>) -> LossSum {
     let classes = logits.len() / labels.len();
     let mut sum = LossSum::default();
@@ -47,8 +49,9 @@ pub fn evaluate(logits: &[f32], labels: impl ExactSizeIterator<Item = u8>) -> Lo
     sum
 }
 
-/// The loss of `logits` (n, classes) under `labels` (n), and in `dlogits`, shaped like the logits,
-/// the gradient dz of the mean over `images`, of which these n are all or a part.
+/// Loss of `logits` (n, classes) for the right `labels` (n). Writes dz, the gradient of the mean
+/// loss of a batch of `images` images, to `dlogits` (n, classes). The n images are all or a part of
+/// the batch.
 pub fn backward(
     logits: &[f32],
     labels: impl ExactSizeIterator<Item = u8> + Clone,
@@ -68,7 +71,7 @@ pub fn backward(
     evaluate(logits, labels)
 }
 
-/// The softmax probability of `class`.
+/// Probability of `class` by the softmax of `logits` (classes).
 pub fn probability(logits: &[f32], class: usize) -> f32 {
     (logits[class] - log_sum_exp(logits)).exp()
 }
@@ -78,7 +81,7 @@ fn log_sum_exp(z: &[f32]) -> f32 {
     largest + z.iter().map(|&z| (z - largest).exp()).sum::<f32>().ln()
 }
 
-/// The class of the largest of `z`, the first among equals.
+/// Class with the largest of the logits `z` (classes); the first class among equals.
 pub fn argmax(z: &[f32]) -> usize {
     let mut best = 0;
     for (c, &value) in z.iter().enumerate() {

@@ -1,4 +1,6 @@
-//! (C, H, W) → C·H·W features, channel-major as PyTorch does; moves nothing in memory.
+//! The layer that turns an image into features: (C, H, W) → C·H·W.
+//!
+//! The order is channel-major, as in PyTorch, so the values keep their places in memory.
 
 use std::fmt;
 
@@ -6,7 +8,7 @@ use super::layer::{Backward, Forward, Kept, Layer};
 use super::primitives::Primitives;
 use super::shape::Shape;
 
-/// The layer `flatten`.
+/// Layer `flatten`: (C, H, W) → (C·H·W, 1, 1).
 #[derive(Debug)]
 pub struct Flatten;
 

@@ -1,24 +1,26 @@
 //! The network language: `conv32k5p2,relu,maxpool2,flatten,fc128,relu,fc10`.
 //!
-//! Layers stand in their order, separated by commas; white space is ignored. A layer is its name, a
-//! number where it needs one, and letters with numbers for what has a default. A network that is
-//! displayed and parsed again is the same network.
+//! The text of a network lists its layers in their order, separated by commas; white space is
+//! ignored. The text of a layer is the name of its kind, a number if the kind needs one, and
+//! letters with numbers for further settings: `conv32k5p2` is a convolution with 32 output
+//! channels, a kernel of side 5 and a padding of 2. A network that is displayed and parsed again is
+//! the same network.
 
 use super::layer::Layer;
 use super::settings::Settings;
 use super::{conv2d, flatten, linear, maxpool2d, relu, sigmoid};
 
-/// A kind of layer: a row of the table that the language and the tests go through.
+/// Kind of layer: a row of the table [`LAYERS`], which the parser and the tests go through.
 pub struct LayerKind {
-    /// Name with which the text of a layer begins.
+    /// Name of the kind, with which the text of a layer begins.
     pub name: &'static str,
-    /// Text of a layer of this kind.
+    /// Example of the text of a layer of this kind.
     pub example: &'static str,
-    /// The layer that the rest of its text describes.
+    /// Parser of the settings, which follow the name.
     parse: fn(&mut Settings) -> Result<Box<dyn Layer>, String>,
 }
 
-/// Every kind of layer.
+/// Table of all kinds of layers.
 pub static LAYERS: [LayerKind; 6] = [
     LayerKind { name: "conv", example: "conv8k3s2p1", parse: conv2d::parse },
     LayerKind { name: "maxpool", example: "maxpool3s2", parse: maxpool2d::parse },
@@ -28,10 +30,10 @@ pub static LAYERS: [LayerKind; 6] = [
     LayerKind { name: "fc", example: "fc10", parse: linear::parse },
 ];
 
-/// The layer that `text` describes.
+/// Layer that `text` describes.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The problem with the text, as the end of a sentence that begins with the text.
 pub fn layer(text: &str) -> Result<Box<dyn Layer>, String> {
     let fitting = LAYERS.iter().filter(|kind| text.starts_with(kind.name));
     let Some(kind) = fitting.max_by_key(|kind| kind.name.len()) else {
@@ -44,7 +46,7 @@ pub fn layer(text: &str) -> Result<Box<dyn Layer>, String> {
     Ok(layer)
 }
 
-/// The texts of the layers of `text`, without white space.
+/// Texts of the layers of the network `text`, without white space.
 pub fn split(text: &str) -> Vec<String> {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     text.split(',').map(String::from).collect()
@@ -72,7 +74,7 @@ mod tests {
             ("conv8", "needs a kernel side: k3"),
             ("conv8k", "needs a number after 'k'"),
             ("convk3", "needs the number of output channels after its name"),
-            ("conv8k3k5", "'k' stands twice"),
+            ("conv8k3k5", "'k' is given twice"),
             ("conv8k3q1", "takes no 'q'"),
             ("fc0", "the number of outputs is at least 1"),
             ("fc9999999", "needs a number up to 1048576 after the name"),

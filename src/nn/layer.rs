@@ -1,4 +1,4 @@
-//! What a layer is, and what it is given to compute with.
+//! The trait of all layers, and the operands of its two passes.
 
 use std::any::Any;
 use std::fmt;
@@ -7,22 +7,22 @@ use super::primitives::Primitives;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
 
-/// One layer of a network, of whatever kind.
+/// Layer of a network, of any kind.
 ///
-/// A layer is its configuration. It learns the shape of its input from whoever asks, and owns
+/// A layer holds its settings and nothing else. Its caller tells it the shape of its input. It owns
 /// neither parameters nor buffers: the engine's plan says where they are. Its `Display` is its text
 /// in the [network language](super::grammar).
 pub trait Layer: Any + fmt::Debug + fmt::Display + Send + Sync {
-    /// The word that the layer and its tensors are named after: `conv`, `relu`.
+    /// Word from which the network makes the names of the layer and its tensors: `conv`, `relu`.
     fn word(&self) -> &'static str;
 
-    /// The shape of the output for an `input` of this shape.
+    /// Shape of the output for an input of shape `input`.
     ///
     /// # Errors
-    /// What the layer needs instead, when it cannot take such an input.
+    /// When the layer cannot take such an input: the input that it needs.
     fn output(&self, input: Shape) -> Result<Shape, String>;
 
-    /// The layer's tensors, weight before bias, named as in PyTorch's module of this kind.
+    /// Tensors of the layer, weight before bias, with the names of PyTorch's module of this kind.
     fn tensors(&self, _input: Shape) -> Vec<TensorSpec> {
         Vec::new()
     }
@@ -32,29 +32,31 @@ pub trait Layer: Any + fmt::Debug + fmt::Display + Send + Sync {
         0
     }
 
-    /// What the backward pass needs of the forward pass.
+    /// Values of the forward pass that the backward pass needs.
     fn kept(&self, input: Shape) -> Kept;
 
-    /// Whether the output is the input under another shape, so that nothing is computed.
+    /// Whether the output has the same values as the input under another shape. The engine does not
+    /// call such a layer.
     fn is_view(&self) -> bool {
         false
     }
 
-    /// Computes the output.
+    /// Computes the output `io.y`, and writes to `io.kept` what only the backward pass needs.
     fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>);
 
-    /// Computes the gradients: overwrites them with the sum over the batch.
+    /// Computes the gradients `io.dparameters` and `io.dx`. Overwrites the gradient of the
+    /// parameters with the sum over the batch.
     fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>);
 }
 
-/// What a backward pass needs of the forward pass.
+/// Values of the forward pass that a layer's backward pass needs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// Whether the input.
+    /// Whether the backward pass needs the input of the forward pass.
     pub input: bool,
-    /// Whether the output.
+    /// Whether the backward pass needs the output of the forward pass.
     pub output: bool,
-    /// Number of bytes an image beside them.
+    /// Number of bytes for each image that the backward pass needs beside input and output.
     pub bytes: usize,
 }
 
@@ -63,13 +65,14 @@ pub struct Kept {
 pub struct Forward<'a> {
     /// Shape of one image's input.
     pub input: Shape,
-    /// Input, (N, input).
+    /// Input of the layer, (N, input).
     pub x: &'a [f32],
-    /// The layer's tensors, one after the other.
+    /// Parameters of the layer: the elements of its tensors, one tensor after the other.
     pub parameters: &'a [f32],
-    /// Output to write, (N, output).
+    /// Output of the layer, to be written, (N, output).
     pub y: &'a mut [f32],
-    /// Room for what backward needs beside input and output, (N, [`Kept::bytes`]).
+    /// Memory for what the backward pass needs beside input and output, to be written,
+    /// (N, [`Kept::bytes`]).
     pub kept: &'a mut [u8],
 }
 
@@ -82,26 +85,27 @@ pub struct Backward<'a> {
     pub x: &'a [f32],
     /// Output of the forward pass, (N, output).
     pub y: &'a [f32],
-    /// The layer's tensors, one after the other.
+    /// Parameters of the layer: the elements of its tensors, one tensor after the other.
     pub parameters: &'a [f32],
-    /// What the forward pass has left, (N, [`Kept::bytes`]).
+    /// Bytes that the forward pass has written to [`Forward::kept`], (N, [`Kept::bytes`]).
     pub kept: &'a [u8],
-    /// Gradient of the output, (N, output).
+    /// Gradient of the loss with respect to the output, (N, output).
     pub dy: &'a [f32],
-    /// Gradient of the parameters to write, shaped like `parameters`.
+    /// Gradient of the loss with respect to the parameters, to be written, in the order of
+    /// `parameters`.
     pub dparameters: &'a mut [f32],
-    /// Gradient of the input to write, (N, input); `None` for the first layer, whose input is the
-    /// image.
+    /// Gradient of the loss with respect to the input, to be written, (N, input); `None` for the
+    /// first layer, whose input is the image.
     pub dx: Option<&'a mut [f32]>,
 }
 
-/// Floating-point operations and bytes of memory traffic.
+/// Work of a pass: its floating-point operations and its memory traffic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Multiply-adds × 2. Nothing else is counted, so that the count can be compared with a
-    /// machine's peak.
+    /// Number of floating-point operations: two for each multiply-add. No other operations are
+    /// counted, so that the number can be compared with a machine's peak.
     pub flops: usize,
-    /// Bytes of activations and parameters, each read or written once.
+    /// Number of bytes of memory traffic, if each activation and parameter is read or written once.
     pub bytes: usize,
 }
 
@@ -113,8 +117,9 @@ impl std::ops::AddAssign for Work {
 }
 
 impl Work {
-    /// The work of `layer` on `images` of shape `input`, forward and backward, if every tensor were
-    /// read or written exactly once; `wants_dx` tells whether the gradient of the input is computed.
+    /// Work of `layer` on `images` images of shape `input`, as \[forward, backward\], if every
+    /// tensor were read or written exactly once. `wants_dx` says whether the backward pass computes
+    /// the gradient of the input.
     pub fn of(layer: &dyn Layer, input: Shape, images: usize, wants_dx: bool) -> [Self; 2] {
         if layer.is_view() {
             return [Self::default(); 2];

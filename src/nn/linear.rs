@@ -1,4 +1,5 @@
-//! A fully connected layer.
+//! The layer that connects every input with every output. Its F inputs are the features x and its O
+//! outputs are y, for each of N images.
 //!
 //! # Definition
 //! ```text
@@ -21,14 +22,17 @@ use super::settings::Settings;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
 
-/// The layer `fcO`: F features → O features. Its tensors are a weight (O, F) and a bias (O).
+/// Layer `fcO`: F features → O features. Its tensors are a weight (O, F) and a bias (O).
 #[derive(Debug)]
 pub struct Linear {
     /// Number of outputs, O.
     pub out_features: usize,
 }
 
-/// The layer that `settings`, its outputs, describe.
+/// Linear layer with the number of outputs in `settings`.
+///
+/// # Errors
+/// When the number is missing or 0.
 pub fn parse(settings: &mut Settings) -> Result<Box<dyn Layer>, String> {
     Ok(Box::new(Linear { out_features: settings.count("outputs")? }))
 }

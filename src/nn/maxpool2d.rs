@@ -1,4 +1,5 @@
-//! Max pooling as a layer; [`primitives::pooling`](super::primitives::pooling) has its definition.
+//! The layer that takes the maximum of each window of an image.
+//! [`primitives::pooling`](super::primitives::pooling) has the definition and the backward pass.
 
 use std::fmt;
 
@@ -8,16 +9,19 @@ use super::primitives::pooling::{LARGEST_WINDOW, Pooling};
 use super::settings::Settings;
 use super::shape::Shape;
 
-/// The layer `maxpoolKsS`: (C, H, W) → (C, H', W').
+/// Layer `maxpoolKsS`: (C, H, W) → (C, H', W').
 #[derive(Debug)]
 pub struct MaxPool2d {
-    /// Side of the window, K.
+    /// Side of the square window in pixels, K.
     pub kernel: usize,
-    /// Distance between two windows.
+    /// Distance between neighbouring windows in pixels, S.
     pub stride: usize,
 }
 
-/// The layer that `settings`, its window and its stride, describe.
+/// Max pooling with the window and the stride in `settings`.
+///
+/// # Errors
+/// The setting that is missing or not valid.
 pub fn parse(settings: &mut Settings) -> Result<Box<dyn Layer>, String> {
     let kernel = settings.count("window side")?;
     if kernel > LARGEST_WINDOW {
@@ -27,7 +31,7 @@ pub fn parse(settings: &mut Settings) -> Result<Box<dyn Layer>, String> {
 }
 
 impl MaxPool2d {
-    /// The pooling of images of shape `input`.
+    /// Sizes of the pooling for images of shape `input`.
     fn on(&self, input: Shape) -> Pooling {
         Pooling { input, kernel: self.kernel, stride: self.stride }
     }
@@ -54,7 +58,7 @@ impl Layer for MaxPool2d {
         Ok(self.on(input).output())
     }
 
-    /// A byte for each output: the place of the maximum in its window.
+    /// One byte for each output: the place of the maximum in its window.
     fn kept(&self, input: Shape) -> Kept {
         Kept { bytes: self.on(input).output().len(), ..Kept::default() }
     }

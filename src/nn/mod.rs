@@ -1,12 +1,13 @@
-//! The mathematics, a layer a file: definition, shapes, derivation of the backward pass.
+//! The mathematics of the layers and of the loss. Each layer has a file with its definition, its
+//! shapes and the derivation of its backward pass.
 //!
 //! A [`Layer`](layer::Layer) is written once over [`primitives`], the operations that a stage may
-//! replace. The primitives' reference arithmetic does what the definitions say in the order in which
-//! they say it; it is the stage [`naive`](crate::stages::naive), against which every faster stage is
-//! checked. The loss is the same arithmetic in every stage.
+//! replace. The reference arithmetic of the primitives follows the definitions literally; it is the
+//! stage [`naive`](crate::stages::naive), against which every faster stage is checked.
 //!
-//! Backward passes *overwrite* the gradients they are given with the sum over the batch. The loss has
-//! already divided by the batch size.
+//! A backward pass *overwrites* its gradients with the sum over the images of the batch. The
+//! gradient of the loss has already been divided by the number of images, so the sum is the
+//! gradient of the mean loss.
 //!
 //! A new layer is a file here and a row of [`grammar::LAYERS`].
 

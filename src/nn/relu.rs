@@ -1,13 +1,14 @@
-//! Rectified linear unit: y = max(0, x), on each element.
+//! The layer of rectified linear units: y = max(0, x) for each element.
 //!
-//! Backward lets dy through where the output was above 0; at 0 the derivative is taken as 0.
+//! The backward pass gives dx = dy where y > 0, and dx = 0 elsewhere: the derivative at x = 0,
+//! which does not exist, is taken as 0.
 
 use super::elementwise::Elementwise;
 
-/// The layer `relu`.
+/// Layer `relu`: (C, H, W) → (C, H, W).
 pub const RELU: Elementwise = Elementwise { word: "relu", forward, backward };
 
-/// The output `y` for the input `x`.
+/// Writes max(0, x) for each element of `x` to `y`, which has the same length.
 fn forward(x: &[f32], y: &mut [f32]) {
     for (y, &x) in y.iter_mut().zip(x) {
         // Not `max`, which would turn a NaN into 0 and hide that training has diverged.

@@ -1,24 +1,25 @@
-//! The numbers that describe a layer.
+//! The numbers in the text of a layer, such as the 32, 5 and 2 of `conv32k5p2`.
 
 use std::collections::BTreeMap;
 
-/// The largest number in a text: more channels, features or pixels fit into no memory.
+/// Largest number that a text may have. More channels, features or pixels would fit into no memory.
 const LARGEST: usize = 1 << 20;
 
-/// The numbers of a layer's text.
+/// Numbers in the text of a layer. The parser of a layer takes the numbers that the layer needs;
+/// [`finish`](Self::finish) refuses the remaining ones.
 #[derive(Debug, Default)]
 pub struct Settings {
-    /// Number after the name.
+    /// Number that follows the name directly.
     count: Option<usize>,
-    /// Numbers after letters.
+    /// Number after each letter.
     letters: BTreeMap<char, usize>,
 }
 
 impl Settings {
-    /// Reads `text`, the part after a layer's name.
+    /// Settings in `text`, the part of a layer's text after the name.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// When a number is missing, too large, or given twice.
     pub fn read(text: &str) -> Result<Self, String> {
         let mut settings = Self::default();
         let mut rest = text;
@@ -37,7 +38,7 @@ impl Settings {
                     Some(letter) => settings.letters.insert(letter, number),
                 };
                 if earlier.is_some() {
-                    return Err(format!("'{}' stands twice", letter.unwrap_or(' ')));
+                    return Err(format!("'{}' is given twice", letter.unwrap_or(' ')));
                 }
             }
             letter = after.chars().next();
@@ -49,7 +50,10 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Takes the number after the name, the number of `what`, which is at least 1.
+    /// Takes the number after the name, which counts `what`.
+    ///
+    /// # Errors
+    /// When the number is missing or 0.
     pub fn count(&mut self, what: &str) -> Result<usize, String> {
         match self.count.take() {
             Some(0) => Err(format!("the number of {what} is at least 1")),
@@ -58,7 +62,10 @@ impl Settings {
         }
     }
 
-    /// Takes the number after `letter`, if there is one; it is at least 1.
+    /// Takes the number after `letter`, if the text has that letter.
+    ///
+    /// # Errors
+    /// When the number is 0.
     pub fn letter(&mut self, letter: char) -> Result<Option<usize>, String> {
         match self.letters.remove(&letter) {
             Some(0) => Err(format!("the number after '{letter}' is at least 1")),
@@ -66,12 +73,15 @@ impl Settings {
         }
     }
 
-    /// Takes the number after `letter`, if there is one.
-    pub fn letter_or_zero(&mut self, letter: char) -> Result<Option<usize>, String> {
-        Ok(self.letters.remove(&letter))
+    /// Takes the number after `letter`, which may be 0, if the text has that letter.
+    pub fn letter_or_zero(&mut self, letter: char) -> Option<usize> {
+        self.letters.remove(&letter)
     }
 
-    /// Refuses numbers that no layer of the kind has taken.
+    /// Ends the reading of a layer.
+    ///
+    /// # Errors
+    /// When the text has a number that the layer has not taken.
     pub fn finish(self) -> Result<(), String> {
         match (self.count, self.letters.keys().next()) {
             (Some(count), _) => Err(format!("takes no number {count}")),

@@ -1,8 +1,9 @@
-//! The shape of what passes between two layers.
+//! The shape of the activations between two layers.
 
 use std::fmt;
 
-/// The shape of one image's activations: (C, H, W). A vector of F features is (F, 1, 1).
+/// Shape of the activations of one image: (C, H, W). A vector of F features has the shape (F, 1,
+/// 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Number of channels, C.
@@ -14,12 +15,12 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape (C, H, W).
+    /// Shape (C, H, W).
     pub const fn new(channels: usize, height: usize, width: usize) -> Self {
         Self { channels, height, width }
     }
 
-    /// The shape of a vector of `count` features.
+    /// Shape of a vector of `count` features.
     pub const fn features(count: usize) -> Self {
         Self::new(count, 1, 1)
     }
@@ -34,15 +35,15 @@ impl Shape {
         self.height * self.width
     }
 
-    /// Whether there are no elements.
+    /// Whether the number of elements is 0.
     pub const fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// The number of images, N, in `values` elements of this shape each.
+    /// Number of images, N, whose activations of this shape have `values` elements together.
     ///
     /// # Panics
-    /// When `values` is not a whole number of images.
+    /// When `values` elements are not a whole number of images.
     pub fn images_in(self, values: usize) -> usize {
         assert_eq!(values % self.len(), 0, "{values} values are not whole images of {self}");
         values / self.len()

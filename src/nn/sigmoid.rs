@@ -1,7 +1,8 @@
-//! Logistic function: y = 1/(1 + e⁻ˣ), on each element.
+//! The layer of logistic functions: y = 1/(1 + e⁻ˣ) for each element.
 //!
 //! # Backward
-//! With dy/dx = e⁻ˣ/(1 + e⁻ˣ)² = y·(1 − y), the output is all that backward needs:
+//! The derivative of y by x is e⁻ˣ/(1 + e⁻ˣ)² = y·(1 − y), so the backward pass needs the output
+//! alone:
 //!
 //! ```text
 //! dx = dy · y · (1 − y)
@@ -9,16 +10,17 @@
 
 use super::elementwise::Elementwise;
 
-/// The layer `sigmoid`.
+/// Layer `sigmoid`: (C, H, W) → (C, H, W).
 pub const SIGMOID: Elementwise = Elementwise { word: "sigmoid", forward, backward };
 
-/// The output `y` for the input `x`.
+/// Writes 1/(1 + e⁻ˣ) for each element of `x` to `y`, which has the same length.
 fn forward(x: &[f32], y: &mut [f32]) {
-    // e⁻ˣ overflows to infinity for x below -88, of which 1/(1 + ∞) = 0 is right.
+    // e⁻ˣ overflows to infinity for x below -88, then 1/(1 + ∞) = 0 is the right output.
     y.iter_mut().zip(x).for_each(|(y, x)| *y = 1.0 / (1.0 + (-x).exp()));
 }
 
-/// The gradient `dx` for the output `y` and its gradient `dy`.
+/// Writes the gradient of the input to `dx`, from the output `y` and its gradient `dy`. The three
+/// slices have the same length.
 fn backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
     dx.iter_mut().zip(dy).zip(y).for_each(|((dx, dy), y)| *dx = dy * y * (1.0 - y));
 }

@@ -1,31 +1,33 @@
-//! What a tensor of parameters is, without its values.
+//! The description of a tensor of parameters, without the values of its elements.
 
-/// What a tensor is for, which decides how it starts and whether L2 applies to it.
+/// Role of a tensor in its layer. It decides how the tensor is initialized and whether L2 applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Factors of a product: L2 applies.
+    /// Factors of products. L2 applies to them.
     Weight,
-    /// Summands of an output: no L2; most initialisations start at 0.
+    /// Summands of outputs. L2 does not apply to them, and most schemes initialize them with 0.
     Bias,
 }
 
-/// Name, shape and role of a tensor.
+/// Description of a tensor: its name, shape and role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorSpec {
-    /// PyTorch's name: `weight` within its layer, `conv1.weight` within a network.
+    /// Name of the tensor, as in PyTorch: `weight` in a layer, `conv1.weight` in a network.
     pub name: String,
-    /// PyTorch's shape: (O, C, K, K) or (O, F) for a weight, (O) for a bias.
+    /// Shape of the tensor, as in PyTorch: (O, C, K, K) or (O, F) for a weight, (O) for a bias.
     pub shape: Vec<usize>,
-    /// What the tensor is for.
+    /// Role of the tensor in its layer.
     pub role: Role,
-    /// Number of inputs that one output of the layer sees.
+    /// Number of inputs from which one output of the layer is computed.
     pub fan_in: usize,
-    /// Number of outputs that one input of the layer reaches, as PyTorch counts them: O·K·K or O.
+    /// Number of outputs of the layer that one input affects, as PyTorch counts them: O·K·K for a
+    /// convolution, O for a linear layer.
     pub fan_out: usize,
 }
 
 impl TensorSpec {
-    /// The weight of `shape`, whose first axis are the outputs, and the bias of a layer.
+    /// Weight and bias of a layer: the weight has `shape`, whose first axis is the outputs, and the
+    /// bias has one element for each output.
     pub fn weight_and_bias(shape: &[usize], fan_in: usize, fan_out: usize) -> Vec<Self> {
         let tensor = |name: &str, shape: &[usize], role| Self {
             name: name.into(),
@@ -37,12 +39,12 @@ impl TensorSpec {
         vec![tensor("weight", shape, Role::Weight), tensor("bias", &shape[..1], Role::Bias)]
     }
 
-    /// Number of elements.
+    /// Number of elements of the tensor.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether there are no elements.
+    /// Whether the number of elements is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

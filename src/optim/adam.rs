@@ -12,15 +12,15 @@
 //! `AdamW`); the reported loss does not contain it.
 //!
 //! One thing differs from PyTorch: after every 64th step, weights and moments whose magnitude is
-//! below 2⁻¹⁰⁰ are flushed to 0. A dead relu unit has no gradient but λ·w, so its weights shrink for
-//! ever, and the default recipe ends with many dead units. Without flushing, their weights, or λ
-//! times them, would become denormal (below 1.2e-38). Many CPUs take a hundred cycles for an
+//! below 2⁻¹⁰⁰ are flushed to 0. A dead relu unit has no gradient but λ·w, so its weights shrink
+//! for ever, and the default recipe ends with many dead units. Without flushing, their weights, or
+//! λ times them, would become denormal (below 1.2e-38). Many CPUs take a hundred cycles for an
 //! operation with a denormal number, so every epoch would be slower than the one before. Flushing
-//! after every step would be a large part of Adam's arithmetic, and it is not necessary: in 64 steps
-//! a first moment without a gradient shrinks to a thousandth, which is far from denormal. Flushing
-//! does not change a result noticeably: a number so small vanishes in a sum with any number that
-//! matters, and the root of the largest v that is flushed, 9e-16, is negligible beside the default
-//! ε.
+//! after every step would be a large part of Adam's arithmetic, and it is not necessary: in 64
+//! steps a first moment without a gradient shrinks to a thousandth, which is far from denormal.
+//! Flushing does not change a result noticeably: a number so small vanishes in a sum with any
+//! number that matters, and the root of the largest v that is flushed, 9e-16, is negligible beside
+//! the default ε.
 
 /// Settings of Adam, which are constant in a run.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -35,10 +35,10 @@ pub fn draw(stacks: &Folded, stage: &str, heading: &Heading) -> String {
     svg(&mut options, &stacks.lines(stage))
 }
 
-/// Differential flamegraph of the phases of `after` against `before`, as SVG. Phases have the widths
-/// of `after`; a phase is red if its share of the samples is larger than in `before`, and blue if it
-/// is smaller. Shares are compared, because the two numbers of samples are arbitrary; phases are
-/// compared, because functions have other names in every stage.
+/// Differential flamegraph of the phases of `after` against `before`, as SVG. Phases have the
+/// widths of `after`; a phase is red if its share of the samples is larger than in `before`, and
+/// blue if it is smaller. Shares are compared, because the two numbers of samples are arbitrary;
+/// phases are compared, because functions have other names in every stage.
 ///
 /// # Panics
 /// When `before` or `after` has no samples.

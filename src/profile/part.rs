@@ -1,25 +1,25 @@
-//! What the samples of a training step are counted under.
+//! The parts of a training step to which samples are assigned.
 
 use crate::engine::phases::Phase;
 
-/// A phase of a step, or what is none.
+/// Part of a training step: a phase, waiting, or work of no phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// Of a step.
+    /// Work of a phase of the step.
     Phase(Phase),
-    /// Threads without work.
+    /// Waiting of threads that have no work.
     Waiting,
-    /// All else within a step.
+    /// Work in a step that belongs to no phase.
     Other,
 }
 
 impl Part {
-    /// All of them, in the order of a step.
+    /// All parts, in the order of a step.
     pub fn all() -> impl Iterator<Item = Self> {
         Phase::ALL.into_iter().map(Self::Phase).chain([Self::Waiting, Self::Other])
     }
 
-    /// What a table calls it.
+    /// Name of the part in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Phase(phase) => phase.name(),
@@ -28,12 +28,13 @@ impl Part {
         }
     }
 
-    /// The part called `name`.
+    /// Part with this `name`, if there is one.
     pub fn find(name: &str) -> Option<Self> {
         Self::all().find(|part| part.name() == name)
     }
 
-    /// Red, green and blue, on which black can be read: shades of one hue for one layer.
+    /// Colour of the part as \[red, green, blue\]. Black text on it is readable, and the phases of
+    /// one layer have shades of one hue.
     pub fn colour(self) -> [u8; 3] {
         match self {
             Self::Phase(Phase::Data) => [222, 205, 110],

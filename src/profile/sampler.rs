@@ -1,27 +1,29 @@
-//! Call stacks of the whole process, taken by pprof at a rate of its CPU time.
+//! The sampler, which takes call stacks of the whole process with pprof, at a fixed rate per second
+//! of CPU time.
 //!
 //! # Which unwinder
-//! pprof has three. Each was put to the gate, `tests/sampler.rs`:
+//! pprof has three unwinders. Each was tested with `tests/sampler.rs`:
 //!
-//! - `framehop-unwinder` passes it.
-//! - libgcc's, without a feature, passes it too.
-//! - `frame-pointer` fails: no stack reaches a function that spins. It needs a program with frame
-//!   pointers, which a release is not, and begins with a return address, so that a function that
-//!   calls nothing would be missing even there.
+//! - `framehop-unwinder` passes the test.
+//! - libgcc's unwinder, which pprof uses without a feature, passes it too.
+//! - `frame-pointer` fails: no stack contains the function that spins. It needs a program with
+//! frame   pointers, which a release build does not have. It also begins with a return address, so
+//! that it   would miss a function that calls nothing even in a program with frame pointers.
 //!
-//! Between the first two the gate does not decide. The first reads the interrupted registers and
-//! tables that it has made before; the second runs libgcc's unwinder within a signal, of which
-//! crashes are reported. So it is the first; docs/PROFILING.md has figures of it alone.
+//! The sampler uses the first, because it only reads the interrupted registers and tables that it
+//! has made before. The second runs libgcc's unwinder in a signal handler, and others have reported
+//! crashes of that. docs/PROFILING.md has figures of the first unwinder alone.
 //!
-//! What the chosen one needs is kept here, and what it cannot do:
+//! The chosen unwinder has these needs and limits:
 //!
-//! 1. **It makes its tables within the first signal**, and allocates. A signal that interrupts the
-//!    allocator would wait for ever; so the thread that starts the sampler does nothing but
-//!    arithmetic until the first signals have come.
-//! 2. **pprof keeps one address for all samples with the same functions**, which says nothing about
-//!    what was inlined where the others were. So only functions of the machine code are told.
-//! 3. **On aarch64 it begins with the link register**, by its source: the innermost function is
-//!    missing there. It was not tried.
+//! 1. **It makes its tables in the first signal**, and allocates memory for them. If the signal
+//!    interrupted the allocator, it would wait for ever. So the thread that starts the sampler does
+//!    nothing but arithmetic until the first signals have come.
+//! 2. **pprof keeps one address for all samples with the same functions**. Inlined functions at the
+//!    addresses of the remaining samples are unknown. So stacks contain only functions of the
+//! machine    code, and no inlined ones.
+//! 3. **On aarch64 it begins with the link register**, according to its source code, so the
+//! innermost    function is missing. This was not tested.
 
 use std::env;
 use std::fs;
@@ -32,29 +34,31 @@ use pprof::{ProfilerGuard, ProfilerGuardBuilder};
 
 use super::stacks::Stack;
 
-/// Samples a second of CPU time that are asked for. Linux looks at the clock of a process once in a
-/// tick of each core, so more than its tick rate, often 250, cannot be had.
+/// Number of samples per second of CPU time that the sampler asks for. Linux checks the CPU time of
+/// a process once in a tick of each core, so it gives no more samples than ticks, often 250 a
+/// second.
 pub const RATE_HZ: i32 = 250;
-/// Steps of arithmetic, some 100 ms: several signals even at a tick rate of 100.
+/// Number of steps of arithmetic that take about 100 ms, in which several signals come even at a
+/// tick rate of 100 Hz.
 const SETTLING_STEPS: u64 = 1 << 26;
 
-/// A sampler at work. There can be one in a process at a time.
+/// Sampler at work. A process can have only one at a time.
 pub struct Sampler {
     guard: ProfilerGuard<'static>,
 }
 
 impl Sampler {
-    /// Samples all threads from now on.
+    /// Starts to sample all threads.
     ///
     /// # Errors
-    /// When the operating system refuses, or a sampler is at work already.
+    /// When the operating system refuses, or another sampler is at work.
     pub fn start() -> Result<Self, pprof::Error> {
         let guard = ProfilerGuardBuilder::default().frequency(RATE_HZ).build()?;
         settle();
         Ok(Self { guard })
     }
 
-    /// Every call stack that was met since the start, in no order.
+    /// Call stacks that were sampled since the start, in no particular order.
     ///
     /// # Errors
     /// When pprof cannot read the file into which it puts rare stacks.
@@ -64,7 +68,7 @@ impl Sampler {
     }
 }
 
-/// Removes, when it is dropped, [what pprof leaves behind](remove_left_over).
+/// Guard that removes [pprof's temporary file](remove_left_over) when it is dropped.
 pub struct LeftOver;
 
 impl Drop for LeftOver {
@@ -73,9 +77,9 @@ impl Drop for LeftOver {
     }
 }
 
-/// Removes the temporary file into which pprof puts rare stacks: what holds it lives as long as the
-/// process, which therefore never removes it. No sampler works afterwards. Only Linux says what a
-/// process has open.
+/// Removes the temporary file into which pprof writes rare stacks. pprof holds the file until the
+/// process ends, and so never removes it. A sampler must not be used afterwards. This works only on
+/// Linux, where a process can list its open files.
 pub fn remove_left_over() {
     let is_pprofs = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -83,15 +87,15 @@ pub fn remove_left_over() {
             && name.strip_prefix(".tmp").is_some_and(|random| random.len() == 6)
     };
     let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    // The first three are what this process was given, which may have any name.
+    // The first three descriptors are stdin, stdout and stderr, whose files may have any name.
     let own = open.filter(|file| !["0", "1", "2"].map(Into::into).contains(&file.file_name()));
     for path in own.filter_map(|file| fs::read_link(file.path()).ok()).filter(is_pprofs) {
         _ = fs::remove_file(path);
     }
 }
 
-/// The stack of `frames`, the innermost first, each of which ends with its function and begins with
-/// what was inlined at one of its addresses.
+/// Stack of `frames`, which begin with the innermost frame. The last symbol of a frame is its
+/// function; the symbols before it were inlined at one of the frame's addresses.
 fn stack(frames: &[Vec<pprof::Symbol>], samples: isize) -> Stack {
     let function = |frame: &Vec<pprof::Symbol>| frame.last().map(pprof::Symbol::name);
     Stack {
@@ -100,7 +104,7 @@ fn stack(frames: &[Vec<pprof::Symbol>], samples: isize) -> Stack {
     }
 }
 
-/// Lets the first signals come while no thread of ours can be in the allocator.
+/// Waits for the first signals while no thread of this program can be in the allocator.
 #[inline(never)]
 fn settle() {
     let spin = |x: u64, _| black_box(x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));

@@ -1,17 +1,17 @@
-//! Call stacks, cleaned and folded: `phase;function;function` and how often that was met.
+//! Folded call stacks: lines of the form `phase;function;function` with their numbers of samples.
 //!
-//! What a stack says is cut down to what a reader of a training step asks for:
+//! Folding removes from a stack what a reader of a profile of training does not need:
 //!
 //! 1. **A phase is one column.** A stack begins with the phase whose [wrapper](Phase::run) it goes
-//!    through, whichever thread that was on; names of threads, and what rayon or the
-//!    [team](crate::team) do to share work, are left out.
-//! 2. **What a kernel is made of is folded** into the kernel: the standard library's adapters and
-//!    the [vector operations](crate::simd).
+//!    through, on whichever thread. Names of threads, and the functions by which rayon or the
+//!    [team](crate::team) share work, are left out.
+//! 2. **The parts of a kernel count for the kernel**: adapters of the standard library and [vector
+//!    operations](crate::simd).
 //! 3. **Names are short**: `CellRow::convolve`, without type arguments, closures and most of the
 //!    path.
-//! 4. **Waiting** is what threads do that share out work, or look for some; what belongs to no phase
-//!    is **other**.
-//! 5. **Preparation is not profiled**: what is done outside of passes is left out.
+//! 4. **Waiting** is the time in which threads share out work or look for work. A sample that
+//!    belongs to no phase is **other**.
+//! 5. **Preparation is not profiled**: samples outside of passes are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -21,21 +21,21 @@ use serde::{Deserialize, Serialize};
 use super::part::Part;
 use crate::engine::phases::Phase;
 
-/// A call stack and how often it was met.
+/// Call stack with the number of its samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stack {
     /// Demangled names of the functions, the outermost first.
     pub functions: Vec<String>,
-    /// Samples.
+    /// Number of samples with this stack.
     pub samples: usize,
 }
 
-/// Samples of each cleaned stack, `part;function;function`, the outermost first.
+/// Number of samples of each folded stack, `part;function;function`, the outermost function first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folded(BTreeMap<String, usize>);
 
 impl Folded {
-    /// What is left of `stacks`.
+    /// Folded form of `stacks`, without preparation.
     pub fn of(stacks: &[Stack]) -> Self {
         let mut folded = BTreeMap::new();
         for stack in stacks {
@@ -47,18 +47,19 @@ impl Folded {
         Self(folded)
     }
 
-    /// Samples of all stacks.
+    /// Number of samples of all stacks.
     pub fn samples(&self) -> usize {
         self.0.values().sum()
     }
 
-    /// Samples of `part`.
+    /// Number of samples of `part`.
     pub fn of_part(&self, part: Part) -> usize {
         let is_it = |(stack, _): &(&String, &usize)| part_of(stack) == part;
         self.0.iter().filter(is_it).map(|(_, samples)| samples).sum()
     }
 
-    /// The functions with the most samples in which they were the innermost one, most first.
+    /// Functions with the number of samples in which they are the innermost function, in descending
+    /// order of that number.
     pub fn top_functions(&self) -> Vec<(&str, usize)> {
         let mut own: BTreeMap<&str, usize> = BTreeMap::new();
         for (stack, samples) in &self.0 {
@@ -69,7 +70,7 @@ impl Folded {
         own
     }
 
-    /// The parts in which each function was met.
+    /// Parts in whose stacks each function appears.
     pub fn parts_of_functions(&self) -> BTreeMap<&str, BTreeSet<Part>> {
         let mut parts: BTreeMap<&str, BTreeSet<Part>> = BTreeMap::new();
         for stack in self.0.keys() {
@@ -80,12 +81,12 @@ impl Folded {
         parts
     }
 
-    /// One stack a line, as flamegraph programs read them, each beginning with `root`.
+    /// Text with one stack a line, as flamegraph programs read it. Each stack begins with `root`.
     pub fn lines(&self, root: &str) -> String {
         lines(root, self.0.iter().map(|(stack, &samples)| (stack.as_str(), samples)))
     }
 
-    /// The same of stacks that hold their part and no function.
+    /// Text with one part a line, as flamegraph programs read it. Each line begins with `root`.
     pub fn lines_of_parts(&self, root: &str) -> String {
         let parts = Part::all().map(|part| (part.name(), self.of_part(part)));
         lines(root, parts.filter(|&(_, samples)| samples > 0))
@@ -108,13 +109,13 @@ fn functions(stack: &str) -> impl Iterator<Item = &str> {
     stack.split(';').skip(1)
 }
 
-/// `part;function;function` of a stack of paths.
+/// Folded stack, `part;function;function`, of a stack of paths.
 fn cleaned(paths: &[String]) -> String {
     let phase = |at: usize| Some((Part::Phase(Phase::of_frame(&paths[at])?), at + 1));
     let (part, first) = if is_waiting(paths) {
         (Part::Waiting, paths.len())
     } else {
-        // The innermost wrapper, or nothing of how the pass was reached.
+        // The stack begins after the innermost wrapper, or else after the function of the pass.
         (0..paths.len()).rev().find_map(phase).unwrap_or_else(|| {
             let pass = paths.iter().position(|path| path == PASS);
             (Part::Other, pass.map_or(0, |at| at + 1))
@@ -126,9 +127,9 @@ fn cleaned(paths: &[String]) -> String {
     names.join(";")
 }
 
-/// Whether a thread was met that had no part in a pass: one that reads files, or whose stack begins
-/// where threads do and goes neither through a pass nor to a pool. One whose beginning was not found
-/// may be any.
+/// Whether a stack belongs to a thread that takes no part in a pass. Such a stack reads files, or
+/// it is complete and goes neither through a pass nor to a pool. A stack whose beginning was not
+/// found may belong to any thread, and is not taken for preparation.
 fn is_preparation(paths: &[String]) -> bool {
     let any = |is_it: &dyn Fn(&str) -> bool| paths.iter().any(|path| is_it(path));
     let is_complete = any(&|path| ["mnist_train::main", "start_thread"].contains(&path));
@@ -136,7 +137,8 @@ fn is_preparation(paths: &[String]) -> bool {
     !any(&|path| path == PASS) && (reads || is_complete && !any(&shares_work))
 }
 
-/// Whether the innermost function that is not the standard library's or C's shares out work.
+/// Whether the innermost function, apart from those of the standard library and of C, shares out
+/// work.
 fn is_waiting(paths: &[String]) -> bool {
     let own = |path: &&String| path.contains("::") && !begins(path, &STANDARD);
     paths.iter().rfind(own).is_some_and(|path| shares_work(path))
@@ -158,19 +160,19 @@ fn is_folded(path: &str) -> bool {
     begins(path, &STANDARD) || shares_work(path) || path.starts_with("mnist_train::simd::")
 }
 
-/// The last two names of a path, or the only one.
+/// Last two names of a path, or its only name.
 fn short(path: &str) -> &str {
     path.rmatch_indices("::").nth(1).map_or(path, |(at, _)| &path[at + 2..])
 }
 
-/// The path of a demangled function: `a::T::f` of `<a::T<B> as Trait>::f::<C>::{closure#0}`.
+/// Path of a demangled function: `a::T::f` of `<a::T<B> as Trait>::f::<C>::{closure#0}`.
 fn path(function: &str) -> String {
     // The bracket around the type of a method is not left out, but those inside and after it are.
     let (mut outside, mut depth, mut last) = (String::new(), 0, ' ');
     for c in function.strip_prefix('<').unwrap_or(function).chars() {
         match c {
             '<' | '(' | '[' | '{' => depth += 1,
-            // Not the arrow of a function's type.
+            // This is the arrow of a function's type.
             '>' if last == '-' => {}
             '>' | ')' | ']' | '}' if depth > 0 => depth -= 1,
             _ if depth == 0 => outside.push(c),
@@ -179,8 +181,8 @@ fn path(function: &str) -> String {
         last = c;
     }
     let (whose, rest) = match outside.split_once('>') {
-        // A number, a slice or a type parameter has no path, but its trait has; what has none either
-        // is the standard library's.
+        // A number, a slice or a type parameter has no path, but its trait has; what has none
+        // either is the standard library's.
         Some((method_of, rest)) => {
             let has_path = |name: &&str| name.find("::").is_some_and(|at| at > 0);
             (method_of.split(" as ").find(has_path).unwrap_or("core"), rest)

@@ -1,4 +1,4 @@
-//! `mnist-train --profile`, and the processes that it looks at.
+//! The flag `--profile`, and the hidden command of the processes whose call stacks it samples.
 
 mod outputs;
 mod perf;
@@ -28,11 +28,11 @@ use crate::profile::sampler::{self, LeftOver};
 use crate::report::Event;
 use crate::report::profile::ProfileFailure;
 
-/// Rounds in which each stage is timed without a profiler: six are the fewest that can decide which
-/// of two is faster.
+/// Number of rounds that time each stage without a profiler. Six are the fewest with which the sign
+/// test can decide which of two stages is faster.
 const ROUNDS: usize = 6;
 
-/// Profiles the stages that `args` name, or all.
+/// Profiles the stage that `args` name, or all stages.
 pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
     let environment = Environment::detect();
@@ -51,7 +51,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     recipe.max_samples = Some(dataset.train.len());
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "images of a pass")?;
     ladder::check_memory(stages.iter().copied(), &architecture, recipe.batch_size)?;
-    // Nothing is made before all flags are known to make sense.
+    // No folder is made before all flags are known to be valid.
     let folder = &args.profile.profile_out;
     let at_once = signals.stop_at_once(outputs::prepare(folder, &stages)?)?;
     let last_batch = dataset.train.len() % recipe.batch_size;
@@ -70,7 +70,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         isa: compute.isa,
         data: args.data.directory(),
     };
-    // First, because what fails here would make the samples worth nothing.
+    // The stages are timed first, because samples of a stage that fails here are worthless.
     let ladder = Ladder {
         contestants: &contestants,
         workload: &workload,
@@ -123,7 +123,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Leaves the images of a pass.
+/// Removes all training images but those of a pass.
 fn cap(dataset: &mut Dataset, output: &Output) {
     let images = dataset.train.len();
     if images < IMAGES {
@@ -140,8 +140,8 @@ fn too_few(stage: &str, sampled: &Sampled) -> String {
     )
 }
 
-/// The call stacks of `contestant`, met in a process of its own: what the sampler may break is
-/// broken there.
+/// Call stacks of `contestant`, sampled in a child process, so that a failure of the sampler does
+/// not affect this process.
 fn sample(
     workload: &Workload,
     contestant: Contestant,
@@ -154,7 +154,7 @@ fn sample(
     serde_json::from_slice(&said).context("the process that was sampled said something else")
 }
 
-/// Trains the images of a pass again and again, and says what the sampler met if it is to be used.
+/// Trains the images of a pass repeatedly. Prints the sampled call stacks if `args` ask for them.
 pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let output = Output::new(OutputArgs { json: true }, true);
     let job = &args.job.job;

@@ -1,4 +1,4 @@
-//! The files of a profile.
+//! The files that a profile consists of.
 
 use std::fs;
 use std::io;
@@ -24,15 +24,15 @@ use crate::report::{Event, SCHEMA_VERSION, json};
 use crate::simd::Isa;
 use crate::stages::{STAGES, Stage};
 
-/// Functions of a stage that are listed.
+/// Number of functions of a stage that are listed.
 const TOP_FUNCTIONS: usize = 10;
 
-/// Makes the folder, finds out whether everything that the profiles of `stages` consist of could be
-/// written there, and keeps other processes from doing so.
+/// Makes the folder, checks that every file of a profile of `stages` can be written there, and
+/// locks these files against other processes.
 ///
 /// # Errors
-/// [`Error::Io`] or [`Error::Unavailable`] when it could not, [`Error::InvalidFile`] when that would
-/// replace what is not an earlier profile.
+/// [`Error::Io`] or [`Error::Unavailable`] when a file cannot be written, [`Error::InvalidFile`]
+/// when it would replace a file that is not from an earlier profile.
 pub fn prepare(folder: &Path, stages: &[&'static Stage]) -> Result<Vec<Lock>> {
     fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
     let prepare = |name: &str, is_ours: &dyn Fn(&str) -> bool| -> Result<Lock> {
@@ -53,16 +53,16 @@ pub fn prepare(folder: &Path, stages: &[&'static Stage]) -> Result<Vec<Lock>> {
     Ok(locks)
 }
 
-/// Whether `content` is what a profile of `stage` leaves as a file of this `kind`.
+/// Whether `content` is a file of this `kind` from a profile of `stage`.
 pub(super) fn is_of_profile(content: &str, kind: &str, stage: &Stage) -> bool {
     match kind {
         FOLDED => content.starts_with(&format!("{};", stage.name)),
-        // In the subtitle.
+        // The subtitle of a graph names the program and its version.
         _ => content.contains("<svg ") && content.contains("; mnist-train "),
     }
 }
 
-/// The folder that is written to, for which stages, and the locks of all their files.
+/// Writer of a profile: the folder, the stages, and the locks of all files that belong to them.
 pub struct Outputs<'a> {
     pub folder: &'a Path,
     pub stages: &'a [&'static Stage],
@@ -70,10 +70,10 @@ pub struct Outputs<'a> {
 }
 
 impl Outputs<'_> {
-    /// Draws and writes everything; what is returned says what it is.
+    /// Draws and writes all files of a profile. Returns the report of the profile.
     ///
     /// # Errors
-    /// Those of [`durable::replace`].
+    /// When a file cannot be written or an old file cannot be removed.
     pub fn write(
         &self,
         ladder: Bench,
@@ -145,7 +145,7 @@ impl Outputs<'_> {
         Ok(profile)
     }
 
-    /// Removes what an earlier profile of the same stages has left and `profile` has not.
+    /// Removes files of an earlier profile of the same stages that `profile` does not have.
     fn remove_others(&self, profile: &Profile) -> Result<()> {
         let of_stage = |one: &ProfiledStage| {
             [Some(one.flamegraph.clone()), Some(one.folded.clone()), one.difference.clone()]
@@ -176,7 +176,7 @@ pub(super) const FOLDED: &str = "folded";
 const DIFFERENCE: &str = "diff.svg";
 const KINDS: [&str; 3] = [GRAPH, FOLDED, DIFFERENCE];
 
-/// Name of a stage's file, with its place in the ladder.
+/// Name of a stage's file, which begins with the stage's number in the table of stages.
 fn name(stage: &Stage, kind: &str) -> String {
     let place = STAGES.iter().position(|one| one.name == stage.name).expect("is in the table");
     format!("{:02}-{}.{kind}", place + 1, stage.name)

@@ -1,4 +1,4 @@
-//! A flamegraph of the samples that Linux perf has taken.
+//! The hidden command `perf-flamegraph`: draws the samples of Linux perf.
 
 use std::io;
 use std::path::Path;
@@ -18,14 +18,14 @@ use crate::profile::flamegraph::{self, Heading};
 use crate::profile::stacks::{Folded, Stack};
 use crate::report::text::numbers::grouped;
 
-/// Draws what `perf script` prints, cleaned as our own samples are.
+/// Draws the output of `perf script`, cleaned in the same way as the program's own samples.
 pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
     if args.out.extension() != Some("svg".as_ref()) {
         let path = printable(&args.out);
         return Err(Error::Usage(format!("--out {path}: the name must end in .svg")).into());
     }
     let files = [(args.out.clone(), GRAPH), (args.out.with_extension(FOLDED), FOLDED)];
-    // Of both before either is looked at: this also refuses what is not a file.
+    // Both files are locked before either is read. Locking also refuses what is not a regular file.
     let locks = files.each_ref().map(|(path, _)| lock_for_writing(path));
     let _locks = locks.into_iter().collect::<Result<Vec<_>>>()?;
     for (path, kind) in &files {
@@ -56,7 +56,7 @@ pub fn perf_flamegraph(args: &PerfFlamegraphArgs) -> anyhow::Result<()> {
     Ok(output.finish()?)
 }
 
-/// A stack from `program;function;function samples`.
+/// Stack from a line of the form `program;function;function samples`.
 fn stack(line: &str) -> Option<Stack> {
     let (frames, samples) = line.rsplit_once(' ')?;
     let functions = frames.split(';').skip(1).map(str::to_string).collect();

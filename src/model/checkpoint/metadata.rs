@@ -48,8 +48,8 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Metadata of a model of `architecture` that `stage` will train with `recipe`, before the first
-    /// step. The dataset has no name yet.
+    /// Metadata of a model of `architecture` that `stage` will train with `recipe`, before the
+    /// first step. The dataset has no name yet.
     pub fn new(architecture: &Architecture, recipe: Recipe, stage: &str) -> Self {
         let input = architecture.input();
         Self {
@@ -67,8 +67,8 @@ impl Metadata {
         }
     }
 
-    /// Metadata with the same content in the version that this program writes; `architecture` is the
-    /// network that it describes.
+    /// Metadata with the same content in the version that this program writes; `architecture` is
+    /// the network that it describes.
     pub(super) fn upgraded(self, architecture: &Architecture) -> Self {
         let architecture = architecture.to_string();
         Self { format_version: FORMAT_VERSION, architecture, ..self }
@@ -111,8 +111,8 @@ fn adam_slots() -> Vec<String> {
     Adam::SLOTS.map(String::from).to_vec()
 }
 
-/// Metadata from its `json`, in any version that this program knows. Version 1 describes the network
-/// in words, which [`architecture`] compares with the shapes of the tensors.
+/// Metadata from its `json`, in any version that this program knows. Version 1 describes the
+/// network in words, which [`architecture`] compares with the shapes of the tensors.
 ///
 /// # Errors
 /// The first problem that is found.
@@ -176,7 +176,8 @@ fn check_values(metadata: &Metadata) -> ParseResult<()> {
     match metadata.recipe.max_samples {
         Some(images) => check_place(metadata, images)?,
         None => {
-            // The number of images is not known here, but every epoch has the same number of batches.
+            // The number of images is not known here, but every epoch has the same number of
+            // batches.
             let before = metadata.steps.checked_sub(batch);
             let possible = before.is_some_and(|before| match epoch {
                 0 => before == 0,

@@ -101,8 +101,8 @@ impl Checkpoint {
     }
 }
 
-/// Reads a model and its network from the file at `path`. Most files that are not models are refused
-/// after their first megabyte.
+/// Reads a model and its network from the file at `path`. Most files that are not models are
+/// refused after their first megabyte.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read, [`Error::InvalidFile`] when it is not a model.
@@ -229,8 +229,8 @@ fn network_of(file: &SafeTensors<'_>) -> ParseResult<MnistCnn> {
     network.filter(|network| network.is_possible()).ok_or(CheckpointError::Hidden { found: fc1 })
 }
 
-/// The weights of `architecture`, then each of the optimizer's `slots`. A file with any other tensor
-/// is refused.
+/// The weights of `architecture`, then each of the optimizer's `slots`. A file with any other
+/// tensor is refused.
 fn read_sets(
     file: &SafeTensors<'_>,
     architecture: &Architecture,

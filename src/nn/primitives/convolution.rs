@@ -10,8 +10,9 @@
 //! This is the cross-correlation that PyTorch's `Conv2d` computes.
 //!
 //! # Backward
-//! Every product x·w above reaches exactly one y. With dy = ∂L/∂y, the chain rule gives each factor
-//! the other one times dy, summed over all outputs in which it took part:
+//! Each product x·w above is a term of exactly one y. Let dy = ∂L/∂y. By the chain rule, the
+//! gradient of a factor is the sum, over all its products, of the other factor times the dy of the
+//! product:
 //!
 //! ```text
 //! db[o]       = Σ_n Σ_i Σ_j dy[n,o,i,j]
@@ -20,27 +21,28 @@
 //!               of dy[n,o,i,j] · w[o,c,m,k]
 //! ```
 //!
-//! The sums for dw and db run over the batch: a trainer that keeps only the last image's gradient
-//! still learns, only worse, which is why the tests here use batches of three and more.
+//! The sums for dw and db run over the batch. A program that keeps only the gradient of the last
+//! image still learns, but worse; the tests use batches of three and more to notice this mistake.
 
 use std::ops::Range;
 
 use super::view::TensorView;
 use crate::nn::shape::Shape;
 
-/// Where the backward pass of a convolution leaves its results.
+/// Gradients that the backward pass of a convolution writes.
 #[derive(Debug)]
 pub struct ConvGradients<'a> {
-    /// Gradient of the weight, dW.
+    /// Gradient of the weight, dW, (O, C, K, K).
     pub weight: &'a mut [f32],
-    /// Gradient of the bias, db.
+    /// Gradient of the bias, db, (O).
     pub bias: &'a mut [f32],
-    /// Gradient of the input, dX; `None` for the first layer, whose input is the image.
+    /// Gradient of the input, dX, (N, C, H, W); `None` for the first layer, whose input is the
+    /// image.
     pub input: Option<&'a mut [f32]>,
 }
 
 impl ConvGradients<'_> {
-    /// The same gradients, all zero, to be added to.
+    /// Fills the gradients with zeros, so that sums can be added to them.
     pub fn cleared(mut self) -> Self {
         self.weight.fill(0.0);
         self.bias.fill(0.0);
@@ -58,16 +60,16 @@ pub struct Convolution {
     pub input: Shape,
     /// Number of output channels, O.
     pub out_channels: usize,
-    /// Side of the kernel, K.
+    /// Side of the square kernel in pixels, K.
     pub kernel: usize,
-    /// Distance between two windows, s.
+    /// Distance between neighbouring windows in pixels, s.
     pub stride: usize,
-    /// Number of zeros added on each side, p.
+    /// Number of rows or columns of zeros added on each side of the image, p.
     pub padding: usize,
 }
 
 impl Convolution {
-    /// The shape of one image's output: (O, ⌊(H + 2p − K)/s⌋ + 1, ⌊(W + 2p − K)/s⌋ + 1).
+    /// Shape of one image's output: (O, ⌊(H + 2p − K)/s⌋ + 1, ⌊(W + 2p − K)/s⌋ + 1).
     pub fn output(&self) -> Shape {
         let side = |input: usize| {
             let padded = input + 2 * self.padding;
@@ -77,24 +79,25 @@ impl Convolution {
         Shape::new(self.out_channels, side(self.input.height), side(self.input.width))
     }
 
-    /// Number of weights that one output sees, C·K·K: the fan-in.
+    /// Number of taps: the products in one output, C·K·K. It is the fan-in of the weight.
     pub fn taps(&self) -> usize {
         self.input.channels * self.kernel * self.kernel
     }
 
-    /// The shape of the weight, (O, C, K, K).
+    /// Shape of the weight, (O, C, K, K).
     pub fn weight_shape(&self) -> [usize; 4] {
         [self.out_channels, self.input.channels, self.kernel, self.kernel]
     }
 
-    /// The element of the input under kernel position `tap` of window `window`, which must be one
-    /// of [`taps_inside`](Self::taps_inside).
+    /// Row (or column) of the input under row (or column) `tap` of the kernel, for the window of
+    /// output row (or column) `window`. The tap must be one of [`taps_inside`](Self::taps_inside).
     #[inline]
     pub fn position(&self, window: usize, tap: usize) -> usize {
         window * self.stride + tap - self.padding
     }
 
-    /// The kernel positions of window `window` that lie inside a side of `length` elements.
+    /// Rows (or columns) of the kernel that lie inside an input of `length` rows (or columns), for
+    /// the window of output row (or column) `window`. The remaining ones lie on the padding.
     pub fn taps_inside(&self, window: usize, length: usize) -> Range<usize> {
         let start = window * self.stride;
         let first = self.padding.saturating_sub(start).min(self.kernel);
@@ -102,8 +105,8 @@ impl Convolution {
         first..end.max(first)
     }
 
-    /// The windows, of `outputs` along a side, for which kernel position `tap` lies inside the
-    /// `length` elements of the input.
+    /// Those of the `outputs` rows (or columns) of the output for which row (or column) `tap` of
+    /// the kernel lies inside an input of `length` rows (or columns).
     pub fn windows_inside(&self, tap: usize, length: usize, outputs: usize) -> Range<usize> {
         let first = self.padding.saturating_sub(tap).div_ceil(self.stride);
         let end = (length + self.padding).saturating_sub(tap).div_ceil(self.stride).min(outputs);
@@ -111,7 +114,7 @@ impl Convolution {
     }
 }
 
-/// The reference forward pass.
+/// Output `y` of a convolution, by the reference arithmetic.
 ///
 /// # Shapes
 /// x (N, C, H, W) · weight (O, C, K, K) · bias (O) → y (N, O, H', W').
@@ -143,10 +146,11 @@ pub fn forward(conv: &Convolution, x: &[f32], weight: &[f32], bias: &[f32], y: &
     }
 }
 
-/// The reference backward pass.
+/// Gradients of a convolution, which overwrite `gradients`, by the reference arithmetic.
 ///
 /// # Shapes
-/// x (N, C, H, W) · weight (O, C, K, K) · dy (N, O, H', W') → dW like weight, db (O), dX like x.
+/// x (N, C, H, W) · weight (O, C, K, K) · dy (N, O, H', W')
+/// → dW (O, C, K, K) · db (O) · dX (N, C, H, W).
 pub fn backward(
     conv: &Convolution,
     x: &[f32],

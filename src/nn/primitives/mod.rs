@@ -1,8 +1,8 @@
-//! What a stage may replace: the operations that layers are made of.
+//! Primitives: the operations that layers are made of, each of which a stage may replace.
 //!
-//! Layers are written once over these operations. A set of primitives is one way to compute them;
-//! an operation that a set does not replace is the reference arithmetic, which does what the
-//! definition says in the order in which it says it.
+//! Layers are written once over these operations. A set of primitives is one way to compute them.
+//! An operation that a set does not replace is the reference arithmetic, which follows the
+//! definition of the operation literally.
 
 pub mod convolution;
 pub mod pooling;
@@ -14,17 +14,18 @@ use self::pooling::Pooling;
 use self::product::Matrix;
 use crate::optim::adam::AdamStep;
 
-/// One way to compute what layers are made of.
+/// Set of the operations that layers are made of, computed in one way.
 ///
 /// The number of images, N, follows from the lengths of the slices; activations are (N, C, H, W).
 /// Every operation is right for every size: any stride, padding, number of channels and side.
 pub trait Primitives {
-    /// c += a · b, with c (a.rows, b.columns) row by row: [`product::add_product`].
+    /// Adds a product of matrices: c += a · b, with c (a.rows, b.columns) in row-major order, as
+    /// [`product::add_product`] does.
     fn add_product(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
         product::add_product(a, b, c);
     }
 
-    /// The output of a convolution: [`convolution::forward`].
+    /// Writes the output of a convolution to `y`, as [`convolution::forward`] does.
     fn convolve(
         &mut self,
         conv: &Convolution,
@@ -36,7 +37,7 @@ pub trait Primitives {
         convolution::forward(conv, x, weight, bias, y);
     }
 
-    /// The gradients of a convolution, which are overwritten: [`convolution::backward`].
+    /// Overwrites the `gradients` of a convolution, as [`convolution::backward`] does.
     fn convolve_backward(
         &mut self,
         conv: &Convolution,
@@ -48,22 +49,25 @@ pub trait Primitives {
         convolution::backward(conv, x, weight, dy, gradients);
     }
 
-    /// The maximum of each window and its place: [`pooling::forward`].
+    /// Writes the maximum of each window to `y` and its place in the window to `argmax`, as
+    /// [`pooling::forward`] does.
     fn max_pool(&mut self, pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
         pooling::forward(pool, x, y, argmax);
     }
 
-    /// The gradient of max pooling, which is overwritten: [`pooling::backward`].
+    /// Overwrites the gradient `dx` of the input of max pooling, as [`pooling::backward`] does.
     fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
         pooling::backward(pool, argmax, dy, dx);
     }
 
-    /// y = `function`(x), which works element by element and may be given any part of both.
+    /// Computes y = `function`(x). The function works element by element, so it may be called on
+    /// any parts of `x` and `y` that belong together.
     fn map(&mut self, x: &[f32], y: &mut [f32], function: fn(&[f32], &mut [f32])) {
         function(x, y);
     }
 
-    /// y = `function`(a, b), which works element by element and may be given any part of all three.
+    /// Computes y = `function`(a, b). The function works element by element, so it may be called on
+    /// any parts of `a`, `b` and `y` that belong together.
     fn map2(
         &mut self,
         a: &[f32],
@@ -74,8 +78,9 @@ pub trait Primitives {
         function(a, b, y);
     }
 
-    /// Adam's update of the weights `w`: [`AdamStep::update`]. Every element stands for itself, so
-    /// sets differ in the sharing of the work alone.
+    /// Updates the weights `w` and their moments, as [`AdamStep::update`] does. The elements are
+    /// independent of each other, so sets of primitives differ only in how they share the work
+    /// among threads.
     fn update(
         &mut self,
         step: &AdamStep,
@@ -93,7 +98,7 @@ pub trait Primitives {
     }
 }
 
-/// The reference arithmetic of every operation.
+/// Set of primitives in which every operation is the reference arithmetic.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reference;
 

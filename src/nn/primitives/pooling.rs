@@ -1,21 +1,22 @@
-//! Max pooling.
+//! Max pooling: the maximum of each window of an image.
 //!
 //! # Definition
 //! ```text
 //! y[n,c,i,j] = max over 0 ≤ m,k < K of x[n, c, i·s + m, j·s + k]
 //! ```
 //!
-//! Where several elements share the maximum the first one, row by row, is taken. Its place in the
-//! window, m·K + k, is remembered: a byte for each output.
+//! The forward pass remembers the place of the maximum in its window, m·K + k, in one byte for each
+//! output. If several elements are equal to the maximum, the first one, row by row, is taken.
 //!
 //! # Backward
-//! The maximum is the only element that a small change of can be seen in y, so dy goes there whole.
-//! Windows that overlap add up.
+//! A small change of the maximum changes y by the same amount; a small change of any other element
+//! does not change y. So all of dy goes to the place of the maximum. If windows overlap, their
+//! gradients are added.
 
 use super::view::TensorView;
 use crate::nn::shape::Shape;
 
-/// The largest side of a window: a place in it fits a byte.
+/// Largest side of a window whose places, 0 to 255, fit into a byte.
 pub const LARGEST_WINDOW: usize = 16;
 
 /// Sizes of max pooling without padding.
@@ -23,15 +24,18 @@ pub const LARGEST_WINDOW: usize = 16;
 pub struct Pooling {
     /// Shape of one image's input, (C, H, W).
     pub input: Shape,
-    /// Side of the window, K.
+    /// Side of the square window in pixels, K.
     pub kernel: usize,
-    /// Distance between two windows, s.
+    /// Distance between neighbouring windows in pixels, s.
     pub stride: usize,
 }
 
 impl Pooling {
-    /// The shape of one image's output: (C, ⌊(H − K)/s⌋ + 1, ⌊(W − K)/s⌋ + 1). Rows and columns that
-    /// fill no window are left out.
+    /// Shape of one image's output: (C, ⌊(H − K)/s⌋ + 1, ⌊(W − K)/s⌋ + 1). Rows and columns at the
+    /// end that do not fill a window are ignored.
+    ///
+    /// # Panics
+    /// When the window is larger than the image or than [`LARGEST_WINDOW`].
     pub fn output(&self) -> Shape {
         let side = |input: usize| {
             assert!(input >= self.kernel, "the pooling window is larger than its input");
@@ -43,10 +47,10 @@ impl Pooling {
     }
 }
 
-/// The reference forward pass.
+/// Output `y` of max pooling and the places `argmax` of the maxima, by the reference arithmetic.
 ///
 /// # Shapes
-/// x (N, C, H, W) → y (N, C, H', W'), argmax like y: m·K + k.
+/// x (N, C, H, W) → y (N, C, H', W') and argmax (N, C, H', W'), whose elements are m·K + k.
 pub fn forward(pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     let Shape { channels, height, width } = pool.input;
     let output = pool.output();
@@ -78,7 +82,7 @@ pub fn forward(pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     }
 }
 
-/// The reference backward pass.
+/// Gradient `dx` of the input of max pooling, which is overwritten, by the reference arithmetic.
 ///
 /// # Shapes
 /// argmax and dy (N, C, H', W') → dX (N, C, H, W).

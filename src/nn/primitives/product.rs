@@ -1,6 +1,6 @@
 //! The product of two matrices.
 
-/// A matrix in memory, row by row or, where it is transposed, column by column.
+/// Matrix in memory: row by row or, if it is transposed, column by column.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
     data: &'a [f32],
@@ -12,43 +12,46 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// The matrix whose elements are `data`, row by row.
+    /// Matrix whose elements are `data`, row by row.
+    ///
+    /// # Panics
+    /// When `data` does not have `rows` · `columns` elements.
     pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns);
         Self { data, rows, columns, transposed: false }
     }
 
-    /// The same elements with rows and columns exchanged.
+    /// Transpose of the matrix, over the same elements in memory.
     pub fn transposed(self) -> Self {
         let Self { data, rows, columns, transposed } = self;
         Self { data, rows: columns, columns: rows, transposed: !transposed }
     }
 
-    /// All elements, row by row, or column by column where the matrix [is
-    /// transposed](Self::is_transposed).
+    /// All elements, row by row or, if the matrix [is transposed](Self::is_transposed), column by
+    /// column.
     pub fn data(&self) -> &'a [f32] {
         self.data
     }
 
-    /// Whether neighbours in memory are neighbours in a column.
+    /// Whether the elements lie in memory column by column.
     pub fn is_transposed(&self) -> bool {
         self.transposed
     }
 
-    /// Distances in memory between two rows and between two columns.
+    /// Distances in memory between neighbouring rows and between neighbouring columns.
     #[inline]
     fn strides(&self) -> [usize; 2] {
         if self.transposed { [1, self.rows] } else { [self.columns, 1] }
     }
 
-    /// The element in row `i` and column `j`.
+    /// Element in row `i` and column `j`.
     #[inline]
     pub fn get(&self, i: usize, j: usize) -> f32 {
         let [row, column] = self.strides();
         self.data[i * row + j * column]
     }
 
-    /// The elements of row `i` from column `from` on.
+    /// Elements of row `i` from column `from` on.
     #[inline]
     pub fn row(&self, i: usize, from: usize) -> impl Iterator<Item = f32> + use<'a> {
         let [row, column] = self.strides();
@@ -56,8 +59,8 @@ impl<'a> Matrix<'a> {
         data.iter().step_by(column).take(self.columns - from).copied()
     }
 
-    /// Row `i`, or column `i` where the matrix [is transposed](Self::is_transposed): the elements
-    /// that are neighbours in memory.
+    /// Row `i` or, if the matrix [is transposed](Self::is_transposed), column `i`: elements that
+    /// are neighbours in memory.
     #[inline]
     fn line(&self, i: usize) -> &'a [f32] {
         let length = if self.transposed { self.rows } else { self.columns };
@@ -65,14 +68,15 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// The reference product: c += a · b, with c (a.rows, b.columns) row by row.
+/// Adds the product of two matrices: c += a · b, with c (a.rows, b.columns) in row-major order, by
+/// the reference arithmetic.
 ///
 /// ```text
 /// c[i,j] += Σ_k a[i,k] · b[k,j]
 /// ```
 ///
-/// Terms are added to what is in c, in the order of k. The order of i, j and k is the one in which
-/// neighbours of b follow each other.
+/// The terms are added to each element of c in the order of k. The loops over i, j and k are nested
+/// so that the innermost loop reads neighbouring elements of b.
 pub fn add_product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
     assert_eq!(a.columns, b.rows);
     assert_eq!(c.len(), a.rows * b.columns);

@@ -1,9 +1,9 @@
-//! A slice seen as a tensor.
+//! A view of a slice as a tensor, with an index for each dimension.
 
-/// `data` seen as a row-major tensor of rank `R`.
+/// View of `data` as a row-major tensor of rank `R`.
 ///
 /// Every access computes its offset, Σ indexᵢ·strideᵢ, anew, as a beginner's tensor type does. The
-/// compiler is free to move what does not change out of the loops.
+/// compiler may move the parts that do not change out of the loops.
 pub struct TensorView<T, const R: usize> {
     data: T,
     shape: [usize; R],
@@ -14,6 +14,8 @@ impl<T, const R: usize> TensorView<T, R>
 where
     T: AsRef<[f32]>,
 {
+    /// View of `data` as a tensor of this `shape`.
+    ///
     /// # Panics
     /// When `data` does not have exactly as many elements as `shape`.
     pub fn new(data: T, shape: [usize; R]) -> Self {
@@ -31,7 +33,7 @@ where
         index.iter().zip(&self.strides).map(|(i, stride)| i * stride).sum()
     }
 
-    /// The element at `index`.
+    /// Element at `index`.
     #[inline]
     pub fn get(&self, index: [usize; R]) -> f32 {
         self.data.as_ref()[self.offset(index)]
@@ -42,7 +44,7 @@ impl<T, const R: usize> TensorView<T, R>
 where
     T: AsRef<[f32]> + AsMut<[f32]>,
 {
-    /// The element at `index`, to write.
+    /// Mutable element at `index`.
     #[inline]
     pub fn at(&mut self, index: [usize; R]) -> &mut f32 {
         let offset = self.offset(index);
