@@ -64,7 +64,7 @@ pub struct Group {
     labels: Vec<u8>,
     /// Hidden units after relu, (n, H padded).
     hidden: Floats,
-    /// Logits, (n, O).
+    /// Logits of the images, (n, O).
     logits: Floats,
     /// Gradient of the logits, (n, O).
     dlogits: Floats,
@@ -77,7 +77,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group without images.
+    /// A group that has no images yet.
     pub fn new(network: &Network) -> Self {
         let hidden = GROUP_IMAGES * network.hidden_padded();
         let logits = GROUP_IMAGES * network.classes;

@@ -93,8 +93,8 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
     U
 }
 
-/// Computes the gradient of x: dx\[r\] = dz\[rows\[r\]\] · Wᵀ, over the first `active` columns of dz
-/// and rows of Wᵀ. `active` and `stride` are numbers of factors.
+/// Computes the gradient of x: dx\[r\] = dz\[rows\[r\]\] · Wᵀ, over the first `active` columns of
+/// dz and rows of Wᵀ. `active` and `stride` are numbers of factors.
 ///
 /// # Shapes
 /// `dz` (N + 1, `stride`) rounded; `rows` (R); `transposed` (`active`, C) interleaved; `dx` (R, C).

@@ -216,7 +216,7 @@ pub fn build(
 }
 
 impl<S: Products> FusedEngine<S> {
-    /// An engine whose parameters are 0 until a state is loaded. [`sparse`](super::sparse) describes
+    /// An engine whose parameters are 0 until a state is loaded. See [`sparse`](super::sparse) for
     /// `skip_zeros`.
     pub fn new(
         simd: S,

@@ -1,5 +1,5 @@
-//! Last pass over the weights of a cell: their gradient, L2 and Adam. Each weight and moment is read
-//! from memory once.
+//! Last pass over the weights of a cell: their gradient, L2 and Adam. Each weight and moment is
+//! read from memory once.
 //!
 //! ```text
 //! for each four channels c                               lanes are hidden units
@@ -68,8 +68,8 @@ impl<S: Simd> Active<S> {
         }
     }
 
-    /// Copies the active units of `row` (H padded) to the front of `packed`, and fills the rest with
-    /// zeros.
+    /// Copies the active units of `row` (H padded) to the front of `packed`, and fills the rest
+    /// with zeros.
     pub fn pack(&self, row: &[f32], packed: &mut [f32]) {
         for (packed, &index) in packed.iter_mut().zip(&self.indices) {
             *packed = row[index as usize];
@@ -98,8 +98,8 @@ pub struct AdamVectors<S: Simd> {
 }
 
 impl<S: Simd> AdamVectors<S> {
-    /// Vectors of the factors of `step`. The numerator and the denominator of α·m / (√v / r + ε) are
-    /// multiplied by r, the root correction, which leaves one division.
+    /// Vectors of the factors of `step`. The numerator and the denominator of α·m / (√v / r + ε)
+    /// are multiplied by r, the root correction, which leaves one division.
     #[inline(always)]
     pub fn new(simd: S, step: &AdamStep) -> Self {
         Self {
@@ -114,8 +114,8 @@ impl<S: Simd> AdamVectors<S> {
         }
     }
 
-    /// Updates the first lanes of `w`, `m` and `v` by the gradient `g` as [`AdamStep::update`] does,
-    /// but without [flushing](Self::flush_small).
+    /// Updates the first lanes of `w`, `m` and `v` by the gradient `g`, as [`AdamStep::update`]
+    /// does, but without [flushing](Self::flush_small).
     #[inline(always)]
     pub fn update(&self, simd: S, g: S::Vector, w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
         let weight = simd.load(w);
@@ -315,7 +315,7 @@ fn take_row<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
 
 /// Gradient dW of [`TILE_CHANNELS`] channels.
 struct Gradient<'a, F> {
-    /// Operands of the product.
+    /// Operands of the product that makes the gradient.
     operands: Operands<'a, F>,
     /// First channel of the tile.
     channel: usize,
