@@ -137,11 +137,11 @@ fn rounded_gradient(network: &MnistCnn, parameters: &Parameters, split: &Split) 
             let products = (0..images).map(|n| a[n * features + feature] * dz[n * hidden + h]);
             dw1[h * features + feature] = products.sum::<f64>() + of_blank(feature) * dz_sum[h];
         }
-        let blank_alive = f64::from(u8::from(blank[c] > 0.0));
-        dbias[c] += blank_alive * da(&dz_sum);
+        let blank_positive = f64::from(u8::from(blank[c] > 0.0));
+        dbias[c] += blank_positive * da(&dz_sum);
         for n in 0..images {
             let da = da(&dz[n * hidden..][..hidden]);
-            dbias[c] -= blank_alive * da;
+            dbias[c] -= blank_positive * da;
             let Some(place) = place[n * features + feature] else { continue };
             dbias[c] += da;
             let (top, left) = (2 * y + place / 2, 2 * x + place % 2);

@@ -57,7 +57,7 @@ impl MultiplyAdds {
         None
     }
 
-    /// Runs `count` repetitions.
+    /// Runs the loop `count` times.
     pub fn repeat(&self, count: u64) {
         (self.repeat)(count);
     }

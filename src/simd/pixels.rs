@@ -2,7 +2,7 @@
 
 use super::vector::Simd;
 
-/// Operations on bytes.
+/// Operations on 32 bytes at once.
 pub trait Bytes: Simd {
     /// Mask with one bit for each byte, set if the byte is not 0; byte 0 has the lowest bit.
     fn nonzero(self, bytes: &[u8; 32]) -> u32;

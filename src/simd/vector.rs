@@ -6,7 +6,7 @@
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Number of floats in a vector: 8 or 16.
     const LANES: usize;
-    /// Number of vector registers.
+    /// Number of vector registers that the CPU has.
     const REGISTERS: usize;
     /// Vector of [`LANES`](Simd::LANES) floats.
     type Vector: Copy + Send + Sync;
@@ -60,10 +60,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
         column: impl FnMut(usize, Self::Vector),
     );
 
-    /// Prefetches the cache line of `values[index]` into the first-level cache, if there is such a
-    /// value.
+    /// Prefetches the cache line of `values[index]` into the first-level cache. An index beyond the
+    /// end is ignored.
     fn prefetch_l1<T>(self, values: &[T], index: usize);
-    /// Prefetches the cache line of `values[index]` into the second-level cache, if there is such a
-    /// value: for values that are needed some thousand cycles later.
+    /// Prefetches the cache line of `values[index]` into the second-level cache, for a value that is
+    /// needed some thousand cycles later. An index beyond the end is ignored.
     fn prefetch_l2<T>(self, values: &[T], index: usize);
 }

@@ -1,4 +1,4 @@
-//! A row of cells: the unit in which cores share a step.
+//! A row of cells with its weights and buffers. Cores share a step by rows of cells.
 
 use super::conv::{self, ConvPlan, ConvWeights, Masks};
 use super::floats::{self, AlignedVec, Floats};
@@ -10,74 +10,80 @@ use super::trained::Tensors;
 use super::update::{self, Active, AdamVectors, CellWeights, Operands};
 use crate::engine::phases::{Phase, PhaseClock, Phases};
 
-/// Columns of the hidden units that are summed before the next, where a factor is a number: half of
-/// the partial sums and half of a cell's weights fit into the first-level cache together. In pairs,
-/// weights take half the room.
+/// Number of hidden units in a block of columns in f32. A block is summed over all cells before the
+/// next one: half of the partial sums and half of the weights of a cell fit into the first-level
+/// cache together. In bf16 a block is twice as wide, because weights take half the memory.
 const COLUMN_BLOCK: usize = 64;
 
-/// What all cell rows read.
+/// Data that all cell rows read in a step.
 #[derive(Clone, Copy)]
 pub struct Shared<'a> {
+    /// Sizes of the network.
     pub network: &'a Network,
+    /// Images of the batch.
     pub images: &'a Images,
+    /// Parameters of the convolution.
     pub plan: &'a ConvPlan,
-    /// Whether cells are computed for inked images only.
+    /// Whether a cell is computed only for the images in which it sees ink.
     pub skip_zeros: bool,
 }
 
-/// What all cell rows read in the second half of a step.
+/// Data that all cell rows read in the backward pass.
 #[derive(Clone, Copy)]
 pub struct SharedBackward<'a, S: Products> {
+    /// Data that the forward pass reads too.
     pub forward: Shared<'a>,
+    /// Hidden units that have a gradient.
     pub active: &'a Active<S>,
-    /// (N + 1, H padded), packed.
+    /// Gradient dz of every image and their sum, (N + 1, H padded), packed to the active units.
     pub dz: &'a [f32],
-    /// The same by columns.
+    /// Factors of `dz` that lie side by side, (N + 1, H padded / depth).
     pub dz_factors: &'a [S::Factor],
+    /// Factors of Adam for weights.
     pub adam: AdamVectors<S>,
 }
 
-/// The weights of one row of cells and what is computed from them.
+/// A row of cells: its weights with their moments, and the buffers of its computation.
 pub struct CellRow<S: Products> {
-    /// Which row.
+    /// Index of the row.
     y: usize,
-    /// (cells, C, H padded).
+    /// Weights of the first linear layer, (cells, C, H padded).
     pub w: Floats,
-    /// Likewise.
+    /// First moments of `w`, (cells, C, H padded).
     pub m: Floats,
-    /// Likewise.
+    /// Second moments of `w`, (cells, C, H padded).
     pub v: Floats,
-    /// For each cell the images that it is computed for, in rising order; N stands for what blank
-    /// images share.
+    /// For each cell the images for which it is computed, in ascending order. With `skip_zeros`, a
+    /// last entry N is the row that all blank images share.
     rows: [Vec<u32>; CELLS],
-    /// (cells, N + 1, C).
+    /// Activations of the listed images, (cells, N + 1, C).
     activations: Floats,
-    /// (cells, N + 1, C / lanes).
+    /// Masks of the listed images, (cells, N + 1, C / lanes).
     masks: Vec<Masks>,
-    /// (N + 1, H padded): what this row of cells adds to every image's hidden units.
+    /// Sums that this row of cells adds to the hidden units of every image, (N + 1, H padded).
     pub partial_sums: Floats,
-    /// (N / depth, patch) of one cell, and a vector.
+    /// Patches of the listed images for one cell, (N / depth, patch), and one further vector.
     patches: AlignedVec<S::Pixel>,
-    /// (N + 1, C) of one cell.
+    /// Gradient of the activations of one cell, (N + 1, C).
     da: Floats,
-    /// (H padded, C) of one cell.
+    /// Weights of one cell, transposed and packed to the active units, (H padded, C).
     transposed: Floats,
-    /// (2, 4, H padded) of one cell.
+    /// Gradients of two tiles of weights, packed to the active units, (2, 4, H padded).
     packed: Floats,
-    /// Room for the left operand of a product, where it has to be copied.
+    /// Copy of the left operand of a product as factors; empty if operands are not copied.
     left: AlignedVec<S::Factor>,
-    /// Likewise for the right one.
+    /// Copy of the right operand of a product as factors; empty if operands are not copied.
     right: AlignedVec<S::Factor>,
-    /// Of the convolution, by the cells of this row, for pixels 0..=255.
+    /// Gradient of the convolution from the cells of this row, for pixels in 0..=255.
     pub gradient: ConvWeights,
-    /// Whether all weights are finite after the last update.
+    /// Whether all weights were finite after the last update.
     pub are_finite: bool,
-    /// Cost of the phases since it was last taken.
+    /// Cost of the phases in this row since it was last read.
     pub phases: Phases,
 }
 
 impl<S: Products> CellRow<S> {
-    /// All weights zero.
+    /// Row `y` of the cells, with weights of 0.
     pub fn new(network: &Network, y: usize) -> Self {
         let weights = CELLS * network.cell_weights();
         Self {
@@ -101,7 +107,7 @@ impl<S: Products> CellRow<S> {
         }
     }
 
-    /// Makes room for `images`.
+    /// Grows the buffers to a batch of `images` images.
     pub fn reserve(&mut self, network: &Network, plan: &ConvPlan, images: usize) {
         if self.partial_sums.len() >= (images + 1) * network.hidden_padded() {
             return;
@@ -122,7 +128,7 @@ impl<S: Products> CellRow<S> {
         self.right = S::copy_buffer(conv.max(network.cell_weights()).max(dz));
     }
 
-    /// The activations of all cells of the row, and its partial sums.
+    /// Computes the activations of all cells of the row, and its partial sums.
     pub fn forward(&mut self, simd: S, shared: &Shared<'_>, clock: &mut PhaseClock) {
         let Network { channels, hidden, .. } = *shared.network;
         clock.run(Phase::Data, 0, || self.list_rows(shared));
@@ -134,7 +140,7 @@ impl<S: Products> CellRow<S> {
         clock.run(Phase::LinearForward, flops, || self.sum_linear(simd, shared));
     }
 
-    /// Finds out for which images each cell is computed.
+    /// Lists the images for which each cell is computed.
     fn list_rows(&mut self, shared: &Shared<'_>) {
         let count = shared.images.count() as u32;
         self.rows.iter_mut().for_each(Vec::clear);
@@ -148,12 +154,13 @@ impl<S: Products> CellRow<S> {
         }
     }
 
-    /// For each cell the number of images that are convolved.
+    /// For each cell the number of images for which it is convolved.
     fn inked_rows(&self, shared: &Shared<'_>) -> impl Iterator<Item = usize> {
         let blank = usize::from(shared.skip_zeros);
         self.rows.iter().map(move |rows| rows.len() - blank)
     }
 
+    /// Computes the activations and masks of all cells.
     #[inline(never)]
     fn convolve(&mut self, simd: S, shared: &Shared<'_>) {
         let Shared { network, images, plan, skip_zeros } = *shared;
@@ -184,6 +191,7 @@ impl<S: Products> CellRow<S> {
         );
     }
 
+    /// Computes the partial sums of the hidden units.
     #[inline(never)]
     fn sum_linear(&mut self, simd: S, shared: &Shared<'_>) {
         let Shared { network, images, .. } = *shared;
@@ -213,7 +221,8 @@ impl<S: Products> CellRow<S> {
         );
     }
 
-    /// The row's share of the convolution's gradient, and the update of its weights.
+    /// Computes the part of the convolution's gradient that comes from this row, and updates the
+    /// weights of the row.
     pub fn backward(&mut self, simd: S, shared: &SharedBackward<'_, S>, clock: &mut PhaseClock) {
         let Shared { network, skip_zeros, .. } = shared.forward;
         self.gradient.clear();
@@ -239,6 +248,7 @@ impl<S: Products> CellRow<S> {
         });
     }
 
+    /// Computes `da` of cell `x`.
     #[inline(never)]
     fn input_gradient(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
         let network = shared.forward.network;
@@ -263,6 +273,7 @@ impl<S: Products> CellRow<S> {
         );
     }
 
+    /// Adds the part of cell `x` to the gradient of the convolution.
     #[inline(never)]
     fn convolve_backward(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
         let Shared { network, images, plan, skip_zeros, .. } = shared.forward;
@@ -275,7 +286,7 @@ impl<S: Products> CellRow<S> {
         simd.vectorize(
             #[inline(always)]
             || {
-                // What the update reads next.
+                // The update reads the activations next.
                 for line in (0..activations.len()).step_by(ALIGNMENT) {
                     simd.prefetch_l2(activations, line);
                 }
@@ -295,6 +306,7 @@ impl<S: Products> CellRow<S> {
         );
     }
 
+    /// Updates the weights of cell `x`.
     #[inline(never)]
     fn update(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
         let Shared { network, images, .. } = shared.forward;
@@ -304,7 +316,7 @@ impl<S: Products> CellRow<S> {
         let rows = &rows[x];
         let capacity = (images.count() + 1) * channels;
         let activations = &activations[x * capacity..][..rows.len() * channels];
-        // The last vector of active units may hold some that are not.
+        // The last vector of active units may contain inactive ones.
         let columns = 0..shared.active.count.next_multiple_of(S::LANES);
         simd.vectorize(
             #[inline(always)]

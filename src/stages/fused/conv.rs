@@ -55,9 +55,9 @@ pub struct Masks {
 /// Parameters of the convolution in the layout of the kernels, or their gradient, or a moment.
 #[derive(Debug)]
 pub struct ConvWeights {
-    /// Weights, (K², C).
+    /// Weights of the convolution, (K², C).
     pub weight: Floats,
-    /// Biases, (C).
+    /// Biases of the convolution, (C).
     pub bias: Floats,
 }
 
@@ -86,8 +86,8 @@ impl Tensors<2> for ConvWeights {
     }
 }
 
-/// Value of a pixel whose byte is 1. Pixels are multiplied as the numbers 0..=255 of the file, which
-/// f32 and bf16 both hold exactly, and the weights are multiplied by this factor instead.
+/// Value of a pixel whose byte is 1. Pixels are multiplied as the numbers 0..=255 of the file,
+/// which f32 and bf16 both hold exactly, and the weights are multiplied by this factor instead.
 const PIXEL: f32 = 1.0 / 255.0;
 
 /// Data of the convolution that all cells share in a step.
@@ -101,7 +101,7 @@ pub struct ConvPlan {
     offsets: Vec<usize>,
     /// Weights for pixels in 0..=255, (taps, C). Every row of taps is padded to whole factors.
     pub weight: Floats,
-    /// Biases, (C).
+    /// Biases of the convolution, (C).
     pub bias: Floats,
     /// Activation of a cell without ink, (C), which is subtracted from every activation before it
     /// is stored. It is 0 if blank cells are not skipped.

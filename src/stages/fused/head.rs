@@ -1,5 +1,5 @@
-//! What follows the first linear layer: its bias and relu, the second linear layer, the loss, and
-//! the way back to dz, the gradient of the hidden units before relu.
+//! Head of the network: bias and relu of the first linear layer, the second linear layer, the loss,
+//! and their backward pass to dz, the gradient of the hidden units before relu.
 //!
 //! ```text
 //! for each image n of a group
@@ -10,8 +10,9 @@
 //!     dW2 += dlogits ⊗ h,  db2 += dlogits,  db1 += dz
 //! ```
 //!
-//! It is a hundredth of the arithmetic. Images are cut into groups of a fixed size for the cores to
-//! take; each group adds up its own gradients, and groups are added in their order.
+//! The head is a hundredth of the arithmetic of a step. Images are split into groups of a fixed
+//! size, which the cores share. Each group adds up its own gradients, and the gradients of groups
+//! are added in the order of the groups.
 
 use super::floats::{self, Floats};
 use super::network::{ALIGNMENT, Network};
@@ -19,22 +20,22 @@ use super::trained::Tensors;
 use crate::nn::cross_entropy::{self, LossSum};
 use crate::simd::Simd;
 
-/// Images of a group.
+/// Number of images in a group.
 pub const GROUP_IMAGES: usize = 8;
 
-/// The parameters of the head, or a gradient of them, or a moment.
+/// Parameters of the head, or their gradient, or a moment.
 #[derive(Debug, Clone)]
 pub struct HeadWeights {
-    /// (H padded): the bias of the first linear layer.
+    /// Biases of the first linear layer, (H padded).
     pub bias1: Floats,
-    /// (O, H padded).
+    /// Weights of the second linear layer, (O, H padded).
     pub weight2: Floats,
-    /// (O padded).
+    /// Biases of the second linear layer, (O padded).
     pub bias2: Floats,
 }
 
 impl HeadWeights {
-    /// All zero.
+    /// Tensors of zeros.
     pub fn new(network: &Network) -> Self {
         Self {
             bias1: floats::zeros(network.hidden_padded()),
@@ -54,28 +55,29 @@ impl Tensors<3> for HeadWeights {
     }
 }
 
-/// A few images and what the head makes of them.
+/// Up to [`GROUP_IMAGES`] images, and the results of the head for them; n is their number.
 #[derive(Debug)]
 pub struct Group {
-    /// O.
+    /// Number of classes, O.
     classes: usize,
+    /// Labels of the images, (n).
     labels: Vec<u8>,
-    /// (n, H padded), after relu.
-    pub hidden: Floats,
-    /// (n, O).
+    /// Hidden units after relu, (n, H padded).
+    hidden: Floats,
+    /// Logits of the images, (n, O).
     logits: Floats,
-    /// (n, O).
+    /// Gradient of the logits, (n, O).
     dlogits: Floats,
-    /// (n, H padded).
+    /// Gradient of the hidden units before relu, (n, H padded).
     pub dz: Floats,
-    /// Of this group's images.
+    /// Gradient of the head's parameters from the images of this group.
     pub gradient: HeadWeights,
-    /// Of this group's images.
+    /// Loss of the images of this group.
     pub loss: LossSum,
 }
 
 impl Group {
-    /// A group without images.
+    /// A group that has no images yet.
     pub fn new(network: &Network) -> Self {
         let hidden = GROUP_IMAGES * network.hidden_padded();
         let logits = GROUP_IMAGES * network.classes;
@@ -91,31 +93,33 @@ impl Group {
         }
     }
 
-    /// Number of images.
+    /// Number of images in the group, n.
     pub fn images(&self) -> usize {
         self.labels.len()
     }
 
-    /// Takes the labels of its images.
+    /// Sets the labels of the images of the group.
     pub fn set_labels(&mut self, labels: impl Iterator<Item = u8>) {
         self.labels.clear();
         self.labels.extend(labels);
     }
 
-    /// Sets the place of every hidden unit to 1 that is above 0 for any of its images.
+    /// Sets the element of `units` to 1 for every hidden unit that is above 0 for any image of the
+    /// group.
     pub fn mark_active(&self, units: &mut [u32]) {
         for hidden in self.hidden.chunks_exact(units.len()).take(self.images()) {
             units.iter_mut().zip(hidden).for_each(|(unit, &h)| *unit |= u32::from(h > 0.0));
         }
     }
 
-    /// The logits of its images, (n, O).
+    /// Logits of the images of the group, (n, O).
     pub fn logits(&self) -> &[f32] {
         &self.logits[..self.images() * self.classes]
     }
 
-    /// The hidden units and the logits. `partial_sums` are (N + 1, H padded) for each cell row; the
-    /// images of the group begin at `first`; `common` (H padded) is what all images have in common.
+    /// Computes the hidden units and the logits of the images from `first` on. `partial_sums` are
+    /// the sums (N + 1, H padded) of each cell row, and `common` (H padded) is the part of the sums
+    /// that all images have in common.
     #[inline(never)]
     pub fn forward<'a, S: Simd>(
         &mut self,
@@ -154,7 +158,8 @@ impl Group {
         );
     }
 
-    /// The loss, and the gradients from the logits back to dz; `images` is N, those of the batch.
+    /// Computes the loss and the gradients from the logits back to dz. `images` is N, the number of
+    /// images in the batch.
     #[inline(never)]
     pub fn backward<S: Simd>(&mut self, simd: S, weights: &HeadWeights, images: usize) {
         let (width, classes) = (weights.bias1.len(), self.classes);

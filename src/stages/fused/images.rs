@@ -25,15 +25,15 @@ pub struct Images {
     count: usize,
     /// Padded images, (N, 28 + K − 1, [`ROW`]).
     pixels: Vec<u8>,
-    /// Bits of the cells that see ink, (N, cell rows): bit 2x is set if any pixel that cell x of the
-    /// row sees is not 0.
+    /// Bits of the cells that see ink, (N, cell rows): bit 2x is set if any pixel that cell x of
+    /// the row sees is not 0.
     inked: Vec<[u32; CELLS]>,
     /// Number of pairs of an image and a cell that sees ink, (cell rows).
     inked_counts: [usize; CELLS],
 }
 
 impl Images {
-    /// An empty batch.
+    /// A batch that has no images yet.
     pub fn new(network: &Network) -> Self {
         Self {
             kernel: network.kernel,
@@ -84,7 +84,7 @@ impl Images {
         );
     }
 
-    /// Prefetches the images that follow `batch`, so that they are in the cache when they are copied.
+    /// Prefetches the images that follow `batch`, so that the next batch is copied from the cache.
     pub fn prefetch<S: Simd>(&self, simd: S, batch: &Batch<'_>) {
         for image in batch.upcoming() {
             (0..image.len()).step_by(64).for_each(|byte| simd.prefetch_l2(image, byte));
@@ -110,8 +110,8 @@ impl Images {
 
     /// Writes the pixels that cell (`y`, `x`) sees of `images` to `patch`. `images` are
     /// [`Products::DEPTH`] images, or fewer at the end of a list; the last image then fills up the
-    /// patch. A patch has K + 1 rows, and each row [`PATCH_ROW`] pixels of every image, of which the
-    /// first K + 1 are used.
+    /// patch. A patch has K + 1 rows, and each row has [`PATCH_ROW`] pixels of every image, of which
+    /// the first K + 1 are used.
     #[inline(always)]
     pub fn patch<S: Products>(
         &self,

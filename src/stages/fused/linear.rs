@@ -1,11 +1,11 @@
-//! The first linear layer of one cell: its part of the forward sums, and the gradient of its
-//! inputs.
+//! Products of one cell with the first linear layer: its part of the forward sums, and the gradient
+//! of its activations.
 
 use super::products::Products;
 use super::tile;
 use crate::simd::Simd;
 
-/// Calls `$tile::<S, R, $u>` for R = the number of rows at hand, which is one of `$r`.
+/// Calls `$tile::<S, R, $u>` with R = `$rows`, which is one of `$r`.
 macro_rules! with_rows {
     ($rows:expr, [$($r:literal)*], $tile:ident::<$s:ident, R, $u:literal>, $arguments:tt) => {
         match $rows {
@@ -15,11 +15,11 @@ macro_rules! with_rows {
     };
 }
 
-/// Adds x · W to the sums of the images that `rows` names: sums\[rows\[r\]\] += x\[r\] · W, for the
-/// `columns`.
+/// Adds x · W to the sums of the images listed in `rows`: sums\[rows\[r\]\] += x\[r\] · W, for the
+/// `columns` of W.
 ///
 /// # Shapes
-/// `x` (R, C) by columns; `rows` (R); `weight` (C, `stride`) by rows; `sums` (N + 1, `stride`).
+/// `x` (R, C) rounded; `rows` (R); `weight` (C, `stride`) interleaved; `sums` (N + 1, `stride`).
 #[inline(always)]
 pub fn forward<S: Products>(
     simd: S,
@@ -59,15 +59,18 @@ pub fn forward<S: Products>(
     }
 }
 
-/// Which sums a tile adds to.
+/// Sums to which a tile adds.
 #[derive(Clone, Copy)]
 struct Out<'a> {
+    /// Rows of the sums, (R).
     rows: &'a [u32],
+    /// Length of a row of the sums.
     stride: usize,
+    /// First column of the tile.
     first: usize,
 }
 
-/// R rows and U vectors of columns; returns U.
+/// Adds a tile of R rows and U vectors of columns to the sums; returns U.
 #[inline(always)]
 fn forward_tile<S: Products, const R: usize, const U: usize>(
     simd: S,
@@ -90,11 +93,11 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
     U
 }
 
-/// The gradient of x: dx\[r\] = dz\[rows\[r\]\] · Wᵀ, of which the first `active` columns of dz and
-/// rows of Wᵀ are there, counted in factors like `stride`.
+/// Computes the gradient of x: dx\[r\] = dz\[rows\[r\]\] · Wᵀ, over the first `active` columns of
+/// dz and rows of Wᵀ. `active` and `stride` are numbers of factors.
 ///
 /// # Shapes
-/// `dz` (N + 1, `stride`) by columns; `rows` (R); `transposed` (`active`, C) by rows; `dx` (R, C).
+/// `dz` (N + 1, `stride`) rounded; `rows` (R); `transposed` (`active`, C) interleaved; `dx` (R, C).
 #[inline(always)]
 pub fn input_gradient<S: Products>(
     simd: S,
@@ -128,16 +131,20 @@ pub fn input_gradient<S: Products>(
     }
 }
 
-/// Some rows of dz.
+/// Rows of dz that a tile multiplies.
 #[derive(Clone, Copy)]
 struct DzRows<'a, F> {
+    /// Factors of dz, (N + 1, `stride`).
     dz: &'a [F],
+    /// Number of factors in a row of dz.
     stride: usize,
+    /// Number of factors of a row that are multiplied.
     active: usize,
+    /// Indices of the rows, (R).
     rows: &'a [u32],
 }
 
-/// R rows and U vectors of channels; returns U.
+/// Writes a tile of R rows and U vectors of channels to `dx`; returns U.
 #[inline(always)]
 fn gradient_tile<S: Products, const R: usize, const U: usize>(
     simd: S,
@@ -158,7 +165,7 @@ fn gradient_tile<S: Products, const R: usize, const U: usize>(
     U
 }
 
-/// Wᵀ of the active columns, packed: (A, C) from `weight` (C, `stride`).
+/// Writes the transposed active columns of `weight` (C, `stride`), packed, to `transposed` (A, C).
 #[inline(always)]
 pub fn transpose<S: Simd>(
     simd: S,
@@ -169,7 +176,7 @@ pub fn transpose<S: Simd>(
 ) {
     let channels = weight.len() / stride;
     for channel in (0..channels).step_by(S::LANES) {
-        let mut place = 0;
+        let mut packed = 0;
         for first in (0..stride).step_by(S::LANES) {
             let row = |r: usize| simd.load(&weight[(channel + r) * stride + first..]);
             simd.transpose(
@@ -177,8 +184,8 @@ pub fn transpose<S: Simd>(
                 #[inline(always)]
                 |column, vector| {
                     // A column that is not active is overwritten by the next one.
-                    simd.store(vector, &mut transposed[place * channels + channel..]);
-                    place += active[first + column] as usize;
+                    simd.store(vector, &mut transposed[packed * channels + channel..]);
+                    packed += active[first + column] as usize;
                 },
             );
         }

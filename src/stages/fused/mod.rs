@@ -115,56 +115,72 @@ use crate::simd::{Avx2, Avx512, Avx512Bf16};
 use crate::simd::{Isa, Portable};
 use crate::team::{Order, Team};
 
-/// Executes a step cell by cell.
+/// Engine that executes a step cell by cell.
 pub struct FusedEngine<S: Products> {
+    /// Vector instructions of the kernels.
     simd: S,
+    /// Sizes of the network.
     network: Network,
+    /// Settings of the optimizer.
     adam: Adam,
-    /// Whether products with what is known to be 0 are left out.
+    /// Whether products with factors that are known to be 0 are skipped.
     skip_zeros: bool,
+    /// Number of steps so far.
     steps: u64,
+    /// Whether the cost of the phases is measured.
     measuring: bool,
-    /// Cost of the phases outside of the rows of cells, since it was last taken.
+    /// Cost of the phases outside the rows of cells since it was last read.
     phases: Phases,
+    /// Threads that share the work of a step.
     team: Team,
+    /// Images of the batch.
     images: Images,
+    /// Parameters of the convolution in the form that cells read.
     plan: ConvPlan,
+    /// Parameters of the convolution.
     conv: Trained<ConvWeights>,
+    /// Biases of the first linear layer, and parameters of the second one.
     head: Trained<HeadWeights>,
+    /// Rows of cells, (14).
     cell_rows: Vec<CellRow<S>>,
+    /// Order in which rows of cells are begun.
     cell_row_order: Order,
+    /// Groups of images, (N / 8).
     groups: Vec<Group>,
+    /// Order in which groups are begun.
     group_order: Order,
+    /// Hidden units that have a gradient.
     active: Active<S>,
-    /// (N + 1, H padded), packed to the active units: dz of every image, then their sum.
+    /// Gradient dz of every image and their sum, (N + 1, H padded), packed to the active units.
     dz: Floats,
-    /// The same by columns.
+    /// Copy of `dz` as factors that lie side by side; empty if it is not copied.
     dz_factors: AlignedVec<S::Factor>,
-    /// (H padded): what the hidden units of all images have in common.
+    /// Part of the sums of the hidden units that all images have in common, (H padded).
     common: Floats,
-    /// (N, O).
+    /// Logits of the last batch that was predicted, (N, O).
     logits: Vec<f32>,
     /// Names and shapes of the canonical form.
     canonical: Parameters,
 }
 
-/// Number of floats that the forward pass of `images` leaves for the backward pass. Of the map
-/// before pooling the engine never holds more than a few cells.
+/// Number of floats that the forward pass of `images` images keeps for the backward pass. The map
+/// before pooling is not among them, because the engine holds only a few of its cells at a time.
 ///
 /// # Panics
-/// When the network is not of the engine's pattern.
+/// When the network does not fit the engine's pattern.
 pub fn activations(architecture: &Architecture, images: usize) -> usize {
     let network = Network::of(architecture).expect("the stage's requirements were checked");
     images * (CELLS * CELLS * network.channels + 2 * network.hidden + network.classes)
 }
 
-/// A fused engine for the network and the instructions at hand.
+/// A fused engine for `architecture` with the instructions and threads of `compute`.
 ///
 /// # Errors
 /// When the operating system refuses to start the threads.
 ///
 /// # Panics
-/// When the network is not of the engine's pattern, or the CPU or `compute.isa` lacks the instructions.
+/// When the network does not fit the engine's pattern, when the CPU lacks the instructions of
+/// `compute.isa`, or when `compute.isa` lacks products of `precision`.
 pub fn build(
     architecture: &Architecture,
     adam: Adam,
@@ -201,8 +217,8 @@ pub fn build(
 }
 
 impl<S: Products> FusedEngine<S> {
-    /// An engine with all parameters zero, to be loaded. With `skip_zeros`, see
-    /// [`sparse`](super::sparse).
+    /// An engine whose parameters are 0 until a state is loaded. See [`sparse`](super::sparse) for
+    /// `skip_zeros`.
     pub fn new(
         simd: S,
         architecture: &Architecture,
@@ -237,7 +253,8 @@ impl<S: Products> FusedEngine<S> {
         }
     }
 
-    /// Makes room for `images`, which no later batch of at most as many needs to do again.
+    /// Grows the buffers to a batch of `images` images. Later batches of at most as many images
+    /// allocate nothing.
     fn reserve(&mut self, images: usize) {
         let groups = images.div_ceil(GROUP_IMAGES);
         if self.groups.len() < groups {
@@ -252,7 +269,7 @@ impl<S: Products> FusedEngine<S> {
         self.cell_rows.iter_mut().for_each(|row| row.reserve(&self.network, &self.plan, images));
     }
 
-    /// Everything up to the logits, which are left in the groups.
+    /// Computes the logits of `batch`, which are kept in the groups.
     fn forward(&mut self, batch: &Batch<'_>, clock: &mut PhaseClock) {
         clock.run(Phase::Data, 0, || self.prepare(batch));
         let (simd, measuring) = (self.simd, clock.is_on());
@@ -266,7 +283,7 @@ impl<S: Products> FusedEngine<S> {
         clock.run(Phase::Loss, 0, || self.forward_head(batch.len()));
     }
 
-    /// Everything that depends on the batch and the kernel of the convolution alone.
+    /// Prepares the data that depend only on the batch and on the parameters of the convolution.
     fn prepare(&mut self, batch: &Batch<'_>) {
         let groups = batch.len().div_ceil(GROUP_IMAGES);
         self.reserve(batch.len());
@@ -282,7 +299,7 @@ impl<S: Products> FusedEngine<S> {
         self.plan.set_weights(&self.conv.w, self.skip_zeros);
     }
 
-    /// From what the rows of cells add to the hidden units to the logits of `images`.
+    /// Computes the logits of `images` images from the partial sums of the rows of cells.
     fn forward_head(&mut self, images: usize) {
         self.sum_common();
         let (simd, head, common) = (self.simd, &self.head.w, &self.common);
@@ -294,7 +311,7 @@ impl<S: Products> FusedEngine<S> {
         });
     }
 
-    /// The bias of the hidden units, and what blank cells add to it.
+    /// Sums the biases of the hidden units and the parts of blank cells.
     fn sum_common(&mut self) {
         self.common.copy_from_slice(&self.head.w.bias1);
         if self.skip_zeros {
@@ -306,7 +323,7 @@ impl<S: Products> FusedEngine<S> {
         }
     }
 
-    /// The loss of `images`, and the gradients from the logits back to dz.
+    /// Computes the loss of `images` images, and the gradients from the logits back to dz.
     fn backward_head(&mut self, images: usize) -> LossSum {
         let (simd, head) = (self.simd, &self.head.w);
         let groups = &mut self.groups[..images.div_ceil(GROUP_IMAGES)];
@@ -323,7 +340,7 @@ impl<S: Products> FusedEngine<S> {
         loss
     }
 
-    /// dz of all images, from their groups, packed to the active units; and their sum.
+    /// Copies dz of all images from the groups, and their sum, packed to the active units.
     fn gather_dz(&mut self) {
         let width = self.network.hidden_padded();
         let images = self.images.count();
@@ -343,8 +360,8 @@ impl<S: Products> FusedEngine<S> {
         }
     }
 
-    /// Adam on all that no row of cells has. Returns whether every weight is finite then, those of
-    /// the rows of cells among them.
+    /// Updates the parameters outside the rows of cells. Returns whether every updated weight is
+    /// finite, the weights of the rows of cells included.
     fn update_small_layers(&mut self, weights: &AdamVectors<S>, biases: &AdamVectors<S>) -> bool {
         let Self { simd, conv, head, cell_rows, .. } = self;
         conv.gradient.clear();
@@ -412,11 +429,11 @@ impl<S: Products> Engine for FusedEngine<S> {
         let Self { network, images, plan, skip_zeros, .. } = self;
         let forward = Shared { network, images, plan, skip_zeros: *skip_zeros };
         let active = &self.active;
-        let gathered = &self.dz[..(batch.len() + 1) * network.hidden_padded()];
+        let dz = &self.dz[..(batch.len() + 1) * network.hidden_padded()];
         let dz_factors = clock.run(Phase::Loss, 0, || {
             simd.vectorize(
                 #[inline(always)]
-                || simd.rounded(gathered, &mut self.dz_factors),
+                || simd.rounded(dz, &mut self.dz_factors),
             )
         });
         let shared = SharedBackward { forward, active, dz: &self.dz, dz_factors, adam: weights };

@@ -10,8 +10,7 @@ pub const SIDE: usize = 28;
 pub const CELLS: usize = SIDE / 2;
 /// Largest side of a kernel.
 pub const LARGEST_KERNEL: usize = 5;
-/// Number of floats to a multiple of which the length of rows is rounded up: the width of the widest
-/// vectors.
+/// Number of floats in the widest vectors. The length of rows is rounded up to a multiple of it.
 pub const ALIGNMENT: usize = 16;
 
 /// Sizes of a network of the pattern conv(1→C, K×K, same padding) → relu → maxpool 2×2 → flatten →
@@ -58,7 +57,7 @@ impl Network {
         self.kernel * self.kernel
     }
 
-    /// Number of hidden units, rounded up to whole vectors. The weights of added units are always 0.
+    /// Number of hidden units, rounded up to whole vectors. Weights of added units are always 0.
     pub fn hidden_padded(&self) -> usize {
         self.hidden.next_multiple_of(ALIGNMENT)
     }

@@ -28,7 +28,7 @@ use crate::simd::{Pixels, Simd};
 pub trait Products: Pixels {
     /// Number of numbers in a factor.
     const DEPTH: usize;
-    /// Factor in memory.
+    /// Factor in memory: a number in f32, or a pair in bf16.
     type Factor: Copy + Default + Send + Sync;
 
     /// Sums to which the products of the factors a and b are added.

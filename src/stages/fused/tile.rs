@@ -11,7 +11,7 @@ use crate::simd::Simd;
 /// Tile of R rows of U vectors of sums.
 pub type Tile<S, const R: usize, const U: usize> = [[<S as Simd>::Vector; U]; R];
 
-/// Tile of zeros.
+/// Tile whose sums are 0.
 #[inline(always)]
 pub fn zeros<S: Simd, const R: usize, const U: usize>(simd: S) -> Tile<S, R, U> {
     [[simd.splat(0.0); U]; R]

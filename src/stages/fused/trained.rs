@@ -5,9 +5,9 @@ use crate::simd::Simd;
 
 /// Tensors of a layer in the layout of the kernels.
 pub trait Tensors<const T: usize> {
-    /// Values of every tensor.
+    /// Values of every tensor of the layer.
     fn tensors(&self) -> [&[f32]; T];
-    /// Values of every tensor, to be changed.
+    /// Values of every tensor of the layer, to be changed.
     fn tensors_mut(&mut self) -> [&mut [f32]; T];
 
     /// Sets all values to 0.
@@ -25,18 +25,18 @@ pub trait Tensors<const T: usize> {
 
 /// Tensors with their moments and their gradient.
 pub struct Trained<T> {
-    /// Weights and biases.
+    /// Weights and biases of the layer.
     pub w: T,
-    /// First moments of Adam.
+    /// First moments of `w`.
     pub m: T,
-    /// Second moments of Adam.
+    /// Second moments of `w`.
     pub v: T,
-    /// Gradient of the loss.
+    /// Gradient of the loss by `w`.
     pub gradient: T,
 }
 
 impl<T> Trained<T> {
-    /// Tensors that `zeros` makes.
+    /// Tensors, moments and gradient that `zeros` makes.
     pub fn new(zeros: impl Fn() -> T) -> Self {
         Self { w: zeros(), m: zeros(), v: zeros(), gradient: zeros() }
     }

@@ -1,10 +1,10 @@
-//! The last pass over a cell's weights: their gradient, L2 and Adam, for which each weight and
-//! moment comes from memory once.
+//! Last pass over the weights of a cell: their gradient, L2 and Adam. Each weight and moment is
+//! read from memory once.
 //!
 //! ```text
 //! for each four channels c                               lanes are hidden units
 //!     for each image of the list
-//!         g[c] += a[image][c] · dz[image]                in registers
+//!         g[c] += a[image][c] · dz[image]                sums stay in registers
 //!     w[c], m[c], v[c] = Adam(g[c] + λ·w[c], …)          contiguous in memory
 //! ```
 //!
@@ -15,30 +15,31 @@ use super::tile;
 use crate::optim::adam::AdamStep;
 use crate::simd::Simd;
 
-/// Images of a product between two updates of a channel.
+/// Number of images that a product adds between two updates of a channel.
 const IMAGES_PER_UPDATE: usize = 8;
-/// Floats of a cache line.
+/// Number of floats in a cache line.
 const LINE: usize = 16;
-/// Channels of a tile.
+/// Number of channels in a tile.
 const TILE_CHANNELS: usize = 4;
 
-/// Which hidden units have a gradient in this step, and how a packed gradient is spread over all.
+/// Hidden units that have a gradient in this step, and the expansion of packed gradients to all
+/// hidden units.
 #[derive(Debug)]
 pub struct Active<S: Simd> {
-    /// 1 for each hidden unit (H padded) that has one.
+    /// For each hidden unit 1 if it is active, else 0, (H padded).
     pub units: Vec<u32>,
-    /// Their number, A.
+    /// Number of active units, A.
     pub count: usize,
-    /// Which they are, in their order.
+    /// Indices of the active units, in ascending order, (A).
     indices: Vec<u32>,
-    /// For each vector of hidden units, where its first active one stands among the packed ones.
+    /// For each vector of hidden units the packed index of its first active unit.
     starts: Vec<usize>,
-    /// For each vector, which of its lanes are active.
+    /// For each vector of hidden units the expansion to its active lanes.
     expansions: Vec<S::Expansion>,
 }
 
 impl<S: Simd> Active<S> {
-    /// All of `hidden` units.
+    /// A set in which all of `hidden` units are active.
     pub fn all(simd: S, hidden: usize) -> Self {
         let vectors = hidden / S::LANES;
         let mut all = Self {
@@ -52,7 +53,7 @@ impl<S: Simd> Active<S> {
         all
     }
 
-    /// Takes a change of `units` into account.
+    /// Computes the other fields from `units`.
     pub fn rebuild(&mut self, simd: S) {
         let active = (0..).zip(&self.units).filter(|&(_, &unit)| unit == 1);
         self.indices.clear();
@@ -67,7 +68,8 @@ impl<S: Simd> Active<S> {
         }
     }
 
-    /// Packs the active ones of `row` (H padded) to the front of `packed`.
+    /// Copies the active units of `row` (H padded) to the front of `packed`, and fills the rest
+    /// with zeros.
     pub fn pack(&self, row: &[f32], packed: &mut [f32]) {
         for (packed, &index) in packed.iter_mut().zip(&self.indices) {
             *packed = row[index as usize];
@@ -76,21 +78,28 @@ impl<S: Simd> Active<S> {
     }
 }
 
-/// Adam's factors in vectors.
+/// Factors of an [`AdamStep`] in vectors.
 #[derive(Clone, Copy)]
 pub struct AdamVectors<S: Simd> {
+    /// λ, factor of the L2 regularization.
     l2: S::Vector,
+    /// 1 − β₁, weight of the gradient in the first moment.
     blend1: S::Vector,
+    /// β₂, decay of the second moment.
     beta2: S::Vector,
+    /// 1 − β₂, weight of the squared gradient in the second moment.
     blend2: S::Vector,
+    /// Step size α, multiplied by the root correction r.
     scale: S::Vector,
+    /// ε, multiplied by the root correction r.
     eps: S::Vector,
+    /// Magnitude below which values are flushed to 0; 0 in most steps.
     smallest: f32,
 }
 
 impl<S: Simd> AdamVectors<S> {
-    /// With both sides of the fraction α·m / (√v / r + ε) multiplied by r, the root of the second
-    /// moment's correction, one division is left.
+    /// Vectors of the factors of `step`. The numerator and the denominator of α·m / (√v / r + ε)
+    /// are multiplied by r, the root correction, which leaves one division.
     #[inline(always)]
     pub fn new(simd: S, step: &AdamStep) -> Self {
         Self {
@@ -99,14 +108,14 @@ impl<S: Simd> AdamVectors<S> {
             beta2: simd.splat(step.beta2),
             blend2: simd.splat(step.blend2),
             scale: simd.splat(step.step_size * step.root_correction),
-            // Not below what can be told from 0: there would be a fraction of 0 and 0.
+            // An ε that rounds to 0 would make a fraction of 0 and 0.
             eps: simd.splat((step.eps * step.root_correction).max(f32::MIN_POSITIVE)),
             smallest: step.smallest,
         }
     }
 
-    /// [`AdamStep::update`] of the first lanes of `w`, `m` and `v` by the gradient `g`, without
-    /// [flushing](Self::flush_small).
+    /// Updates the first lanes of `w`, `m` and `v` by the gradient `g`, as [`AdamStep::update`]
+    /// does, but without [flushing](Self::flush_small).
     #[inline(always)]
     pub fn update(&self, simd: S, g: S::Vector, w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
         let weight = simd.load(w);
@@ -122,7 +131,7 @@ impl<S: Simd> AdamVectors<S> {
         simd.store(simd.sub(weight, step), w);
     }
 
-    /// Makes 0 of what is too small, in the steps that do so. `values` are whole vectors.
+    /// Flushes small values to 0, in the steps that do so. `values` are whole vectors.
     #[inline(always)]
     pub fn flush_small(&self, simd: S, values: &mut [f32]) {
         if self.smallest > 0.0 {
@@ -133,7 +142,7 @@ impl<S: Simd> AdamVectors<S> {
         }
     }
 
-    /// [`AdamStep::update`] of whole slices, whose length is a multiple of 16.
+    /// Updates whole slices as [`AdamStep::update`] does. Their length is a multiple of 16.
     #[inline(always)]
     pub fn update_all(&self, simd: S, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3] && g.len().is_multiple_of(S::LANES));
@@ -146,12 +155,12 @@ impl<S: Simd> AdamVectors<S> {
     }
 }
 
-/// Whether all of `values`, whole vectors, are finite: only then they are 0 if multiplied by it.
+/// Whether all `values`, whole vectors, are finite: only then their products with 0 are 0.
 #[inline(always)]
 pub fn are_finite<S: Simd>(simd: S, values: &[f32]) -> bool {
     assert!(values.len().is_multiple_of(S::LANES));
     let zero = simd.splat(0.0);
-    // Several sums, because each waits for the one before.
+    // There are several sums, because an addition waits for the one before in its sum.
     let mut sums = [zero; 4];
     let fours = values.chunks_exact(4 * S::LANES);
     for vector in fours.remainder().chunks_exact(S::LANES) {
@@ -166,37 +175,36 @@ pub fn are_finite<S: Simd>(simd: S, values: &[f32]) -> bool {
     simd.sum(simd.add(simd.add(a, b), simd.add(c, d))) == 0.0
 }
 
-/// The weights of one cell and of those that follow it, with their moments: (cells, C, H padded)
-/// each.
+/// Weights of one cell and of the cells after it, with their moments, (cells, C, H padded) each.
 pub struct CellWeights<'a> {
-    /// The weights.
+    /// Weights of the first linear layer.
     pub w: &'a mut [f32],
-    /// Their first moments.
+    /// First moments of the weights.
     pub m: &'a mut [f32],
-    /// Their second moments.
+    /// Second moments of the weights.
     pub v: &'a mut [f32],
 }
 
-/// The operands of dW = xᵀ · dz.
+/// Operands of the product dW = xᵀ · dz.
 #[derive(Clone, Copy)]
 pub struct Operands<'a, F> {
-    /// (R, C) by rows.
+    /// Activations, (R, C), interleaved.
     pub x: &'a [F],
-    /// (R): which row of `dz` belongs to each of x.
+    /// For each row of `x` the row of dz that belongs to it, (R).
     pub rows: &'a [u32],
-    /// The `rows` gathered from (N + 1, `stride`), packed to the active units.
+    /// The `rows` of dz (N + 1, `stride`), packed to the active units and interleaved.
     pub dz: &'a [F],
-    /// C.
+    /// Number of channels, C.
     pub channels: usize,
-    /// H padded.
+    /// Length of a row of `dz`, H padded.
     pub stride: usize,
 }
 
-/// Updates the weights of the first cell; `packed` (2, 4, H padded) is room for the gradients of
+/// Updates the weights of the first cell. `packed` (2, 4, H padded) is memory for the gradients of
 /// two tiles.
 ///
-/// Products keep the multiply-add units busy and Adam the one that divides; so the loop over the
-/// images of a tile takes a channel of the tile before through Adam every [`IMAGES_PER_UPDATE`] images.
+/// Products keep the multiply-add units busy, and Adam the unit that divides. So the loop over the
+/// images of a tile updates a channel of the tile before after every [`IMAGES_PER_UPDATE`] images.
 #[inline(always)]
 pub fn update<S: Products>(
     simd: S,
@@ -210,7 +218,7 @@ pub fn update<S: Products>(
     let CellWeights { w, m, v } = weights;
     let tile_weights = TILE_CHANNELS * stride;
     let (mut present, mut past) = packed.split_at_mut(tile_weights);
-    // A round more than there are tiles: the last one only finishes.
+    // There is one round more than there are tiles: the last round only updates.
     for channel in (0..=channels).step_by(TILE_CHANNELS) {
         let behind = channel.saturating_sub(TILE_CHANNELS) * stride;
         let mut pending = PendingAdam {
@@ -245,20 +253,23 @@ pub fn update<S: Products>(
     }
 }
 
-/// Adam on a tile whose gradient is there, a channel at a time.
+/// Updates of the channels of a tile whose gradient is complete.
 struct PendingAdam<'a, S: Simd> {
+    /// Factors of Adam for weights.
     adam: &'a AdamVectors<S>,
+    /// Hidden units that have a gradient.
     active: &'a Active<S>,
-    /// (4, H padded), packed.
+    /// Gradient of the channels left, packed to the active units, (channels left, H padded).
     gradient: &'a [f32],
-    /// H padded.
+    /// Length of a row of weights, H padded.
     stride: usize,
-    /// (channels left, H padded) of the tile, or nothing; behind them the tiles that follow. A line
-    /// of those takes from the third-level cache about as long as the products of a tile do.
+    /// Weights of the channels left, (channels left, H padded), and of the tiles after them, which
+    /// are prefetched: to load a line from the third-level cache takes about as long as the
+    /// products of a tile.
     weights: CellWeights<'a>,
-    /// Channels of the tile that are left.
+    /// Number of channels of the tile that are left.
     left: usize,
-    /// Weights of a cell.
+    /// Number of weights of a cell.
     cell: usize,
 }
 
@@ -294,7 +305,7 @@ impl<S: Simd> PendingAdam<'_, S> {
     }
 }
 
-/// Cuts the first `length` off `values`.
+/// Splits the first `length` values off `values` and returns them.
 #[inline(always)]
 fn take_row<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
     let (row, rest) = std::mem::take(values).split_at_mut(length);
@@ -302,16 +313,17 @@ fn take_row<'a>(values: &mut &'a mut [f32], length: usize) -> &'a mut [f32] {
     row
 }
 
-/// dW of [`TILE_CHANNELS`] channels.
+/// Gradient dW of [`TILE_CHANNELS`] channels.
 struct Gradient<'a, F> {
+    /// Operands of the product that makes the gradient.
     operands: Operands<'a, F>,
-    /// The first of these channels.
+    /// First channel of the tile.
     channel: usize,
 }
 
 impl<F: Copy> Gradient<'_, F> {
-    /// U vectors of packed columns from `first` on, to `packed` (4, H padded), with
-    /// some of the `pending` updates in between; returns U.
+    /// Writes U vectors of packed columns from `first` on to `packed` (4, H padded), and runs
+    /// `pending` updates in between; returns U.
     #[inline(always)]
     fn tile<S: Products<Factor = F>, const U: usize>(
         &self,
