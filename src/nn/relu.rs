@@ -16,7 +16,7 @@ fn forward(x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// The gradient `dx` for the output `y` and its gradient `dy`.
+/// Writes dy where y > 0, and 0 elsewhere, to `dx`. The three slices have the same length.
 fn backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
     for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
         *dx = if y > 0.0 { dy } else { 0.0 };
