@@ -6,9 +6,9 @@
 //!
 //! - `framehop-unwinder` passes the test.
 //! - libgcc's unwinder, which pprof uses without a feature, passes it too.
-//! - `frame-pointer` fails: no stack contains the function that spins. It needs a program with
-//! frame   pointers, which a release build does not have. It also begins with a return address, so
-//! that it   would miss a function that calls nothing even in a program with frame pointers.
+//! - `frame-pointer` fails: no stack contains the function that spins. It needs a program with frame
+//!   pointers, which a release build does not have. It also begins with a return address, so that it
+//!   would miss a function that calls nothing even in a program with frame pointers.
 //!
 //! The sampler uses the first, because it only reads the interrupted registers and tables that it
 //! has made before. The second runs libgcc's unwinder in a signal handler, and others have reported
@@ -20,10 +20,10 @@
 //!    interrupted the allocator, it would wait for ever. So the thread that starts the sampler does
 //!    nothing but arithmetic until the first signals have come.
 //! 2. **pprof keeps one address for all samples with the same functions**. Inlined functions at the
-//!    addresses of the remaining samples are unknown. So stacks contain only functions of the
-//! machine    code, and no inlined ones.
+//!    addresses of the remaining samples are unknown. So stacks contain only functions of the machine
+//!    code, and no inlined ones.
 //! 3. **On aarch64 it begins with the link register**, according to its source code, so the
-//! innermost    function is missing. This was not tested.
+//!    innermost function is missing. This was not tested.
 
 use std::env;
 use std::fs;
