@@ -387,7 +387,7 @@ def table(folder):
         notes.append(f"Not there: {'; '.join(plan['left_out'])}.")
     total = sum(map(len, runs.values()))
     notes.append(
-        f"In {contended or 'none'} of the {total} runs others used more than {100 * CONTENTION:.0f} % of the machine."
+        f"Other processes used more than {100 * CONTENTION:.0f} % of the processors in {contended} of the {total} runs."
     )
     return (
         "| who | format | s/epoch (median ± MAD) | min | ratio | start to trained, s | evaluation, images/s | peak RSS, MB |\n"
