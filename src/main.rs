@@ -36,7 +36,8 @@ fn main() -> ExitCode {
     }
     match commands::run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // The program's own errors say everything; other errors are printed with their causes.
+        // The message of the program's own error is complete; other errors are printed with their
+        // causes.
         Err(error) => match error.downcast_ref::<Error>() {
             Some(own) => failed(&own.to_string(), own.exit_code()),
             None => failed(&format!("{error:#}"), 1),

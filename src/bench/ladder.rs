@@ -63,7 +63,7 @@ pub fn check_memory(
 
 /// Observer of the progress of a measurement.
 pub trait Observer {
-    /// Called before the losses are compared with those of naive.
+    /// Called before the losses are compared with naive's losses.
     fn comparing(&mut self);
     /// Called before the stages are timed, which takes this number of `turns`.
     fn timing(&mut self, turns: usize);

@@ -4,11 +4,12 @@
 //! 1. **Agreement** comes first: the time of a stage with wrong results is worthless.
 //!    Ten steps from the same weights must have naive's losses.
 //! 2. **Rounds.** A round times every contestant once; every other round goes backwards, so that a
-//!    machine that drifts favours nobody. The engine is built anew each time, so that neither a
-//!    lucky place in memory lasts nor do threads of another engine wait on a core. It takes a few
-//!    steps that are not timed; then all begin at the same weights and the same image.
-//! 3. **Phases** are measured after that in the same rounds, on as many steps again, because their
-//!    clock costs time.
+//!    machine that becomes slower or faster favours no stage. Each round builds a new engine,
+//!    so that no engine keeps a lucky place in memory, and no thread of another engine occupies a
+//!    core. The engine takes a few untimed steps; then every engine begins with the same weights
+//!    and the same image.
+//! 3. **Phases** are measured in the same rounds, after the timed steps and on as many further
+//!    steps, because their clock costs time.
 //!
 //! Only [`Engine::step`] is timed.
 

@@ -39,8 +39,8 @@ pub struct TrainPlan {
     pub checkpoint_every: usize,
     /// Whether the test images are classified after every epoch.
     pub evaluate: bool,
-    /// Notes that are printed before anything is loaded. They say why the weights will not be, bit
-    /// for bit, those of an uninterrupted run.
+    /// Notes that are printed before anything is loaded. They say why the weights will differ
+    /// from the weights of an uninterrupted run in their last bits.
     pub notes: Vec<String>,
 }
 
@@ -366,7 +366,7 @@ mod tests {
         let other = "m was trained on other data: custom (SHA-256 5e), and this is mnist (SHA-256 \
                      6f); resume on the same data, or leave --resume out to start anew";
         assert_eq!(problem(plan.images(&dataset("6f"), 400)), (3, other.into()));
-        // The same data cannot have more images; then the file says what is not so.
+        // The same data cannot have more images, so the file must be wrong.
         let (code, problem) = problem(plan.images(&dataset("5e"), 500));
         assert!(code == 3 && problem.starts_with("m: "), "{problem}");
     }

@@ -102,7 +102,8 @@ impl<P: Primitives> LayerwiseEngine<P> {
         cross_entropy::backward(logits, batch.labels(), batch.len(), &mut deltas[..logits.len()])
     }
 
-    /// Turns the gradient with respect to the logits into the gradients of all parameters.
+    /// Computes the gradients of all parameters from the gradient with respect to the logits, which
+    /// is in the first of the two buffers of gradients.
     fn backward(&mut self, images: usize, clock: &mut PhaseClock) {
         let Self { primitives, plan, state, gradients, .. } = self;
         let (activations, deltas) = self.floats.split_at_mut(plan.deltas);

@@ -18,7 +18,7 @@ macro_rules! phases {
         }
 
         impl Phase {
-            /// All phases, in the order of a step.
+            /// Array of all phases, in the order of a step.
             pub const ALL: [Self; [$(Self::$phase),+].len()] = [$(Self::$phase),+];
 
             /// Name of the phase in tables.

@@ -22,7 +22,7 @@ use crate::nn::shape::Shape;
 pub struct Plan {
     /// Largest number of images of a batch, N.
     pub images: usize,
-    /// Layers of the network in their order, without those that only change the shape.
+    /// Layers of the network in their order, without layers that only change the shape.
     pub layers: Vec<PlannedLayer>,
     /// Index of the first float of `delta`, which follows the outputs of all layers.
     pub deltas: usize,

@@ -44,7 +44,7 @@ macro_rules! hyperparameters {
 hyperparameters! {
     /// Images in a step.
     ///
-    /// The last step of an epoch takes what is left.
+    /// The last step of an epoch takes the remaining images.
     batch_size: usize = 64, Valid::Count;
     /// Adam's learning rate at the start.
     lr: f64 = 1e-3, Valid::Number(Range::AboveZero);

@@ -130,9 +130,10 @@ impl Work {
         let parameters: usize = layer.tensors(input).iter().map(TensorSpec::len).sum();
         let products = 2 * images * layer.multiply_adds(input);
         let work = |flops, floats| Self { flops, bytes: floats * size_of::<f32>() };
-        // x and the parameters in, y out.
+        // The forward pass reads x and the parameters, and writes y.
         let mut forward = work(products, x + parameters + y);
-        // dy and what is kept in, dW and db out; with dX: the weights in, dX out.
+        // The backward pass reads dy and the kept values, and writes dW and db. With dX, it also
+        // reads the weights and writes dX.
         let kept = if reads_x { x } else { 0 } + if reads_y { y } else { 0 };
         let mut backward = work(products, y + kept + parameters);
         if wants_dx {

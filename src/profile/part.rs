@@ -14,7 +14,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// All parts, in the order of a step.
+    /// Iterator over all parts, in the order of a step.
     pub fn all() -> impl Iterator<Item = Self> {
         Phase::ALL.into_iter().map(Self::Phase).chain([Self::Waiting, Self::Other])
     }

@@ -167,7 +167,7 @@ fn short(path: &str) -> &str {
 
 /// Path of a demangled function: `a::T::f` of `<a::T<B> as Trait>::f::<C>::{closure#0}`.
 fn path(function: &str) -> String {
-    // The bracket around the type of a method is not left out, but those inside and after it are.
+    // The bracket around the type of a method is kept; brackets inside and after it are left out.
     let (mut outside, mut depth, mut last) = (String::new(), 0, ' ');
     for c in function.strip_prefix('<').unwrap_or(function).chars() {
         match c {

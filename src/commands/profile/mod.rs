@@ -123,7 +123,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes all training images but those of a pass.
+/// Removes all training images after the first thousand, which are the images of a pass.
 fn cap(dataset: &mut Dataset, output: &Output) {
     let images = dataset.train.len();
     if images < IMAGES {

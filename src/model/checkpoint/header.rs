@@ -1,9 +1,9 @@
 //! The header of a safetensors file, checked before any tensor is read.
 //!
-//! The safetensors library parses the entries and proves that their tensors tile the data. Here is
-//! what it leaves out: other kinds of files get messages of their own, a header is short, no name
-//! appears twice (the library keeps the last one), and a file of which only the beginning is known
-//! can be checked too.
+//! The safetensors library parses the entries and checks that their tensors fill the data without
+//! gaps. This module adds the checks that the library does not make: it names other kinds of files,
+//! limits the length of a header, and refuses a name that appears twice, of which the library would
+//! keep the last. It needs only the beginning of a file.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

@@ -139,10 +139,11 @@ pub fn parse(json: &str) -> ParseResult<Metadata> {
     Ok(metadata)
 }
 
-/// The network that `metadata` describes; `sizes` are those of the tensors.
+/// Network that `metadata` describes. `sizes` gives the sizes of the network according to the
+/// shapes of the tensors.
 ///
 /// # Errors
-/// When it is no network, or of other sizes.
+/// When the description is not valid, or the tensors have other sizes.
 pub fn architecture(
     metadata: &Metadata,
     sizes: impl FnOnce() -> ParseResult<MnistCnn>,

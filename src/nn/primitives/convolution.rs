@@ -105,8 +105,8 @@ impl Convolution {
         first..end.max(first)
     }
 
-    /// Those of the `outputs` rows (or columns) of the output for which row (or column) `tap` of
-    /// the kernel lies inside an input of `length` rows (or columns).
+    /// Rows (or columns) of the output, which has `outputs` of them, for which row (or column)
+    /// `tap` of the kernel lies inside an input of `length` rows (or columns).
     pub fn windows_inside(&self, tap: usize, length: usize, outputs: usize) -> Range<usize> {
         let first = self.padding.saturating_sub(tap).div_ceil(self.stride);
         let end = (length + self.padding).saturating_sub(tap).div_ceil(self.stride).min(outputs);

@@ -27,7 +27,7 @@ impl<'a> Matrix<'a> {
         Self { data, rows: columns, columns: rows, transposed: !transposed }
     }
 
-    /// All elements, row by row or, if the matrix [is transposed](Self::is_transposed), column by
+    /// Elements of the matrix, row by row or, if it [is transposed](Self::is_transposed), column by
     /// column.
     pub fn data(&self) -> &'a [f32] {
         self.data
@@ -83,9 +83,9 @@ pub fn add_product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
     for (i, c) in c.chunks_exact_mut(b.columns).enumerate() {
         if b.is_transposed() {
             for (j, c) in c.iter_mut().enumerate() {
-                for (k, b) in b.line(j).iter().enumerate() {
-                    *c += a.get(i, k) * b;
-                }
+                // The sum is a local value, which stays in a register: c itself would be stored and
+                // loaded again for every term.
+                *c = a.row(i, 0).zip(b.line(j)).fold(*c, |sum, (a, b)| sum + a * b);
             }
         } else {
             for k in 0..a.columns {
