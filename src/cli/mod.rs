@@ -42,7 +42,7 @@ pub struct Cli {
     /// Command to run instead of training.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Flags of training.
+    /// Flags that control a training run.
     #[command(flatten)]
     pub train: TrainArgs,
 }
@@ -114,7 +114,7 @@ pub struct CappedRunArgs {
     pub job: JobArgs,
 }
 
-/// Flags of training.
+/// Flags that control a training run.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// Total number of epochs, including those before --resume
