@@ -2,9 +2,9 @@
 //!
 //! The network is conv2d(1→32, 5×5, padding 2) → relu → maxpool 2×2 → flatten → linear(6272→128) →
 //! relu → linear(128→10) under softmax cross-entropy, with 805,066 parameters;
-//! [`model::mnist_cnn`] has its other sizes. The recipe is Adam with cosine annealing and L2. The
-//! subject is how a training step is *executed*: a ladder of [`stages`], from the loops of the
-//! definition upwards, each of which is a chapter to read.
+//! [`model::mnist_cnn`] has the sizes that can be chosen instead. The recipe is Adam with cosine
+//! annealing and L2. The subject is how a training step is *executed*: a ladder of [`stages`], each
+//! of which is a chapter to read. The first stage is the loops of the definition.
 //!
 //! # How data flows
 //!
@@ -27,8 +27,8 @@
 //!
 //! # Reading order
 //!
-//! 1. [`nn`]: the mathematics. A layer in each file, over primitives with the derivations of the
-//!    backward passes.
+//! 1. [`nn`]: the mathematics. Each layer has a file, and is made of primitives. The files of
+//!    layers and primitives derive the backward passes.
 //! 2. [`model::architecture`]: a network, its shapes, its tensors and the work of its layers.
 //! 3. [`engine`]: the ways to execute a step. [`engine::plan`] gives every buffer its place, and
 //!    [`engine::layerwise`] runs any network.
@@ -46,11 +46,15 @@
 //!
 //! # Notation
 //!
-//! N is the number of images of a batch, C of input channels, O of output channels or features, F of
-//! input features, H and W of rows and columns, H' and W' of rows and columns of an output; K is the
-//! side of a kernel. The gradient of the loss with respect to `w` is `dw`. Arrays are row-major in the
-//! order of their shape: (N, C, H, W). The fused engine knows one pattern of network; there, C is the
-//! number of output channels of the convolution, and H the number of hidden units.
+//! - N: number of images of a batch
+//! - C, H, W: numbers of channels, rows and columns of an input; F: number of its features
+//! - O, H', W': numbers of channels (or features), rows and columns of an output
+//! - K, s, p: side, stride and padding of a kernel or window (S and P where they belong to a layer)
+//! - `dw`: gradient of the loss with respect to `w`
+//!
+//! Arrays are row-major in the order of their shape: (N, C, H, W). The fused engine runs one
+//! pattern of network; there, C is the number of output channels of the convolution, and H the
+//! number of hidden units.
 
 pub mod bench;
 pub mod cli;

@@ -27,6 +27,6 @@ impl Precision {
 pub struct Compute {
     /// Largest number of threads.
     pub threads: usize,
-    /// Vector instructions; only vectorized stages can choose them.
+    /// Vector instructions of the kernels; stages that are not vectorized ignore them.
     pub isa: Isa,
 }

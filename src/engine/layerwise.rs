@@ -156,8 +156,8 @@ fn logits<'a>(plan: &Plan, activations: &'a [f32], images: usize) -> &'a [f32] {
 }
 
 /// Phases to which the time of a layer is added, as \[forward, backward\]. A layer whose input has
-/// rows and columns counts for the convolution, any other layer for the linear layers; this decides
-/// for relu and pooling.
+/// rows and columns counts for the convolution, any other layer for the linear layers. So relu and
+/// pooling count for the layer before them.
 fn phases(planned: &PlannedLayer) -> [Phase; 2] {
     if planned.input.plane() > 1 {
         [Phase::ConvForward, Phase::ConvBackward]

@@ -1,5 +1,7 @@
-//! The trait [`Engine`], through which training calls any way to execute a step, and what all
-//! engines share: their settings, the clock of their phases, and the engine of the first stages.
+//! The trait [`Engine`], through which training executes a step in one of several ways.
+//!
+//! All engines share the description of their resources in [`compute`] and the clock in [`phases`].
+//! [`layerwise`] is the engine of the first stages, and [`plan`] gives its buffers their places.
 
 pub mod compute;
 pub mod layerwise;
@@ -27,9 +29,10 @@ pub trait Engine {
     fn store(&self) -> TrainState;
 
     /// Executes one training step on `batch`: forward pass, loss, backward pass, and Adam's update
-    /// at the learning rate `lr`. Returns the loss under the weights before the update; it is NaN
-    /// if a weight is not finite after the update. `batch` may also name the images of the next
-    /// batch, to prefetch them; this does not affect any result.
+    /// at the learning rate `lr`. Returns the sum of the losses, and the number of correct answers,
+    /// under the weights before the update; the loss is NaN if a weight is not finite after the
+    /// update. `batch` may also name the images of the next batch, to prefetch them; this does not
+    /// affect any result.
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum;
 
     /// Logits of each image of `batch`, (N, classes).
@@ -38,8 +41,8 @@ pub trait Engine {
     /// Number of threads that a step uses.
     fn threads(&self) -> usize;
 
-    /// Turns the clock of the phases `on` or off for the following steps. It is off in a new
-    /// engine; it costs a few percent of the time.
+    /// Turns the clock of the phases `on` or off for the following steps. The clock is off in a new
+    /// engine; while it is on, it costs a few percent of the time.
     fn measure_phases(&mut self, on: bool);
 
     /// Costs of the phases, summed over the measured steps since the last call.

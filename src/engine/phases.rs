@@ -42,8 +42,7 @@ macro_rules! phases {
                 CURRENT.get()
             }
 
-            /// Calls `work` that another thread, in `phase` at that moment, has handed to this
-            /// thread.
+            /// Calls `work`, which another thread handed to this thread while it was in `phase`.
             pub fn go_on<R>(phase: Option<Self>, work: impl FnOnce() -> R) -> R {
                 match phase {
                     Some(phase) => phase.run(work),
@@ -51,7 +50,7 @@ macro_rules! phases {
                 }
             }
 
-            /// Phase whose function for calling work has the path `path`, if any phase has.
+            /// Phase whose function for calling work has the path `path`, if there is one.
             pub fn of_frame(path: &str) -> Option<Self> {
                 match path.strip_prefix(concat!(module_path!(), "::frames::"))? {
                     $(stringify!($frame) => Some(Self::$phase),)+
@@ -88,7 +87,8 @@ phases! {
     ConvForward, conv_forward, "conv forward";
     /// Forward pass of the linear layers and the relu between them.
     LinearForward, linear_forward, "linear forward";
-    /// Softmax cross-entropy and its gradient.
+    /// Softmax cross-entropy and its gradient. In the fused engine, this phase is all work after
+    /// the first linear layer, but not Adam.
     Loss, loss, "loss";
     /// dX of the linear layers, and their dW if it is not fused with Adam.
     LinearBackward, linear_backward, "linear backward";

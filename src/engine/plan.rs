@@ -7,24 +7,24 @@ use crate::model::architecture::Architecture;
 use crate::nn::layer::Layer;
 use crate::nn::shape::Shape;
 
-/// Plan of the memory of a step, for one network and a number of images. It is made once, before
-/// the first step. It gives every buffer a place in one of two arenas, one of floats and one of
-/// bytes:
+/// Plan of the memory of a step, for one network and a number of images. The engine makes it before
+/// the first step, and anew only for a batch that is larger than all batches before. The plan gives
+/// every buffer a place in one of two arenas, one of floats and one of bytes:
 ///
 /// ```text
 /// floats   images (N, input) │ output of each layer (N, output) … │ delta │ next delta
 /// bytes    bytes that each layer keeps for its backward pass (N, kept) …
 /// ```
 ///
-/// `delta` and `next delta` hold the gradients of activations in turns. A smaller batch uses the
-/// front of every buffer.
+/// A layer reads the gradient of its output from one of `delta` and `next delta`, and writes the
+/// gradient of its input to the other. A smaller batch uses the front of every buffer.
 #[derive(Debug)]
 pub struct Plan {
     /// Largest number of images of a batch, N.
     pub images: usize,
     /// Layers of the network in their order, without layers that only change the shape.
     pub layers: Vec<PlannedLayer>,
-    /// Index of the first float of `delta`, which follows the outputs of all layers.
+    /// Index of the first float of `delta`. The outputs of all layers are before it.
     pub deltas: usize,
     /// Number of floats in `delta`, and in `next delta`: as many as in the largest activations.
     pub delta: usize,

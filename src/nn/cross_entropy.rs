@@ -1,23 +1,21 @@
 //! Softmax cross-entropy, which is the loss of every network.
 //!
 //! # Definition
-//! The loss L of one image with logits z and label t, in the log-sum-exp form, which cannot
-//! overflow:
+//! The loss of one image with logits z and label t is L. The second formula cannot overflow:
 //!
 //! ```text
 //! L = log Σ_c exp(z_c) − z_t = M + log Σ_c exp(z_c − M) − z_t,   M = max_c z_c
 //! ```
 //!
-//! The loss of a batch is the mean over its N images.
+//! Its logarithm needs no ε: the sum contains exp(0) = 1, so it is at least 1. The loss of a batch
+//! is the mean over its N images.
 //!
 //! # Backward
-//! ∂ log Σ exp(z) / ∂z_c is softmax(z)_c, so
+//! ∂ log Σ exp(z) / ∂z_c is softmax(z)_c, so, where \[c = t\] is 1 for the label and 0 elsewhere,
 //!
 //! ```text
 //! dz_c = (softmax(z)_c − [c = t]) / N
 //! ```
-//!
-//! The logarithm needs no ε: its sum contains exp(0) = 1, so it is at least 1.
 
 /// Sum of the losses of some images, and the number of correct answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -36,7 +34,7 @@ impl std::ops::AddAssign for LossSum {
     }
 }
 
-/// Loss of `logits` (N, classes) for the right `labels` (N).
+/// Sum of the losses of `logits` (N, classes) with the right `labels` (N).
 pub fn evaluate(logits: &[f32], labels: impl ExactSizeIterator<Item = u8>) -> LossSum {
     let classes = logits.len() / labels.len();
     let mut sum = LossSum::default();
@@ -49,9 +47,9 @@ pub fn evaluate(logits: &[f32], labels: impl ExactSizeIterator<Item = u8>) -> Lo
     sum
 }
 
-/// Loss of `logits` (n, classes) for the right `labels` (n). Writes dz, the gradient of the mean
-/// loss of a batch of `images` images, to `dlogits` (n, classes). The n images are all or a part of
-/// the batch.
+/// Sum of the losses of `logits` (n, classes) with the right `labels` (n), for all or a part of the
+/// images of a batch. Writes dz, the gradient of the mean loss of the batch, which has `images`
+/// images, to `dlogits` (n, classes).
 pub fn backward(
     logits: &[f32],
     labels: impl ExactSizeIterator<Item = u8> + Clone,

@@ -6,15 +6,15 @@ use super::layer::{Backward, Forward, Kept, Layer};
 use super::primitives::Primitives;
 use super::shape::Shape;
 
-/// A function of one element, as a layer: any shape → the same shape. Its derivative follows from the
-/// output alone.
+/// Layer that applies a function to each element: (C, H, W) → (C, H, W). Its backward pass needs
+/// the output alone.
 #[derive(Debug)]
 pub struct Elementwise {
     /// Name of the layer.
     pub word: &'static str,
-    /// Output y for the input x: `forward(x, y)`.
+    /// Function that writes the output y for the input x: `forward(x, y)`.
     pub forward: fn(&[f32], &mut [f32]),
-    /// Gradient dx for the output y and its gradient dy: `backward(y, dy, dx)`.
+    /// Function that writes dx, from the output y and its gradient dy: `backward(y, dy, dx)`.
     pub backward: fn(&[f32], &[f32], &mut [f32]),
 }
 

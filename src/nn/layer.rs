@@ -19,7 +19,7 @@ pub trait Layer: Any + fmt::Debug + fmt::Display + Send + Sync {
     /// Shape of the output for an input of shape `input`.
     ///
     /// # Errors
-    /// When the layer cannot take such an input: the input that it needs.
+    /// The input that the layer needs, when it cannot take an input of this shape.
     fn output(&self, input: Shape) -> Result<Shape, String>;
 
     /// Tensors of the layer, weight before bias, with the names of PyTorch's module of this kind.

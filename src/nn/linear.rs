@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::nn::primitives::Reference;
 
-    /// The output of a layer for one image.
+    /// Output of a layer for one image.
     fn forward(layer: &Linear, x: &[f32], parameters: &[f32]) -> Vec<f32> {
         let mut y = vec![f32::NAN; layer.out_features];
         let input = Shape::features(x.len());

@@ -1,13 +1,14 @@
-//! The mathematics of the layers and of the loss. Each layer has a file with its definition, its
-//! shapes and the derivation of its backward pass.
+//! The mathematics of the layers and of the loss. Each layer has a file with its shapes. The
+//! definition and the derivation of its backward pass are in the same file, or in the file of the
+//! primitive that computes it.
 //!
 //! A [`Layer`](layer::Layer) is written once over [`primitives`], the operations that a stage may
 //! replace. The reference arithmetic of the primitives follows the definitions literally; it is the
 //! stage [`naive`](crate::stages::naive), against which every faster stage is checked.
 //!
 //! A backward pass *overwrites* its gradients with the sum over the images of the batch. The
-//! gradient of the loss has already been divided by the number of images, so the sum is the
-//! gradient of the mean loss.
+//! gradient with respect to the logits has already been divided by the number of images, so the sum
+//! is the gradient of the mean loss.
 //!
 //! A new layer is a file here and a row of [`grammar::LAYERS`].
 

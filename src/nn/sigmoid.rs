@@ -1,8 +1,8 @@
 //! The layer of logistic functions: y = 1/(1 + e⁻ˣ) for each element.
 //!
 //! # Backward
-//! The derivative of y by x is e⁻ˣ/(1 + e⁻ˣ)² = y·(1 − y), so the backward pass needs the output
-//! alone:
+//! The derivative of y with respect to x is e⁻ˣ/(1 + e⁻ˣ)² = y·(1 − y), so the backward pass
+//! needs the output alone:
 //!
 //! ```text
 //! dx = dy · y · (1 − y)

@@ -1,18 +1,16 @@
 //! Two-dimensional convolution (cross-correlation, as in every framework) with a bias.
 //!
 //! # Definition
-//! With p the padding, s the stride and x zero outside its H×W:
+//! The padding is p, the stride is s, and x is zero outside its H rows and W columns:
 //!
 //! ```text
 //! y[n,o,i,j] = b[o] + Σ_c Σ_m Σ_k x[n, c, i·s + m − p, j·s + k − p] · w[o,c,m,k]
 //! ```
 //!
-//! This is the cross-correlation that PyTorch's `Conv2d` computes.
-//!
 //! # Backward
 //! Each product x·w above is a term of exactly one y. Let dy = ∂L/∂y. By the chain rule, the
-//! gradient of a factor is the sum, over all its products, of the other factor times the dy of the
-//! product:
+//! gradient of a factor is a sum over all products with this factor. Each term of it is the other
+//! factor times dy of the output that contains the product:
 //!
 //! ```text
 //! db[o]       = Σ_n Σ_i Σ_j dy[n,o,i,j]
@@ -79,7 +77,7 @@ impl Convolution {
         Shape::new(self.out_channels, side(self.input.height), side(self.input.width))
     }
 
-    /// Number of taps: the products in one output, C·K·K. It is the fan-in of the weight.
+    /// Number of products x·w in one output, C·K·K. It is the fan-in of the weight.
     pub fn taps(&self) -> usize {
         self.input.channels * self.kernel * self.kernel
     }
@@ -89,15 +87,15 @@ impl Convolution {
         [self.out_channels, self.input.channels, self.kernel, self.kernel]
     }
 
-    /// Row (or column) of the input under row (or column) `tap` of the kernel, for the window of
-    /// output row (or column) `window`. The tap must be one of [`taps_inside`](Self::taps_inside).
+    /// Row of the input that row `tap` of the kernel multiplies for row `window` of the output; the
+    /// same for columns. The tap must be one of [`taps_inside`](Self::taps_inside).
     #[inline]
     pub fn position(&self, window: usize, tap: usize) -> usize {
         window * self.stride + tap - self.padding
     }
 
-    /// Rows (or columns) of the kernel that lie inside an input of `length` rows (or columns), for
-    /// the window of output row (or column) `window`. The remaining ones lie on the padding.
+    /// Rows of the kernel that lie inside an input of `length` rows, for row `window` of the
+    /// output; the same for columns. All other rows of the kernel lie on the padding.
     pub fn taps_inside(&self, window: usize, length: usize) -> Range<usize> {
         let start = window * self.stride;
         let first = self.padding.saturating_sub(start).min(self.kernel);
@@ -105,8 +103,8 @@ impl Convolution {
         first..end.max(first)
     }
 
-    /// Rows (or columns) of the output, which has `outputs` of them, for which row (or column)
-    /// `tap` of the kernel lies inside an input of `length` rows (or columns).
+    /// Rows of the output, out of `outputs`, for which row `tap` of the kernel lies inside an input
+    /// of `length` rows; the same for columns.
     pub fn windows_inside(&self, tap: usize, length: usize, outputs: usize) -> Range<usize> {
         let first = self.padding.saturating_sub(tap).div_ceil(self.stride);
         let end = (length + self.padding).saturating_sub(tap).div_ceil(self.stride).min(outputs);
@@ -114,7 +112,7 @@ impl Convolution {
     }
 }
 
-/// Output `y` of a convolution, by the reference arithmetic.
+/// Writes the output of a convolution to `y`, by the reference arithmetic.
 ///
 /// # Shapes
 /// x (N, C, H, W) · weight (O, C, K, K) · bias (O) → y (N, O, H', W').
@@ -146,7 +144,7 @@ pub fn forward(conv: &Convolution, x: &[f32], weight: &[f32], bias: &[f32], y: &
     }
 }
 
-/// Gradients of a convolution, which overwrite `gradients`, by the reference arithmetic.
+/// Overwrites the `gradients` of a convolution, by the reference arithmetic.
 ///
 /// # Shapes
 /// x (N, C, H, W) · weight (O, C, K, K) · dy (N, O, H', W')
@@ -202,7 +200,7 @@ pub fn backward(
 
 #[cfg(test)]
 mod tests {
-    //! Golden cases published with two other implementations, restated.
+    //! Cases whose results were published with two other implementations.
 
     use super::*;
 

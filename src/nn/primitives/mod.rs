@@ -78,9 +78,9 @@ pub trait Primitives {
         function(a, b, y);
     }
 
-    /// Updates the weights `w` and their moments, as [`AdamStep::update`] does. The elements are
-    /// independent of each other, so sets of primitives differ only in how they share the work
-    /// among threads.
+    /// Updates the weights `w` and their moments by the gradient `g`, as [`AdamStep::update`] does.
+    /// Returns whether every updated weight is finite. The elements are independent of each other,
+    /// so sets of primitives differ only in how they share the work among threads.
     fn update(
         &mut self,
         step: &AdamStep,

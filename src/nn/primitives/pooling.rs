@@ -47,7 +47,8 @@ impl Pooling {
     }
 }
 
-/// Output `y` of max pooling and the places `argmax` of the maxima, by the reference arithmetic.
+/// Writes the maximum of each window to `y` and its place in the window to `argmax`, by the
+/// reference arithmetic.
 ///
 /// # Shapes
 /// x (N, C, H, W) → y (N, C, H', W') and argmax (N, C, H', W'), whose elements are m·K + k.
@@ -82,7 +83,7 @@ pub fn forward(pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     }
 }
 
-/// Gradient `dx` of the input of max pooling, which is overwritten, by the reference arithmetic.
+/// Overwrites the gradient `dx` of the input of max pooling, by the reference arithmetic.
 ///
 /// # Shapes
 /// argmax and dy (N, C, H', W') → dX (N, C, H, W).
@@ -111,7 +112,7 @@ pub fn backward(pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    //! Golden cases published with two other implementations, restated.
+    //! Cases whose results were published with two other implementations.
 
     use super::*;
 

@@ -38,7 +38,7 @@ impl<'a> Matrix<'a> {
         self.transposed
     }
 
-    /// Distances in memory between neighbouring rows and between neighbouring columns.
+    /// Distances in memory between neighbouring rows and between neighbouring columns, in elements.
     #[inline]
     fn strides(&self) -> [usize; 2] {
         if self.transposed { [1, self.rows] } else { [self.columns, 1] }
