@@ -6,9 +6,9 @@
 //! an atomic number until it changes. They yield after a while, and sleep only if no work comes for
 //! longer (a file is being read, an evaluation is printed).
 //!
-//! The items of a piece are handed out one at a time, in a given order, to the next free thread.
-//! Chance decides which thread works on which item. Every item is worked on once, and its result
-//! must not depend on the thread.
+//! A piece of work consists of items. They are handed out one at a time, in a given order, to the
+//! next free thread. Chance decides which thread works on which item. Every item is worked on once,
+//! and its result must not depend on the thread.
 //!
 //! There is `unsafe` code here, because the threads outlive a piece of work and borrow the data of
 //! the piece.
@@ -85,7 +85,7 @@ impl Order {
         Self((0..items).collect())
     }
 
-    /// Makes this the order 0, 1, …, `items` − 1, without allocating if it had as many before.
+    /// Makes this the order 0, 1, …, `items` − 1. Allocates only for more items than ever before.
     pub fn reset(&mut self, items: usize) {
         self.0.clear();
         self.0.extend(0..items);
@@ -171,12 +171,13 @@ impl Team {
         let job =
             Job(unsafe { mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(job) });
         let shared = &*self.shared;
-        // A worker's panic is still here if the owner panicked in the same piece.
+        // If the owner panicked in an earlier piece, the panic of a worker in that piece is still
+        // here.
         *lock(&shared.panic) = None;
         *lock(&shared.job) = Some(job);
         shared.busy.0.store(self.workers.len(), Ordering::Relaxed);
-        // Sequentially consistent, like the operations of a worker that goes to sleep: either the
-        // owner sees that the worker sleeps, or the worker sees the new piece.
+        // This addition is sequentially consistent, like the operations of a worker that goes to
+        // sleep: either the owner sees that the worker sleeps, or the worker sees the new piece.
         shared.piece.0.fetch_add(1, Ordering::SeqCst);
         if shared.asleep.0.load(Ordering::SeqCst) > 0 {
             self.workers.iter().for_each(|worker| worker.thread().unpark());

@@ -65,7 +65,8 @@ pub fn check_memory(
 pub trait Observer {
     /// Called before the losses are compared with naive's losses.
     fn comparing(&mut self);
-    /// Called before the stages are timed, which takes this number of `turns`.
+    /// Called before the stages are timed, in this number of `turns`. In a turn, one contestant is
+    /// prepared or timed.
     fn timing(&mut self, turns: usize);
     /// Called after each turn.
     fn turn(&mut self);

@@ -4,10 +4,10 @@
 //! 1. **Agreement** comes first: the time of a stage with wrong results is worthless.
 //!    Ten steps from the same weights must have naive's losses.
 //! 2. **Rounds.** A round times every contestant once; every other round goes backwards, so that a
-//!    machine that becomes slower or faster favours no stage. Each round builds a new engine,
-//!    so that no engine keeps a lucky place in memory, and no thread of another engine occupies a
-//!    core. The engine takes a few untimed steps; then every engine begins with the same weights
-//!    and the same image.
+//!    machine that becomes slower or faster favours no stage. Every contestant gets a new engine in
+//!    each round, so that no engine keeps a lucky place in memory, and no thread of another engine
+//!    occupies a core. The engine takes a few untimed steps; then every engine begins with the same
+//!    weights and the same image.
 //! 3. **Phases** are measured in the same rounds, after the timed steps and on as many further
 //!    steps, because their clock costs time.
 //!
@@ -64,7 +64,8 @@ pub struct Benchmark<'a> {
 }
 
 impl<'a> Benchmark<'a> {
-    /// Settings for training on `images`. Stages that can choose use the instructions `isa`.
+    /// Settings for training on `images`. Stages that can choose their vector instructions use
+    /// `isa`.
     ///
     /// # Panics
     /// When there are fewer images than a batch has.

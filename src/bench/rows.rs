@@ -47,7 +47,7 @@ impl Rows<'_> {
         };
         let phases = Phase::ALL.into_iter().map(phase).filter(|phase| phase.thread_ms > 0.0);
 
-        // Stages that cannot choose use the instructions that their library or the compiler
+        // A stage that is not vectorized uses the instructions that its library or the compiler
         // chooses.
         let peak_isa = if stage.vectorized { self.isa } else { Isa::detect() };
         let peak_gflops = self.roofline.peak_gflops(peak_isa, stage.precision.name(), threads);

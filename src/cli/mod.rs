@@ -146,7 +146,7 @@ pub struct TrainArgs {
     /// Stage and its resources.
     #[command(flatten)]
     pub compute: ComputeArgs,
-    /// Flags of `--profile`.
+    /// Flags that profile the stages instead of training.
     #[command(flatten)]
     pub profile: ProfileArgs,
     /// Form of the output.
@@ -246,11 +246,11 @@ fn named_directory(flag: Option<&Path>) -> Option<PathBuf> {
     flag.map(Path::to_path_buf).or_else(|| variable().map(PathBuf::from))
 }
 
-/// Command `bench`.
+/// Arguments of the command `bench`.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = false)] // An error in one line, like every other.
 pub struct BenchCommand {
-    /// Measurement to make.
+    /// Measurement that the command makes.
     #[command(subcommand)]
     pub action: BenchAction,
 }
@@ -367,14 +367,14 @@ pub struct OutputArgs {
     pub json: bool,
 }
 
-/// Command `data`.
+/// Arguments of the command `data`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct DataCommand {
     /// Action instead of listing the data files.
     #[command(subcommand)]
     pub action: Option<DataAction>,
-    /// Folder to list.
+    /// Folder whose files are listed.
     #[command(flatten)]
     pub folder: FolderArgs,
     /// Form of the output.

@@ -10,7 +10,7 @@ use super::values::stage;
 #[cfg(feature = "profile")]
 use crate::stages::Stage;
 
-/// Flags of profiling.
+/// Flags that profile the stages instead of training.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Profile")]
 pub struct ProfileArgs {

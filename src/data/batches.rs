@@ -7,7 +7,7 @@ use crate::random::Stream;
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
     split: &'a Split,
-    /// (N) Index of each image in the split.
+    /// Index of each image in the split, (N).
     indices: &'a [u32],
     /// Indices of the images of the next batch; empty when it is unknown.
     upcoming: &'a [u32],
@@ -24,7 +24,7 @@ impl<'a> Batch<'a> {
         Self { upcoming: indices, ..self }
     }
 
-    /// Number of images N.
+    /// Number of images, N.
     #[allow(clippy::len_without_is_empty)] // Nothing makes an empty batch.
     pub fn len(&self) -> usize {
         self.indices.len()

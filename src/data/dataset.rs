@@ -21,11 +21,11 @@ pub struct ImageFormat {
 /// N images and their labels, N ≥ 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
-    /// (N, H, W) Pixels, row by row; 0 is background.
+    /// Pixels of all images, row by row, (N, H, W); 0 is background.
     images: Vec<u8>,
     /// Number of rows and columns of an image, [H, W].
     sides: [usize; 2],
-    /// (N) Labels.
+    /// Labels of all images, (N).
     labels: Vec<u8>,
 }
 
@@ -50,7 +50,7 @@ impl Split {
         self.sides[0] * self.sides[1]
     }
 
-    /// Number of images N.
+    /// Number of images, N.
     #[allow(clippy::len_without_is_empty)] // A split is never empty.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -195,7 +195,7 @@ pub fn read_split(images_path: &Path, labels_path: &Path, format: ImageFormat) -
     Ok(Split::new(pixels, [rows, columns], labels))
 }
 
-/// Refuses images whose `sides` are not those of the `format`.
+/// Refuses images whose `sides` differ from the sides in `format`.
 pub(super) fn check_sides(path: &Path, sides: [usize; 2], format: ImageFormat) -> Result<()> {
     let ImageFormat { rows, columns, .. } = format;
     if sides == [rows, columns] {

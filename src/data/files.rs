@@ -138,8 +138,8 @@ pub fn locate(directory: &Path) -> Result<Files> {
 pub struct Inspection {
     /// File that was inspected.
     pub part: Part,
-    /// `None` when the file does not exist, an error when it cannot be read or training would
-    /// refuse it.
+    /// Facts about the file; `None` when it does not exist, an error when it cannot be read or
+    /// training would refuse it.
     pub file: Option<Result<FileFacts>>,
 }
 

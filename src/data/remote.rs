@@ -16,7 +16,7 @@ pub struct Remote {
     pub mirrors: Vec<String>,
     /// SHA-256 of each uncompressed file in lower-case hexadecimal, in the order of [`Part::ALL`].
     pub sha256: [String; 4],
-    /// Longest time to connect to a mirror, and also to find its address before.
+    /// Longest time to find the address of a mirror, and longest time to connect to it.
     pub connect_timeout: Duration,
     /// Longest time in which a mirror may send nothing.
     pub stall_timeout: Duration,
@@ -25,7 +25,7 @@ pub struct Remote {
 /// Number of classes of the official files.
 pub const CLASSES: usize = 10;
 
-/// Folders that hold the official files and ask for no registration.
+/// Web addresses of folders that hold the official files and ask for no registration.
 const MIRRORS: [&str; 2] = [
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -98,7 +98,7 @@ pub fn without_password(address: &str) -> String {
 pub enum Event<'a> {
     /// The request for a file begins.
     Requested {
-        /// Requested file.
+        /// File that is requested from the mirror.
         part: Part,
         /// Host of the mirror, safe to print on a terminal.
         host: &'a str,
@@ -112,11 +112,11 @@ pub enum Event<'a> {
     },
     /// The mirror did not deliver the file; the next mirror, if there is one, is tried next.
     Failed {
-        /// Requested file.
+        /// File that the mirror did not deliver.
         part: Part,
         /// Host of the mirror, safe to print on a terminal.
         host: &'a str,
-        /// Reason, on one line.
+        /// Reason why the mirror did not deliver the file, on one line.
         reason: &'a str,
     },
     /// The file is complete and verified, and has its final name.
@@ -131,8 +131,8 @@ pub trait Progress {
     /// Called for each event.
     fn event(&mut self, event: Event<'_>);
 
-    /// Number of the signal that asks the program to stop, if one has come. It is called several
-    /// times a second.
+    /// Number of the signal that asks the program to stop, if one has come. A download asks for it
+    /// several times a second.
     fn stop_requested(&self) -> Option<i32>;
 }
 

@@ -32,12 +32,12 @@ pub struct Request {
     pub format: ImageFormat,
 }
 
-/// Result of [`load`].
+/// Result of [`load`]: a dataset, or the reason why there is none.
 #[derive(Debug)]
 pub enum Outcome {
     /// Files were found or downloaded, and read.
     Loaded {
-        /// Content of the files.
+        /// Dataset that the files hold.
         dataset: Dataset,
         /// Paths of the files.
         files: Files,
@@ -77,7 +77,7 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     match download(directory, &found.missing(), remote, progress) {
         Ok(()) => read(locate(directory)?),
         // If the folder has some of the files, their owner wants them to be used: then it is an
-        // error that the others cannot be downloaded.
+        // error that the missing files cannot be downloaded.
         Err(reason @ Error::Unreachable(_)) if found.is_empty() => {
             Ok(Outcome::NotAvailable { reason })
         }
@@ -133,7 +133,7 @@ const NO_DOWNLOAD: &str = if cfg!(feature = "download") {
     "this program was built without its feature 'download'"
 };
 
-/// Refuses to download `missing` files, in a program that cannot.
+/// Refuses to download `missing` files, in a program without the download client.
 #[cfg(not(feature = "download"))]
 fn download(_: &Path, missing: &[Part], _: &Remote, _: &mut dyn Progress) -> Result<()> {
     match missing {

@@ -121,7 +121,7 @@ impl AddAssign for PhaseCost {
 pub struct Phases([PhaseCost; Phase::ALL.len()]);
 
 impl Phases {
-    /// Cost of `phase`.
+    /// Cost of `phase` in the measured steps.
     pub fn of(&self, phase: Phase) -> PhaseCost {
         self.0[phase as usize]
     }

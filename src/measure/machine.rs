@@ -68,7 +68,7 @@ impl Environment {
     }
 }
 
-/// Text of the file `path`, which Linux provides.
+/// Text of a file that Linux provides at `path`; `None` if there is no such file.
 fn contents(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().into())
 }

@@ -87,14 +87,14 @@ impl Roofline {
     }
 }
 
-/// Largest rate of arithmetic.
+/// Largest rate of multiply-adds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Peak {
-    /// Instruction set.
+    /// Vector instructions of the multiply-adds.
     pub isa: Isa,
     /// Format of the factors, `f32` or `bf16`.
     pub precision: &'static str,
-    /// Number of threads.
+    /// Number of threads that compute at the same time.
     pub threads: usize,
     /// Rate of all threads together, in 10⁹ floating-point operations a second.
     pub gflops: f64,
@@ -103,7 +103,7 @@ pub struct Peak {
 /// Largest rate of memory traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Stream {
-    /// Number of threads.
+    /// Number of threads that read and write at the same time.
     pub threads: usize,
     /// Size of the arrays of all threads together, in bytes.
     pub array_bytes: usize,

@@ -12,7 +12,7 @@ use serde::Serialize;
 pub struct Spread {
     /// Median of the values.
     pub median: f64,
-    /// Smallest value.
+    /// Smallest of the values.
     pub min: f64,
     /// Median absolute deviation: the median of the distances from the median.
     pub mad: f64,
@@ -40,7 +40,7 @@ impl Spread {
 /// Speed of one program relative to another: 2 means that it takes half the time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Speedup {
-    /// Median of the ratios.
+    /// Median of the ratios of the rounds.
     pub median: f64,
     /// Lower end of the confidence interval of the median, see [`Speedup::of`].
     pub low: f64,

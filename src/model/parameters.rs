@@ -87,14 +87,14 @@ pub fn little_endian(values: &[f32]) -> Vec<u8> {
 pub struct Slot {
     /// Name of the slot in checkpoints, such as `adam.m`.
     pub name: String,
-    /// Number of the slot for each parameter.
+    /// Values of the slot, one for each parameter.
     pub values: Parameters,
 }
 
 /// Everything that a training step reads and writes, in canonical form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainState {
-    /// Weights and biases.
+    /// Weights and biases of the network.
     pub parameters: Parameters,
     /// Slots of the optimizer, in the optimizer's order.
     pub slots: Vec<Slot>,

@@ -19,7 +19,7 @@ macro_rules! hyperparameters {
     )*) => {
         /// The hyperparameters of a run. Two runs with the same recipe, data, stage and vector
         /// instructions give the same weights; a checkpoint holds the recipe, and a run can only
-        /// go on under the same one.
+        /// go on with the same recipe.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct Recipe {

@@ -7,20 +7,20 @@
 //! w ← w − α/(1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
 //! ```
 //!
-//! t counts steps from 1. The factors that do not depend on the element are computed once a step,
-//! in f64. λ·w goes through the moments, as `weight_decay` does in PyTorch's `Adam` (and not in its
-//! `AdamW`); the reported loss does not contain it.
+//! t counts steps from 1. The coefficients that do not depend on the element are computed once a
+//! step, in f64. λ·w goes through the moments, as `weight_decay` does in PyTorch's `Adam` (and not
+//! in its `AdamW`); the reported loss does not contain the term of L2, ½·λ·w².
 //!
 //! One thing differs from PyTorch: after every 64th step, weights and moments whose magnitude is
-//! below 2⁻¹⁰⁰ are flushed to 0. A dead relu unit has no gradient but λ·w, so its weights shrink
-//! for ever, and the default recipe ends with many dead units. Without flushing, their weights, or
-//! λ times them, would become denormal (below 1.2e-38). Many CPUs take a hundred cycles for an
-//! operation with a denormal number, so every epoch would be slower than the one before. Flushing
-//! after every step would be a large part of Adam's arithmetic, and it is not necessary: in 64
-//! steps a first moment without a gradient shrinks to a thousandth, which is far from denormal.
-//! Flushing does not change a result noticeably: a number so small vanishes in a sum with any
-//! number that matters, and the root of the largest v that is flushed, 9e-16, is negligible beside
-//! the default ε.
+//! below 2⁻¹⁰⁰ are flushed to 0. The weights of a dead relu unit, whose output is 0 for every
+//! image, have no gradient but λ·w, so they shrink for ever, and the default recipe ends with many
+//! dead units. Without flushing, these weights, or λ times them, would become denormal (below
+//! 1.2e-38). Many CPUs take a hundred cycles for an operation with a denormal number, so every
+//! epoch would be slower than the one before. Flushing after every step would be a large part of
+//! Adam's arithmetic, and it is not necessary: in 64 steps a first moment without a gradient
+//! shrinks to a thousandth, which is far from denormal. Flushing does not change a result
+//! noticeably: a number so small vanishes in a sum with any number that matters, and the root of
+//! the largest v that is flushed, 9e-16, is negligible beside the default ε.
 
 /// Settings of Adam, which are constant in a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,7 +39,7 @@ impl Adam {
     /// Names of what Adam keeps for each weight: its moments m and v.
     pub const SLOTS: [&str; 2] = ["adam.m", "adam.v"];
 
-    /// Factors of step `t`, counted from 1, at the learning rate `lr`.
+    /// Coefficients of step `t`, counted from 1, at the learning rate `lr`.
     pub fn step(&self, t: u64, lr: f64) -> AdamStep {
         let t = i32::try_from(t).unwrap_or(i32::MAX);
         let bias_correction = |beta: f64| 1.0 - beta.powi(t);
@@ -62,7 +62,7 @@ const SMALLEST: f32 = f32::from_bits(0x0d80_0000);
 /// Number of steps from one flush to the next.
 const FLUSH_STEPS: i32 = 64;
 
-/// Factors of one step, rounded to f32.
+/// Coefficients of one step, rounded to f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamStep {
     /// 1 − β₁, weight of the gradient in the first moment.
@@ -84,7 +84,7 @@ pub struct AdamStep {
 }
 
 impl AdamStep {
-    /// Factors of the same step for biases, which have no L2 regularization.
+    /// Coefficients of the same step for biases, which have no L2 regularization.
     pub fn without_l2(self) -> Self {
         Self { l2: 0.0, ..self }
     }

@@ -10,15 +10,15 @@
 //!   pointers, which a release build does not have. It also begins with a return address, so that it
 //!   would miss a function that calls nothing even in a program with frame pointers.
 //!
-//! The sampler uses the first, because it only reads the interrupted registers and tables that it
-//! has made before. The second runs libgcc's unwinder in a signal handler, and others have reported
-//! crashes of that. docs/PROFILING.md has figures of the first unwinder alone.
+//! The sampler uses the first unwinder, which only reads the interrupted registers, and tables that
+//! it has made before. The second unwinder runs code of libgcc in a signal handler, and there are
+//! reports of crashes there. docs/PROFILING.md has figures of the first unwinder alone.
 //!
 //! The chosen unwinder has these needs and limits:
 //!
 //! 1. **It makes its tables in the first signal**, and allocates memory for them. If the signal
-//!    interrupted the allocator, it would wait for ever. So the thread that starts the sampler does
-//!    nothing but arithmetic until the first signals have come.
+//!    interrupted the allocator, the process would wait for ever. So the thread that starts the
+//!    sampler does nothing but arithmetic until the first signals have come.
 //! 2. **pprof keeps one address for all samples with the same functions**. Inlined functions at the
 //!    addresses of the remaining samples are unknown. So stacks contain only functions of the machine
 //!    code, and no inlined ones.

@@ -137,7 +137,7 @@ fn is_preparation(paths: &[String]) -> bool {
     !any(&|path| path == PASS) && (reads || is_complete && !any(&shares_work))
 }
 
-/// Whether the innermost function, apart from those of the standard library and of C, shares out
+/// Whether the innermost function that belongs neither to the standard library nor to C shares out
 /// work.
 fn is_waiting(paths: &[String]) -> bool {
     let own = |path: &&String| path.contains("::") && !begins(path, &STANDARD);
@@ -181,8 +181,8 @@ fn path(function: &str) -> String {
         last = c;
     }
     let (whose, rest) = match outside.split_once('>') {
-        // A number, a slice or a type parameter has no path, but its trait has; what has none
-        // either is the standard library's.
+        // If the type has no path, because it is a number, a slice or a type parameter, the path of
+        // its trait counts. If the trait has no path either, both are the standard library's.
         Some((method_of, rest)) => {
             let has_path = |name: &&str| name.find("::").is_some_and(|at| at > 0);
             (method_of.split(" as ").find(has_path).unwrap_or("core"), rest)

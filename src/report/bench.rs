@@ -28,13 +28,13 @@ pub struct Bench {
     pub dataset_description: String,
     /// Number of images of an epoch.
     pub train_images: usize,
-    /// Network on one line.
+    /// Text of the network: its layers in their order.
     pub architecture: String,
     /// Number of weights and biases.
     pub parameters: usize,
-    /// All hyperparameters.
+    /// Hyperparameters of the training.
     pub recipe: Recipe,
-    /// Number of rounds.
+    /// Number of rounds; each round measures every row once.
     pub repeats: usize,
     /// Share of the time of all processors that other processes used during the rounds; absent if
     /// the operating system does not say.

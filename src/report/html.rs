@@ -16,7 +16,7 @@ pub const TITLE: &str = "<title>mnist-train: where the time of each stage goes</
 
 /// Flamegraphs of a stage.
 pub struct Graphs {
-    /// Flamegraph as SVG.
+    /// Flamegraph of the stage as SVG.
     pub flamegraph: String,
     /// Differential flamegraph as SVG, if there is a stage to compare with.
     pub difference: Option<String>,
@@ -35,7 +35,7 @@ pub fn page(profile: &Profile, graphs: &[Graphs]) -> String {
     page.render().expect("plain data")
 }
 
-/// Values for the template.
+/// Values that the template of the page shows.
 #[derive(Template)]
 #[template(path = "profile.html")]
 struct Page<'a> {
@@ -114,7 +114,7 @@ struct Bar {
     shown: String,
 }
 
-/// Share of a function's own samples.
+/// Name of a function, and the share of its own samples.
 struct Function<'a> {
     name: &'a str,
     percent: String,

@@ -36,7 +36,7 @@ pub enum Event {
     Eval(Eval),
     /// Layers of the network.
     Summary(Summary),
-    /// Table of stages.
+    /// Stages of the ladder, and whether they can run on this machine.
     Stages(Stages),
     /// Files in the data folder.
     Data(Data),
@@ -74,11 +74,11 @@ pub struct Start {
     pub isa: Option<Isa>,
     /// Number of threads of a step.
     pub threads: usize,
-    /// Network on one line.
+    /// Text of the network: its layers in their order.
     pub architecture: String,
     /// Number of weights and biases.
     pub parameters: usize,
-    /// All hyperparameters.
+    /// Hyperparameters of the run.
     pub recipe: Recipe,
     /// Number of epochs after which the run ends, counted from the beginning of training.
     pub epochs: usize,
@@ -154,9 +154,9 @@ pub struct Done {
 pub struct Eval {
     /// Version of the schema, [`SCHEMA_VERSION`].
     pub schema: u32,
-    /// Number of images classified correctly.
+    /// Number of test images classified correctly.
     pub correct: usize,
-    /// Number of images.
+    /// Number of test images.
     pub total: usize,
     /// Share of the images classified correctly, 0 to 1.
     pub accuracy: f64,
@@ -170,7 +170,7 @@ pub struct Eval {
     /// Precision of each class: share of its predictions that are correct; `null` if it was never
     /// predicted.
     pub precision: Vec<Option<f64>>,
-    /// Most confident mistakes.
+    /// Images classified wrongly with the highest probabilities, the most confident mistake first.
     pub mistakes: Vec<Mistake>,
     /// Duration of the evaluation.
     pub seconds: f64,
@@ -184,7 +184,7 @@ pub struct Eval {
     /// Kind of the dataset that the model was trained on; absent if its file does not say it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trained_on: Option<String>,
-    /// Network on one line.
+    /// Text of the network: its layers in their order.
     pub architecture: String,
     /// Path of the model.
     pub model: String,
@@ -216,7 +216,7 @@ pub struct Mistake {
 pub struct Summary {
     /// Version of the schema, [`SCHEMA_VERSION`].
     pub schema: u32,
-    /// Network on one line.
+    /// Text of the network: its layers in their order.
     pub architecture: String,
     /// Number of images of the batch for which operations and bytes are counted.
     pub batch_size: usize,
@@ -231,7 +231,7 @@ pub struct Summary {
 pub struct SummaryLayer {
     /// Name of the layer.
     pub name: String,
-    /// Kind and geometry of the layer.
+    /// Text of the layer, like `conv32k5p2`.
     pub layer: String,
     /// Shape of one image's output.
     pub output: String,
@@ -247,7 +247,7 @@ pub struct SummaryLayer {
     pub backward_bytes: usize,
 }
 
-/// Table of stages.
+/// Stages of the ladder, and whether they can run on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Stages {
     /// Version of the schema, [`SCHEMA_VERSION`].
@@ -258,7 +258,7 @@ pub struct Stages {
     pub stages: Vec<StageRow>,
 }
 
-/// One stage in the table of stages.
+/// One stage of the ladder.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StageRow {
     /// Name of the stage, the value of `--stage`.

@@ -15,7 +15,7 @@ pub struct Profile {
     pub ladder: Bench,
     /// Number of images of a pass.
     pub images_per_pass: usize,
-    /// Number of images of the last batch of a pass, which may be smaller than the others.
+    /// Number of images of the last batch of a pass, which may be smaller than the other batches.
     pub last_batch_images: usize,
     /// Requested number of samples in a second of CPU time.
     pub rate_hz: i32,
@@ -95,6 +95,6 @@ pub struct FunctionSamples {
 pub struct ProfileFailure {
     /// Name of the stage.
     pub stage: &'static str,
-    /// Reason of the failure.
+    /// Reason why the profile failed.
     pub reason: String,
 }

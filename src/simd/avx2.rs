@@ -19,7 +19,7 @@ impl Avx2 {
         Isa::Avx2.is_available().then_some(Self { _private: () })
     }
 
-    /// Lanes of ones where the bit of `mask` is set, and of zeros elsewhere.
+    /// Vector with −1 in the lanes whose bit in `mask` is set, and 0 in all other lanes.
     #[inline(always)]
     fn lane_mask(self, mask: u16) -> __m256i {
         // SAFETY: `self` proves the features.
@@ -37,7 +37,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
     type Vector = __m256;
-    /// For each lane the index of the value that it gets, and ones if it gets a value.
+    /// Index of the value that each lane gets, and −1 for each lane that gets a value, else 0.
     type Expansion = ([i32; 8], [i32; 8]);
 
     #[inline(always)]
@@ -168,7 +168,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn transpose(self, row: impl Fn(usize) -> __m256, mut column: impl FnMut(usize, __m256)) {
-        // Pairs of rows, then fours, within halves of four lanes; then the halves.
+        // Joins the halves of rows i and i + 4; then interleaves pairs of the joined rows, and then
+        // all four of them, within each half of four lanes.
         // SAFETY: `self` proves the features.
         unsafe {
             let mut r = [_mm256_setzero_ps(); 8];
@@ -184,7 +185,7 @@ impl Simd for Avx2 {
                 })
             };
             for half in 0..2 {
-                // Lanes 4·half.. of rows i and i + 4 side by side.
+                // The result has lanes 4·half.. of row i, and then of row i + 4.
                 let join = |i: usize| {
                     if half == 0 {
                         _mm256_permute2f128_ps::<0x20>(r[i], r[i + 4])
@@ -229,7 +230,7 @@ impl Bytes for Avx2 {
 impl Pixels for Avx2 {
     type Pixel = f32;
     type Factors = __m256;
-    /// For each lane the column of the table, and ones if the lane reads the second row.
+    /// Column of the table for each lane, and a mask of the lanes that read the second row.
     type Indices = (__m256i, __m256);
 
     #[inline(always)]

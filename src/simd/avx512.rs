@@ -31,7 +31,7 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
     type Vector = __m512;
-    /// For each lane the index of the value that it gets, and the mask of lanes that get a value.
+    /// Index of the value that each lane gets, and the mask of the lanes that get a value.
     type Expansion = ([i32; 16], u16);
 
     #[inline(always)]
@@ -149,8 +149,8 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
 
     #[inline(always)]
     fn expand(self, vector: __m512, (sources, lanes): &Self::Expansion) -> __m512 {
-        // A permutation and not `vexpandps`: the compiler may let `vexpandps` read from memory,
-        // which takes some fifty cycles on AMD's CPUs.
+        // This is a permutation and not `vexpandps`, because the compiler may let `vexpandps` read
+        // from memory, which takes some fifty cycles on AMD's CPUs.
         // SAFETY: `self` proves the features; `sources` holds 16 numbers.
         unsafe {
             let sources = _mm512_loadu_si512(sources.as_ptr().cast());
@@ -160,7 +160,8 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
 
     #[inline(always)]
     fn transpose(self, row: impl Fn(usize) -> __m512, mut column: impl FnMut(usize, __m512)) {
-        // Pairs of rows, then fours, within blocks of four lanes; then the blocks themselves.
+        // Interleaves pairs of rows, and then fours of rows, within blocks of four lanes; then
+        // moves the blocks.
         // SAFETY: `self` proves the features.
         unsafe {
             let zero = _mm512_setzero_ps();
@@ -175,7 +176,7 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
                 t[group + 2] = _mm512_unpackhi_ps(a, b);
                 t[group + 3] = _mm512_unpackhi_ps(c, d);
             }
-            // u[4g + l]: in block k, lane 4k + l of the rows of group g.
+            // u[4g + l] has, in block k, lane 4k + l of the four rows of group g.
             for pair in (0..16).step_by(2) {
                 let (a, b) = (_mm512_castps_pd(t[pair]), _mm512_castps_pd(t[pair + 1]));
                 u[pair] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));

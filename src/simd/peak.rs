@@ -22,7 +22,8 @@ use super::{isa::Isa, portable::Portable, vector::Simd};
 pub struct MultiplyAdds {
     /// Number of floating-point operations in one repetition; a multiply-add counts as two.
     pub flops: u64,
-    /// Function that runs this many repetitions. It is chosen only if the CPU has its instructions.
+    /// Function that runs a given number of repetitions. It is chosen only if the CPU has its
+    /// instructions.
     repeat: fn(u64),
 }
 
@@ -36,10 +37,10 @@ impl MultiplyAdds {
         match isa {
             Isa::Portable => Self { flops: 12 * 4 * 2, repeat: portable },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the assertion above.
+            // SAFETY: the assertion above proves the features.
             Isa::Avx2 => Self { flops: 12 * 8 * 2, repeat: |count| unsafe { avx2(count) } },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the assertion above.
+            // SAFETY: the assertion above proves the features.
             Isa::Avx512 => Self { flops: 24 * 16 * 2, repeat: |count| unsafe { avx512(count) } },
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("{isa} belongs to another architecture"),
@@ -50,7 +51,7 @@ impl MultiplyAdds {
     pub fn bf16() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if super::isa::has_bf16() {
-            // SAFETY: the condition.
+            // SAFETY: the condition proves the features.
             let repeat = |count| unsafe { avx512_bf16(count) };
             return Some(Self { flops: 24 * 32 * 2, repeat });
         }

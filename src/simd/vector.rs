@@ -1,8 +1,8 @@
 //! The trait of every set of vector instructions.
 
 /// Operations on vectors of [`LANES`](Simd::LANES) floats. An operation works on each lane by
-/// itself unless its description says otherwise. A mask has one bit for each lane, lane 0 the
-/// lowest.
+/// itself unless its description says otherwise. A mask has one bit for each lane; the lowest
+/// bit belongs to lane 0.
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Number of floats in a vector: 8 or 16.
     const LANES: usize;

@@ -1,8 +1,8 @@
 //! # bf16: products of half the precision, twice as many of them
 //!
-//! **Starting point.** [sparse](super::sparse), whose engine this is. This is the first stage that
-//! is not exact: its results differ from f32's by more than the order of sums, and the program
-//! takes it only when it is asked for.
+//! **Starting point.** [sparse](super::sparse); the engine is the same. This is the first stage
+//! that is not exact: its results differ from results in f32 by more than the rounding of sums in
+//! another order, and the program takes it only when the user asks for it.
 //!
 //! **Observation.** After sparse, most of the time goes to multiply-adds that have to be done. The
 //! CPU has an instruction that does twice as many of them, if the factors have 8 bits of
@@ -22,19 +22,22 @@
 //! ```
 //!
 //! 1. **All state stays f32**: weights, moments, activations, gradients, sums. Adam moves a weight
-//!    by 10⁻³ or less at a time, which bf16 could not tell from nothing.
-//! 2. **Pixels are exact.** A pixel is a whole number up to 255, which is 8 bits. The division by
+//!    by about 10⁻³ or less at a time, and a weight in bf16 would lose many of these small changes
+//!    to rounding.
+//! 2. **Pixels are exact.** A pixel is a whole number up to 255, which has 8 bits. The division by
 //!    255 is folded into the weights of the convolution.
-//! 3. **The numbers of a pair follow each other along the sum**, so every product wants other
-//!    pairs. The numbers of some factors lie side by side already; these are only rounded. Of other
-//!    factors, two rows are interleaved.
-//! 4. **The convolution's taps** pair up in rows of five, with a sixth of weight 0.
+//! 3. **The numbers of a pair belong to neighbouring terms of the sum**, so every product needs
+//!    pairs of its own. If the numbers lie side by side in memory, they are only rounded. If they
+//!    lie in two rows of a matrix, the rows are interleaved.
+//! 4. **The convolution's taps** are paired within a row of the kernel. A row has three or five
+//!    taps, so one more tap with a weight of 0 completes the last pair.
 //! 5. **The convolution's gradient** takes its pixels from the patches of two images at once: one
-//!    shuffle of 32 numbers brings to each lane the pixel under its maximum in either image.
+//!    permutation of 32 numbers brings to each lane two pixels, the pixel under the lane's maximum
+//!    in each image.
 //!
-//! **What it costs.** A trait ([`fused::products`](super::fused)) between kernels and instructions,
-//! and copies of every factor. The CPU needs AVX-512 BF16. The stage is not exact: OPTIMIZATIONS.md
-//! has the accuracy of ten seeds beside the accuracy in f32.
+//! **What it costs.** A trait ([`fused::products`](super::fused)) connects kernels and
+//! instructions, and every factor is copied. The CPU needs AVX-512 BF16. The stage is not exact:
+//! OPTIMIZATIONS.md has the accuracy of ten seeds beside the accuracy in f32.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter bf16.
 
@@ -45,7 +48,7 @@ use crate::error::Result;
 use crate::model::architecture::Architecture;
 use crate::optim::adam::Adam;
 
-/// The fused engine, leaving zeros out and multiplying bf16.
+/// The fused engine, which leaves out products with zeros and multiplies numbers in bf16.
 ///
 /// # Errors
 /// When the operating system refuses to start the threads.

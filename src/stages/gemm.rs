@@ -22,8 +22,8 @@
 //! The chunks have fixed sizes. They do not depend on the number of threads, and no sum depends on
 //! the thread that takes a chunk, so one thread and seven threads give the same bits.
 //!
-//! **What it costs.** A dependency, and columns, dw and db for each chunk of images. The library
-//! allocates memory for the packed factors in every product.
+//! **What it costs.** The stage depends on a library, and needs columns, dw and db for each chunk
+//! of images. The library allocates memory for the packed factors in every product.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter gemm.
 
@@ -44,41 +44,41 @@ use crate::nn::primitives::pooling::{self, Pooling};
 use crate::nn::primitives::product::Matrix;
 use crate::optim::adam::{Adam, AdamStep};
 
-/// Images that a core takes at a time.
+/// Number of images that a core takes at a time.
 const CHUNK_IMAGES: usize = 4;
-/// Columns of a product, or terms of its sums where there are more of them, that a core takes at a
-/// time. In a linear layer they are its input features. Cut the other way, by outputs, every chunk
-/// would pack all of x again.
+/// Number of columns of a product that a core takes at a time or, if a sum has more terms than the
+/// product has columns, number of terms. In a linear layer, both are input features. If the chunks
+/// were output features, every chunk would pack all of x again.
 const CHUNK_FEATURES: usize = 784;
-/// Elements that a core takes at a time where each stands for itself.
+/// Number of elements that a core takes at a time if an operation works element by element.
 const CHUNK_ELEMENTS: usize = 1 << 14;
 
-/// The layerwise engine with these primitives on `threads` threads.
+/// The layerwise engine with the primitives [`Gemm`] on `threads` threads.
 ///
 /// # Errors
-/// When the operating system refuses to start them.
+/// When the operating system refuses to start the threads.
 pub fn build(architecture: &Architecture, adam: Adam, threads: usize) -> Result<Box<dyn Engine>> {
     Ok(Box::new(LayerwiseEngine::new(architecture, adam, Gemm::new(threads)?)))
 }
 
-/// Products by `ndarray`, shared over a pool of threads.
+/// Primitives that multiply matrices with `ndarray` and share their work over a pool of threads.
 #[derive(Debug)]
 pub struct Gemm {
     pool: ThreadPool,
-    /// One for each chunk of images.
+    /// Buffers for each chunk of images in a convolution.
     chunks: Vec<ConvChunk>,
-    /// One c (rows, columns) for each chunk of the terms of a product's sums.
+    /// Partial sums of a product, (rows, columns), for each chunk of terms.
     partial_sums: Vec<Vec<f32>>,
 }
 
-/// What one chunk of images needs of its own in a convolution.
+/// Buffers for one chunk of images in a convolution.
 #[derive(Debug, Default)]
 struct ConvChunk {
-    /// (C·K·K, H'·W').
+    /// Windows of one image or their gradient, (C·K·K, H'·W').
     columns: Vec<f32>,
-    /// [O, C, K, K].
+    /// Gradient of the weight from the images of the chunk, (O, C, K, K).
     dw: Vec<f32>,
-    /// [O].
+    /// Gradient of the bias from the images of the chunk, (O).
     db: Vec<f32>,
 }
 
@@ -105,8 +105,8 @@ impl ConvChunk {
         }
     }
 
-    /// The gradients of the images of the chunk: dw and db stay in it, dx is theirs if it is
-    /// wanted.
+    /// Computes the gradients from the images of the chunk: the fields `dw` and `db`, and `dx`
+    /// unless it is `None`.
     fn convolve_backward(
         &mut self,
         conv: &Convolution,
@@ -142,8 +142,10 @@ impl ConvChunk {
 }
 
 impl Gemm {
+    /// Primitives with a pool of `threads` threads.
+    ///
     /// # Errors
-    /// When the operating system refuses to start `threads` threads.
+    /// When the operating system refuses to start the threads.
     pub fn new(threads: usize) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -166,8 +168,8 @@ impl Gemm {
     }
 }
 
-/// Does the pieces of `work` on the threads of `pool`, in the phase of the thread that waits for
-/// them.
+/// Calls `piece` with every item of `work`, on the threads of `pool`. The calls belong to the phase
+/// of the thread that waits for them.
 fn share<T: Send>(
     pool: &ThreadPool,
     work: impl ParallelIterator<Item = T>,
@@ -177,7 +179,7 @@ fn share<T: Send>(
     pool.install(|| work.for_each(|item| Phase::go_on(phase, || piece(item))));
 }
 
-/// A matrix as `ndarray` sees it.
+/// View of `matrix` for `ndarray`.
 fn view(matrix: Matrix<'_>) -> ArrayView2<'_, f32> {
     let (rows, columns) = (matrix.rows, matrix.columns);
     if matrix.is_transposed() {
@@ -260,7 +262,7 @@ impl Primitives for Gemm {
         let ConvGradients { weight: dw, bias: db, input: dx } = gradients;
         let weight = matrix(weight, conv.out_channels, taps);
         let (pool, chunks) = self.conv_chunks(conv, images);
-        // Chunks of dx where it is wanted, and as many `None`s where it is not.
+        // One chunk of dx, or `None` if there is no dx, for each chunk of images.
         let dx_chunks: Vec<Option<&mut [f32]>> = match dx {
             Some(dx) => dx.chunks_mut(CHUNK_IMAGES * conv.input.len()).map(Some).collect(),
             None => (0..chunks.len()).map(|_| None).collect(),

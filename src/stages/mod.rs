@@ -3,8 +3,8 @@
 //!
 //! Read the chapters in the order of [`STAGES`]. All chapters have the same headings: the starting
 //! point, the observation of where the stage before loses its time, the idea, what the idea costs,
-//! and where it is measured. A stage replaces only what its idea is about, and uses the stage
-//! before for all else.
+//! and where it is measured. A stage changes only what its idea is about. Only [`fused`] begins
+//! anew, with an engine of its own.
 
 pub mod bf16;
 pub mod fused;
@@ -24,21 +24,21 @@ use crate::model::architecture::Architecture;
 use crate::optim::adam::Adam;
 use crate::simd::{self, Isa};
 
-/// One named way to train: a row of the table that everything else iterates.
+/// Named way to train, a row of [`STAGES`].
 pub struct Stage {
-    /// What `--stage` takes.
+    /// Name of the stage, the value of `--stage`.
     pub name: &'static str,
-    /// The idea in one line.
+    /// Idea of the stage on one line.
     pub idea: &'static str,
-    /// The engine that executes it.
+    /// Kind of the engine that executes a step.
     pub engine: EngineKind,
-    /// The format of the products.
+    /// Format of the factors of products.
     pub precision: Precision,
-    /// The stage that this one starts from.
+    /// Name of the stage from which this one starts; `None` for the first stage.
     pub predecessor: Option<&'static str>,
-    /// Whether a step is shared over several threads.
+    /// Whether several threads share a step.
     pub multithreaded: bool,
-    /// Whether the stage has kernels for each [`Isa`], to choose from.
+    /// Whether `--isa` can choose the vector instructions of the stage.
     pub vectorized: bool,
     build: fn(&Architecture, Adam, Compute) -> Result<Box<dyn Engine>>,
 }
@@ -53,7 +53,7 @@ pub enum EngineKind {
 }
 
 impl EngineKind {
-    /// What reports call it.
+    /// Name of the kind in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Layerwise => "layerwise",
@@ -67,7 +67,7 @@ impl Stage {
     ///
     /// # Errors
     /// [`Unavailable`](crate::error::Error::Unavailable) when the operating system refuses to start
-    /// its threads.
+    /// the threads.
     ///
     /// # Panics
     /// When the stage [lacks something](Self::unmet).
@@ -81,7 +81,7 @@ impl Stage {
         (self.build)(architecture, adam, Compute { threads, ..compute })
     }
 
-    /// The threads that share a step when there may be `most`.
+    /// Number of threads that share a step, at most `most`.
     pub fn threads(&self, most: usize) -> usize {
         match self.engine {
             _ if !self.multithreaded => 1,
@@ -91,7 +91,8 @@ impl Stage {
         }
     }
 
-    /// What the stage needs and `architecture`, this CPU or `isa` does not have, if anything.
+    /// Requirement of the stage, in words, that `architecture`, this CPU or `isa` does not meet;
+    /// `None` if all are met.
     pub fn unmet(&self, architecture: &Architecture, isa: Isa) -> Option<String> {
         let name = self.name;
         if self.engine == EngineKind::Fused && fused::Network::of(architecture).is_none() {
@@ -108,7 +109,7 @@ impl Stage {
         None
     }
 
-    /// Vector instructions that this CPU can run the stage with on `architecture`.
+    /// Sets of vector instructions with which this CPU can run the stage on `architecture`.
     pub fn isas(&self, architecture: &Architecture) -> Vec<Isa> {
         let all = Isa::ALL.into_iter().filter(|isa| isa.is_available());
         let choice = all.filter(|&isa| self.vectorized || isa == Isa::detect());
@@ -145,7 +146,7 @@ impl fmt::Debug for Stage {
     }
 }
 
-/// All stages, each after the one it starts from, slowest first.
+/// All stages, each after the stage from which it starts, the slowest first.
 pub static STAGES: [Stage; 7] = [
     Stage {
         name: "naive",

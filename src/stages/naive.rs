@@ -4,24 +4,26 @@
 //! against it. Its arithmetic is the reference arithmetic of
 //! [`nn::primitives`](crate::nn::primitives), which is compared with PyTorch.
 //!
-//! **Observation.** None.
+//! **Observation.** There is no earlier stage to observe.
 //!
 //! **Idea.** Write down the definition, one image at a time:
 //!
 //! ```text
 //! for each image, output channel o, row i, column j
-//!     y[o,i,j] = b[o]
+//!     sum = b[o]
 //!     for each input channel c
 //!         for each kernel row m and kernel column k whose pixel lies inside the image
-//!             y[o,i,j] += x[c, i·s + m − p, j·s + k − p] · w[o,c,m,k]
+//!             sum += x[c, i·s + m − p, j·s + k − p] · w[o,c,m,k]
+//!     y[o,i,j] = sum
 //! ```
 //!
 //! Each access to `x`, `w` and `y` goes through a tensor type that knows its strides and computes
-//! the offset, Σ index·stride. The compiler may move what does not change out of the loops, and
-//! nothing here hides anything from it. The loops run over the taps inside the image, so that no
-//! tap is tested for the padding.
+//! the offset, Σ index·stride. The compiler can see which parts of an offset stay the same in a
+//! loop, and may compute them before the loop. A tap is a position (m, k) in the kernel. The loops
+//! run only over the taps inside the image, so no tap is tested for the padding.
 //!
-//! **What it costs.** Nothing to read. The sums along a kernel row are too short for vectors.
+//! **What it costs.** The stage is as easy to read as the definition, and slow: the sums along a
+//! kernel row are too short for vectors.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter naive.
 

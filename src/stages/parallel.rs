@@ -1,9 +1,9 @@
 //! # parallel: rows of cells shared over the cores
 //!
-//! **Starting point.** [`fused`], whose engine this is.
+//! **Starting point.** [`fused`]; the engine is the same.
 //!
-//! **Observation.** The fused stage keeps one core busy with products, and the other cores idle. A
-//! step is short: before a sleeping thread has been woken, the work for it would be done.
+//! **Observation.** The fused stage keeps one core busy with products, and the other cores are
+//! idle. A step is short: to wake a sleeping thread takes longer than to do the work meant for it.
 //!
 //! **Idea.** Share the cells and not the images. A row of 14 cells has its own weights, moments,
 //! activations and sums, so cores meet only where sums over all cells are needed:
@@ -20,8 +20,8 @@
 //! ```
 //!
 //! 1. **The same bits for any number of threads.** Rows and groups of images do not depend on the
-//!    number of threads, and the result of an item does not depend on the thread that computes it.
-//!    The results are added in a fixed order, when all items are done.
+//!    number of threads, and the result of a row or a group does not depend on the thread that
+//!    computes it. The results are added in a fixed order, when all of them are there.
 //! 2. **Little to exchange.** If cores shared the images, every core would need its own gradient of
 //!    all weights of the first linear layer, and all these gradients would have to be added. If
 //!    cores share cells, they exchange the sums of the hidden units and a gradient of the
@@ -31,8 +31,8 @@
 //! 4. **A queue.** A thread that has finished a row takes the next, so a core that another program
 //!    disturbs gets fewer rows.
 //!
-//! **What it costs.** A module with `unsafe` code for the team, because threads that outlive a
-//! piece of work borrow the data of the piece. Threads that spin use their core while they wait.
+//! **What it costs.** The team is a module with `unsafe` code, because its threads outlive a piece
+//! of work and borrow the data of the piece. Threads that spin use their core while they wait.
 //! There are 14 rows: a number of threads that does not divide 14 leaves some threads waiting at
 //! the end, and no more than 14 threads are started.
 //!

@@ -178,8 +178,9 @@ impl Trainer<'_> {
         Ok(EpochReport { progress, lr, duration, images, evaluation: None })
     }
 
-    /// Saves the state after a signal, unless it is saved already or no step has been taken, and
-    /// returns the error that says so.
+    /// Saves the state after a signal, unless it is saved already or no step has been taken.
+    /// Returns the error that tells where the run was interrupted, or why the state could not be
+    /// saved.
     fn interrupted(&mut self, signal: i32, observer: &mut dyn Observer) -> Error {
         let position @ Position { epoch, batch, .. } = self.metadata.position;
         let batches = self.batches();

@@ -33,7 +33,7 @@ pub struct IdxImages {
     pub rows: usize,
     /// Number of columns of an image.
     pub columns: usize,
-    /// (N, rows, columns) Pixels of all images, N ≥ 1.
+    /// Pixels of all images, (N, rows, columns), N ≥ 1.
     pub pixels: Vec<u8>,
 }
 

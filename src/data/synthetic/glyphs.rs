@@ -90,7 +90,7 @@ const WRITINGS: [&[Writing]; CLASSES] = [
 
 /// One way of writing a digit, parsed from a [`Writing`].
 pub struct Glyph {
-    /// How often this way is chosen, relative to the other ways of the digit.
+    /// Frequency of this way, relative to the other ways of writing the digit.
     weight: u32,
     /// Control points of each stroke, in a box of about 1×1. The point of a corner is in the list
     /// twice.

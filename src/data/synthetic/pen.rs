@@ -8,7 +8,7 @@ use crate::random::Stream;
 /// Number of pixels along each side of the box that a digit fills.
 const BOX_SIDE: usize = 20;
 
-/// (20, 20) Pixels of a digit in its box; 0 is background.
+/// Pixels of a digit in its box, (20, 20); 0 is background.
 pub type Boxed = [[u8; BOX_SIDE]; BOX_SIDE];
 
 /// Pen of random breadth. Lengths are in pixels.

@@ -4,9 +4,9 @@ use crate::model::mnist_cnn::MnistCnn;
 
 /// Version of the format that this program writes, and the newest version that it reads.
 ///
-/// Version 1 described the network in words, one kind of network in three sizes, and always held
-/// the two moments of Adam. Version 2 has the network's text, the shape of its images and the names
-/// of the optimizer's slots.
+/// A file of version 1 describes the network in words, which tell the sizes of the one kind of
+/// network that it can have, and always holds the two moments of Adam. A file of version 2 has the
+/// network's text, the shape of its images and the names of the optimizer's slots.
 pub const FORMAT_VERSION: u32 = 2;
 
 /// Largest length of a header in bytes. A header that this program writes has about 3 kB.

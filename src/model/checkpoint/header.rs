@@ -29,7 +29,7 @@ const TEXTS: &str = "__metadata__";
 /// shorter file, all.
 ///
 /// # Errors
-/// The first thing in which the file is not a safetensors file with distinct names.
+/// The first reason why the file is not a safetensors file with distinct names.
 pub fn check(start: &[u8], length: u64) -> ParseResult<Metadata> {
     recognise(start)?;
     let Some((header_length, rest)) = start.split_first_chunk() else {

@@ -33,7 +33,7 @@ where
         index.iter().zip(&self.strides).map(|(i, stride)| i * stride).sum()
     }
 
-    /// Element at `index`.
+    /// Element of the tensor at `index`.
     #[inline]
     pub fn get(&self, index: [usize; R]) -> f32 {
         self.data.as_ref()[self.offset(index)]
@@ -44,7 +44,7 @@ impl<T, const R: usize> TensorView<T, R>
 where
     T: AsRef<[f32]> + AsMut<[f32]>,
 {
-    /// Mutable element at `index`.
+    /// Mutable element of the tensor at `index`.
     #[inline]
     pub fn at(&mut self, index: [usize; R]) -> &mut f32 {
         let offset = self.offset(index);

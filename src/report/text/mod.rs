@@ -48,7 +48,7 @@ fn start(start: &Start) -> String {
     text
 }
 
-/// A line below the titles that [`start`] has written.
+/// Row of the table of epochs, below the titles that [`start`] writes.
 fn epoch(epoch: &Epoch) -> String {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let (test, correct) = match (epoch.test_correct, epoch.test_total) {

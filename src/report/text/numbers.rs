@@ -1,4 +1,4 @@
-//! Numbers as text.
+//! Numbers as text: whole numbers with commas, other numbers with three significant digits.
 
 /// Remark about matrix products in the format `products`; empty for `f32`.
 pub fn not_exact(products: &str) -> String {

@@ -11,8 +11,9 @@ use super::update::{self, Active, AdamVectors, CellWeights, Operands};
 use crate::engine::phases::{Phase, PhaseClock, Phases};
 
 /// Number of hidden units in a block of columns in f32. A block is summed over all cells before the
-/// next one: half of the partial sums and half of the weights of a cell fit into the first-level
-/// cache together. In bf16 a block is twice as wide, because weights take half the memory.
+/// next block. In the default network it has half of the partial sums and half of the weights of a
+/// cell, which fit into the first-level cache together. In bf16 a block is twice as wide, because
+/// weights take half the memory.
 const COLUMN_BLOCK: usize = 64;
 
 /// Data that all cell rows read in a step.
@@ -35,11 +36,12 @@ pub struct SharedBackward<'a, S: Products> {
     pub forward: Shared<'a>,
     /// Hidden units that have a gradient.
     pub active: &'a Active<S>,
-    /// Gradient dz of every image and their sum, (N + 1, H padded), packed to the active units.
+    /// Gradient dz of every image and, in row N, the sum over all images, (N + 1, H padded), packed
+    /// to the active units.
     pub dz: &'a [f32],
     /// Factors of `dz` that lie side by side, (N + 1, H padded / depth).
     pub dz_factors: &'a [S::Factor],
-    /// Factors of Adam for weights.
+    /// Coefficients of Adam for weights.
     pub adam: AdamVectors<S>,
 }
 
@@ -53,8 +55,8 @@ pub struct CellRow<S: Products> {
     pub m: Floats,
     /// Second moments of `w`, (cells, C, H padded).
     pub v: Floats,
-    /// For each cell the images for which it is computed, in ascending order. With `skip_zeros`, a
-    /// last entry N is the row that all blank images share.
+    /// Images for which each cell is computed, in ascending order. With `skip_zeros`, a last entry
+    /// N is the row that all blank images share.
     rows: [Vec<u32>; CELLS],
     /// Activations of the listed images, (cells, N + 1, C).
     activations: Floats,
@@ -78,7 +80,7 @@ pub struct CellRow<S: Products> {
     pub gradient: ConvWeights,
     /// Whether all weights were finite after the last update.
     pub are_finite: bool,
-    /// Cost of the phases in this row since it was last read.
+    /// Cost of the phases in this row since the costs were last taken.
     pub phases: Phases,
 }
 
@@ -154,7 +156,7 @@ impl<S: Products> CellRow<S> {
         }
     }
 
-    /// For each cell the number of images for which it is convolved.
+    /// Number of images for which the convolution is computed, for each cell.
     fn inked_rows(&self, shared: &Shared<'_>) -> impl Iterator<Item = usize> {
         let blank = usize::from(shared.skip_zeros);
         self.rows.iter().map(move |rows| rows.len() - blank)

@@ -28,8 +28,8 @@
 //!     dbias += d
 //! ```
 //!
-//! Lanes need pixels from up to four positions. Two rows of the patch fit into one vector of 16,
-//! and one permutation brings each lane its pixel.
+//! Lanes need pixels from up to four positions. Two rows of the patch fit into one vector of 16
+//! floats, and one permutation brings to each lane its pixel.
 
 #![allow(clippy::needless_range_loop)] // See tile.rs.
 
@@ -62,7 +62,7 @@ pub struct ConvWeights {
 }
 
 impl ConvWeights {
-    /// Tensors of zeros.
+    /// Weights and biases that are all 0.
     pub fn new(network: &Network) -> Self {
         Self {
             weight: floats::zeros(network.taps() * network.channels),
@@ -70,7 +70,8 @@ impl ConvWeights {
         }
     }
 
-    /// Turns the gradient for pixels in 0..=255 into the gradient for pixels in 0..=1.
+    /// Turns the gradient of the weights for pixels in 0..=255 into the gradient for pixels in
+    /// 0..=1.
     pub fn scale_gradient(&mut self) {
         self.weight.iter_mut().for_each(|gradient| *gradient *= PIXEL);
     }
@@ -95,9 +96,9 @@ const PIXEL: f32 = 1.0 / 255.0;
 pub struct ConvPlan {
     /// Side of the kernel, K.
     kernel: usize,
-    /// Number of numbers in a factor.
+    /// Number of numbers in a factor: 1 in f32, 2 in bf16.
     depth: usize,
-    /// For each factor of taps the index in a patch at which its pixels begin.
+    /// Index in a patch at which the pixels of each factor of taps begin.
     offsets: Vec<usize>,
     /// Weights for pixels in 0..=255, (taps, C). Every row of taps is padded to whole factors.
     pub weight: Floats,
@@ -142,7 +143,7 @@ impl ConvPlan {
         }
     }
 
-    /// Number of rows of `weight`.
+    /// Number of rows of `weight`: the taps and, in bf16, the padding of each row of taps.
     pub fn taps(&self) -> usize {
         self.offsets.len() * self.depth
     }
@@ -210,7 +211,8 @@ struct TileOut<'a> {
     masks: &'a mut [Masks],
 }
 
-/// Computes R images and U vectors of channels, with four sums for each.
+/// Computes a tile of activations, and their masks: R images and U vectors of channels, with four
+/// sums for each activation.
 #[inline(always)]
 fn forward_tile<S: Products, const R: usize, const U: usize>(
     simd: S,
@@ -250,7 +252,7 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
             let right = simd.greater(d, c) & lower | simd.greater(b, a) & !lower;
             let sum = simd.add(simd.max(top, bottom), simd.load(&plan.bias[channel..]));
             let positive = simd.greater(sum, zero);
-            // In this order of the arguments, a sum that is not a number stays one that is not.
+            // `max` returns its second argument if either is NaN, so a sum that is NaN stays NaN.
             let activation = simd.sub(simd.max(zero, sum), simd.load(&plan.blank[channel..]));
             simd.store(activation, &mut out.activations[r * channels + channel..]);
             out.masks[r * vectors + channel / S::LANES] = Masks { lower, right, positive };
@@ -261,8 +263,8 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
 /// Adds the part of one cell to `gradient`.
 ///
 /// `da` is the gradient of the stored activations, from which `blank` = relu(bias) was subtracted.
-/// Where `blank` is not 0, the gradient of the bias therefore loses the part that goes through
-/// `blank`.
+/// Where `blank` is above 0, it changes with the bias too, so `da` is subtracted from the gradient
+/// of the bias.
 ///
 /// The gradient of the weights is for pixels in 0..=255.
 ///

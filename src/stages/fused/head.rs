@@ -10,9 +10,9 @@
 //!     dW2 += dlogits ⊗ h,  db2 += dlogits,  db1 += dz
 //! ```
 //!
-//! The head is a hundredth of the arithmetic of a step. Images are split into groups of a fixed
-//! size, which the cores share. Each group adds up its own gradients, and the gradients of groups
-//! are added in the order of the groups.
+//! The head is less than a hundredth of the arithmetic of a step. Images are split into groups of a
+//! fixed size, which the cores share. Each group adds up its own gradients, and the gradients of
+//! groups are added in the order of the groups.
 
 use super::floats::{self, Floats};
 use super::network::{ALIGNMENT, Network};
@@ -35,7 +35,7 @@ pub struct HeadWeights {
 }
 
 impl HeadWeights {
-    /// Tensors of zeros.
+    /// Weights and biases that are all 0.
     pub fn new(network: &Network) -> Self {
         Self {
             bias1: floats::zeros(network.hidden_padded()),

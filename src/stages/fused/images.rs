@@ -1,5 +1,5 @@
 //! Images of a batch in the layout of the kernels: bytes with a padding of zeros, so that no window
-//! needs a test for the edge.
+//! needs a test for the edge. *Ink* is a pixel that is not 0.
 
 use std::iter;
 
@@ -8,9 +8,9 @@ use super::products::Products;
 use crate::data::batches::Batch;
 use crate::simd::{Bytes, Simd};
 
-/// Bytes in a padded row. There are so many that eight bytes can be read at every cell.
+/// Number of bytes in a padded row: enough to read eight bytes at every cell.
 const ROW: usize = 40;
-/// Pixels in a row of a patch.
+/// Number of pixels in a row of a patch.
 pub const PATCH_ROW: usize = 8;
 
 /// Bits of the cells of a row: bit 2x is the bit of cell x.
@@ -25,8 +25,7 @@ pub struct Images {
     count: usize,
     /// Padded images, (N, 28 + K − 1, [`ROW`]).
     pixels: Vec<u8>,
-    /// Bits of the cells that see ink, (N, cell rows): bit 2x is set if any pixel that cell x of
-    /// the row sees is not 0.
+    /// Bits of the cells that see ink, (N, cell rows): bit 2x is set if cell x of the row sees ink.
     inked: Vec<[u32; CELLS]>,
     /// Number of pairs of an image and a cell that sees ink, (cell rows).
     inked_counts: [usize; CELLS],
@@ -96,7 +95,7 @@ impl Images {
         self.inked_counts[y]
     }
 
-    /// For each image the cells of row `y` that see ink.
+    /// Cells of row `y` that see ink, for each image.
     pub fn inked_cells(&self, y: usize) -> impl Iterator<Item = impl Iterator<Item = usize>> {
         self.inked[..self.count].iter().map(move |inked| {
             let mut left = inked[y] & CELL_BITS;

@@ -59,10 +59,10 @@ pub fn forward<S: Products>(
     }
 }
 
-/// Sums to which a tile adds.
+/// Place of the sums to which a tile adds.
 #[derive(Clone, Copy)]
 struct Out<'a> {
-    /// Rows of the sums, (R).
+    /// Indices of the rows of the sums, (R).
     rows: &'a [u32],
     /// Length of a row of the sums.
     stride: usize,

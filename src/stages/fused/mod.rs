@@ -3,14 +3,14 @@
 //! **Starting point.** [gemm](super::gemm), on one thread.
 //!
 //! **Observation.** Every layer reads and writes the activations of the whole batch. Relu and
-//! pooling do next to no arithmetic and take time all the same. im2col copies every pixel K² times.
+//! pooling do almost no arithmetic and still take time. im2col copies every pixel K² times.
 //! The gradient of the first linear layer, as large as its weights, is written only for Adam to
 //! read it back.
 //!
 //! **Idea.** A *cell* is a 2×2 window of the convolution's output, from which max pooling makes one
 //! value for each channel; there are 14·14 cells. A cell sees (K + 1)² pixels of an image, its
 //! *patch*, and C·H weights of the first linear layer belong to it alone. Cells meet only in the
-//! sums of the hidden units and in the gradient of the convolution. So a step goes by cells:
+//! sums of the hidden units and in the gradient of the convolution. So a step goes cell by cell:
 //!
 //! ```text
 //! for each cell p
@@ -38,15 +38,18 @@
 //! 4. **Masks are bits**, three for each channel: lower row, right column, a > 0. A comparison of
 //!    vectors gives the bits of all lanes. The first of equal sums wins, as in the definition.
 //! 5. **The convolution's gradient takes one multiply-add for each tap**, not four. Rows of a patch
-//!    are eight floats long, so one vector of 16, read from the tap's column on, holds two rows,
-//!    and one shuffle by 8·lower + right brings to each lane the pixel under its maximum.
+//!    are eight floats long. So the 16 floats from the place of a tap on contain the pixels under
+//!    the tap for all four places of the window, and one permutation by the indices
+//!    8·lower + right brings to each lane the pixel for its maximum.
 //! 6. **One pass over the weights** (`linear`, `update`). A cell's weights are read for da. While
 //!    they are in the cache, the gradient of a few channels is summed, goes through L2 and Adam,
-//!    and is forgotten: w, m and v pass through memory once. Adam takes its turns between the
-//!    products of the next few channels, and prefetches the weights that come next.
+//!    and is forgotten: w, m and v pass through memory once. Adam runs in between the products of
+//!    the next few channels, and prefetches the weights that come next.
 //! 7. **A row of 14 cells** (`cell_row`) has its own weights, z and gradient of the convolution.
-//!    Rows are added in their order, so cores can share them.
-//! 8. **Groups of eight images** (`head`) share the middle of the step in the same way.
+//!    The z and the gradients of all rows are added in the order of the rows, so cores can share
+//!    the rows.
+//! 8. **Groups of eight images** (`head`) go through the middle of the step, from z to dz. Cores
+//!    share the groups in the same way.
 //! 9. **Lists of images** say for which images a cell is computed. Here they hold all images;
 //!    [sparse](super::sparse) leaves some out.
 //! 10. **Pixels are whole numbers** in the products, 0 to 255. The kernel is divided by 255
@@ -67,10 +70,11 @@
 //!      …                                    dz     (N + 1, H)
 //! ```
 //!
-//! N is the batch, C the channels, H the hidden units rounded up to whole vectors (the added units
-//! have weights of 0 for ever), O the classes. R is a number of rows and U a number of vectors in a
-//! tile. Row N is used by [sparse](super::sparse). Every array of floats begins on a cache line.
-//! Memory is allocated when a batch is larger than all batches before it; no other step allocates.
+//! N is the number of images of the batch, C of channels, H of hidden units rounded up to whole
+//! vectors (the weights of the added units stay 0), O of classes. R is a number of rows and U a
+//! number of vectors in a tile. Only the stages from [sparse](super::sparse) on use row N. Every
+//! array of floats begins on a cache line. Memory is allocated when a batch is larger than all
+//! batches before it; no other step allocates.
 //!
 //! **What it costs.** The engine runs one pattern of network, [`Network`], and its layers can no
 //! longer be seen one by one: it has files where the chapters before had lines. Sums run in yet
@@ -129,7 +133,7 @@ pub struct FusedEngine<S: Products> {
     steps: u64,
     /// Whether the cost of the phases is measured.
     measuring: bool,
-    /// Cost of the phases outside the rows of cells since it was last read.
+    /// Cost of the phases outside the rows of cells since the costs were last taken.
     phases: Phases,
     /// Threads that share the work of a step.
     team: Team,
@@ -151,7 +155,8 @@ pub struct FusedEngine<S: Products> {
     group_order: Order,
     /// Hidden units that have a gradient.
     active: Active<S>,
-    /// Gradient dz of every image and their sum, (N + 1, H padded), packed to the active units.
+    /// Gradient dz of every image and, in row N, the sum over all images, (N + 1, H padded), packed
+    /// to the active units.
     dz: Floats,
     /// Copy of `dz` as factors that lie side by side; empty if it is not copied.
     dz_factors: AlignedVec<S::Factor>,
@@ -269,7 +274,7 @@ impl<S: Products> FusedEngine<S> {
         self.cell_rows.iter_mut().for_each(|row| row.reserve(&self.network, &self.plan, images));
     }
 
-    /// Computes the logits of `batch`, which are kept in the groups.
+    /// Computes the logits of `batch` and keeps them in the groups.
     fn forward(&mut self, batch: &Batch<'_>, clock: &mut PhaseClock) {
         clock.run(Phase::Data, 0, || self.prepare(batch));
         let (simd, measuring) = (self.simd, clock.is_on());
@@ -311,7 +316,7 @@ impl<S: Products> FusedEngine<S> {
         });
     }
 
-    /// Sums the biases of the hidden units and the parts of blank cells.
+    /// Computes `common`: the biases of the hidden units plus the parts of blank cells.
     fn sum_common(&mut self) {
         self.common.copy_from_slice(&self.head.w.bias1);
         if self.skip_zeros {
@@ -340,7 +345,8 @@ impl<S: Products> FusedEngine<S> {
         loss
     }
 
-    /// Copies dz of all images from the groups, and their sum, packed to the active units.
+    /// Copies dz of every image and the sum over all images from the groups to `dz`, packed to the
+    /// active units.
     fn gather_dz(&mut self) {
         let width = self.network.hidden_padded();
         let images = self.images.count();

@@ -10,7 +10,8 @@ pub const SIDE: usize = 28;
 pub const CELLS: usize = SIDE / 2;
 /// Largest side of a kernel.
 pub const LARGEST_KERNEL: usize = 5;
-/// Number of floats in the widest vectors. The length of rows is rounded up to a multiple of it.
+/// Number of floats in the widest vectors. The length of every row of weights is a
+/// multiple of this number.
 pub const ALIGNMENT: usize = 16;
 
 /// Sizes of a network of the pattern conv(1→C, K×K, same padding) → relu → maxpool 2×2 → flatten →
@@ -28,7 +29,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Description of the pattern, for the user of another network.
+    /// Description of the pattern, for the message that refuses another network.
     pub const PATTERN: &str = "conv (C a multiple of 16, 3x3 or 5x5, same padding) > relu > \
                                maxpool 2x2 > linear > relu > linear on 28x28 images";
 

@@ -1,9 +1,9 @@
 //! Factors of the large products of a step: numbers in f32, or pairs of numbers in bf16.
 //!
 //! A multiply-add multiplies two *factors* in each lane and adds their product to a sum in f32. In
-//! f32 a factor is one number. In bf16 a factor is a pair of numbers that follow each other along
-//! the sum, and the product of two factors is the sum of two products, so there are half as many
-//! multiply-adds. [`DEPTH`](Products::DEPTH) is how many numbers make a factor.
+//! f32 a factor is one number. In bf16 a factor is a pair of numbers that belong to neighbouring
+//! terms of the sum, and the product of two factors is the sum of two products, so there are half
+//! as many multiply-adds. [`DEPTH`](Products::DEPTH) is the number of numbers in a factor.
 //!
 //! ```text
 //! Σ_k x[r][k] · M[k][c]      rows x[r]  numbers k and k + 1 lie side by side: rounding makes pairs
@@ -24,16 +24,17 @@ use crate::simd::Avx512Bf16;
 use crate::simd::bf16::Pair;
 use crate::simd::{Pixels, Simd};
 
-/// Vectors with which the products of the fused engine are computed.
+/// Vector operations of the products in the fused engine.
 pub trait Products: Pixels {
-    /// Number of numbers in a factor.
+    /// Number of numbers in a factor: 1 in f32, 2 in bf16.
     const DEPTH: usize;
     /// Factor in memory: a number in f32, or a pair in bf16.
     type Factor: Copy + Default + Send + Sync;
 
-    /// Sums to which the products of the factors a and b are added.
+    /// Vector of `sums` plus, in each lane, the product of the factors `a` and `b`.
     fn multiply_add(self, a: Self::Factors, b: Self::Factors, sums: Self::Vector) -> Self::Vector;
-    /// Factors of the numbers `number(k)`, k < [`DEPTH`](Products::DEPTH).
+    /// Factors that consist, in each lane, of the numbers `number(k)`, k <
+    /// [`DEPTH`](Products::DEPTH).
     fn factors(self, number: impl Fn(usize) -> Self::Vector) -> Self::Factors;
     /// Factors with `factor` in every lane.
     fn splat_factor(self, factor: Self::Factor) -> Self::Factors;
@@ -46,9 +47,10 @@ pub trait Products: Pixels {
     /// are copied.
     fn rounded<'a>(self, matrix: &'a [f32], copy: &'a mut [Self::Factor]) -> &'a [Self::Factor];
     /// Factors of the numbers that lie below each other in the `columns` of the rows `row(k)` of
-    /// `matrix`, k < `count`; a last row without a partner is paired with zeros. A row has `stride`
-    /// numbers before and `stride` factors after. `copy` is memory for the factors, if they are
-    /// copied; [`Products::interleaved_row`] says which row of the result to read.
+    /// `matrix`, k < `count`; a last row without a partner is paired with zeros. A row of `matrix`
+    /// has `stride` numbers, and a row of the result has `stride` factors. `copy` is memory for the
+    /// factors, if they are copied; [`Products::interleaved_row`] says which row of the result to
+    /// read.
     fn interleaved<'a>(
         self,
         matrix: &'a [f32],

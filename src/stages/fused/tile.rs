@@ -1,5 +1,5 @@
-//! The innermost loop of all products with the linear layer: a tile of sums that stays in
-//! registers.
+//! The innermost loop of the products with the weights of the first linear layer: a tile of sums
+//! that stays in registers.
 //!
 //! Arrays of vectors are filled by loops and not by `array::from_fn` or `map`: these functions lack
 //! the CPU feature, and where the compiler does not inline them, vectors pass through memory.

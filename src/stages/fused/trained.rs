@@ -7,7 +7,7 @@ use crate::simd::Simd;
 pub trait Tensors<const T: usize> {
     /// Values of every tensor of the layer.
     fn tensors(&self) -> [&[f32]; T];
-    /// Values of every tensor of the layer, to be changed.
+    /// Mutable values of every tensor of the layer.
     fn tensors_mut(&mut self) -> [&mut [f32]; T];
 
     /// Sets all values to 0.
@@ -31,7 +31,7 @@ pub struct Trained<T> {
     pub m: T,
     /// Second moments of `w`.
     pub v: T,
-    /// Gradient of the loss by `w`.
+    /// Gradient of the loss with respect to `w`.
     pub gradient: T,
 }
 
@@ -41,7 +41,7 @@ impl<T> Trained<T> {
         Self { w: zeros(), m: zeros(), v: zeros(), gradient: zeros() }
     }
 
-    /// Updates each tensor by its gradient with its own factors of Adam. Returns whether every
+    /// Updates each tensor by its gradient with its own coefficients of Adam. Returns whether every
     /// updated weight is finite.
     #[inline(always)]
     pub fn update<S: Simd, const N: usize>(&mut self, simd: S, adam: [&AdamVectors<S>; N]) -> bool

@@ -26,15 +26,15 @@ const TILE_CHANNELS: usize = 4;
 /// hidden units.
 #[derive(Debug)]
 pub struct Active<S: Simd> {
-    /// For each hidden unit 1 if it is active, else 0, (H padded).
+    /// Mark of each hidden unit, 1 if it is active, else 0, (H padded).
     pub units: Vec<u32>,
     /// Number of active units, A.
     pub count: usize,
     /// Indices of the active units, in ascending order, (A).
     indices: Vec<u32>,
-    /// For each vector of hidden units the packed index of its first active unit.
+    /// Packed index of the first active unit of each vector of hidden units.
     starts: Vec<usize>,
-    /// For each vector of hidden units the expansion to its active lanes.
+    /// Expansion of each vector of hidden units to its active lanes.
     expansions: Vec<S::Expansion>,
 }
 
@@ -78,7 +78,7 @@ impl<S: Simd> Active<S> {
     }
 }
 
-/// Factors of an [`AdamStep`] in vectors.
+/// Coefficients of an [`AdamStep`] in vectors.
 #[derive(Clone, Copy)]
 pub struct AdamVectors<S: Simd> {
     /// λ, factor of the L2 regularization.
@@ -89,7 +89,7 @@ pub struct AdamVectors<S: Simd> {
     beta2: S::Vector,
     /// 1 − β₂, weight of the squared gradient in the second moment.
     blend2: S::Vector,
-    /// Step size α, multiplied by the root correction r.
+    /// Step size s = α / (1 − β₁ᵗ), multiplied by the root correction r.
     scale: S::Vector,
     /// ε, multiplied by the root correction r.
     eps: S::Vector,
@@ -98,8 +98,8 @@ pub struct AdamVectors<S: Simd> {
 }
 
 impl<S: Simd> AdamVectors<S> {
-    /// Vectors of the factors of `step`. The numerator and the denominator of α·m / (√v / r + ε)
-    /// are multiplied by r, the root correction, which leaves one division.
+    /// Vectors of the coefficients of `step`. The numerator and the denominator of
+    /// s·m / (√v / r + ε) are multiplied by r, the root correction, which leaves one division.
     #[inline(always)]
     pub fn new(simd: S, step: &AdamStep) -> Self {
         Self {
@@ -131,7 +131,7 @@ impl<S: Simd> AdamVectors<S> {
         simd.store(simd.sub(weight, step), w);
     }
 
-    /// Flushes small values to 0, in the steps that do so. `values` are whole vectors.
+    /// Flushes small `values` to 0, if this step does so. `values` are whole vectors.
     #[inline(always)]
     pub fn flush_small(&self, simd: S, values: &mut [f32]) {
         if self.smallest > 0.0 {
@@ -142,7 +142,8 @@ impl<S: Simd> AdamVectors<S> {
         }
     }
 
-    /// Updates whole slices as [`AdamStep::update`] does. Their length is a multiple of 16.
+    /// Updates whole slices as [`AdamStep::update`] does. Their length is a multiple of
+    /// [`LANES`](Simd::LANES).
     #[inline(always)]
     pub fn update_all(&self, simd: S, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3] && g.len().is_multiple_of(S::LANES));
@@ -190,7 +191,7 @@ pub struct CellWeights<'a> {
 pub struct Operands<'a, F> {
     /// Activations, (R, C), interleaved.
     pub x: &'a [F],
-    /// For each row of `x` the row of dz that belongs to it, (R).
+    /// Index of the row of dz that belongs to each row of `x`, (R).
     pub rows: &'a [u32],
     /// The `rows` of dz (N + 1, `stride`), packed to the active units and interleaved.
     pub dz: &'a [F],
@@ -203,8 +204,8 @@ pub struct Operands<'a, F> {
 /// Updates the weights of the first cell. `packed` (2, 4, H padded) is memory for the gradients of
 /// two tiles.
 ///
-/// Products keep the multiply-add units busy, and Adam the unit that divides. So the loop over the
-/// images of a tile updates a channel of the tile before after every [`IMAGES_PER_UPDATE`] images.
+/// Products keep the multiply-add units busy, and Adam the unit that divides. So after every
+/// [`IMAGES_PER_UPDATE`] images of a tile, the loop also updates one channel of the previous tile.
 #[inline(always)]
 pub fn update<S: Products>(
     simd: S,
@@ -255,7 +256,7 @@ pub fn update<S: Products>(
 
 /// Updates of the channels of a tile whose gradient is complete.
 struct PendingAdam<'a, S: Simd> {
-    /// Factors of Adam for weights.
+    /// Coefficients of Adam for weights.
     adam: &'a AdamVectors<S>,
     /// Hidden units that have a gradient.
     active: &'a Active<S>,

@@ -38,19 +38,20 @@ use crate::nn::primitives::convolution::{ConvGradients, Convolution};
 use crate::nn::primitives::product::Matrix;
 use crate::optim::adam::Adam;
 
-/// The layerwise engine with these primitives.
+/// The layerwise engine with the primitives [`Im2col`].
 pub fn build(architecture: &Architecture, adam: Adam) -> Box<dyn Engine> {
     Box::new(LayerwiseEngine::new(architecture, adam, Im2col::default()))
 }
 
-/// Convolution by unfolding, products by blocks.
+/// Primitives that compute a convolution as a product with [unfolded](unfold) images, and a product
+/// block by block.
 #[derive(Debug, Default)]
 pub struct Im2col {
-    /// (C·K·K, H'·W') of one image.
+    /// Windows of one image or their gradient, (C·K·K, H'·W').
     columns: Vec<f32>,
 }
 
-/// Copies the windows of one image `x` (C, H, W) into `columns` (C·K·K, H'·W'); padding is 0.
+/// Copies the windows of one image `x` (C, H, W) to `columns` (C·K·K, H'·W'); the padding is 0.
 pub fn unfold(conv: &Convolution, x: &[f32], columns: &mut [f32]) {
     let output = conv.output();
     assert_eq!(x.len(), conv.input.len());
@@ -85,8 +86,8 @@ pub fn fold(conv: &Convolution, columns: &[f32], x: &mut [f32]) {
     }
 }
 
-/// Calls `run(outputs, at, length)` for every row of outputs of which kernel position `row` (of
-/// C·K·K) sees pixels: outputs `outputs..outputs + length` see x at `at`, `at + stride`, ….
+/// Calls `run(outputs, at, length)` for every row of the output in which tap `row` (of C·K·K) lies
+/// on pixels. For the outputs `outputs..outputs + length`, it lies on x at `at`, `at + stride`, ….
 fn for_each_run(conv: &Convolution, row: usize, mut run: impl FnMut(usize, usize, usize)) {
     let Convolution { input, kernel, stride, padding, .. } = *conv;
     let output = conv.output();

@@ -4,13 +4,16 @@ use std::ops::Range;
 
 use crate::nn::primitives::product::Matrix;
 
-/// Rows, depth and columns of a block: the copy of A is 16 KiB and that of B 64 KiB, which stay
-/// in the first and second cache.
+/// Number of rows in a block of the factor a. The copy of the block has 16 KiB and fits the
+/// first-level cache.
 const BLOCK_ROWS: usize = 64;
+/// Number of columns in a block of the factor a, and of rows in a block of the factor b.
 const BLOCK_DEPTH: usize = 64;
+/// Number of columns in a block of the factor b. The copy of the block has 64 KiB and fits the
+/// second-level cache.
 const BLOCK_COLUMNS: usize = 256;
 
-/// c += a · b, with c (a.rows, b.columns) row by row.
+/// Adds the product of two matrices: c += a · b, with c (a.rows, b.columns) in row-major order.
 pub fn add_product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
     assert_eq!(a.columns, b.rows);
     assert_eq!(c.len(), a.rows * b.columns);
@@ -30,7 +33,7 @@ pub fn add_product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
     }
 }
 
-/// Copies rows `rows` of columns `columns` to the front of `block`, row by row.
+/// Copies the block of `matrix` in `rows` and `columns` to the front of `block`, row by row.
 fn copy_block(matrix: &Matrix<'_>, rows: Range<usize>, columns: Range<usize>, block: &mut [f32]) {
     let mut places = block.iter_mut();
     for i in rows {
@@ -39,8 +42,8 @@ fn copy_block(matrix: &Matrix<'_>, rows: Range<usize>, columns: Range<usize>, bl
     }
 }
 
-/// c += a · b for one row a (depth), b (depth, columns) and c (columns), four rows of b at a time
-/// so that c is read and written once for four products.
+/// Adds the product of a row and a matrix: c += a · b, with a (depth), b (depth, columns) and c
+/// (columns). Takes four rows of b at a time, so that c is read and written once for four products.
 fn add_row_product(a: &[f32], b: &[f32], c: &mut [f32]) {
     let columns = c.len();
     let (a_fours, a_rest) = a.as_chunks::<4>();
