@@ -282,7 +282,7 @@ def accuracy_table():
     rows.append(["**median**", *(f"**{statistics.median(counts[stage]):,}**" for stage in stages)])
     spread = lambda values: f"{statistics.mean(values):,.1f} ± {statistics.stdev(values):.1f}"
     rows.append(["mean ± standard deviation", *(spread(counts[stage]) for stage in stages)])
-    heading = ["seed", *(f"{stage}, {product}" for stage, product in zip(stages, products))]
+    heading = ["seed", *(f"{stage} (multiplies {product})" for stage, product in zip(stages, products))]
     return (
         "Correct of the 10,000 test images, after ten epochs:\n\n" + table(heading, rows)
         + accuracy_footer([f"accuracy/{stage}" for stage in stages])
