@@ -33,15 +33,15 @@
 //! 3. [`engine`]: the ways to execute a step. [`engine::plan`] gives every buffer its place, and
 //!    [`engine::layerwise`] runs any network.
 //! 4. [`stages`]: the ladder. Start at [`stages::naive`] and compare each chapter with the next. The
-//!    layerwise engine executes the first three chapters, [`stages::fused`] executes the last four.
-//!    OPTIMIZATIONS.md tells the same story with its figures.
+//!    layerwise engine executes the first three chapters; the engine in [`stages::fused`] executes
+//!    the last four. OPTIMIZATIONS.md tells the same story with its figures.
 //! 5. [`simd`] and [`team`]: vectors and threads, of which the fused engine is made.
 //! 6. [`training::trainer`]: the loop.
 //! 7. [`data`]: where images come from, and the digits drawn for users without files.
 //! 8. [`model::checkpoint`], [`files::durable`] and [`training::checkpoints`]: a file that is replaced as
 //!    a whole, and written while training goes on.
 //! 9. [`mod@bench`] and [`measure`]: stages measured against each other, and against the limits of the
-//!    machine. `profile`, with the feature of that name: the time of each function.
+//!    machine. `profile`, which needs the feature of that name, finds the time of each function.
 //! 10. [`commands`]: the commands of the program.
 //!
 //! # Notation
@@ -51,6 +51,8 @@
 //! - O, H', W': numbers of channels (or features), rows and columns of an output
 //! - K, s, p: side, stride and padding of a kernel or window (S and P where they belong to a layer)
 //! - `dw`: gradient of the loss with respect to `w`
+//! - λ: factor of L2, which adds λ·w to the gradient of a weight w
+//! - a ⊗ b: outer product, the matrix of all products of an element of a and an element of b
 //!
 //! Arrays are row-major in the order of their shape: (N, C, H, W). The fused engine runs one
 //! pattern of network; there, C is the number of output channels of the convolution, and H the

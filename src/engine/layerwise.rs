@@ -54,7 +54,7 @@ impl<P: Primitives> LayerwiseEngine<P> {
         }
     }
 
-    /// Makes room for `images` images. Allocates only for a larger batch than all batches before.
+    /// Makes room for `images` images. Allocates only if no earlier batch had as many.
     fn reserve(&mut self, images: usize) {
         if self.plan.images < images {
             self.plan = Plan::new(&self.architecture, images);

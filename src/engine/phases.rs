@@ -42,7 +42,7 @@ macro_rules! phases {
                 CURRENT.get()
             }
 
-            /// Calls `work`, which another thread handed to this thread while it was in `phase`.
+            /// Calls `work`, which another thread, working in `phase`, handed to this thread.
             pub fn go_on<R>(phase: Option<Self>, work: impl FnOnce() -> R) -> R {
                 match phase {
                     Some(phase) => phase.run(work),
@@ -87,8 +87,8 @@ phases! {
     ConvForward, conv_forward, "conv forward";
     /// Forward pass of the linear layers and the relu between them.
     LinearForward, linear_forward, "linear forward";
-    /// Softmax cross-entropy and its gradient. In the fused engine, this phase is all work after
-    /// the first linear layer, but not Adam.
+    /// Softmax cross-entropy and its gradient. In the fused engine, this phase is all work between
+    /// the forward pass and the backward pass of the first linear layer.
     Loss, loss, "loss";
     /// dX of the linear layers, and their dW if it is not fused with Adam.
     LinearBackward, linear_backward, "linear backward";

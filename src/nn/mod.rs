@@ -1,6 +1,6 @@
 //! The mathematics of the layers and of the loss. Each layer has a file with its shapes. The
-//! definition and the derivation of its backward pass are in the same file, or in the file of the
-//! primitive that computes it.
+//! definition of the layer and the derivation of its backward pass are in the same file, or in the
+//! file of the primitive that computes the layer.
 //!
 //! A [`Layer`](layer::Layer) is written once over [`primitives`], the operations that a stage may
 //! replace. The reference arithmetic of the primitives follows the definitions literally; it is the

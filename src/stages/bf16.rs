@@ -13,7 +13,7 @@
 //! ```text
 //! vdpbf16ps    sum[l] += a[2l]·b[2l] + a[2l + 1]·b[2l + 1]         l < 16, sums in f32
 //!
-//! product                     pairs are                 copies in bf16, made right before
+//! product                     pairs are                 copies in bf16
 //! conv forward                taps side by side         the weights, interleaved; pixels
 //! z += a·W                    channels                  a, rounded; W, interleaved
 //! da = dz·Wᵀ                  hidden units              dz, rounded; Wᵀ, interleaved
@@ -28,7 +28,8 @@
 //!    255 is folded into the weights of the convolution.
 //! 3. **The numbers of a pair belong to neighbouring terms of the sum**, so every product needs
 //!    pairs of its own. If the numbers lie side by side in memory, they are only rounded. If they
-//!    lie in two rows of a matrix, the rows are interleaved.
+//!    lie in two rows of a matrix, the rows are interleaved. A copy is made right
+//!    before its product.
 //! 4. **The convolution's taps** are paired within a row of the kernel. A row has three or five
 //!    taps, so one more tap with a weight of 0 completes the last pair.
 //! 5. **The convolution's gradient** takes its pixels from the patches of two images at once: one
@@ -48,7 +49,7 @@ use crate::error::Result;
 use crate::model::architecture::Architecture;
 use crate::optim::adam::Adam;
 
-/// The fused engine, which leaves out products with zeros and multiplies numbers in bf16.
+/// Fused engine that leaves out products with zeros and multiplies numbers in bf16.
 ///
 /// # Errors
 /// When the operating system refuses to start the threads.

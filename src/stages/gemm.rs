@@ -6,8 +6,9 @@
 //! previous chapter is compiled for vectors of 4 numbers, which every x86-64 CPU has, and keeps no
 //! sums in registers. It uses one core.
 //!
-//! **Idea.** Hand the products to `ndarray`, whose `matrixmultiply` packs the factors, computes
-//! tiles in registers and picks AVX-512 or AVX2 at run time. Cut every operation into chunks, which
+//! **Idea.** Hand the products to `ndarray`, which calls the library `matrixmultiply`. This library
+//! packs the factors (copies their blocks in the order in which it reads them), computes tiles of
+//! sums in registers, and picks AVX-512 or AVX2 at run time. Cut every operation into chunks, which
 //! cores take from rayon:
 //!
 //! ```text
@@ -47,13 +48,14 @@ use crate::optim::adam::{Adam, AdamStep};
 /// Number of images that a core takes at a time.
 const CHUNK_IMAGES: usize = 4;
 /// Number of columns of a product that a core takes at a time or, if a sum has more terms than the
-/// product has columns, number of terms. In a linear layer, both are input features. If the chunks
-/// were output features, every chunk would pack all of x again.
+/// product has columns, number of terms. In the linear layers of the default network, both numbers
+/// count input features. If a chunk were a range of output features, every chunk would pack all of
+/// x again.
 const CHUNK_FEATURES: usize = 784;
 /// Number of elements that a core takes at a time if an operation works element by element.
 const CHUNK_ELEMENTS: usize = 1 << 14;
 
-/// The layerwise engine with the primitives [`Gemm`] on `threads` threads.
+/// Layerwise engine with the primitives [`Gemm`] on `threads` threads.
 ///
 /// # Errors
 /// When the operating system refuses to start the threads.
@@ -189,12 +191,12 @@ fn view(matrix: Matrix<'_>) -> ArrayView2<'_, f32> {
     }
 }
 
-/// `data` as a matrix, row by row.
+/// Matrix whose elements are `data`, row by row.
 fn matrix(data: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
     ArrayView2::from_shape((rows, columns), data).expect("the lengths agree")
 }
 
-/// `data` as a matrix to write, row by row.
+/// Mutable matrix whose elements are `data`, row by row.
 fn matrix_mut(data: &mut [f32], rows: usize, columns: usize) -> ArrayViewMut2<'_, f32> {
     ArrayViewMut2::from_shape((rows, columns), data).expect("the lengths agree")
 }

@@ -43,7 +43,7 @@ pub struct Stage {
     build: fn(&Architecture, Adam, Compute) -> Result<Box<dyn Engine>>,
 }
 
-/// A way to execute a whole step.
+/// Kind of engine: a way to execute a whole step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
     /// Layer after layer, for any network: [`layerwise`](crate::engine::layerwise).
@@ -63,7 +63,7 @@ impl EngineKind {
 }
 
 impl Stage {
-    /// An engine of this stage for `architecture`.
+    /// Engine of this stage for `architecture`.
     ///
     /// # Errors
     /// [`Unavailable`](crate::error::Error::Unavailable) when the operating system refuses to start
@@ -116,8 +116,9 @@ impl Stage {
         choice.filter(|&isa| self.unmet(architecture, isa).is_none()).collect()
     }
 
-    /// The least memory that training `architecture` on batches of `images` takes, in bytes:
-    /// weights, moments and gradient, and what the forward pass leaves for the backward pass.
+    /// Lower estimate of the bytes that training `architecture` on batches of `images` images
+    /// takes: four numbers for each parameter (its value, its two moments and its gradient), and
+    /// the activations.
     pub fn memory_bytes(&self, architecture: &Architecture, images: usize) -> u64 {
         let floats = match self.engine {
             EngineKind::Layerwise => Plan::new(architecture, images).floats,
@@ -126,12 +127,12 @@ impl Stage {
         ((4 * architecture.parameter_count() + floats) * size_of::<f32>()) as u64
     }
 
-    /// The stage called `name`.
+    /// Stage called `name`; `None` if there is none.
     pub fn find(name: &str) -> Option<&'static Self> {
         STAGES.iter().find(|stage| stage.name == name)
     }
 
-    /// The fastest stage that computes `architecture` in f32.
+    /// Fastest exact stage that can run `architecture`.
     pub fn fastest_exact(architecture: &Architecture) -> &'static Self {
         let fits = |stage: &&Self| {
             stage.precision == Precision::F32 && stage.unmet(architecture, Isa::detect()).is_none()
@@ -146,7 +147,7 @@ impl fmt::Debug for Stage {
     }
 }
 
-/// All stages, each after the stage from which it starts, the slowest first.
+/// Table of all stages, the slowest first. Each stage comes after the stage from which it starts.
 pub static STAGES: [Stage; 7] = [
     Stage {
         name: "naive",

@@ -17,10 +17,12 @@
 //!     y[o,i,j] = sum
 //! ```
 //!
-//! Each access to `x`, `w` and `y` goes through a tensor type that knows its strides and computes
-//! the offset, Σ index·stride. The compiler can see which parts of an offset stay the same in a
-//! loop, and may compute them before the loop. A tap is a position (m, k) in the kernel. The loops
-//! run only over the taps inside the image, so no tap is tested for the padding.
+//! Here s is the stride of the convolution, p its padding, and a tap a position (m, k) in the
+//! kernel. The loops run only over the taps inside the image, so no tap is tested for the padding.
+//! Each access to `x`, `w` and `y` goes through a tensor type that knows the distances of
+//! neighbouring elements in memory, its strides, and computes the offset, Σ index·stride. The
+//! compiler can see which parts of an offset stay the same in a loop, and may compute them before
+//! the loop.
 //!
 //! **What it costs.** The stage is as easy to read as the definition, and slow: the sums along a
 //! kernel row are too short for vectors.
@@ -33,7 +35,7 @@ use crate::model::architecture::Architecture;
 use crate::nn::primitives::Reference;
 use crate::optim::adam::Adam;
 
-/// The layerwise engine with the reference arithmetic of [`crate::nn`].
+/// Layerwise engine with the reference arithmetic of [`crate::nn`].
 pub fn build(architecture: &Architecture, adam: Adam) -> Box<dyn Engine> {
     Box::new(LayerwiseEngine::new(architecture, adam, Reference))
 }

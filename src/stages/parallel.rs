@@ -3,10 +3,11 @@
 //! **Starting point.** [`fused`]; the engine is the same.
 //!
 //! **Observation.** The fused stage keeps one core busy with products, and the other cores are
-//! idle. A step is short: to wake a sleeping thread takes longer than to do the work meant for it.
+//! idle. Some pieces of a step take only microseconds; waking a sleeping thread takes longer.
 //!
 //! **Idea.** Share the cells and not the images. A row of 14 cells has its own weights, moments,
-//! activations and sums, so cores meet only where sums over all cells are needed:
+//! activations and sums, so cores meet only where sums over all cells are needed. The *head* is all
+//! that comes between these sums and the loss:
 //!
 //! ```text
 //! each row of cells    conv, relu, pooling; its partial sums of the hidden units     ┐ any core,
@@ -45,7 +46,7 @@ use crate::error::Result;
 use crate::model::architecture::Architecture;
 use crate::optim::adam::Adam;
 
-/// The fused engine on all the threads that it may use.
+/// Fused engine on all the threads that it may use.
 ///
 /// # Errors
 /// When the operating system refuses to start the threads.

@@ -17,7 +17,7 @@
 //!
 //! forward    z[n] = b1 + Σ_p A'[n]·W_p, where n is listed, + Σ_p r·W_p, once for the batch
 //! dW_p       = Σ listed A'[n] ⊗ dz[n] + r ⊗ dz[N]
-//! dA_p       = dz[n]·W_pᵀ for the listed rows and the virtual one
+//! dA_p       = dz[n]·W_pᵀ for the listed rows and the virtual row
 //! dbias      += Σ listed (dA[n] where A[n] > 0, less dA[n] where r > 0) + (dA[N] where r > 0)
 //! dkernel    += listed images alone: the pixels of blank images are 0
 //! ```
@@ -55,7 +55,7 @@ use crate::error::Result;
 use crate::model::architecture::Architecture;
 use crate::optim::adam::Adam;
 
-/// The fused engine, which leaves out products with zeros.
+/// Fused engine that leaves out products with zeros.
 ///
 /// # Errors
 /// When the operating system refuses to start the threads.

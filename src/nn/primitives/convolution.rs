@@ -9,8 +9,8 @@
 //!
 //! # Backward
 //! Each product x·w above is a term of exactly one y. Let dy = ∂L/∂y. By the chain rule, the
-//! gradient of a factor is a sum over all products with this factor. Each term of it is the other
-//! factor times dy of the output that contains the product:
+//! gradient of a factor is a sum over all products with this factor. Each term of this sum is the
+//! other factor times dy of the output that contains the product:
 //!
 //! ```text
 //! db[o]       = Σ_n Σ_i Σ_j dy[n,o,i,j]

@@ -16,7 +16,7 @@ use crate::engine::phases::{Phase, PhaseClock, Phases};
 /// weights take half the memory.
 const COLUMN_BLOCK: usize = 64;
 
-/// Data that all cell rows read in a step.
+/// Data that all rows of cells read in a step.
 #[derive(Clone, Copy)]
 pub struct Shared<'a> {
     /// Sizes of the network.
@@ -29,7 +29,7 @@ pub struct Shared<'a> {
     pub skip_zeros: bool,
 }
 
-/// Data that all cell rows read in the backward pass.
+/// Data that all rows of cells read in the backward pass.
 #[derive(Clone, Copy)]
 pub struct SharedBackward<'a, S: Products> {
     /// Data that the forward pass reads too.
@@ -45,7 +45,7 @@ pub struct SharedBackward<'a, S: Products> {
     pub adam: AdamVectors<S>,
 }
 
-/// A row of cells: its weights with their moments, and the buffers of its computation.
+/// Row of cells: its weights with their moments, and the buffers of its computation.
 pub struct CellRow<S: Products> {
     /// Index of the row.
     y: usize,
@@ -156,7 +156,7 @@ impl<S: Products> CellRow<S> {
         }
     }
 
-    /// Number of images for which the convolution is computed, for each cell.
+    /// Number of images for which the convolution is computed, for each cell of the row.
     fn inked_rows(&self, shared: &Shared<'_>) -> impl Iterator<Item = usize> {
         let blank = usize::from(shared.skip_zeros);
         self.rows.iter().map(move |rows| rows.len() - blank)

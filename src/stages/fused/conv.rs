@@ -18,7 +18,8 @@
 //!
 //! # Backward
 //! Max pooling and relu pass the gradient only to the largest pixel of the window, and only where
-//! a > 0. So every tap takes one multiply-add for each channel instead of four:
+//! a > 0. So every tap takes one multiply-add for each channel, instead of one for each of the four
+//! pixels:
 //!
 //! ```text
 //! for each image of the list
@@ -110,7 +111,7 @@ pub struct ConvPlan {
 }
 
 impl ConvPlan {
-    /// A plan with parameters of 0.
+    /// Plan with parameters of 0.
     pub fn new<S: Products>(network: &Network) -> Self {
         let Network { kernel, channels, .. } = *network;
         let offsets = |row| (0..kernel).step_by(S::DEPTH).map(move |tap| (row, tap));
@@ -148,7 +149,7 @@ impl ConvPlan {
         self.offsets.len() * self.depth
     }
 
-    /// Number of pixels in the patches of as many images as a factor has numbers.
+    /// Number of pixels in a patch: the pixels of one image in f32, of two images in bf16.
     pub fn patch_len(&self) -> usize {
         (self.kernel + 1) * self.depth * PATCH_ROW
     }
@@ -287,7 +288,7 @@ pub fn backward<S: Products>(
     }
 }
 
-/// [`backward`] for a K×K kernel with TAPS = K².
+/// Function [`backward`] for a K×K kernel with TAPS = K².
 #[inline(always)]
 fn backward_taps<S: Products, const K: usize, const TAPS: usize>(
     simd: S,

@@ -1,11 +1,11 @@
-//! Head of the network: bias and relu of the first linear layer, the second linear layer, the loss,
-//! and their backward pass to dz, the gradient of the hidden units before relu.
+//! The head of the network: bias and relu of the first linear layer, the second linear layer, the
+//! loss, and their backward pass to dz, the gradient of the hidden units before relu.
 //!
 //! ```text
 //! for each image n of a group
-//!     h = relu(b1 + Σ over cell rows of their partial sums)     in the order of the cell rows
+//!     h = relu(b1 + Σ over rows of cells of their partial sums)     in the order of the rows
 //!     logits = W2 · h + b2
-//!     dlogits = (softmax(logits) − target) / N
+//!     dlogits = (softmax(logits) − target) / N                      N images in the batch
 //!     dz = W2ᵀ · dlogits where h > 0, else 0
 //!     dW2 += dlogits ⊗ h,  db2 += dlogits,  db1 += dz
 //! ```
@@ -77,7 +77,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group that has no images yet.
+    /// Group that has no images yet.
     pub fn new(network: &Network) -> Self {
         let hidden = GROUP_IMAGES * network.hidden_padded();
         let logits = GROUP_IMAGES * network.classes;
@@ -118,8 +118,8 @@ impl Group {
     }
 
     /// Computes the hidden units and the logits of the images from `first` on. `partial_sums` are
-    /// the sums (N + 1, H padded) of each cell row, and `common` (H padded) is the part of the sums
-    /// that all images have in common.
+    /// the sums (N + 1, H padded) of each row of cells, and `common` (H padded) is the part of
+    /// the sums that all images have in common.
     #[inline(never)]
     pub fn forward<'a, S: Simd>(
         &mut self,

@@ -25,14 +25,15 @@ pub struct Images {
     count: usize,
     /// Padded images, (N, 28 + K − 1, [`ROW`]).
     pixels: Vec<u8>,
-    /// Bits of the cells that see ink, (N, cell rows): bit 2x is set if cell x of the row sees ink.
+    /// Bits of the cells that see ink, for each row of cells, (N, 14): bit 2x is set if cell x of
+    /// the row sees ink.
     inked: Vec<[u32; CELLS]>,
-    /// Number of pairs of an image and a cell that sees ink, (cell rows).
+    /// Number of pairs of an image and a cell that sees ink, for each row of cells, (14).
     inked_counts: [usize; CELLS],
 }
 
 impl Images {
-    /// A batch that has no images yet.
+    /// Batch that has no images yet.
     pub fn new(network: &Network) -> Self {
         Self {
             kernel: network.kernel,
@@ -108,9 +109,9 @@ impl Images {
     }
 
     /// Writes the pixels that cell (`y`, `x`) sees of `images` to `patch`. `images` are
-    /// [`Products::DEPTH`] images, or fewer at the end of a list; the last image then fills up the
-    /// patch. A patch has K + 1 rows, and each row has [`PATCH_ROW`] pixels of every image, of which
-    /// the first K + 1 are used.
+    /// [`Products::DEPTH`] images, or fewer at the end of a list; then the last image also takes
+    /// the place of the missing image. A patch has K + 1 rows, and each row has [`PATCH_ROW`]
+    /// pixels of every image, of which the first K + 1 are used.
     #[inline(always)]
     pub fn patch<S: Products>(
         &self,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! conv1.weight [C, 1, K, K]   (K², C)
-//! fc1.weight [H, C·14·14]     cell row, then (cells, C, H padded)
+//! fc1.weight [H, C·14·14]     (cells, C, H padded) for each row of cells
 //! fc2.weight [O, H]           (O, H padded)
 //! ```
 
@@ -13,7 +13,7 @@ use super::network::{CELLS, Network};
 use super::products::Products;
 use crate::model::parameters::Parameters;
 
-/// Function that returns the weights of a cell row, or one of their moments.
+/// Function that returns the weights of a row of cells, or one of their moments.
 pub type Accessor<'a, S> = &'a dyn Fn(&mut CellRow<S>) -> &mut [f32];
 
 /// Copies the `canonical` parameters, or a moment of them, to the layout of the kernels.
@@ -85,9 +85,9 @@ pub fn store<S: Products>(
     next().copy_from_slice(&head.bias2[..network.classes]);
 }
 
-/// Calls `run` for every channel and hidden unit of cell row `y`, with the index of their weight
-/// within a cell, and with the canonical index of this weight in the first cell of the row. In the
-/// canonical form, the weights of the other cells of the row follow it.
+/// Calls `run` for every channel and hidden unit of row `y` of the cells, with the index of their
+/// weight within a cell, and with the canonical index of this weight in the first cell of the row.
+/// In the canonical form, the weights of the other cells of the row follow this weight.
 fn for_each_run(network: &Network, y: usize, mut run: impl FnMut(usize, usize)) {
     let Network { channels, hidden, .. } = *network;
     for channel in 0..channels {

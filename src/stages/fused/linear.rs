@@ -19,7 +19,8 @@ macro_rules! with_rows {
 /// `columns` of W.
 ///
 /// # Shapes
-/// `x` (R, C) rounded; `rows` (R); `weight` (C, `stride`) interleaved; `sums` (N + 1, `stride`).
+/// `x` (R, C), as [`Products::rounded`] returns it; `rows` (R); `weight` (C, `stride`), as
+/// [`Products::interleaved`] returns it; `sums` (N + 1, `stride`).
 #[inline(always)]
 pub fn forward<S: Products>(
     simd: S,
@@ -97,7 +98,8 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
 /// dz and rows of Wᵀ. `active` and `stride` are numbers of factors.
 ///
 /// # Shapes
-/// `dz` (N + 1, `stride`) rounded; `rows` (R); `transposed` (`active`, C) interleaved; `dx` (R, C).
+/// `dz` (N + 1, `stride`), as [`Products::rounded`] returns it; `rows` (R); `transposed` (`active`,
+/// C), as [`Products::interleaved`] returns it; `dx` (R, C).
 #[inline(always)]
 pub fn input_gradient<S: Products>(
     simd: S,
@@ -165,7 +167,8 @@ fn gradient_tile<S: Products, const R: usize, const U: usize>(
     U
 }
 
-/// Writes the transposed active columns of `weight` (C, `stride`), packed, to `transposed` (A, C).
+/// Writes the columns of `weight` (C, `stride`) that are marked with 1 in `active`, one after the
+/// other as rows, to `transposed` (A, C). A is the number of marked columns.
 #[inline(always)]
 pub fn transpose<S: Simd>(
     simd: S,

@@ -70,11 +70,12 @@
 //!      …                                    dz     (N + 1, H)
 //! ```
 //!
-//! N is the number of images of the batch, C of channels, H of hidden units rounded up to whole
-//! vectors (the weights of the added units stay 0), O of classes. R is a number of rows and U a
-//! number of vectors in a tile. Only the stages from [sparse](super::sparse) on use row N. Every
-//! array of floats begins on a cache line. Memory is allocated when a batch is larger than all
-//! batches before it; no other step allocates.
+//! N is the number of images of the batch, C of channels, H of hidden units, O of classes; R is the
+//! number of rows and U the number of vectors in a tile. In the arrays on the right, H is rounded
+//! up to whole vectors (*H padded* in the files), and the weights of the added units stay 0. Only
+//! the stages from [sparse](super::sparse) on use row N. λ is the factor of L2, and a ⊗ b the outer
+//! product of a and b. Every array of floats begins on a cache line. Memory is allocated when a
+//! batch is larger than all batches before it; no other step allocates.
 //!
 //! **What it costs.** The engine runs one pattern of network, [`Network`], and its layers can no
 //! longer be seen one by one: it has files where the chapters before had lines. Sums run in yet
@@ -178,7 +179,7 @@ pub fn activations(architecture: &Architecture, images: usize) -> usize {
     images * (CELLS * CELLS * network.channels + 2 * network.hidden + network.classes)
 }
 
-/// A fused engine for `architecture` with the instructions and threads of `compute`.
+/// Fused engine for `architecture` with the instructions and threads of `compute`.
 ///
 /// # Errors
 /// When the operating system refuses to start the threads.
@@ -222,7 +223,7 @@ pub fn build(
 }
 
 impl<S: Products> FusedEngine<S> {
-    /// An engine whose parameters are 0 until a state is loaded. See [`sparse`](super::sparse) for
+    /// Engine whose parameters are 0 until a state is loaded. See [`sparse`](super::sparse) for
     /// `skip_zeros`.
     pub fn new(
         simd: S,

@@ -1,4 +1,4 @@
-//! Last pass over the weights of a cell: their gradient, L2 and Adam. Each weight and moment is
+//! The last pass over the weights of a cell: their gradient, L2 and Adam. Each weight and moment is
 //! read from memory once.
 //!
 //! ```text
@@ -39,7 +39,7 @@ pub struct Active<S: Simd> {
 }
 
 impl<S: Simd> Active<S> {
-    /// A set in which all of `hidden` units are active.
+    /// Set in which all `hidden` hidden units are active.
     pub fn all(simd: S, hidden: usize) -> Self {
         let vectors = hidden / S::LANES;
         let mut all = Self {
@@ -131,7 +131,8 @@ impl<S: Simd> AdamVectors<S> {
         simd.store(simd.sub(weight, step), w);
     }
 
-    /// Flushes small `values` to 0, if this step does so. `values` are whole vectors.
+    /// Flushes small `values` to 0, if this step does so. The length of `values` is a multiple of
+    /// [`LANES`](Simd::LANES).
     #[inline(always)]
     pub fn flush_small(&self, simd: S, values: &mut [f32]) {
         if self.smallest > 0.0 {
@@ -142,8 +143,8 @@ impl<S: Simd> AdamVectors<S> {
         }
     }
 
-    /// Updates whole slices as [`AdamStep::update`] does. Their length is a multiple of
-    /// [`LANES`](Simd::LANES).
+    /// Updates all of `w`, `m` and `v` by the gradient `g`, as [`AdamStep::update`] does. The
+    /// length of the slices is a multiple of [`LANES`](Simd::LANES).
     #[inline(always)]
     pub fn update_all(&self, simd: S, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3] && g.len().is_multiple_of(S::LANES));
@@ -156,7 +157,8 @@ impl<S: Simd> AdamVectors<S> {
     }
 }
 
-/// Whether all `values`, whole vectors, are finite: only then their products with 0 are 0.
+/// Whether all `values` are finite: only then is each of their products with 0 equal to 0. The
+/// length of `values` is a multiple of [`LANES`](Simd::LANES).
 #[inline(always)]
 pub fn are_finite<S: Simd>(simd: S, values: &[f32]) -> bool {
     assert!(values.len().is_multiple_of(S::LANES));
@@ -189,11 +191,12 @@ pub struct CellWeights<'a> {
 /// Operands of the product dW = xᵀ · dz.
 #[derive(Clone, Copy)]
 pub struct Operands<'a, F> {
-    /// Activations, (R, C), interleaved.
+    /// Activations, (R, C), as [`Products::interleaved`] returns them.
     pub x: &'a [F],
     /// Index of the row of dz that belongs to each row of `x`, (R).
     pub rows: &'a [u32],
-    /// The `rows` of dz (N + 1, `stride`), packed to the active units and interleaved.
+    /// Rows of dz, (N + 1, `stride`), packed to the active units, as [`Products::interleaved`]
+    /// returns them.
     pub dz: &'a [F],
     /// Number of channels, C.
     pub channels: usize,
@@ -254,21 +257,22 @@ pub fn update<S: Products>(
     }
 }
 
-/// Updates of the channels of a tile whose gradient is complete.
+/// Updates by Adam that are still to be done for a tile whose gradient is complete.
 struct PendingAdam<'a, S: Simd> {
     /// Coefficients of Adam for weights.
     adam: &'a AdamVectors<S>,
     /// Hidden units that have a gradient.
     active: &'a Active<S>,
-    /// Gradient of the channels left, packed to the active units, (channels left, H padded).
+    /// Gradient of the remaining channels, packed to the active units, (remaining channels, H
+    /// padded).
     gradient: &'a [f32],
     /// Length of a row of weights, H padded.
     stride: usize,
-    /// Weights of the channels left, (channels left, H padded), and of the tiles after them, which
-    /// are prefetched: to load a line from the third-level cache takes about as long as the
-    /// products of a tile.
+    /// Weights of the remaining channels, (remaining channels, H padded), and of the tiles after
+    /// them, which are prefetched: to load a line from the third-level cache takes about as long as
+    /// the products of a tile.
     weights: CellWeights<'a>,
-    /// Number of channels of the tile that are left.
+    /// Number of remaining channels: channels of the tile that are not updated yet.
     left: usize,
     /// Number of weights of a cell.
     cell: usize,

@@ -18,12 +18,12 @@
 //! dcolumns = wᵀ · dy, and each of its elements is added to the x it was copied from
 //! ```
 //!
-//! The product goes block by block, through copies that fit the cache, and inside a block along the
-//! rows of the result. Neighbouring elements of a row are independent sums and fill a vector. The
-//! linear layers are matrix products already.
+//! The program computes the product block by block, through copies that fit the cache, and inside a
+//! block along the rows of the result. Neighbouring elements of a row are independent sums and fill
+//! a vector. The linear layers are matrix products already.
 //!
-//! **What it costs.** Every pixel is copied K² times. Sums have another order, so the results agree
-//! with naive to rounding.
+//! **What it costs.** Every pixel is copied K² times. Sums run in another order, so the results
+//! agree with naive to rounding.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter im2col.
 
@@ -38,7 +38,7 @@ use crate::nn::primitives::convolution::{ConvGradients, Convolution};
 use crate::nn::primitives::product::Matrix;
 use crate::optim::adam::Adam;
 
-/// The layerwise engine with the primitives [`Im2col`].
+/// Layerwise engine with the primitives [`Im2col`].
 pub fn build(architecture: &Architecture, adam: Adam) -> Box<dyn Engine> {
     Box::new(LayerwiseEngine::new(architecture, adam, Im2col::default()))
 }
