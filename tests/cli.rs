@@ -273,6 +273,16 @@ fn files_get_no_terminal_codes_and_quiet_means_results_alone() {
     }
 }
 
+#[test]
+fn help_is_a_command_too() {
+    let place = Workplace::new();
+    let help = |arguments: &str| Run::of(place.bare(arguments)).succeeds().stdout;
+    assert_eq!(help("help"), help("--help"));
+    for command in ["eval", "bench stages", "data fetch"] {
+        assert_eq!(help(&format!("help {command}")), help(&format!("{command} --help")));
+    }
+}
+
 /// The run has as many images as MNIST, 60,000 + 10,000, so its numbers have their real width.
 #[test]
 fn what_is_printed_fits_a_terminal_of_80_columns() {

@@ -6,9 +6,10 @@ mod values;
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::slice;
 
-use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
 #[cfg(feature = "profile")]
@@ -34,7 +35,6 @@ use crate::stages::Stage;
     name = "mnist-train",
     version,
     args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true,
     after_help = EXAMPLES,
     mut_args = negative_numbers,
 )]
@@ -433,13 +433,56 @@ pub fn one_line(mut error: clap::Error) -> String {
     for (kind, value) in error.context().filter_map(quotation).collect::<Vec<_>>() {
         error.insert(kind, value);
     }
+    if let Some(tip) = tip(&error) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
     let text = error.render().to_string();
     let paragraphs = text.trim_start_matches("error: ").split("\n\n").map(str::trim);
     let said: Vec<String> = paragraphs
         .filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more"))
         .map(|part| part.lines().map(str::trim).collect::<Vec<_>>().join(" "))
+        // Nobody means a flag to be the value of a positional argument.
+        .filter(|part| !part.starts_with("tip: to pass "))
         .collect();
     format!("{}; see --help", said.join("; "))
+}
+
+/// Words and flags of other programs, and what this program has in their place.
+const TIPS: [(&[&str], &str); 6] = [
+    (&["train"], "training is the command without a name, as in 'mnist-train --epochs 10'"),
+    (&["--best"], "--model has the last epoch, and --checkpoint-every says when it is written"),
+    (&["--cuda", "--device", "--gpu"], "the CPU alone is used, as --stage and --threads say"),
+    (&["--lr-decay", "--scheduler"], "the rate falls from --lr to --min-lr in --t-max epochs"),
+    (
+        &["--output", "-o"],
+        "training writes to --model, 'bench stages' to --record, 'data synthetic' to --out",
+    ),
+    (&["--wd", "--weight-decay"], "the L2 factor of training is --l2"),
+];
+
+/// Tip for the user of the word or flag that `error` refuses, if it is known better than by clap.
+fn tip(error: &clap::Error) -> Option<&'static str> {
+    let texts = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => slice::from_ref(text),
+        Some(ContextValue::Strings(texts)) => texts,
+        _ => &[],
+    };
+    let [flags, commands, flags_before] =
+        [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::PriorArg].map(texts);
+    let is_no_command = |word: &String| Cli::command().find_subcommand(word).is_none();
+    let with_value = match error.kind() {
+        ErrorKind::TooManyValues => flags,
+        // clap takes a word after a flag without a value for a command.
+        ErrorKind::ArgumentConflict if commands.iter().any(is_no_command) => flags_before,
+        _ => &[],
+    };
+    if with_value.iter().any(|flag| flag == "--resume") {
+        return Some("--resume goes on from the file of --model: '--resume --model FILE'");
+    }
+    let words = || flags.iter().chain(commands);
+    let (_, tip) = TIPS.iter().find(|(slips, _)| words().any(|word| slips.contains(&&**word)))?;
+    Some(tip)
 }
 
 #[cfg(test)]
@@ -457,7 +500,7 @@ mod tests {
 
     #[test]
     fn every_hyperparameter_has_a_flag_and_its_default_in_the_help() {
-        let help = <Cli as clap::CommandFactory>::command().term_width(200).render_help();
+        let help = Cli::command().term_width(200).render_help();
         let help = help.to_string();
         let flags = "--batch-size <N> [64], --lr <X> [1e-3], --min-lr <X> [1e-5], --t-max <N> [20], \
                      --l2 <X> [1e-4], --beta1 <X> [0.9], --beta2 <X> [0.999], --eps <X> [1e-8], \
@@ -476,6 +519,6 @@ mod tests {
 
     #[test]
     fn the_definition_of_the_command_line_is_consistent() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

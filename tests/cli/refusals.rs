@@ -104,7 +104,6 @@ fn refuses_flags_that_make_no_sense() {
         ("--stage fastest", "there are naive, im2col, gemm"),
         ("--init ones", "invalid value 'ones'"),
         ("--epoch 1", "unexpected argument '--epoch'"),
-        ("train", "'train'"),
     ];
     for (flags, words) in refused {
         let flag = flags.split(' ').next().unwrap();
@@ -119,6 +118,40 @@ fn refuses_flags_that_make_no_sense() {
     let words = ["--batch-size 64 is more than the 63"];
     place.run("--max-samples 63").fails(2, &words);
     assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn words_of_other_programs_point_to_those_of_this_one() {
+    let place = Workplace::new();
+    let resume = "--resume goes on from the file of --model: '--resume --model FILE'";
+    for (arguments, tip) in [
+        ("train --epochs 1", "training is the command without a name"),
+        ("--epochs 1 train", "training is the command without a name"),
+        ("--resume old.bin", resume),
+        ("--epochs 3 --resume old.bin --lr 1e-3", resume),
+        ("--resume=old.bin", resume),
+        ("--weight-decay 1e-4", "--l2"),
+        ("--weight-decay=1e-4", "--l2"),
+        ("--best", "--model has the last epoch"),
+        ("--lr-decay 0.9", "from --lr to --min-lr in --t-max epochs"),
+        ("--output m", "training writes to --model"),
+        ("-o m", "training writes to --model"),
+        ("data synthetic --output d", "'data synthetic' to --out"),
+        ("--device cpu", "the CPU alone is used"),
+        ("eval --device cuda", "the CPU alone is used"),
+        // clap finds these by itself.
+        ("--batchsize 32", "'--batch-size'"),
+        ("--learning-rate 1e-3", "'--lr'"),
+        ("--num-epochs 3", "'--epochs'"),
+        ("evla", "'eval'"),
+    ] {
+        let run = Run::of(place.bare(arguments)).rejects_flags(&["; tip: ", tip, "see --help"]);
+        assert_eq!(run.stderr.matches("tip: ").count(), 1, "{arguments}: {run:#?}");
+    }
+    for arguments in ["--resume --profile", "--resume eval", "eval --epochs 3", "eval one two"] {
+        let run = Run::of(place.bare(arguments)).rejects_flags(&["see --help"]);
+        assert!(!run.stderr.contains("tip: "), "{arguments}: {run:#?}");
+    }
 }
 
 #[test]
