@@ -283,6 +283,22 @@ fn help_is_a_command_too() {
     }
 }
 
+#[test]
+fn a_model_is_evaluated_by_its_name_alone_and_the_accuracy_is_the_last_line() {
+    let place = Workplace::new();
+    let trained = place.run(&format!("{SHORT} --epochs 1 --model m")).succeeds();
+    for name in ["m", "--model m"] {
+        let evaluated = place.run(&format!("eval {name} --json")).succeeds();
+        assert_eq!(evaluated.weights(), trained.weights());
+        assert_eq!(evaluated.last("eval")["model"], "m");
+        assert_eq!(evaluated.stderr, "");
+    }
+    let last = place.run("eval m").succeeds().stdout.lines().last().unwrap().to_string();
+    let correct = trained.last("done")["test_correct"].as_u64().unwrap();
+    assert!(last.starts_with(&format!("{correct} of {TEST_IMAGES} correct, ")), "{last}");
+    place.run("eval m --model other").rejects_flags(&["'[FILE]' cannot be used with '--model"]);
+}
+
 /// The run has as many images as MNIST, 60,000 + 10,000, so its numbers have their real width.
 #[test]
 fn what_is_printed_fits_a_terminal_of_80_columns() {

@@ -207,9 +207,12 @@ pub struct SummaryArgs {
 /// Flags of the command `eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
+    /// The model, as with --model
+    #[arg(value_name = "FILE", conflicts_with = "model")]
+    file: Option<PathBuf>,
     /// A checkpoint, or a safetensors file with the six tensors of the network
     #[arg(long, value_name = "FILE", default_value = "ckpt.bin")]
-    pub model: PathBuf,
+    model: PathBuf,
     /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,
@@ -219,6 +222,13 @@ pub struct EvalArgs {
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+impl EvalArgs {
+    /// File of the model.
+    pub fn model(&self) -> &Path {
+        self.file.as_deref().unwrap_or(&self.model)
+    }
 }
 
 /// Flags of the data that images are read from.

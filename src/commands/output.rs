@@ -33,7 +33,7 @@ impl Output {
         self.print(&lines);
     }
 
-    /// Prints `lines` that illustrate the last result, if stdout is a terminal.
+    /// Prints `lines` that illustrate the next result, if stdout is a terminal.
     pub fn picture(&self, lines: &[String]) {
         if !self.json && io::stdout().is_terminal() {
             self.print(&lines.join("\n"));

@@ -92,15 +92,10 @@ fn weights(model: &str, sha256: &str) -> String {
 
 fn eval(eval: &Eval) -> String {
     let mut text = format!(
-        "{} of {} correct, {:.2} %, loss {:.4}\n\
-         data: {}\n\
+        "data: {}\n\
          {}\n\
          stage {}, {}{}, {:.3} s, {} images/s\n\n\
          confusion: a row for each label, a column for each prediction\n    ",
-        grouped(eval.correct),
-        grouped(eval.total),
-        100.0 * eval.accuracy,
-        eval.loss,
         eval.dataset_description,
         weights(&eval.model, &eval.weights_sha256),
         eval.stage,
@@ -141,6 +136,14 @@ fn eval(eval: &Eval) -> String {
             100.0 * mistake.probability,
         );
     }
+    _ = write!(
+        text,
+        "\n\n{} of {} correct, {:.2} %, loss {:.4}",
+        grouped(eval.correct),
+        grouped(eval.total),
+        100.0 * eval.accuracy,
+        eval.loss,
+    );
     text
 }
 
