@@ -16,9 +16,9 @@ use serde::Serialize;
 pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;
 pub use self::recipe::RecipeArgs;
-use self::values::{
-    MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, positive, stage, up_to,
-};
+#[cfg(feature = "profile")]
+use self::values::MOST_SECONDS;
+use self::values::{MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, stage, whole};
 use crate::bench::child::Job;
 use crate::data::synthetic;
 use crate::engine::compute::Compute;
@@ -37,6 +37,7 @@ use crate::stages::Stage;
     args_conflicts_with_subcommands = true,
     after_help = EXAMPLES,
     mut_args = negative_numbers,
+    mut_subcommands = negative_numbers_of_command,
 )]
 pub struct Cli {
     /// Command to run instead of training.
@@ -51,6 +52,11 @@ pub struct Cli {
 fn negative_numbers(arg: Arg) -> Arg {
     let takes_value = arg.get_action().takes_values();
     arg.allow_negative_numbers(takes_value)
+}
+
+/// Does the same for the flags of `command` and of its own commands.
+fn negative_numbers_of_command(command: clap::Command) -> clap::Command {
+    command.mut_args(negative_numbers).mut_subcommands(negative_numbers_of_command)
 }
 
 const EXAMPLES: &str = "\
@@ -107,7 +113,7 @@ pub struct CappedRunArgs {
     #[arg(long)]
     pub sampled: bool,
     /// Most seconds of passes; ten times as many while there is no sample
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, MOST_SECONDS))]
     pub seconds: usize,
     /// Job that the process trains.
     #[command(flatten)]
@@ -118,7 +124,7 @@ pub struct CappedRunArgs {
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// Total number of epochs, including those before --resume
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, usize::MAX))]
     #[arg(help_heading = "Training")]
     pub epochs: usize,
     /// Hyperparameters of the training.
@@ -134,7 +140,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE", default_value = "ckpt.bin", help_heading = "Model")]
     pub model: PathBuf,
     /// Write the model every N epochs, and at the end
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1, usize::MAX))]
     #[arg(help_heading = "Model")]
     pub checkpoint_every: usize,
     /// Do not classify the test images after each epoch
@@ -162,7 +168,7 @@ pub struct TrainArgs {
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
     /// Channels of the convolution [default: 32]
-    #[arg(long, value_name = "C", value_parser = up_to(MnistCnn::LARGEST.channels))]
+    #[arg(long, value_name = "C", value_parser = whole(1, MnistCnn::LARGEST.channels))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
     /// Side of the convolution's kernel, odd [default: 5]
@@ -170,7 +176,7 @@ pub struct NetworkArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_size: Option<usize>,
     /// Features of the hidden linear layer [default: 128]
-    #[arg(long, value_name = "H", value_parser = up_to(MnistCnn::LARGEST.hidden))]
+    #[arg(long, value_name = "H", value_parser = whole(1, MnistCnn::LARGEST.hidden))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden: Option<usize>,
 }
@@ -279,7 +285,7 @@ pub struct BenchStagesArgs {
     #[arg(long = "stage", value_name = "NAME", value_delimiter = ',', value_parser = stage)]
     pub stages: Vec<&'static Stage>,
     /// Number of rounds; each round times every stage once
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = up_to(MOST_ROUNDS))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, MOST_ROUNDS))]
     pub repeats: usize,
     /// Hyperparameters that can be chosen. All others have their defaults.
     #[command(flatten)]
@@ -353,7 +359,7 @@ impl ComputeArgs {
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
     /// Number of threads [default: all]
-    #[arg(long, value_name = "N", value_parser = up_to(MOST_THREADS))]
+    #[arg(long, value_name = "N", value_parser = whole(1, MOST_THREADS))]
     threads: Option<usize>,
     /// Vector instructions: portable, avx2 or avx512 [default: the widest that the CPU has]
     #[arg(long, value_name = "NAME", value_parser = isa)]
@@ -426,7 +432,7 @@ pub enum DataAction {
         out: PathBuf,
         /// Number of training images, all different; there are as many test images as in MNIST
         #[arg(long, value_name = "N", default_value_t = synthetic::TRAIN_IMAGES)]
-        #[arg(value_parser = up_to(MOST_IMAGES))]
+        #[arg(value_parser = whole(1, MOST_IMAGES))]
         images: usize,
         /// Form of the output.
         #[command(flatten)]

@@ -149,9 +149,9 @@ impl From<&Recipe> for CosineAnnealing {
 /// Range of numbers that a hyperparameter can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
-    /// Finite numbers above 0.
+    /// Numbers above 0.
     AboveZero,
-    /// Finite numbers, 0 or more.
+    /// Numbers from 0 on.
     NotNegative,
     /// Numbers from 0 to below 1.
     Decay,
@@ -169,12 +169,13 @@ impl Range {
     }
 }
 
+/// The limits, in f32.
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::AboveZero => "a finite number above 0",
-            Self::NotNegative => "a finite number, 0 or more",
-            Self::Decay => "in 0..1",
+            Self::AboveZero => "a number from 1e-45 to 3.4e38",
+            Self::NotNegative => "a number from 0 to 3.4e38",
+            Self::Decay => "a number from 0 to 0.9999999",
         })
     }
 }
