@@ -266,11 +266,16 @@ fn files_get_no_terminal_codes_and_quiet_means_results_alone() {
         }
         assert!(!run.stdout.is_empty());
     }
-    let quiet = place.run(&format!("{train} --quiet")).succeeds();
-    assert_eq!(quiet.stderr, "");
-    for result in ["data: ", "\nepoch ", "\n    0 ", "model ckpt.bin, weights SHA-256\n"] {
-        assert!(quiet.stdout.contains(result), "{quiet:#?}");
+    let whole = place.run(&format!("{train} --model whole")).succeeds();
+    for (flags, last) in [("--quiet", "test images classified correctly"), ("-q", "correctly")] {
+        let quiet = place.run(&format!("{train} {flags}")).succeeds();
+        assert_eq!((quiet.stderr.as_str(), quiet.stdout.lines().count()), ("", 1), "{quiet:#?}");
+        assert!(quiet.stdout.trim_end().ends_with(last), "{quiet:#?}");
+        assert!(whole.stdout.ends_with(&quiet.stdout), "{whole:#?}");
     }
+    let quiet = place.run(&format!("{train} --no-eval -q")).succeeds();
+    assert!(quiet.stdout.starts_with("trained in ") && quiet.stdout.lines().count() == 1);
+    assert_eq!(place.run(&format!("{train} -q --json")).succeeds().events().len(), 3);
 }
 
 #[test]

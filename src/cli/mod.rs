@@ -158,8 +158,8 @@ pub struct TrainArgs {
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Print only errors and results, no notes and no progress bar
-    #[arg(long, help_heading = "Output")]
+    /// Print only errors and the last line; with --json, all results
+    #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
 }
 

@@ -27,10 +27,15 @@ impl Output {
         Self { json: args.json, quiet, failure: RefCell::default() }
     }
 
-    /// Prints a result, as text or as one JSON line.
+    /// Prints a result, as text or as one JSON line. The text of a quiet command is the last line of
+    /// its last result.
     pub fn event(&self, event: &Event) {
-        let lines = if self.json { json::line(event) } else { text::lines(event) };
-        self.print(&lines);
+        match event {
+            _ if self.json => self.print(&json::line(event)),
+            Event::Start(_) | Event::Epoch(_) if self.quiet => {}
+            _ if self.quiet => self.print(text::lines(event).lines().last().unwrap_or_default()),
+            _ => self.print(&text::lines(event)),
+        }
     }
 
     /// Prints `lines` that illustrate the next result, if stdout is a terminal.

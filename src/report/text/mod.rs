@@ -73,15 +73,17 @@ fn epoch_columns([epoch, loss, train, test, correct, lr, time, rate]: &[String; 
 
 fn done(done: &Done) -> String {
     let mut text = format!(
-        "trained in {:.3} s, steps alone (loading {:.3} s, evaluating {:.3} s)\n",
-        done.train_seconds, done.load_seconds, done.eval_seconds,
+        "{}\ntrained in {:.3} s, steps alone (loading {:.3} s, evaluating {:.3} s)",
+        weights(&done.model, &done.weights_sha256),
+        done.train_seconds,
+        done.load_seconds,
+        done.eval_seconds,
     );
     if let (Some(correct), Some(total)) = (done.test_correct, done.test_total) {
         let synthetic = if done.dataset == "synthetic" { " SYNTHETIC" } else { "" };
         let (correct, total) = (grouped(correct), grouped(total));
-        _ = writeln!(text, "{correct} of {total}{synthetic} test images classified correctly");
+        _ = write!(text, "\n{correct} of {total}{synthetic} test images classified correctly");
     }
-    text.push_str(&weights(&done.model, &done.weights_sha256));
     text
 }
 
