@@ -440,6 +440,13 @@ pub enum DataAction {
     },
 }
 
+/// `text` with its lines broken between words, at the width of the terminal, as clap does in the
+/// help.
+pub fn wrapped(text: String) -> String {
+    let mut help = clap::Command::new("text").help_template("{about}").about(text);
+    help.render_help().to_string()
+}
+
 /// Message of `error` in one line, without the usage that clap appends.
 pub fn one_line(mut error: clap::Error) -> String {
     let quotation = |(kind, value): (ContextKind, &ContextValue)| match value {
