@@ -305,6 +305,56 @@ fn a_model_is_evaluated_by_its_name_alone_and_the_accuracy_is_the_last_line() {
 }
 
 #[test]
+fn what_the_flags_do_not_get_is_said() {
+    let place = Workplace::new();
+    let train = "--epochs 1 --max-samples 64 --no-eval";
+    let notes = |flags: &str| place.run(&format!("{train} {flags}")).succeeds().stderr;
+    let threads = notes("--threads 1000 --stage parallel");
+    assert!(threads.contains("note: of 1000 threads, stage parallel uses 14 at most"), "{threads}");
+    assert!(notes("--threads 3 --stage im2col").contains("stage im2col uses 1 at most"));
+    let evaluated = place.run("eval --threads 15").succeeds().stderr;
+    assert!(evaluated.contains("of 15 threads, stage sparse uses 14"), "{evaluated}");
+    for (sizes, nearest) in [
+        ("--channels 1 --kernel-size 1", "--channels 16 --kernel-size 3"),
+        ("--channels 20 --kernel-size 3", "--channels 16 --kernel-size 3"),
+        ("--channels 25", "--channels 32 --kernel-size 5"),
+        ("--kernel-size 9", "--channels 32 --kernel-size 5"),
+    ] {
+        let run = place.run(&format!("{train} --hidden 4 {sizes}")).succeeds();
+        let said = run.fits_a_terminal().stderr;
+        assert!(said.contains("note: stage gemm trains, because no faster stage"), "{said}");
+        assert!(
+            said.contains(&format!("sparse, several times faster, runs {nearest}\n")),
+            "{said}"
+        );
+    }
+    let no_notes = |flags: &str| {
+        let said = notes(flags);
+        assert!(!said.contains("note: "), "{flags}: {said}");
+    };
+    no_notes("--threads 14");
+    no_notes("--threads 1 --channels 16 --kernel-size 3");
+    no_notes("--channels 20 --stage gemm --threads 20");
+}
+
+#[test]
+fn a_learning_rate_that_will_rise_again_is_said() {
+    let place = Workplace::new();
+    let train = "--max-samples 64 --no-eval";
+    let says = |flags: &str| {
+        let run = place.run(&format!("{train} {flags}")).succeeds().fits_a_terminal();
+        run.stderr.contains("note: after epoch 2 the learning rate rises again")
+    };
+    assert!(!says("--t-max 2 --epochs 3"));
+    assert!(says("--t-max 2 --epochs 4 --resume"));
+    assert!(says("--t-max 2 --epochs 4"));
+    assert!(!says("--t-max 3 --epochs 4"));
+    assert!(!says("--t-max 2 --epochs 4 --min-lr 1e-3"), "it is constant");
+    let help = Run::of(place.bare("--help")).succeeds().stdout;
+    assert!(help.contains("in later ones the rate rises again"), "{help}");
+}
+
+#[test]
 fn the_notice_of_synthetic_digits_breaks_no_word() {
     let place = Workplace::new();
     let notice = |columns: &str| {

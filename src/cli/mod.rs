@@ -352,6 +352,14 @@ impl ComputeArgs {
     pub fn isa(&self) -> Option<Isa> {
         self.machine.isa
     }
+
+    /// Note about the threads that the flag names and `stage` does not use, if there are any.
+    pub fn idle_threads(&self, stage: &Stage) -> Option<String> {
+        let named = self.machine.threads?;
+        let used = stage.threads(named);
+        let note = || format!("note: of {named} threads, stage {} uses {used} at most", stage.name);
+        (used < named).then(note)
+    }
 }
 
 /// Flags of the resources that a stage may use.

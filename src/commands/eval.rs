@@ -21,6 +21,9 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     // The model is read first: it is small, and the data may have to be downloaded.
     let (architecture, model) = checkpoint::read(args.model())?;
     let stage = args.compute.stage(None, &architecture)?;
+    if let Some(note) = args.compute.idle_threads(stage) {
+        output.note(&note);
+    }
     let compute = args.compute.compute();
     let signals = Signals::install(Some("stopping"))?;
     let dataset =

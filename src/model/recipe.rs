@@ -50,7 +50,7 @@ hyperparameters! {
     lr: f64 = 1e-3, Valid::Number(Range::AboveZero);
     /// Learning rate at the end of cosine annealing.
     min_lr: f64 = 1e-5, Valid::Number(Range::NotNegative);
-    /// Epochs that cosine annealing takes.
+    /// Epochs that cosine annealing takes; in later ones the rate rises again.
     ///
     /// They are half a period of the cosine (PyTorch: `T_max`).
     t_max: usize = 20, Valid::Count;
