@@ -305,6 +305,27 @@ fn a_model_is_evaluated_by_its_name_alone_and_the_accuracy_is_the_last_line() {
 }
 
 #[test]
+fn weights_without_a_recipe_are_evaluated_with_a_note_on_how_pixels_are_scaled() {
+    let place = Workplace::new();
+    place.run(&format!("{SHORT} --epochs 1")).succeeds();
+    let (_, model) = checkpoint::read(&place.path("ckpt.bin")).unwrap();
+    let weights = model.parameters().iter().map(|(spec, values)| {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
+        (spec.name.clone(), spec.shape.clone(), bytes)
+    });
+    let weights: Vec<_> = weights.collect();
+    let views = weights.iter().map(|(name, shape, bytes)| {
+        let dtype = safetensors::Dtype::F32;
+        (name, safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes).unwrap())
+    });
+    fs::write(place.path("weights"), safetensors::serialize(views, None).unwrap()).unwrap();
+    let said = |run: Run| run.succeeds().stderr.contains("pixels/255");
+    assert!(said(place.run("eval weights")));
+    assert!(!said(place.run("eval")), "the checkpoint is this program's own");
+    assert!(Run::of(place.bare("eval --help")).succeeds().stdout.contains("pixels/255"));
+}
+
+#[test]
 fn what_the_flags_do_not_get_is_said() {
     let place = Workplace::new();
     let train = "--epochs 1 --max-samples 64 --no-eval";

@@ -72,6 +72,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Test a model: accuracy, confusion matrix, worst mistakes
+    #[command(after_help = "Pixels become numbers from 0 to 1: pixels/255, no mean and deviation.")]
     Eval(EvalArgs),
     /// Show the layers: shapes, parameters, FLOP, bytes
     Summary(SummaryArgs),

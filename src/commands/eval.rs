@@ -31,7 +31,13 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let _at_once = signals.stop_at_once(Vec::new())?;
     let trained_on = match &model {
         Model::Checkpoint(checkpoint) => Some(checkpoint.metadata.dataset.name.clone()),
-        Model::Weights(_) => None,
+        Model::Weights(_) => {
+            output.note(
+                "note: the weights get pixels/255, numbers from 0 to 1 with no mean and deviation;\n\
+                 the file does not say whether they were trained on such images",
+            );
+            None
+        }
     };
     if let Some(name) = trained_on.as_deref().filter(|name| *name != dataset.kind().name()) {
         let name = quoted(name);
