@@ -81,6 +81,20 @@ impl Recipe {
         let number = value.as_f64().filter(|_| value.is_f64());
         Some((field, number.map_or_else(|| value.to_string(), |number| number.to_string())))
     }
+
+    /// What to change if training diverges at the learning rate `lr`: the hyperparameter that is
+    /// farthest from its default, in the direction in which weights or moments grow.
+    pub fn remedy(&self, lr: f64) -> &'static str {
+        let default = Self::default();
+        let rate = if self.min_lr > self.lr { "a lower --min-lr" } else { "a lower --lr" };
+        let suspects = [
+            (default.eps / self.eps, "a higher --eps"),
+            (self.l2 / default.l2, "a lower --l2"),
+            // Of equals, the last one is the largest.
+            (f64::max(lr / default.lr, 1.0), rate),
+        ];
+        suspects.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b)).expect("there are three").1
+    }
 }
 
 /// Row of the table of hyperparameters, for code that treats all hyperparameters alike.

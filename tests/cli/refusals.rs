@@ -361,6 +361,20 @@ fn a_run_that_diverges_says_where_and_keeps_the_last_good_model() {
 }
 
 #[test]
+fn the_remedy_of_a_run_that_diverges_is_its_cause() {
+    for (flags, remedy) in [
+        ("--l2 1e38", "start anew with a lower --l2"),
+        ("--l2 1e25 --batch-size 32", "start anew with a lower --l2"),
+        ("--lr 1e20 --l2 1e-2", "start anew with a lower --lr"),
+        ("--min-lr 1e12 --t-max 1", "start anew with a lower --min-lr"),
+        ("--eps 1e-45 --lr 1", "start anew with a higher --eps"),
+    ] {
+        let run = Workplace::new().run(&format!("{SHORT} --epochs 3 {flags}"));
+        run.fails(4, &["training diverged", remedy]);
+    }
+}
+
+#[test]
 fn every_stage_notices_in_its_step_that_training_diverges() {
     let architecture = MnistCnn::default().architecture();
     // A stage that this CPU cannot run ends before its first step, as tests/bf16.rs checks.
