@@ -547,6 +547,28 @@ fn the_data_folder_can_come_from_the_environment() {
 }
 
 #[test]
+fn a_home_folder_that_the_shell_did_not_expand_is_named_as_the_reason() {
+    let place = Workplace::new();
+    let hint = "~ is no home folder here: write $HOME";
+    for arguments in [
+        "data --data=~/digits",
+        "eval ~/m",
+        "eval --data=~/digits --offline --model m",
+        "--offline --data=~/digits",
+        "--offline --model=~/m",
+        "bench stages --offline --record=~/bench.json",
+    ] {
+        place.run(&format!("{SHORT} --epochs 1 --model m")).succeeds();
+        Run::of(place.bare(arguments)).fails(1, &["~/", hint]);
+    }
+    let mut command = place.bare("data");
+    command.env("MNIST_DATA", "~/digits");
+    Run::of(command).fails(1, &["~/digits: no such folder", hint]);
+    Run::of(place.bare("data --data digits")).fails(1, &["digits: no such folder"]);
+    Run::of(place.bare("data")).succeeds();
+}
+
+#[test]
 fn stages_are_benchmarked_against_each_other() {
     let place = Workplace::new();
     let flags = "bench stages --stage gemm,im2col --repeats 2 --batch-size 4 --threads 2";

@@ -39,7 +39,13 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
         false,
     );
     match &args.action {
-        None => list(&args.folder.directory(DEFAULT_DIRECTORY), &output)?,
+        None => {
+            let directory = args.folder.directory(DEFAULT_DIRECTORY);
+            if directory != Path::new(DEFAULT_DIRECTORY) && !directory.exists() {
+                files::locate(&directory)?;
+            }
+            list(&directory, &output)?;
+        }
         Some(DataAction::Fetch { folder, .. }) => {
             let directory = folder.directory(DEFAULT_DIRECTORY);
             let mut progress = DownloadProgress::new(&output, Signals::install(Some("stopping"))?);
