@@ -45,7 +45,7 @@ pub enum Error {
     /// The loss is too large, or a loss, a weight or a moment is no longer finite.
     #[error(
         "training diverged: {what} in epoch {epoch}, step {step}, at learning rate {lr:e}; \
-         {kept}; start anew with a lower --lr"
+         {kept}; start anew with {remedy}"
     )]
     Diverged {
         /// Value that is not finite or too large, in words.
@@ -58,6 +58,8 @@ pub enum Error {
         lr: f64,
         /// Sentence that says whether a good checkpoint exists.
         kept: String,
+        /// Flag to change, and in which direction.
+        remedy: &'static str,
     },
     /// A signal ended the run, after everything worth keeping was saved.
     #[error("{message}")]

@@ -47,7 +47,10 @@ fn main() -> ExitCode {
 
 /// Prints `message` as the error and returns `code`.
 fn failed(message: &str, code: u8) -> ExitCode {
+    // A shell replaces the ~ of a path neither in quotes nor after the = of a flag.
+    let home =
+        if message.starts_with('~') { "; ~ is no home folder here: write $HOME" } else { "" };
     // Not `eprintln`, which panics when stderr is closed.
-    _ = writeln!(io::stderr(), "error: {}", escaped(message));
+    _ = writeln!(io::stderr(), "error: {}{home}", escaped(message));
     ExitCode::from(code)
 }

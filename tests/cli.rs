@@ -266,11 +266,127 @@ fn files_get_no_terminal_codes_and_quiet_means_results_alone() {
         }
         assert!(!run.stdout.is_empty());
     }
-    let quiet = place.run(&format!("{train} --quiet")).succeeds();
-    assert_eq!(quiet.stderr, "");
-    for result in ["data: ", "\nepoch ", "\n    0 ", "model ckpt.bin, weights SHA-256\n"] {
-        assert!(quiet.stdout.contains(result), "{quiet:#?}");
+    let whole = place.run(&format!("{train} --model whole")).succeeds();
+    for (flags, last) in [("--quiet", "test images classified correctly"), ("-q", "correctly")] {
+        let quiet = place.run(&format!("{train} {flags}")).succeeds();
+        assert_eq!((quiet.stderr.as_str(), quiet.stdout.lines().count()), ("", 1), "{quiet:#?}");
+        assert!(quiet.stdout.trim_end().ends_with(last), "{quiet:#?}");
+        assert!(whole.stdout.ends_with(&quiet.stdout), "{whole:#?}");
     }
+    let quiet = place.run(&format!("{train} --no-eval -q")).succeeds();
+    assert!(quiet.stdout.starts_with("trained in ") && quiet.stdout.lines().count() == 1);
+    assert_eq!(place.run(&format!("{train} -q --json")).succeeds().events().len(), 3);
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let place = Workplace::new();
+    let help = |arguments: &str| Run::of(place.bare(arguments)).succeeds().stdout;
+    assert_eq!(help("help"), help("--help"));
+    for command in ["eval", "bench stages", "data fetch"] {
+        assert_eq!(help(&format!("help {command}")), help(&format!("{command} --help")));
+    }
+}
+
+#[test]
+fn a_model_is_evaluated_by_its_name_alone_and_the_accuracy_is_the_last_line() {
+    let place = Workplace::new();
+    let trained = place.run(&format!("{SHORT} --epochs 1 --model m")).succeeds();
+    for name in ["m", "--model m"] {
+        let evaluated = place.run(&format!("eval {name} --json")).succeeds();
+        assert_eq!(evaluated.weights(), trained.weights());
+        assert_eq!(evaluated.last("eval")["model"], "m");
+        assert_eq!(evaluated.stderr, "");
+    }
+    let last = place.run("eval m").succeeds().stdout.lines().last().unwrap().to_string();
+    let correct = trained.last("done")["test_correct"].as_u64().unwrap();
+    assert!(last.starts_with(&format!("{correct} of {TEST_IMAGES} correct, ")), "{last}");
+    place.run("eval m --model other").rejects_flags(&["'[FILE]' cannot be used with '--model"]);
+}
+
+#[test]
+fn weights_without_a_recipe_are_evaluated_with_a_note_on_how_pixels_are_scaled() {
+    let place = Workplace::new();
+    place.run(&format!("{SHORT} --epochs 1")).succeeds();
+    let (_, model) = checkpoint::read(&place.path("ckpt.bin")).unwrap();
+    let weights = model.parameters().iter().map(|(spec, values)| {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
+        (spec.name.clone(), spec.shape.clone(), bytes)
+    });
+    let weights: Vec<_> = weights.collect();
+    let views = weights.iter().map(|(name, shape, bytes)| {
+        let dtype = safetensors::Dtype::F32;
+        (name, safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes).unwrap())
+    });
+    fs::write(place.path("weights"), safetensors::serialize(views, None).unwrap()).unwrap();
+    let said = |run: Run| run.succeeds().stderr.contains("pixels/255");
+    assert!(said(place.run("eval weights")));
+    assert!(!said(place.run("eval")), "the checkpoint is this program's own");
+    assert!(Run::of(place.bare("eval --help")).succeeds().stdout.contains("pixels/255"));
+}
+
+#[test]
+fn what_the_flags_do_not_get_is_said() {
+    let place = Workplace::new();
+    let train = "--epochs 1 --max-samples 64 --no-eval";
+    let notes = |flags: &str| place.run(&format!("{train} {flags}")).succeeds().stderr;
+    let threads = notes("--threads 1000 --stage parallel");
+    assert!(threads.contains("note: of 1000 threads, stage parallel uses 14 at most"), "{threads}");
+    assert!(notes("--threads 3 --stage im2col").contains("stage im2col uses 1 at most"));
+    let evaluated = place.run("eval --threads 15").succeeds().stderr;
+    assert!(evaluated.contains("of 15 threads, stage sparse uses 14"), "{evaluated}");
+    for (sizes, nearest) in [
+        ("--channels 1 --kernel-size 1", "--channels 16 --kernel-size 3"),
+        ("--channels 20 --kernel-size 3", "--channels 16 --kernel-size 3"),
+        ("--channels 25", "--channels 32 --kernel-size 5"),
+        ("--kernel-size 9", "--channels 32 --kernel-size 5"),
+    ] {
+        let run = place.run(&format!("{train} --hidden 4 {sizes}")).succeeds();
+        let said = run.fits_a_terminal().stderr;
+        assert!(said.contains("note: stage gemm trains, because no faster stage"), "{said}");
+        assert!(
+            said.contains(&format!("sparse, several times faster, runs {nearest}\n")),
+            "{said}"
+        );
+    }
+    let no_notes = |flags: &str| {
+        let said = notes(flags);
+        assert!(!said.contains("note: "), "{flags}: {said}");
+    };
+    no_notes("--threads 14");
+    no_notes("--threads 1 --channels 16 --kernel-size 3");
+    no_notes("--channels 20 --stage gemm --threads 20");
+}
+
+#[test]
+fn a_learning_rate_that_will_rise_again_is_said() {
+    let place = Workplace::new();
+    let train = "--max-samples 64 --no-eval";
+    let says = |flags: &str| {
+        let run = place.run(&format!("{train} {flags}")).succeeds().fits_a_terminal();
+        run.stderr.contains("note: after epoch 2 the learning rate rises again")
+    };
+    assert!(!says("--t-max 2 --epochs 3"));
+    assert!(says("--t-max 2 --epochs 4 --resume"));
+    assert!(says("--t-max 2 --epochs 4"));
+    assert!(!says("--t-max 3 --epochs 4"));
+    assert!(!says("--t-max 2 --epochs 4 --min-lr 1e-3"), "it is constant");
+    let help = Run::of(place.bare("--help")).succeeds().stdout;
+    assert!(help.contains("in later ones the rate rises again"), "{help}");
+}
+
+#[test]
+fn the_notice_of_synthetic_digits_breaks_no_word() {
+    let place = Workplace::new();
+    let notice = |columns: &str| {
+        let mut command = place.bare("--offline --epochs 1 --max-samples 64 --no-eval -q");
+        command.env("COLUMNS", columns);
+        Run::of(command).succeeds().stderr
+    };
+    let (wide, narrow) = (notice("300"), notice("40"));
+    assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
+    let words = |text: &str| text.split_whitespace().map(String::from).collect::<Vec<_>>();
+    assert_eq!(words(&narrow), words(&wide));
 }
 
 /// The run has as many images as MNIST, 60,000 + 10,000, so its numbers have their real width.
@@ -365,7 +481,7 @@ fn synthetic_sets_have_the_size_that_was_asked_for() {
     let trained = Run::of(place.bare(train)).succeeds();
     assert_eq!(trained.events()[0]["train_images"], 70);
     let refused = "data synthetic --out other --images 0";
-    Run::of(place.bare(refused)).rejects_flags(&["--images", "must be at least 1"]);
+    Run::of(place.bare(refused)).rejects_flags(&["--images", "from 1 to 10000000"]);
 }
 
 #[test]
@@ -428,6 +544,28 @@ fn the_data_folder_can_come_from_the_environment() {
     let mut command = place.bare("--offline");
     command.env("MNIST_DATA", place.path("missing"));
     Run::of(command).fails(1, &["missing", "no such folder"]);
+}
+
+#[test]
+fn a_home_folder_that_the_shell_did_not_expand_is_named_as_the_reason() {
+    let place = Workplace::new();
+    let hint = "~ is no home folder here: write $HOME";
+    for arguments in [
+        "data --data=~/digits",
+        "eval ~/m",
+        "eval --data=~/digits --offline --model m",
+        "--offline --data=~/digits",
+        "--offline --model=~/m",
+        "bench stages --offline --record=~/bench.json",
+    ] {
+        place.run(&format!("{SHORT} --epochs 1 --model m")).succeeds();
+        Run::of(place.bare(arguments)).fails(1, &["~/", hint]);
+    }
+    let mut command = place.bare("data");
+    command.env("MNIST_DATA", "~/digits");
+    Run::of(command).fails(1, &["~/digits: no such folder", hint]);
+    Run::of(place.bare("data --data digits")).fails(1, &["digits: no such folder"]);
+    Run::of(place.bare("data")).succeeds();
 }
 
 #[test]

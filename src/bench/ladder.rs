@@ -106,9 +106,9 @@ impl Ladder<'_> {
         let benchmark = Benchmark::new(&architecture, recipe, &dataset.train, *isa);
 
         observer.comparing();
-        let agreement = benchmark.agreement(contestants);
+        let agreements = benchmark.agreement(contestants);
         observer.finished();
-        let loss_deviations = agreement?;
+        let agreements = agreements?;
         let mut peaks_rss_bytes = Vec::new();
         for &contestant in contestants {
             let images = images.min(MEMORY_BATCHES * batch_size);
@@ -129,7 +129,7 @@ impl Ladder<'_> {
             + ADAM_BYTES * architecture.parameter_count();
         let rows = Rows {
             contestants,
-            loss_deviations: &loss_deviations,
+            agreements: &agreements,
             peaks_rss_bytes: &peaks_rss_bytes,
             measurements: &measurements,
             roofline: &roofline,

@@ -2,7 +2,7 @@
 //! minutes.
 //!
 //! 1. **Agreement** comes first: the time of a stage with wrong results is worthless.
-//!    Ten steps from the same weights must have naive's losses.
+//!    Ten steps from the same weights must have naive's losses, up to rounding.
 //! 2. **Rounds.** A round times every contestant once; every other round goes backwards, so that a
 //!    machine that becomes slower or faster favours no stage. Every contestant gets a new engine in
 //!    each round, so that no engine keeps a lucky place in memory, and no thread of another engine
@@ -54,11 +54,11 @@ pub struct Measurement {
 
 /// Settings of a measurement that are the same for all contestants.
 pub struct Benchmark<'a> {
-    architecture: &'a Architecture,
+    pub(super) architecture: &'a Architecture,
     pub(super) recipe: &'a Recipe,
     images: &'a Split,
     isa: Isa,
-    initial: TrainState,
+    pub(super) initial: TrainState,
     /// Order of the images in the first epoch.
     order: Vec<u32>,
 }

@@ -1,6 +1,6 @@
 //! The rows of the report: results of the measurement in the report's units.
 
-use super::agreement::tolerance;
+use super::agreement::Agreement;
 use super::contestant::Contestant;
 use super::protocol::Measurement;
 use crate::engine::phases::{Phase, PhaseCost};
@@ -13,7 +13,7 @@ use crate::stages::{STAGES, Stage};
 /// Results of a measurement. The slices have one element for each contestant.
 pub struct Rows<'a> {
     pub contestants: &'a [Contestant],
-    pub loss_deviations: &'a [f64],
+    pub agreements: &'a [Agreement],
     pub peaks_rss_bytes: &'a [Option<u64>],
     pub measurements: &'a [Measurement],
     pub roofline: &'a Roofline,
@@ -55,8 +55,8 @@ impl Rows<'_> {
             stage: stage.name,
             threads,
             precision: stage.precision.name(),
-            loss_deviation: self.loss_deviations[index],
-            loss_tolerance: tolerance(stage),
+            loss_deviation: self.agreements[index].deviation,
+            loss_tolerance: self.agreements[index].tolerance,
             round_steps: measurement.round_steps,
             round_images: measurement.round_steps * self.batch_size,
             step_ms,

@@ -6,18 +6,19 @@ mod values;
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::slice;
 
-use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, Args, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
 #[cfg(feature = "profile")]
 pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;
 pub use self::recipe::RecipeArgs;
-use self::values::{
-    MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, positive, stage, up_to,
-};
+#[cfg(feature = "profile")]
+use self::values::MOST_SECONDS;
+use self::values::{MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, stage, whole};
 use crate::bench::child::Job;
 use crate::data::synthetic;
 use crate::engine::compute::Compute;
@@ -34,9 +35,9 @@ use crate::stages::Stage;
     name = "mnist-train",
     version,
     args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true,
     after_help = EXAMPLES,
     mut_args = negative_numbers,
+    mut_subcommands = negative_numbers_of_command,
 )]
 pub struct Cli {
     /// Command to run instead of training.
@@ -53,6 +54,11 @@ fn negative_numbers(arg: Arg) -> Arg {
     arg.allow_negative_numbers(takes_value)
 }
 
+/// Does the same for the flags of `command` and of its own commands.
+fn negative_numbers_of_command(command: clap::Command) -> clap::Command {
+    command.mut_args(negative_numbers).mut_subcommands(negative_numbers_of_command)
+}
+
 const EXAMPLES: &str = "\
 Examples:
   mnist-train --epochs 10               train, write ckpt.bin
@@ -66,6 +72,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Test a model: accuracy, confusion matrix, worst mistakes
+    #[command(after_help = "Pixels become numbers from 0 to 1: pixels/255, no mean and deviation.")]
     Eval(EvalArgs),
     /// Show the layers: shapes, parameters, FLOP, bytes
     Summary(SummaryArgs),
@@ -107,7 +114,7 @@ pub struct CappedRunArgs {
     #[arg(long)]
     pub sampled: bool,
     /// Most seconds of passes; ten times as many while there is no sample
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, MOST_SECONDS))]
     pub seconds: usize,
     /// Job that the process trains.
     #[command(flatten)]
@@ -118,7 +125,7 @@ pub struct CappedRunArgs {
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// Total number of epochs, including those before --resume
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, usize::MAX))]
     #[arg(help_heading = "Training")]
     pub epochs: usize,
     /// Hyperparameters of the training.
@@ -134,7 +141,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE", default_value = "ckpt.bin", help_heading = "Model")]
     pub model: PathBuf,
     /// Write the model every N epochs, and at the end
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1, usize::MAX))]
     #[arg(help_heading = "Model")]
     pub checkpoint_every: usize,
     /// Do not classify the test images after each epoch
@@ -152,8 +159,8 @@ pub struct TrainArgs {
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Print only errors and results, no notes and no progress bar
-    #[arg(long, help_heading = "Output")]
+    /// Print only errors and the last line; with --json, all results
+    #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
 }
 
@@ -162,7 +169,7 @@ pub struct TrainArgs {
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
     /// Channels of the convolution [default: 32]
-    #[arg(long, value_name = "C", value_parser = up_to(MnistCnn::LARGEST.channels))]
+    #[arg(long, value_name = "C", value_parser = whole(1, MnistCnn::LARGEST.channels))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
     /// Side of the convolution's kernel, odd [default: 5]
@@ -170,7 +177,7 @@ pub struct NetworkArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_size: Option<usize>,
     /// Features of the hidden linear layer [default: 128]
-    #[arg(long, value_name = "H", value_parser = up_to(MnistCnn::LARGEST.hidden))]
+    #[arg(long, value_name = "H", value_parser = whole(1, MnistCnn::LARGEST.hidden))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden: Option<usize>,
 }
@@ -207,9 +214,12 @@ pub struct SummaryArgs {
 /// Flags of the command `eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
+    /// The model, as with --model
+    #[arg(value_name = "FILE", conflicts_with = "model")]
+    file: Option<PathBuf>,
     /// A checkpoint, or a safetensors file with the six tensors of the network
     #[arg(long, value_name = "FILE", default_value = "ckpt.bin")]
-    pub model: PathBuf,
+    model: PathBuf,
     /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,
@@ -219,6 +229,13 @@ pub struct EvalArgs {
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+impl EvalArgs {
+    /// File of the model.
+    pub fn model(&self) -> &Path {
+        self.file.as_deref().unwrap_or(&self.model)
+    }
 }
 
 /// Flags of the data that images are read from.
@@ -269,7 +286,7 @@ pub struct BenchStagesArgs {
     #[arg(long = "stage", value_name = "NAME", value_delimiter = ',', value_parser = stage)]
     pub stages: Vec<&'static Stage>,
     /// Number of rounds; each round times every stage once
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = up_to(MOST_ROUNDS))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, MOST_ROUNDS))]
     pub repeats: usize,
     /// Hyperparameters that can be chosen. All others have their defaults.
     #[command(flatten)]
@@ -336,6 +353,14 @@ impl ComputeArgs {
     pub fn isa(&self) -> Option<Isa> {
         self.machine.isa
     }
+
+    /// Note about the threads that the flag names and `stage` does not use, if there are any.
+    pub fn idle_threads(&self, stage: &Stage) -> Option<String> {
+        let named = self.machine.threads?;
+        let used = stage.threads(named);
+        let note = || format!("note: of {named} threads, stage {} uses {used} at most", stage.name);
+        (used < named).then(note)
+    }
 }
 
 /// Flags of the resources that a stage may use.
@@ -343,7 +368,7 @@ impl ComputeArgs {
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
     /// Number of threads [default: all]
-    #[arg(long, value_name = "N", value_parser = up_to(MOST_THREADS))]
+    #[arg(long, value_name = "N", value_parser = whole(1, MOST_THREADS))]
     threads: Option<usize>,
     /// Vector instructions: portable, avx2 or avx512 [default: the widest that the CPU has]
     #[arg(long, value_name = "NAME", value_parser = isa)]
@@ -416,12 +441,19 @@ pub enum DataAction {
         out: PathBuf,
         /// Number of training images, all different; there are as many test images as in MNIST
         #[arg(long, value_name = "N", default_value_t = synthetic::TRAIN_IMAGES)]
-        #[arg(value_parser = up_to(MOST_IMAGES))]
+        #[arg(value_parser = whole(1, MOST_IMAGES))]
         images: usize,
         /// Form of the output.
         #[command(flatten)]
         output: OutputArgs,
     },
+}
+
+/// `text` with its lines broken between words, at the width of the terminal, as clap does in the
+/// help.
+pub fn wrapped(text: String) -> String {
+    let mut help = clap::Command::new("text").help_template("{about}").about(text);
+    help.render_help().to_string()
 }
 
 /// Message of `error` in one line, without the usage that clap appends.
@@ -433,13 +465,56 @@ pub fn one_line(mut error: clap::Error) -> String {
     for (kind, value) in error.context().filter_map(quotation).collect::<Vec<_>>() {
         error.insert(kind, value);
     }
+    if let Some(tip) = tip(&error) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
     let text = error.render().to_string();
     let paragraphs = text.trim_start_matches("error: ").split("\n\n").map(str::trim);
     let said: Vec<String> = paragraphs
         .filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more"))
         .map(|part| part.lines().map(str::trim).collect::<Vec<_>>().join(" "))
+        // Nobody means a flag to be the value of a positional argument.
+        .filter(|part| !part.starts_with("tip: to pass "))
         .collect();
     format!("{}; see --help", said.join("; "))
+}
+
+/// Words and flags of other programs, and what this program has in their place.
+const TIPS: [(&[&str], &str); 6] = [
+    (&["train"], "training is the command without a name, as in 'mnist-train --epochs 10'"),
+    (&["--best"], "--model has the last epoch, and --checkpoint-every says when it is written"),
+    (&["--cuda", "--device", "--gpu"], "the CPU alone is used, as --stage and --threads say"),
+    (&["--lr-decay", "--scheduler"], "the rate falls from --lr to --min-lr in --t-max epochs"),
+    (
+        &["--output", "-o"],
+        "training writes to --model, 'bench stages' to --record, 'data synthetic' to --out",
+    ),
+    (&["--wd", "--weight-decay"], "the L2 factor of training is --l2"),
+];
+
+/// Tip for the user of the word or flag that `error` refuses, if it is known better than by clap.
+fn tip(error: &clap::Error) -> Option<&'static str> {
+    let texts = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => slice::from_ref(text),
+        Some(ContextValue::Strings(texts)) => texts,
+        _ => &[],
+    };
+    let [flags, commands, flags_before] =
+        [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::PriorArg].map(texts);
+    let is_no_command = |word: &String| Cli::command().find_subcommand(word).is_none();
+    let with_value = match error.kind() {
+        ErrorKind::TooManyValues => flags,
+        // clap takes a word after a flag without a value for a command.
+        ErrorKind::ArgumentConflict if commands.iter().any(is_no_command) => flags_before,
+        _ => &[],
+    };
+    if with_value.iter().any(|flag| flag == "--resume") {
+        return Some("--resume goes on from the file of --model: '--resume --model FILE'");
+    }
+    let words = || flags.iter().chain(commands);
+    let (_, tip) = TIPS.iter().find(|(slips, _)| words().any(|word| slips.contains(&&**word)))?;
+    Some(tip)
 }
 
 #[cfg(test)]
@@ -457,7 +532,7 @@ mod tests {
 
     #[test]
     fn every_hyperparameter_has_a_flag_and_its_default_in_the_help() {
-        let help = <Cli as clap::CommandFactory>::command().term_width(200).render_help();
+        let help = Cli::command().term_width(200).render_help();
         let help = help.to_string();
         let flags = "--batch-size <N> [64], --lr <X> [1e-3], --min-lr <X> [1e-5], --t-max <N> [20], \
                      --l2 <X> [1e-4], --beta1 <X> [0.9], --beta2 <X> [0.999], --eps <X> [1e-8], \
@@ -476,6 +551,6 @@ mod tests {
 
     #[test]
     fn the_definition_of_the_command_line_is_consistent() {
-        <Cli as clap::CommandFactory>::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::positive;
 #[cfg(feature = "profile")]
 use super::values::stage;
+use super::values::{MOST_SECONDS, whole};
 #[cfg(feature = "profile")]
 use crate::stages::Stage;
 
@@ -23,7 +23,7 @@ pub struct ProfileArgs {
     #[arg(long, value_name = "DIR", default_value = "profiles", requires = "profile")]
     pub profile_out: PathBuf,
     /// Most seconds to sample a stage; ten times as many while there is no sample
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = whole(1, MOST_SECONDS))]
     #[arg(requires = "profile")]
     pub profile_seconds: usize,
 }

@@ -6,7 +6,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Value};
 
-use super::values::{number, positive, whole};
+use super::values::{number, whole};
 use crate::model::recipe::{Field, Recipe, Valid};
 
 /// Names of the hyperparameters for which `bench stages` has flags.
@@ -73,8 +73,8 @@ fn default_values() -> Map<String, Value> {
 fn flag(field: &Field, default: &Value) -> Arg {
     let valid = field.valid;
     let (value_name, parser) = match valid {
-        Valid::Count | Valid::OptionalCount => ("N", parser(positive)),
-        Valid::Whole => ("N", parser(whole::<u64>)),
+        Valid::Count | Valid::OptionalCount => ("N", parser(whole(1, usize::MAX))),
+        Valid::Whole => ("N", parser(whole(0, u64::MAX))),
         Valid::Number(range) => ("X", parser(move |text: &str| number(text, range))),
         Valid::Choice(names) => {
             let names = PossibleValuesParser::new(names.iter().copied());

@@ -1,6 +1,6 @@
 //! Parsers of the values of flags. An error of a parser is the end of clap's message.
 
-use std::num::{IntErrorKind, ParseIntError};
+use std::fmt;
 use std::str::FromStr;
 
 use crate::model::mnist_cnn::MnistCnn;
@@ -16,35 +16,26 @@ pub const MOST_ROUNDS: usize = 1000;
 /// Largest number of generated images. More would need more memory than most machines have.
 pub const MOST_IMAGES: usize = 10_000_000;
 
-/// Parses a whole number, 0 or more.
-pub fn whole<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, String> {
-    text.parse().map_err(|error: ParseIntError| match error.kind() {
-        IntErrorKind::PosOverflow => "is too large".into(),
-        _ => "is not a whole number, 0 or more".into(),
-    })
-}
+/// Largest number of seconds that a stage is sampled: a day.
+pub const MOST_SECONDS: usize = 86_400;
 
-/// Parses a whole number, 1 or more.
-pub fn positive(text: &str) -> Result<usize, String> {
-    match whole(text)? {
-        0 => Err("must be at least 1".into()),
-        number => Ok(number),
-    }
-}
-
-/// Parser of a whole number from 1 to `most`.
-pub fn up_to(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
-    move |text| match positive(text)? {
-        count if count > most => Err(format!("must be at most {most}")),
-        count => Ok(count),
+/// Parser of a whole number from `least` to `most`.
+pub fn whole<N>(least: N, most: N) -> impl Fn(&str) -> Result<N, String> + Clone
+where
+    N: FromStr + PartialOrd + fmt::Display + Copy,
+{
+    move |text| match text.parse() {
+        Ok(number) if least <= number && number <= most => Ok(number),
+        _ => Err(format!("must be a whole number from {least} to {most}")),
     }
 }
 
 /// Parses the side of a kernel, which is odd and not larger than that of the largest network.
 pub fn kernel_size(text: &str) -> Result<usize, String> {
-    match up_to(MnistCnn::LARGEST.kernel_size)(text)? {
-        even if even % 2 == 0 => Err("must be odd, so that the kernel has a middle".into()),
-        odd => Ok(odd),
+    let most = MnistCnn::LARGEST.kernel_size;
+    match whole(1, most)(text) {
+        Ok(odd) if odd % 2 == 1 => Ok(odd),
+        _ => Err(format!("must be an odd number from 1 to {most}")),
     }
 }
 
@@ -52,8 +43,7 @@ pub fn kernel_size(text: &str) -> Result<usize, String> {
 pub fn number(text: &str, range: Range) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if range.contains(number) => Ok(number),
-        Ok(_) => Err(format!("must be {range}")),
-        Err(_) => Err("is not a number".into()),
+        _ => Err(format!("must be {range}")),
     }
 }
 

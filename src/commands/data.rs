@@ -7,7 +7,7 @@ use std::path::Path;
 use super::output::Output;
 use super::progress::{DownloadProgress, spinner};
 use super::signals::Signals;
-use crate::cli::{DataAction, DataArgs, DataCommand};
+use crate::cli::{DataAction, DataArgs, DataCommand, wrapped};
 use crate::data::dataset::{Dataset, ImageFormat, Split};
 use crate::data::files::{self, Inspection, Part};
 use crate::data::remote::Remote;
@@ -39,7 +39,13 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
         false,
     );
     match &args.action {
-        None => list(&args.folder.directory(DEFAULT_DIRECTORY), &output)?,
+        None => {
+            let directory = args.folder.directory(DEFAULT_DIRECTORY);
+            if directory != Path::new(DEFAULT_DIRECTORY) && !directory.exists() {
+                files::locate(&directory)?;
+            }
+            list(&directory, &output)?;
+        }
         Some(DataAction::Fetch { folder, .. }) => {
             let directory = folder.directory(DEFAULT_DIRECTORY);
             let mut progress = DownloadProgress::new(&output, Signals::install(Some("stopping"))?);
@@ -131,14 +137,14 @@ pub fn check_no_data_file(flag: &str, path: &Path, args: &DataArgs) -> Result<()
 
 /// Warning that the run uses synthetic digits, with the `reason`.
 fn synthetic_notice(reason: &Error) -> String {
-    let rule = "=".repeat(78);
-    format!(
+    let rule = "=".repeat(40);
+    wrapped(format!(
         "{rule}\n\
          NOT MNIST: this run uses the built-in SYNTHETIC digits.\n\
          {reason}\n\
          For MNIST: 'mnist-train data fetch', or name its folder with --data DIR.\n\
          {rule}"
-    )
+    ))
 }
 
 /// Draws a dataset of synthetic digits, with a note on a terminal.

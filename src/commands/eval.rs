@@ -19,8 +19,11 @@ const MISTAKES: usize = 6;
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, false);
     // The model is read first: it is small, and the data may have to be downloaded.
-    let (architecture, model) = checkpoint::read(&args.model)?;
+    let (architecture, model) = checkpoint::read(args.model())?;
     let stage = args.compute.stage(None, &architecture)?;
+    if let Some(note) = args.compute.idle_threads(stage) {
+        output.note(&note);
+    }
     let compute = args.compute.compute();
     let signals = Signals::install(Some("stopping"))?;
     let dataset =
@@ -28,7 +31,13 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let _at_once = signals.stop_at_once(Vec::new())?;
     let trained_on = match &model {
         Model::Checkpoint(checkpoint) => Some(checkpoint.metadata.dataset.name.clone()),
-        Model::Weights(_) => None,
+        Model::Weights(_) => {
+            output.note(
+                "note: the weights get pixels/255, numbers from 0 to 1 with no mean and deviation;\n\
+                 the file does not say whether they were trained on such images",
+            );
+            None
+        }
     };
     if let Some(name) = trained_on.as_deref().filter(|name| *name != dataset.kind().name()) {
         let name = quoted(name);
@@ -42,13 +51,26 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
 
     if !evaluation.loss.is_finite() {
         let problem = format!("its loss is {}: the weights are too large to use", evaluation.loss);
-        return Err(Error::invalid(&args.model)(problem).into());
+        return Err(Error::invalid(args.model())(problem).into());
     }
     let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
     let confusion = &evaluation.confusion;
     let classes = 0..confusion.len();
     let seconds = evaluation.duration.as_secs_f64();
     let worst = &evaluation.mistakes[..evaluation.mistakes.len().min(MISTAKES)];
+    let [_, columns] = dataset.test.sides();
+    for mistake in worst.chunks(2) {
+        let drawn = mistake.iter().map(|mistake| {
+            let title = format!("{} taken for {}", mistake.label, mistake.predicted);
+            let image = picture::lines(dataset.test.image(mistake.index), columns);
+            [format!("{title:columns$}")].into_iter().chain(image).collect::<Vec<_>>()
+        });
+        let drawn: Vec<_> = drawn.collect();
+        let side_by_side = |line: usize| -> String {
+            drawn.iter().map(|lines| format!("  {}", lines[line])).collect()
+        };
+        output.picture(&(0..drawn[0].len()).map(side_by_side).collect::<Vec<_>>());
+    }
     output.event(&Event::Eval(report::Eval {
         schema: SCHEMA_VERSION,
         correct: evaluation.correct,
@@ -78,24 +100,11 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         dataset_description: dataset.kind().to_string(),
         trained_on,
         architecture: architecture.to_string(),
-        model: args.model.to_string_lossy().into_owned(),
+        model: args.model().to_string_lossy().into_owned(),
         weights_sha256: model.parameters().sha256().to_string(),
         stage: stage.name.into(),
         products: stage.precision.name(),
         threads: engine.threads(),
     }));
-    let [_, columns] = dataset.test.sides();
-    for mistake in worst.chunks(2) {
-        let drawn = mistake.iter().map(|mistake| {
-            let title = format!("{} taken for {}", mistake.label, mistake.predicted);
-            let image = picture::lines(dataset.test.image(mistake.index), columns);
-            [format!("{title:columns$}")].into_iter().chain(image).collect::<Vec<_>>()
-        });
-        let drawn: Vec<_> = drawn.collect();
-        let side_by_side = |line: usize| -> String {
-            drawn.iter().map(|lines| format!("  {}", lines[line])).collect()
-        };
-        output.picture(&(0..drawn[0].len()).map(side_by_side).collect::<Vec<_>>());
-    }
     Ok(output.finish()?)
 }

@@ -27,13 +27,18 @@ impl Output {
         Self { json: args.json, quiet, failure: RefCell::default() }
     }
 
-    /// Prints a result, as text or as one JSON line.
+    /// Prints a result, as text or as one JSON line. The text of a quiet command is the last line of
+    /// its last result.
     pub fn event(&self, event: &Event) {
-        let lines = if self.json { json::line(event) } else { text::lines(event) };
-        self.print(&lines);
+        match event {
+            _ if self.json => self.print(&json::line(event)),
+            Event::Start(_) | Event::Epoch(_) if self.quiet => {}
+            _ if self.quiet => self.print(text::lines(event).lines().last().unwrap_or_default()),
+            _ => self.print(&text::lines(event)),
+        }
     }
 
-    /// Prints `lines` that illustrate the last result, if stdout is a terminal.
+    /// Prints `lines` that illustrate the next result, if stdout is a terminal.
     pub fn picture(&self, lines: &[String]) {
         if !self.json && io::stdout().is_terminal() {
             self.print(&lines.join("\n"));

@@ -39,8 +39,7 @@ pub struct TrainPlan {
     pub checkpoint_every: usize,
     /// Whether the test images are classified after every epoch.
     pub evaluate: bool,
-    /// Notes that are printed before anything is loaded. They say why the weights will differ
-    /// from the weights of an uninterrupted run in their last bits.
+    /// Notes that are printed before anything is loaded.
     pub notes: Vec<String>,
 }
 
@@ -63,6 +62,18 @@ impl TrainPlan {
         let mut notes = Vec::new();
         let stage = stage(args, saved, &architecture, &mut notes)?;
         let isa = isa(args, saved, stage, &architecture, &mut notes);
+        notes.extend(args.compute.idle_threads(stage));
+        if args.compute.stage.is_none() && saved.is_none() {
+            notes.extend(nearest_fast(network, stage));
+        }
+        if recipe.lr > recipe.min_lr && args.epochs > recipe.t_max.saturating_add(1) {
+            notes.push(format!(
+                "note: after epoch {} the learning rate rises again;\n\
+                 it falls to the end of a run that is begun with --t-max {}",
+                recipe.t_max,
+                args.epochs - 1,
+            ));
+        }
         let mut metadata = Metadata::new(&architecture, recipe, stage.name);
         metadata.isa = stage.vectorized.then(|| isa.name().into());
         if let Some(saved) = saved {
@@ -193,6 +204,30 @@ fn stage(
         ));
     }
     Ok(stage)
+}
+
+/// Note that `stage` is slow, and which sizes near those of `network` are fast, if there is a faster
+/// stage for them.
+fn nearest_fast(network: MnistCnn, stage: &Stage) -> Option<String> {
+    let (default, largest) = (MnistCnn::default(), MnistCnn::LARGEST);
+    let fastest = Stage::fastest_exact(&default.architecture()).name;
+    let is_fast =
+        |network: &MnistCnn| Stage::fastest_exact(&network.architecture()).name == fastest;
+    let channels = (1..=largest.channels).map(|channels| MnistCnn { channels, ..default });
+    let kernels = (1..=largest.kernel_size).step_by(2);
+    let kernels = kernels.map(|kernel_size| MnistCnn { kernel_size, ..default });
+    let channels = channels.filter(is_fast).map(|fast| fast.channels);
+    let channels = channels.min_by_key(|channels| channels.abs_diff(network.channels))?;
+    let kernel_size = kernels.filter(is_fast).map(|fast| fast.kernel_size);
+    let kernel_size = kernel_size.min_by_key(|side| side.abs_diff(network.kernel_size))?;
+    let note = || {
+        format!(
+            "note: stage {} trains, because no faster stage runs a network of these sizes;\n\
+             {fastest}, several times faster, runs --channels {channels} --kernel-size {kernel_size}",
+            stage.name
+        )
+    };
+    (stage.name != fastest).then(note)
 }
 
 /// Vector instructions that the flags name, or else the instructions that trained the model so far,

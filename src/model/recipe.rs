@@ -50,7 +50,7 @@ hyperparameters! {
     lr: f64 = 1e-3, Valid::Number(Range::AboveZero);
     /// Learning rate at the end of cosine annealing.
     min_lr: f64 = 1e-5, Valid::Number(Range::NotNegative);
-    /// Epochs that cosine annealing takes.
+    /// Epochs that cosine annealing takes; in later ones the rate rises again.
     ///
     /// They are half a period of the cosine (PyTorch: `T_max`).
     t_max: usize = 20, Valid::Count;
@@ -80,6 +80,20 @@ impl Recipe {
         let value = &values[field.name];
         let number = value.as_f64().filter(|_| value.is_f64());
         Some((field, number.map_or_else(|| value.to_string(), |number| number.to_string())))
+    }
+
+    /// What to change if training diverges at the learning rate `lr`: the hyperparameter that is
+    /// farthest from its default, in the direction in which weights or moments grow.
+    pub fn remedy(&self, lr: f64) -> &'static str {
+        let default = Self::default();
+        let rate = if self.min_lr > self.lr { "a lower --min-lr" } else { "a lower --lr" };
+        let suspects = [
+            (default.eps / self.eps, "a higher --eps"),
+            (self.l2 / default.l2, "a lower --l2"),
+            // Of equals, the last one is the largest.
+            (f64::max(lr / default.lr, 1.0), rate),
+        ];
+        suspects.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b)).expect("there are three").1
     }
 }
 
@@ -149,9 +163,9 @@ impl From<&Recipe> for CosineAnnealing {
 /// Range of numbers that a hyperparameter can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
-    /// Finite numbers above 0.
+    /// Numbers above 0.
     AboveZero,
-    /// Finite numbers, 0 or more.
+    /// Numbers from 0 on.
     NotNegative,
     /// Numbers from 0 to below 1.
     Decay,
@@ -169,12 +183,13 @@ impl Range {
     }
 }
 
+/// The limits, in f32.
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::AboveZero => "a finite number above 0",
-            Self::NotNegative => "a finite number, 0 or more",
-            Self::Decay => "in 0..1",
+            Self::AboveZero => "a number from 1e-45 to 3.4e38",
+            Self::NotNegative => "a number from 0 to 3.4e38",
+            Self::Decay => "a number from 0 to 0.9999999",
         })
     }
 }

@@ -64,7 +64,7 @@ pub struct BenchRow {
     pub precision: &'static str,
     /// Largest difference of a batch's mean loss from the loss of naive, in the first ten steps.
     pub loss_deviation: f64,
-    /// Largest difference of the loss that is accepted.
+    /// Largest difference of the loss that is accepted in the last of these steps.
     pub loss_tolerance: f64,
     /// Number of steps that are timed in each round.
     pub round_steps: usize,

@@ -220,7 +220,8 @@ impl Trainer<'_> {
         } else {
             "no checkpoint was written".into()
         };
-        Error::Diverged { what, epoch, step, lr, kept }
+        let remedy = self.metadata.recipe.remedy(lr);
+        Error::Diverged { what, epoch, step, lr, kept, remedy }
     }
 
     /// Lets the thread write a checkpoint of `state` at the present position.

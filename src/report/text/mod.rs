@@ -73,15 +73,17 @@ fn epoch_columns([epoch, loss, train, test, correct, lr, time, rate]: &[String; 
 
 fn done(done: &Done) -> String {
     let mut text = format!(
-        "trained in {:.3} s, steps alone (loading {:.3} s, evaluating {:.3} s)\n",
-        done.train_seconds, done.load_seconds, done.eval_seconds,
+        "{}\ntrained in {:.3} s, steps alone (loading {:.3} s, evaluating {:.3} s)",
+        weights(&done.model, &done.weights_sha256),
+        done.train_seconds,
+        done.load_seconds,
+        done.eval_seconds,
     );
     if let (Some(correct), Some(total)) = (done.test_correct, done.test_total) {
         let synthetic = if done.dataset == "synthetic" { " SYNTHETIC" } else { "" };
         let (correct, total) = (grouped(correct), grouped(total));
-        _ = writeln!(text, "{correct} of {total}{synthetic} test images classified correctly");
+        _ = write!(text, "\n{correct} of {total}{synthetic} test images classified correctly");
     }
-    text.push_str(&weights(&done.model, &done.weights_sha256));
     text
 }
 
@@ -92,15 +94,10 @@ fn weights(model: &str, sha256: &str) -> String {
 
 fn eval(eval: &Eval) -> String {
     let mut text = format!(
-        "{} of {} correct, {:.2} %, loss {:.4}\n\
-         data: {}\n\
+        "data: {}\n\
          {}\n\
          stage {}, {}{}, {:.3} s, {} images/s\n\n\
          confusion: a row for each label, a column for each prediction\n    ",
-        grouped(eval.correct),
-        grouped(eval.total),
-        100.0 * eval.accuracy,
-        eval.loss,
         eval.dataset_description,
         weights(&eval.model, &eval.weights_sha256),
         eval.stage,
@@ -141,6 +138,14 @@ fn eval(eval: &Eval) -> String {
             100.0 * mistake.probability,
         );
     }
+    _ = write!(
+        text,
+        "\n\n{} of {} correct, {:.2} %, loss {:.4}",
+        grouped(eval.correct),
+        grouped(eval.total),
+        100.0 * eval.accuracy,
+        eval.loss,
+    );
     text
 }
 
