@@ -56,8 +56,7 @@ impl Architecture {
         let input = self.output();
         let output = layer.output(input)?;
         let tensors = layer.tensors(input);
-        let left = [output.channels, output.height, output.width];
-        for sizes in tensors.iter().map(|tensor| &tensor.shape[..]).chain([&left[..]]) {
+        for sizes in tensors.iter().map(|tensor| &tensor.shape[..]).chain([&output.sizes()[..]]) {
             let elements = sizes.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
             if elements.is_none_or(|elements| elements > MOST_ELEMENTS) {
                 return Err(format!("has a tensor of shape {sizes:?}, which is too large"));

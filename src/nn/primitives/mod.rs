@@ -9,7 +9,7 @@ pub mod pooling;
 pub mod product;
 mod view;
 
-use self::convolution::{ConvGradients, Convolution};
+use self::convolution::{ConvBackward, ConvForward, Convolution};
 use self::pooling::Pooling;
 use self::product::Matrix;
 use crate::optim::adam::AdamStep;
@@ -25,28 +25,14 @@ pub trait Primitives {
         product::add_product(a, b, c);
     }
 
-    /// Writes the output of a convolution to `y`, as [`convolution::forward`] does.
-    fn convolve(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: &[f32],
-        bias: &[f32],
-        y: &mut [f32],
-    ) {
-        convolution::forward(conv, x, weight, bias, y);
+    /// Writes the output of a convolution, as [`convolution::forward`] does.
+    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_>) {
+        convolution::forward(conv, io);
     }
 
-    /// Overwrites the `gradients` of a convolution, as [`convolution::backward`] does.
-    fn convolve_backward(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: &[f32],
-        dy: &[f32],
-        gradients: ConvGradients<'_>,
-    ) {
-        convolution::backward(conv, x, weight, dy, gradients);
+    /// Overwrites the gradients of a convolution, as [`convolution::backward`] does.
+    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_>) {
+        convolution::backward(conv, io);
     }
 
     /// Writes the maximum of each window to `y` and its place in the window to `argmax`, as

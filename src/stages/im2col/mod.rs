@@ -34,7 +34,7 @@ use crate::engine::Engine;
 use crate::engine::layerwise::LayerwiseEngine;
 use crate::model::architecture::Architecture;
 use crate::nn::primitives::Primitives;
-use crate::nn::primitives::convolution::{ConvGradients, Convolution};
+use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution};
 use crate::nn::primitives::product::Matrix;
 use crate::optim::adam::Adam;
 
@@ -43,11 +43,27 @@ pub fn build(architecture: &Architecture, adam: Adam) -> Box<dyn Engine> {
     Box::new(LayerwiseEngine::new(architecture, adam, Im2col::default()))
 }
 
-/// Convolution by unfolding, products by blocks.
-#[derive(Debug, Default)]
+/// Convolution by unfolding, with a product of matrices.
+#[derive(Debug)]
 pub struct Im2col {
+    /// Product c += a · b, with c (a.rows, b.columns) row by row.
+    product: fn(Matrix<'_>, Matrix<'_>, &mut [f32]),
     /// (C·K·K, H'·W') of one image.
     columns: Vec<f32>,
+}
+
+impl Im2col {
+    /// Convolution with `product`.
+    pub fn with(product: fn(Matrix<'_>, Matrix<'_>, &mut [f32])) -> Self {
+        Self { product, columns: Vec::new() }
+    }
+}
+
+impl Default for Im2col {
+    /// Convolution with the product by blocks.
+    fn default() -> Self {
+        Self::with(add_product)
+    }
 }
 
 /// Copies the windows of one image `x` (C, H, W) into `columns` (C·K·K, H'·W'); padding is 0.
@@ -105,17 +121,11 @@ fn for_each_run(conv: &Convolution, row: usize, mut run: impl FnMut(usize, usize
 
 impl Primitives for Im2col {
     fn add_product(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
-        add_product(a, b, c);
+        (self.product)(a, b, c);
     }
 
-    fn convolve(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: &[f32],
-        bias: &[f32],
-        y: &mut [f32],
-    ) {
+    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_>) {
+        let ConvForward { x, weight, bias, y } = io;
         let output = conv.output();
         let images = conv.input.images_in(x.len());
         assert_eq!(y.len(), images * output.len());
@@ -126,22 +136,15 @@ impl Primitives for Im2col {
             for (y, &bias) in y.chunks_exact_mut(output.plane()).zip(bias) {
                 y.fill(bias);
             }
-            add_product(weight, Matrix::new(&self.columns, conv.taps(), output.plane()), y);
+            (self.product)(weight, Matrix::new(&self.columns, conv.taps(), output.plane()), y);
         }
     }
 
-    fn convolve_backward(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: &[f32],
-        dy: &[f32],
-        gradients: ConvGradients<'_>,
-    ) {
+    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_>) {
+        let ConvBackward { x, weight, dy, dw, db, mut dx } = io.cleared();
         let output = conv.output();
         let images = conv.input.images_in(x.len());
         assert_eq!(dy.len(), images * output.len());
-        let ConvGradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
         let weight = Matrix::new(weight, conv.out_channels, conv.taps());
         self.columns.resize(conv.taps() * output.plane(), 0.0);
         let images = x.chunks_exact(conv.input.len()).zip(dy.chunks_exact(output.len()));
@@ -152,10 +155,10 @@ impl Primitives for Im2col {
             let dy = Matrix::new(dy, conv.out_channels, output.plane());
             unfold(conv, x, &mut self.columns);
             let columns = Matrix::new(&self.columns, conv.taps(), output.plane());
-            add_product(dy, columns.transposed(), dw);
+            (self.product)(dy, columns.transposed(), dw);
             if let Some(dx) = dx.as_deref_mut() {
                 self.columns.fill(0.0);
-                add_product(weight.transposed(), dy, &mut self.columns);
+                (self.product)(weight.transposed(), dy, &mut self.columns);
                 fold(conv, &self.columns, &mut dx[image * conv.input.len()..][..conv.input.len()]);
             }
         }
