@@ -33,16 +33,13 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::im2col::Im2col;
-use crate::engine::Engine;
-use crate::engine::layerwise::LayerwiseEngine;
 use crate::engine::phases::Phase;
 use crate::error::{Error, Result};
-use crate::model::architecture::Architecture;
 use crate::nn::primitives::Primitives;
 use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution};
 use crate::nn::primitives::pooling::{self, Pooling};
 use crate::nn::primitives::product::Matrix;
-use crate::optim::adam::{Adam, AdamStep};
+use crate::optim::adam::AdamStep;
 
 /// Images that a core takes at a time.
 const CHUNK_IMAGES: usize = 4;
@@ -52,14 +49,6 @@ const CHUNK_IMAGES: usize = 4;
 const CHUNK_FEATURES: usize = 784;
 /// Elements that a core takes at a time where each stands for itself.
 const CHUNK_ELEMENTS: usize = 1 << 14;
-
-/// The layerwise engine with these primitives on `threads` threads.
-///
-/// # Errors
-/// When the operating system refuses to start them.
-pub fn build(architecture: &Architecture, adam: Adam, threads: usize) -> Result<Box<dyn Engine>> {
-    Ok(Box::new(LayerwiseEngine::new(architecture, adam, Gemm::new(threads)?)))
-}
 
 /// Products by `ndarray`, shared over a pool of threads.
 #[derive(Debug)]

@@ -30,18 +30,9 @@
 mod product;
 
 use self::product::add_product;
-use crate::engine::Engine;
-use crate::engine::layerwise::LayerwiseEngine;
-use crate::model::architecture::Architecture;
 use crate::nn::primitives::Primitives;
 use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution};
 use crate::nn::primitives::product::Matrix;
-use crate::optim::adam::Adam;
-
-/// The layerwise engine with these primitives.
-pub fn build(architecture: &Architecture, adam: Adam) -> Box<dyn Engine> {
-    Box::new(LayerwiseEngine::new(architecture, adam, Im2col::default()))
-}
 
 /// Convolution by unfolding, with a product of matrices.
 #[derive(Debug)]
