@@ -169,7 +169,7 @@ fn every_kind_of_layer_is_checked_here() {
     let texts = [&WINDOWS[..], &FEATURES, &ELEMENTS].concat();
     let words: BTreeSet<_> =
         texts.iter().map(|(text, _)| grammar::layer(text).unwrap().word()).collect();
-    assert_eq!(words, LAYERS.iter().map(|kind| kind.name).collect());
+    assert_eq!(words, LAYERS.iter().map(|kind| kind.name.to_string()).collect());
 }
 
 #[test]

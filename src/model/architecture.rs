@@ -64,13 +64,11 @@ impl Architecture {
         }
         let first = self.parameter_count();
         let count = tensors.iter().map(TensorSpec::len).sum::<usize>();
-        let name = match count {
-            0 => layer.word().into(),
-            _ => {
-                let is_same = |one: &&PlacedLayer| one.layer.word() == layer.word();
-                format!("{}{}", layer.word(), self.layers.iter().filter(is_same).count() + 1)
-            }
-        };
+        let mut name = layer.word();
+        if count > 0 {
+            let is_same = |one: &&PlacedLayer| one.layer.word() == name;
+            name += &(self.layers.iter().filter(is_same).count() + 1).to_string();
+        }
         let parameters = first..first + count;
         self.layers.push(PlacedLayer { layer, name, input, output, parameters });
         Ok(())

@@ -61,10 +61,6 @@ impl fmt::Display for Conv2d {
 }
 
 impl Layer for Conv2d {
-    fn word(&self) -> &'static str {
-        "conv"
-    }
-
     fn output(&self, input: Shape) -> Result<Shape, String> {
         let smallest = self.kernel.saturating_sub(2 * self.padding);
         if input.height.min(input.width) < smallest {

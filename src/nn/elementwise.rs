@@ -25,10 +25,6 @@ impl fmt::Display for Elementwise {
 }
 
 impl Layer for Elementwise {
-    fn word(&self) -> &'static str {
-        self.word
-    }
-
     fn output(&self, input: Shape) -> Result<Shape, String> {
         Ok(input)
     }
