@@ -17,7 +17,7 @@ use crate::nn::cross_entropy::{self, LossSum};
 use crate::nn::layer::{Backward, Forward};
 use crate::nn::primitives::Primitives;
 use crate::nn::tensor::Role;
-use crate::optim::adam::Adam;
+use crate::optim::adam::{Adam, Weights};
 
 /// Engine that executes a step layer by layer with a set of primitives.
 pub struct LayerwiseEngine {
@@ -143,7 +143,7 @@ impl LayerwiseEngine {
                 Role::Weight => &weights,
                 Role::Bias => &biases,
             };
-            are_finite &= self.primitives.update(step, g, w, m, v);
+            are_finite &= self.primitives.update(step, g, Weights { w, m, v });
         }
         are_finite
     }

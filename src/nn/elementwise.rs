@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer};
-use super::primitives::Primitives;
+use super::primitives::{Map, Map2, Primitives};
 use super::shape::Shape;
 
 /// A function of one element, as a layer: any shape → the same shape. Its derivative follows from the
@@ -13,9 +13,9 @@ pub struct Elementwise {
     /// Name of the layer.
     pub word: &'static str,
     /// Output y for the input x: `forward(x, y)`.
-    pub forward: fn(&[f32], &mut [f32]),
+    pub forward: Map,
     /// Gradient dx for the output y and its gradient dy: `backward(y, dy, dx)`.
-    pub backward: fn(&[f32], &[f32], &mut [f32]),
+    pub backward: Map2,
 }
 
 impl fmt::Display for Elementwise {

@@ -35,11 +35,11 @@ use rayon::prelude::*;
 use super::im2col::Im2col;
 use crate::engine::phases::Phase;
 use crate::error::{Error, Result};
-use crate::nn::primitives::Primitives;
 use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution};
 use crate::nn::primitives::pooling::{self, Pooling};
 use crate::nn::primitives::product::Matrix;
-use crate::optim::adam::AdamStep;
+use crate::nn::primitives::{Map, Map2, Primitives};
+use crate::optim::adam::{AdamStep, Weights};
 
 /// Images that a core takes at a time.
 const CHUNK_IMAGES: usize = 4;
@@ -199,19 +199,13 @@ impl Primitives for Gemm {
         }
     }
 
-    fn map(&mut self, x: &[f32], y: &mut [f32], function: fn(&[f32], &mut [f32])) {
+    fn map(&mut self, x: &[f32], y: &mut [f32], function: Map) {
         assert_eq!(x.len(), y.len());
         let work = x.par_chunks(CHUNK_ELEMENTS).zip(y.par_chunks_mut(CHUNK_ELEMENTS));
         share(&self.pool, work, |(x, y)| function(x, y));
     }
 
-    fn map2(
-        &mut self,
-        a: &[f32],
-        b: &[f32],
-        y: &mut [f32],
-        function: fn(&[f32], &[f32], &mut [f32]),
-    ) {
+    fn map2(&mut self, a: &[f32], b: &[f32], y: &mut [f32], function: Map2) {
         assert_eq!((a.len(), b.len()), (y.len(), y.len()));
         let work = a
             .par_chunks(CHUNK_ELEMENTS)
@@ -242,14 +236,8 @@ impl Primitives for Gemm {
         share(&self.pool, work, |((argmax, dy), dx)| pooling::backward(pool, argmax, dy, dx));
     }
 
-    fn update(
-        &mut self,
-        step: &AdamStep,
-        g: &[f32],
-        w: &mut [f32],
-        m: &mut [f32],
-        v: &mut [f32],
-    ) -> bool {
+    fn update(&mut self, step: &AdamStep, g: &[f32], weights: Weights<'_>) -> bool {
+        let Weights { w, m, v } = weights;
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
         let work = g
             .par_chunks(CHUNK_ELEMENTS)

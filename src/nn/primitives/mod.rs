@@ -12,7 +12,12 @@ mod view;
 use self::convolution::{ConvBackward, ConvForward, Convolution};
 use self::pooling::Pooling;
 use self::product::Matrix;
-use crate::optim::adam::AdamStep;
+use crate::optim::adam::{AdamStep, Weights};
+
+/// Function y = f(x) of each element: `function(x, y)`.
+pub type Map = fn(&[f32], &mut [f32]);
+/// Function y = f(a, b) of each pair of elements: `function(a, b, y)`.
+pub type Map2 = fn(&[f32], &[f32], &mut [f32]);
 
 /// Set of the operations that layers are made of, computed in one way.
 ///
@@ -48,33 +53,21 @@ pub trait Primitives {
 
     /// Computes y = `function`(x). The function works element by element, so it may be called on
     /// any parts of `x` and `y` that belong together.
-    fn map(&mut self, x: &[f32], y: &mut [f32], function: fn(&[f32], &mut [f32])) {
+    fn map(&mut self, x: &[f32], y: &mut [f32], function: Map) {
         function(x, y);
     }
 
     /// Computes y = `function`(a, b). The function works element by element, so it may be called on
     /// any parts of `a`, `b` and `y` that belong together.
-    fn map2(
-        &mut self,
-        a: &[f32],
-        b: &[f32],
-        y: &mut [f32],
-        function: fn(&[f32], &[f32], &mut [f32]),
-    ) {
+    fn map2(&mut self, a: &[f32], b: &[f32], y: &mut [f32], function: Map2) {
         function(a, b, y);
     }
 
-    /// Updates the weights `w` and their moments, as [`AdamStep::update`] does. The elements are
+    /// Updates `weights` by their gradient `g`, as [`AdamStep::update`] does. The elements are
     /// independent of each other, so sets of primitives differ only in how they share the work
     /// among threads.
-    fn update(
-        &mut self,
-        step: &AdamStep,
-        g: &[f32],
-        w: &mut [f32],
-        m: &mut [f32],
-        v: &mut [f32],
-    ) -> bool {
+    fn update(&mut self, step: &AdamStep, g: &[f32], weights: Weights<'_>) -> bool {
+        let Weights { w, m, v } = weights;
         step.update(g, w, m, v)
     }
 
