@@ -169,7 +169,7 @@ fn every_kind_of_layer_is_checked_here() {
     let texts = [&WINDOWS[..], &FEATURES, &ELEMENTS].concat();
     let words: BTreeSet<_> =
         texts.iter().map(|(text, _)| grammar::layer(text).unwrap().word()).collect();
-    assert_eq!(words, LAYERS.iter().map(|kind| kind.name).collect());
+    assert_eq!(words, LAYERS.iter().map(|kind| kind.name.to_string()).collect());
 }
 
 #[test]
@@ -185,8 +185,10 @@ fn the_first_of_equal_elements_gets_the_gradient_with_every_set_of_primitives() 
 
 #[test]
 fn every_layerwise_stage_has_its_primitives_here() {
-    let layerwise =
-        STAGES.iter().filter(|stage| stage.engine == EngineKind::Layerwise).map(|stage| stage.name);
+    let layerwise = STAGES
+        .iter()
+        .filter(|stage| matches!(stage.engine, EngineKind::Layerwise(_)))
+        .map(|stage| stage.name);
     let mut here: Vec<&str> =
         all_primitives().iter().map(|(name, _)| name.split(' ').next().unwrap()).collect();
     here.dedup();

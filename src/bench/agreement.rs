@@ -156,7 +156,7 @@ mod tests {
     use crate::model::mnist_cnn::MnistCnn;
     use crate::model::recipe::Recipe;
     use crate::nn::primitives::Primitives;
-    use crate::nn::primitives::convolution::{self, ConvGradients, Convolution};
+    use crate::nn::primitives::convolution::{self, ConvBackward, Convolution};
     use crate::nn::primitives::pooling::{self, Pooling};
     use crate::nn::primitives::product::{self, Matrix};
     use crate::optim::adam::Adam;
@@ -198,18 +198,10 @@ mod tests {
     struct NoBias;
 
     impl Primitives for NoBias {
-        fn convolve_backward(
-            &mut self,
-            conv: &Convolution,
-            x: &[f32],
-            weight: &[f32],
-            dy: &[f32],
-            gradients: ConvGradients<'_>,
-        ) {
-            let ConvGradients { weight: dweight, bias, input } = gradients;
-            let gradients = ConvGradients { weight: dweight, bias: &mut *bias, input };
-            convolution::backward(conv, x, weight, dy, gradients);
-            bias.fill(0.0);
+        fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_>) {
+            let ConvBackward { x, weight, dy, dw, db, dx } = io;
+            convolution::backward(conv, ConvBackward { x, weight, dy, dw, db: &mut *db, dx });
+            db.fill(0.0);
         }
     }
 
@@ -244,9 +236,9 @@ mod tests {
             let tolerances = benchmark.tolerances(&expected, Precision::F32).unwrap();
             let adam = Adam::from(&recipe);
             let wrong: [Box<dyn Engine>; 3] = [
-                Box::new(LayerwiseEngine::new(&architecture, adam, ShortProduct)),
-                Box::new(LayerwiseEngine::new(&architecture, adam, NoBias)),
-                Box::new(LayerwiseEngine::new(&architecture, adam, FirstPixel)),
+                Box::new(LayerwiseEngine::new(&architecture, adam, Box::new(ShortProduct))),
+                Box::new(LayerwiseEngine::new(&architecture, adam, Box::new(NoBias))),
+                Box::new(LayerwiseEngine::new(&architecture, adam, Box::new(FirstPixel))),
             ];
             for (number, mut engine) in wrong.into_iter().enumerate() {
                 engine.load(&benchmark.initial);

@@ -17,11 +17,11 @@ use crate::nn::cross_entropy::{self, LossSum};
 use crate::nn::layer::{Backward, Forward};
 use crate::nn::primitives::Primitives;
 use crate::nn::tensor::Role;
-use crate::optim::adam::Adam;
+use crate::optim::adam::{Adam, Weights};
 
-/// Engine that executes a step layer by layer with the primitives `P`.
-pub struct LayerwiseEngine<P> {
-    primitives: P,
+/// Engine that executes a step layer by layer with a set of primitives.
+pub struct LayerwiseEngine {
+    primitives: Box<dyn Primitives>,
     adam: Adam,
     architecture: Architecture,
     plan: Plan,
@@ -36,9 +36,9 @@ pub struct LayerwiseEngine<P> {
     phases: Phases,
 }
 
-impl<P: Primitives> LayerwiseEngine<P> {
+impl LayerwiseEngine {
     /// Engine for `architecture` whose parameters are all zero until a state is loaded.
-    pub fn new(architecture: &Architecture, adam: Adam, primitives: P) -> Self {
+    pub fn new(architecture: &Architecture, adam: Adam, primitives: Box<dyn Primitives>) -> Self {
         let parameters = Parameters::zeros(architecture);
         Self {
             primitives,
@@ -89,7 +89,7 @@ impl<P: Primitives> LayerwiseEngine<P> {
                 kept: &mut self.bytes[*kept..][..images * kept_len],
             };
             clock.run(phases(planned)[0], images * planned.flops[0], || {
-                layer.forward(&mut self.primitives, io);
+                layer.forward(self.primitives.as_mut(), io);
             });
         }
     }
@@ -122,7 +122,7 @@ impl<P: Primitives> LayerwiseEngine<P> {
                 dx: (index > 0).then_some(dx),
             };
             clock.run(phases(planned)[1], images * planned.flops[1], || {
-                layer.backward(primitives, io);
+                layer.backward(primitives.as_mut(), io);
             });
             mem::swap(&mut delta, &mut next_delta);
         }
@@ -143,7 +143,7 @@ impl<P: Primitives> LayerwiseEngine<P> {
                 Role::Weight => &weights,
                 Role::Bias => &biases,
             };
-            are_finite &= self.primitives.update(step, g, w, m, v);
+            are_finite &= self.primitives.update(step, g, Weights { w, m, v });
         }
         are_finite
     }
@@ -166,7 +166,7 @@ fn phases(planned: &PlannedLayer) -> [Phase; 2] {
     }
 }
 
-impl<P: Primitives> Engine for LayerwiseEngine<P> {
+impl Engine for LayerwiseEngine {
     fn load(&mut self, state: &TrainState) {
         assert_eq!(state.parameters.specs(), self.gradients.specs());
         self.state.clone_from(state);

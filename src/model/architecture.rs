@@ -56,8 +56,7 @@ impl Architecture {
         let input = self.output();
         let output = layer.output(input)?;
         let tensors = layer.tensors(input);
-        let left = [output.channels, output.height, output.width];
-        for sizes in tensors.iter().map(|tensor| &tensor.shape[..]).chain([&left[..]]) {
+        for sizes in tensors.iter().map(|tensor| &tensor.shape[..]).chain([&output.sizes()[..]]) {
             let elements = sizes.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
             if elements.is_none_or(|elements| elements > MOST_ELEMENTS) {
                 return Err(format!("has a tensor of shape {sizes:?}, which is too large"));
@@ -65,13 +64,11 @@ impl Architecture {
         }
         let first = self.parameter_count();
         let count = tensors.iter().map(TensorSpec::len).sum::<usize>();
-        let name = match count {
-            0 => layer.word().into(),
-            _ => {
-                let is_same = |one: &&PlacedLayer| one.layer.word() == layer.word();
-                format!("{}{}", layer.word(), self.layers.iter().filter(is_same).count() + 1)
-            }
-        };
+        let mut name = layer.word();
+        if count > 0 {
+            let is_same = |one: &&PlacedLayer| one.layer.word() == name;
+            name += &(self.layers.iter().filter(is_same).count() + 1).to_string();
+        }
         let parameters = first..first + count;
         self.layers.push(PlacedLayer { layer, name, input, output, parameters });
         Ok(())

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer};
 use super::primitives::Primitives;
-use super::primitives::convolution::{ConvGradients, Convolution};
+use super::primitives::convolution::{ConvBackward, ConvForward, Convolution};
 use super::settings::Settings;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
@@ -61,10 +61,6 @@ impl fmt::Display for Conv2d {
 }
 
 impl Layer for Conv2d {
-    fn word(&self) -> &'static str {
-        "conv"
-    }
-
     fn output(&self, input: Shape) -> Result<Shape, String> {
         let smallest = self.kernel.saturating_sub(2 * self.padding);
         if input.height.min(input.width) < smallest {
@@ -91,14 +87,14 @@ impl Layer for Conv2d {
     fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>) {
         let conv = self.on(io.input);
         let (weight, bias) = io.parameters.split_at(self.out_channels * conv.taps());
-        primitives.convolve(&conv, io.x, weight, bias, io.y);
+        primitives.convolve(&conv, ConvForward { x: io.x, weight, bias, y: io.y });
     }
 
     fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>) {
         let conv = self.on(io.input);
-        let weights = self.out_channels * conv.taps();
-        let (dw, db) = io.dparameters.split_at_mut(weights);
-        let gradients = ConvGradients { weight: dw, bias: db, input: io.dx };
-        primitives.convolve_backward(&conv, io.x, &io.parameters[..weights], io.dy, gradients);
+        let Backward { x, parameters, dy, dparameters, dx, .. } = io;
+        let (dw, db) = dparameters.split_at_mut(self.out_channels * conv.taps());
+        let weight = &parameters[..dw.len()];
+        primitives.convolve_backward(&conv, ConvBackward { x, weight, dy, dw, db, dx });
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer};
-use super::primitives::Primitives;
+use super::primitives::{Map, Map2, Primitives};
 use super::shape::Shape;
 
 /// Layer that applies a function to each element: (C, H, W) → (C, H, W). Its backward pass needs
@@ -13,9 +13,9 @@ pub struct Elementwise {
     /// Name of the layer.
     pub word: &'static str,
     /// Function that writes the output y for the input x: `forward(x, y)`.
-    pub forward: fn(&[f32], &mut [f32]),
+    pub forward: Map,
     /// Function that writes dx, from the output y and its gradient dy: `backward(y, dy, dx)`.
-    pub backward: fn(&[f32], &[f32], &mut [f32]),
+    pub backward: Map2,
 }
 
 impl fmt::Display for Elementwise {
@@ -25,10 +25,6 @@ impl fmt::Display for Elementwise {
 }
 
 impl Layer for Elementwise {
-    fn word(&self) -> &'static str {
-        self.word
-    }
-
     fn output(&self, input: Shape) -> Result<Shape, String> {
         Ok(input)
     }

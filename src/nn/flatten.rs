@@ -19,10 +19,6 @@ impl fmt::Display for Flatten {
 }
 
 impl Layer for Flatten {
-    fn word(&self) -> &'static str {
-        "flatten"
-    }
-
     fn output(&self, input: Shape) -> Result<Shape, String> {
         Ok(Shape::features(input.len()))
     }

@@ -13,8 +13,11 @@ use super::tensor::TensorSpec;
 /// neither parameters nor buffers: the engine's plan says where they are. Its `Display` is its text
 /// in the [network language](super::grammar).
 pub trait Layer: Any + fmt::Debug + fmt::Display + Send + Sync {
-    /// Word from which the network makes the names of the layer and its tensors: `conv`, `relu`.
-    fn word(&self) -> &'static str;
+    /// Word with which the layer's text begins. The network makes the names of the layer and its
+    /// tensors from it: `conv`, `relu`.
+    fn word(&self) -> String {
+        self.to_string().chars().take_while(char::is_ascii_alphabetic).collect()
+    }
 
     /// Shape of the output for an input of shape `input`.
     ///

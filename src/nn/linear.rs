@@ -44,10 +44,6 @@ impl fmt::Display for Linear {
 }
 
 impl Layer for Linear {
-    fn word(&self) -> &'static str {
-        "fc"
-    }
-
     fn output(&self, input: Shape) -> Result<Shape, String> {
         match input.plane() {
             1 => Ok(Shape::features(self.out_features)),

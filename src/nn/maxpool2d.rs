@@ -46,10 +46,6 @@ impl fmt::Display for MaxPool2d {
 }
 
 impl Layer for MaxPool2d {
-    fn word(&self) -> &'static str {
-        "maxpool"
-    }
-
     fn output(&self, input: Shape) -> Result<Shape, String> {
         let kernel = self.kernel;
         if input.height.min(input.width) < kernel {

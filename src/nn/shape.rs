@@ -25,6 +25,11 @@ impl Shape {
         Self::new(count, 1, 1)
     }
 
+    /// Sizes as an array, \[C, H, W\].
+    pub const fn sizes(self) -> [usize; 3] {
+        [self.channels, self.height, self.width]
+    }
+
     /// Number of elements, C·H·W.
     pub const fn len(self) -> usize {
         self.channels * self.height * self.width

@@ -83,6 +83,17 @@ pub struct AdamStep {
     pub smallest: f32,
 }
 
+/// Weights of a tensor with their moments; the three slices have the same length.
+#[derive(Debug)]
+pub struct Weights<'a> {
+    /// Weights or biases.
+    pub w: &'a mut [f32],
+    /// First moments of the weights.
+    pub m: &'a mut [f32],
+    /// Second moments of the weights.
+    pub v: &'a mut [f32],
+}
+
 impl AdamStep {
     /// Coefficients of the same step for biases, which have no L2 regularization.
     pub fn without_l2(self) -> Self {

@@ -7,15 +7,11 @@
 //! through [`black_box`], so that the compiler neither computes them in advance nor leaves them
 //! out.
 
-#![allow(unsafe_code)]
-
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::*;
 use std::hint::black_box;
 
+use super::{Isa, Portable, Simd};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2::Avx2, avx512::Avx512};
-use super::{isa::Isa, portable::Portable, vector::Simd};
+use super::{avx2::Avx2, avx512::Avx512, bf16::Avx512Bf16};
 
 /// Loop of multiply-adds that does nothing else.
 #[derive(Debug, Clone, Copy)]
@@ -35,13 +31,16 @@ impl MultiplyAdds {
     pub fn f32(isa: Isa) -> Self {
         assert!(isa.is_available(), "this CPU does not have {isa}");
         match isa {
-            Isa::Portable => Self { flops: 12 * 4 * 2, repeat: portable },
+            // Six vectors fill 12 registers of four lanes, which every 64-bit target has.
+            Isa::Portable => {
+                Self { flops: 6 * 8 * 2, repeat: |n| in_f32::<_, 6>(Some(Portable), n) }
+            }
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the assertion above proves the features.
-            Isa::Avx2 => Self { flops: 12 * 8 * 2, repeat: |count| unsafe { avx2(count) } },
+            Isa::Avx2 => Self { flops: 12 * 8 * 2, repeat: |n| in_f32::<_, 12>(Avx2::detect(), n) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the assertion above proves the features.
-            Isa::Avx512 => Self { flops: 24 * 16 * 2, repeat: |count| unsafe { avx512(count) } },
+            Isa::Avx512 => {
+                Self { flops: 24 * 16 * 2, repeat: |n| in_f32::<_, 24>(Avx512::detect(), n) }
+            }
             #[cfg(not(target_arch = "x86_64"))]
             _ => unreachable!("{isa} belongs to another architecture"),
         }
@@ -50,10 +49,8 @@ impl MultiplyAdds {
     /// Multiply-adds of factors in bf16 with sums in f32, if the CPU has an instruction for them.
     pub fn bf16() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if super::isa::has_bf16() {
-            // SAFETY: the condition proves the features.
-            let repeat = |count| unsafe { avx512_bf16(count) };
-            return Some(Self { flops: 24 * 32 * 2, repeat });
+        if Avx512Bf16::detect().is_some() {
+            return Some(Self { flops: 24 * 32 * 2, repeat: in_bf16 });
         }
         None
     }
@@ -70,65 +67,42 @@ const FACTOR: f32 = 0.75;
 /// Summand of every multiply-add, see [`FACTOR`].
 const SUMMAND: f32 = 0.25;
 
-/// Multiply-adds in vectors of four lanes, which fit into a register of every 64-bit target. They
-/// are fused where the target always has the instruction; elsewhere `f32::mul_add` would call a
-/// function.
-#[inline(never)]
-fn portable(count: u64) {
-    let (factor, summand) = black_box((FACTOR, SUMMAND));
-    let mut sums = black_box([[0.0_f32; 4]; 12]);
-    for _ in 0..count {
-        for sum in &mut sums {
-            *sum = sum.map(|x| {
-                if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
-                    x.mul_add(factor, summand)
-                } else {
-                    x * factor + summand
+/// Runs `count` multiply-adds in f32 in each of `SUMS` vectors.
+fn in_f32<S: Simd, const SUMS: usize>(simd: Option<S>, count: u64) {
+    let simd = simd.expect("this CPU has the instructions");
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let (factor, summand) = black_box((simd.splat(FACTOR), simd.splat(SUMMAND)));
+            let mut sums = [black_box(simd.splat(0.0)); SUMS];
+            for _ in 0..count {
+                for sum in &mut sums {
+                    *sum = simd.mul_add(*sum, factor, summand);
                 }
-            });
-        }
-    }
-    black_box(sums);
+            }
+            black_box(sums);
+        },
+    );
 }
 
+/// Runs `count` multiply-adds of pairs in bf16 in each of 24 vectors.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn avx2(count: u64) {
-    let (factor, summand) = black_box((_mm256_set1_ps(FACTOR), _mm256_set1_ps(SUMMAND)));
-    let mut sums = [black_box(_mm256_setzero_ps()); 12];
-    for _ in 0..count {
-        for sum in &mut sums {
-            *sum = _mm256_fmadd_ps(*sum, factor, summand);
-        }
-    }
-    black_box(sums);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn avx512(count: u64) {
-    let (factor, summand) = black_box((_mm512_set1_ps(FACTOR), _mm512_set1_ps(SUMMAND)));
-    let mut sums = [black_box(_mm512_setzero_ps()); 24];
-    for _ in 0..count {
-        for sum in &mut sums {
-            *sum = _mm512_fmadd_ps(*sum, factor, summand);
-        }
-    }
-    black_box(sums);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bf16")]
-fn avx512_bf16(count: u64) {
-    let ones = _mm512_set1_ps(1.0);
-    let (a, b) = black_box((_mm512_cvtne2ps_pbh(ones, ones), _mm512_cvtne2ps_pbh(ones, ones)));
-    let mut sums = [black_box(_mm512_setzero_ps()); 24];
-    for _ in 0..count {
-        for sum in &mut sums {
-            *sum = _mm512_dpbf16_ps(*sum, a, b);
-        }
-    }
-    black_box(sums);
+fn in_bf16(count: u64) {
+    let simd = Avx512Bf16::detect().expect("this CPU has the instructions");
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let ones = simd.splat(1.0);
+            let (a, b) = black_box((simd.pairs(ones, ones), simd.pairs(ones, ones)));
+            let mut sums = [black_box(simd.splat(0.0)); 24];
+            for _ in 0..count {
+                for sum in &mut sums {
+                    *sum = simd.dot(a, b, *sum);
+                }
+            }
+            black_box(sums);
+        },
+    );
 }
 
 /// Reads and writes every element of `values` once, in vectors of `isa`.

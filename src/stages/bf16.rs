@@ -41,21 +41,3 @@
 //! OPTIMIZATIONS.md has the accuracy of ten seeds beside the accuracy in f32.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter bf16.
-
-use super::fused;
-use crate::engine::Engine;
-use crate::engine::compute::{Compute, Precision};
-use crate::error::Result;
-use crate::model::architecture::Architecture;
-use crate::optim::adam::Adam;
-
-/// Fused engine that leaves out products with zeros and multiplies numbers in bf16.
-///
-/// # Errors
-/// When the operating system refuses to start the threads.
-///
-/// # Panics
-/// When the stage [lacks something](super::Stage::unmet).
-pub fn build(architecture: &Architecture, adam: Adam, compute: Compute) -> Result<Box<dyn Engine>> {
-    fused::build(architecture, adam, compute, Precision::Bf16, true)
-}

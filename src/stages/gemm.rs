@@ -33,17 +33,14 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use super::im2col::{fold, unfold};
-use crate::engine::Engine;
-use crate::engine::layerwise::LayerwiseEngine;
+use super::im2col::Im2col;
 use crate::engine::phases::Phase;
 use crate::error::{Error, Result};
-use crate::model::architecture::Architecture;
-use crate::nn::primitives::Primitives;
-use crate::nn::primitives::convolution::{ConvGradients, Convolution};
+use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution};
 use crate::nn::primitives::pooling::{self, Pooling};
 use crate::nn::primitives::product::Matrix;
-use crate::optim::adam::{Adam, AdamStep};
+use crate::nn::primitives::{Map, Map2, Primitives};
+use crate::optim::adam::{AdamStep, Weights};
 
 /// Number of images that a core takes at a time.
 const CHUNK_IMAGES: usize = 4;
@@ -54,14 +51,6 @@ const CHUNK_IMAGES: usize = 4;
 const CHUNK_FEATURES: usize = 784;
 /// Number of elements that a core takes at a time if an operation works element by element.
 const CHUNK_ELEMENTS: usize = 1 << 14;
-
-/// Layerwise engine with the primitives [`Gemm`] on `threads` threads.
-///
-/// # Errors
-/// When the operating system refuses to start the threads.
-pub fn build(architecture: &Architecture, adam: Adam, threads: usize) -> Result<Box<dyn Engine>> {
-    Ok(Box::new(LayerwiseEngine::new(architecture, adam, Gemm::new(threads)?)))
-}
 
 /// Primitives that multiply matrices with `ndarray` and share their work over a pool of threads.
 #[derive(Debug)]
@@ -74,73 +63,14 @@ pub struct Gemm {
 }
 
 /// Buffers for one chunk of images in a convolution.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct ConvChunk {
-    /// Windows of one image or their gradient, (C·K·K, H'·W').
-    columns: Vec<f32>,
+    /// Convolution of the chapter im2col, with the library's product.
+    im2col: Im2col,
     /// Gradient of the weight from the images of the chunk, (O, C, K, K).
     dw: Vec<f32>,
     /// Gradient of the bias from the images of the chunk, (O).
     db: Vec<f32>,
-}
-
-impl ConvChunk {
-    /// Convolves the images of the chunk, x (n, C, H, W) to y (n, O, H', W').
-    fn convolve(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: ArrayView2<'_, f32>,
-        bias: &[f32],
-        y: &mut [f32],
-    ) {
-        let (output, taps) = (conv.output(), conv.taps());
-        let images = x.chunks_exact(conv.input.len());
-        for (x, y) in images.zip(y.chunks_exact_mut(output.len())) {
-            unfold(conv, x, &mut self.columns);
-            for (y, &bias) in y.chunks_exact_mut(output.plane()).zip(bias) {
-                y.fill(bias);
-            }
-            let mut y = matrix_mut(y, conv.out_channels, output.plane());
-            let columns = matrix(&self.columns, taps, output.plane());
-            general_mat_mul(1.0, &weight, &columns, 1.0, &mut y);
-        }
-    }
-
-    /// Computes the gradients from the images of the chunk: the fields `dw` and `db`, and `dx`
-    /// unless it is `None`.
-    fn convolve_backward(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: ArrayView2<'_, f32>,
-        dy: &[f32],
-        mut dx: Option<&mut [f32]>,
-    ) {
-        let (output, taps) = (conv.output(), conv.taps());
-        let Self { columns, dw, db } = self;
-        dw.clear();
-        dw.resize(conv.out_channels * taps, 0.0);
-        db.clear();
-        db.resize(conv.out_channels, 0.0);
-        let mut dw = matrix_mut(dw, conv.out_channels, taps);
-        let images = x.chunks_exact(conv.input.len()).zip(dy.chunks_exact(output.len()));
-        for (image, (x, dy)) in images.enumerate() {
-            for (db, dy) in db.iter_mut().zip(dy.chunks_exact(output.plane())) {
-                *db += dy.iter().sum::<f32>();
-            }
-            let dy = matrix(dy, conv.out_channels, output.plane());
-            unfold(conv, x, columns);
-            general_mat_mul(1.0, &dy, &matrix(columns, taps, output.plane()).t(), 1.0, &mut dw);
-            if let Some(dx) = &mut dx {
-                let dx = &mut dx[image * conv.input.len()..][..conv.input.len()];
-                let mut dcolumns = matrix_mut(columns, taps, output.plane());
-                general_mat_mul(1.0, &weight.t(), &dy, 0.0, &mut dcolumns);
-                dx.fill(0.0);
-                fold(conv, columns, dx);
-            }
-        }
-    }
 }
 
 impl Gemm {
@@ -157,15 +87,9 @@ impl Gemm {
         Ok(Self { pool, chunks: Vec::new(), partial_sums: Vec::new() })
     }
 
-    fn conv_chunks(
-        &mut self,
-        conv: &Convolution,
-        images: usize,
-    ) -> (&ThreadPool, &mut [ConvChunk]) {
-        self.chunks.resize_with(images.div_ceil(CHUNK_IMAGES), ConvChunk::default);
-        for chunk in &mut self.chunks {
-            chunk.columns.resize(conv.taps() * conv.output().plane(), 0.0);
-        }
+    fn conv_chunks(&mut self, images: usize) -> (&ThreadPool, &mut [ConvChunk]) {
+        let new = || ConvChunk { im2col: Im2col::with(multiply), dw: Vec::new(), db: Vec::new() };
+        self.chunks.resize_with(images.div_ceil(CHUNK_IMAGES), new);
         (&self.pool, &mut self.chunks)
     }
 }
@@ -179,6 +103,11 @@ fn share<T: Send>(
 ) {
     let phase = Phase::current();
     pool.install(|| work.for_each(|item| Phase::go_on(phase, || piece(item))));
+}
+
+/// Adds a · b to c (a.rows, b.columns) by the library's product, on this thread.
+fn multiply(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+    general_mat_mul(1.0, &view(a), &view(b), 1.0, &mut matrix_mut(c, a.rows, b.columns));
 }
 
 /// View of `matrix` for `ndarray`.
@@ -230,52 +159,41 @@ impl Primitives for Gemm {
         }
     }
 
-    fn convolve(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: &[f32],
-        bias: &[f32],
-        y: &mut [f32],
-    ) {
-        let (output, taps) = (conv.output(), conv.taps());
+    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_>) {
+        let ConvForward { x, weight, bias, y } = io;
+        let (input, output) = (conv.input.len(), conv.output().len());
         let images = conv.input.images_in(x.len());
-        assert_eq!(y.len(), images * output.len());
-        let weight = matrix(weight, conv.out_channels, taps);
-        let (pool, chunks) = self.conv_chunks(conv, images);
+        assert_eq!(y.len(), images * output);
+        let (pool, chunks) = self.conv_chunks(images);
         let work = x
-            .par_chunks(CHUNK_IMAGES * conv.input.len())
-            .zip(y.par_chunks_mut(CHUNK_IMAGES * output.len()))
+            .par_chunks(CHUNK_IMAGES * input)
+            .zip(y.par_chunks_mut(CHUNK_IMAGES * output))
             .zip(chunks);
-        share(pool, work, |((x, y), chunk)| chunk.convolve(conv, x, weight, bias, y));
+        share(pool, work, |((x, y), chunk)| {
+            chunk.im2col.convolve(conv, ConvForward { x, weight, bias, y });
+        });
     }
 
-    fn convolve_backward(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: &[f32],
-        dy: &[f32],
-        gradients: ConvGradients<'_>,
-    ) {
-        let (output, taps) = (conv.output(), conv.taps());
+    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_>) {
+        let ConvBackward { x, weight, dy, dw, db, dx } = io;
+        let (input, output) = (conv.input.len(), conv.output().len());
         let images = conv.input.images_in(x.len());
-        assert_eq!(dy.len(), images * output.len());
-        let ConvGradients { weight: dw, bias: db, input: dx } = gradients;
-        let weight = matrix(weight, conv.out_channels, taps);
-        let (pool, chunks) = self.conv_chunks(conv, images);
+        assert_eq!(dy.len(), images * output);
+        let (pool, chunks) = self.conv_chunks(images);
         // One chunk of dx, or `None` if there is no dx, for each chunk of images.
         let dx_chunks: Vec<Option<&mut [f32]>> = match dx {
-            Some(dx) => dx.chunks_mut(CHUNK_IMAGES * conv.input.len()).map(Some).collect(),
+            Some(dx) => dx.chunks_mut(CHUNK_IMAGES * input).map(Some).collect(),
             None => (0..chunks.len()).map(|_| None).collect(),
         };
         let work = x
-            .par_chunks(CHUNK_IMAGES * conv.input.len())
-            .zip(dy.par_chunks(CHUNK_IMAGES * output.len()))
+            .par_chunks(CHUNK_IMAGES * input)
+            .zip(dy.par_chunks(CHUNK_IMAGES * output))
             .zip(dx_chunks)
             .zip(&mut *chunks);
-        share(pool, work, |(((x, dy), dx), chunk)| {
-            chunk.convolve_backward(conv, x, weight, dy, dx);
+        share(pool, work, |(((x, dy), dx), ConvChunk { im2col, dw, db })| {
+            dw.resize(weight.len(), 0.0);
+            db.resize(conv.out_channels, 0.0);
+            im2col.convolve_backward(conv, ConvBackward { x, weight, dy, dw, db, dx });
         });
         dw.fill(0.0);
         db.fill(0.0);
@@ -285,19 +203,13 @@ impl Primitives for Gemm {
         }
     }
 
-    fn map(&mut self, x: &[f32], y: &mut [f32], function: fn(&[f32], &mut [f32])) {
+    fn map(&mut self, x: &[f32], y: &mut [f32], function: Map) {
         assert_eq!(x.len(), y.len());
         let work = x.par_chunks(CHUNK_ELEMENTS).zip(y.par_chunks_mut(CHUNK_ELEMENTS));
         share(&self.pool, work, |(x, y)| function(x, y));
     }
 
-    fn map2(
-        &mut self,
-        a: &[f32],
-        b: &[f32],
-        y: &mut [f32],
-        function: fn(&[f32], &[f32], &mut [f32]),
-    ) {
+    fn map2(&mut self, a: &[f32], b: &[f32], y: &mut [f32], function: Map2) {
         assert_eq!((a.len(), b.len()), (y.len(), y.len()));
         let work = a
             .par_chunks(CHUNK_ELEMENTS)
@@ -328,14 +240,8 @@ impl Primitives for Gemm {
         share(&self.pool, work, |((argmax, dy), dx)| pooling::backward(pool, argmax, dy, dx));
     }
 
-    fn update(
-        &mut self,
-        step: &AdamStep,
-        g: &[f32],
-        w: &mut [f32],
-        m: &mut [f32],
-        v: &mut [f32],
-    ) -> bool {
+    fn update(&mut self, step: &AdamStep, g: &[f32], weights: Weights<'_>) -> bool {
+        let Weights { w, m, v } = weights;
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
         let work = g
             .par_chunks(CHUNK_ELEMENTS)

@@ -4,7 +4,7 @@
 //! Read the chapters in the order of [`STAGES`]. All chapters have the same headings: the starting
 //! point, the observation of where the stage before loses its time, the idea, what the idea costs,
 //! and where it is measured. A stage changes only what its idea is about. Only [`fused`] begins
-//! anew, with an engine of its own.
+//! anew, with an engine of its own. A chapter without code is a setting in its row of the table.
 
 pub mod bf16;
 pub mod fused;
@@ -16,11 +16,15 @@ pub mod sparse;
 
 use std::fmt;
 
+use self::gemm::Gemm;
+use self::im2col::Im2col;
 use crate::engine::Engine;
 use crate::engine::compute::{Compute, Precision};
+use crate::engine::layerwise::LayerwiseEngine;
 use crate::engine::plan::Plan;
 use crate::error::Result;
 use crate::model::architecture::Architecture;
+use crate::nn::primitives::{Primitives, Reference};
 use crate::optim::adam::Adam;
 use crate::simd::{self, Isa};
 
@@ -40,24 +44,27 @@ pub struct Stage {
     pub multithreaded: bool,
     /// Whether `--isa` can choose the vector instructions of the stage.
     pub vectorized: bool,
-    build: fn(&Architecture, Adam, Compute) -> Result<Box<dyn Engine>>,
 }
 
 /// Kind of engine: a way to execute a whole step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum EngineKind {
-    /// Layer after layer, for any network: [`layerwise`](crate::engine::layerwise).
-    Layerwise,
+    /// Layer after layer, for any network: [`layerwise`](crate::engine::layerwise). The function
+    /// makes the primitives for a number of threads.
+    Layerwise(fn(usize) -> Result<Box<dyn Primitives>>),
     /// Cell by cell, for one pattern of network: [`fused`].
-    Fused,
+    Fused {
+        /// Whether products with factors that are known to be 0 are left out, see [`sparse`].
+        skip_zeros: bool,
+    },
 }
 
 impl EngineKind {
     /// Name of the kind in reports.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Layerwise => "layerwise",
-            Self::Fused => "fused",
+            Self::Layerwise(_) => "layerwise",
+            Self::Fused { .. } => "fused",
         }
     }
 }
@@ -77,8 +84,16 @@ impl Stage {
         adam: Adam,
         compute: Compute,
     ) -> Result<Box<dyn Engine>> {
-        let threads = self.threads(compute.threads);
-        (self.build)(architecture, adam, Compute { threads, ..compute })
+        let compute = Compute { threads: self.threads(compute.threads), ..compute };
+        match self.engine {
+            EngineKind::Layerwise(primitives) => {
+                let primitives = primitives(compute.threads)?;
+                Ok(Box::new(LayerwiseEngine::new(architecture, adam, primitives)))
+            }
+            EngineKind::Fused { skip_zeros } => {
+                fused::build(architecture, adam, compute, self.precision, skip_zeros)
+            }
+        }
     }
 
     /// Number of threads that share a step, at most `most`.
@@ -86,8 +101,8 @@ impl Stage {
         match self.engine {
             _ if !self.multithreaded => 1,
             // More threads than rows of cells would only wait.
-            EngineKind::Fused => most.min(fused::CELLS),
-            EngineKind::Layerwise => most,
+            EngineKind::Fused { .. } => most.min(fused::CELLS),
+            EngineKind::Layerwise(_) => most,
         }
     }
 
@@ -95,7 +110,8 @@ impl Stage {
     /// `None` if all are met.
     pub fn unmet(&self, architecture: &Architecture, isa: Isa) -> Option<String> {
         let name = self.name;
-        if self.engine == EngineKind::Fused && fused::Network::of(architecture).is_none() {
+        let is_fused = matches!(self.engine, EngineKind::Fused { .. });
+        if is_fused && fused::Network::of(architecture).is_none() {
             return Some(format!("stage {name} runs {} alone", fused::Network::PATTERN));
         }
         if self.precision == Precision::Bf16 {
@@ -121,8 +137,8 @@ impl Stage {
     /// the activations.
     pub fn memory_bytes(&self, architecture: &Architecture, images: usize) -> u64 {
         let floats = match self.engine {
-            EngineKind::Layerwise => Plan::new(architecture, images).floats,
-            EngineKind::Fused => fused::activations(architecture, images),
+            EngineKind::Layerwise(_) => Plan::new(architecture, images).floats,
+            EngineKind::Fused { .. } => fused::activations(architecture, images),
         };
         ((4 * architecture.parameter_count() + floats) * size_of::<f32>()) as u64
     }
@@ -152,76 +168,65 @@ pub static STAGES: [Stage; 7] = [
     Stage {
         name: "naive",
         idea: "the loops of the definition",
-        engine: EngineKind::Layerwise,
+        engine: EngineKind::Layerwise(|_| Ok(Box::new(Reference))),
         precision: Precision::F32,
         predecessor: None,
         multithreaded: false,
         vectorized: false,
-        build: |architecture, adam, _| Ok(naive::build(architecture, adam)),
     },
     Stage {
         name: "im2col",
         idea: "convolution as a matrix product, by a plain blocked product",
-        engine: EngineKind::Layerwise,
+        engine: EngineKind::Layerwise(|_| Ok(Box::new(Im2col::default()))),
         precision: Precision::F32,
         predecessor: Some("naive"),
         multithreaded: false,
         vectorized: false,
-        build: |architecture, adam, _| Ok(im2col::build(architecture, adam)),
     },
     Stage {
         name: "gemm",
         idea: "a library's product, in fixed chunks shared over the cores; allocates",
-        engine: EngineKind::Layerwise,
+        engine: EngineKind::Layerwise(|threads| Ok(Box::new(Gemm::new(threads)?))),
         precision: Precision::F32,
         predecessor: Some("im2col"),
         multithreaded: true,
         vectorized: false,
-        build: |architecture, adam, Compute { threads, .. }| {
-            gemm::build(architecture, adam, threads)
-        },
     },
     Stage {
         name: "fused",
         idea: "cell by cell in registers: conv to pooling, linear gradient to Adam",
-        engine: EngineKind::Fused,
+        engine: EngineKind::Fused { skip_zeros: false },
         precision: Precision::F32,
         predecessor: Some("gemm"),
         multithreaded: false,
         vectorized: true,
-        build: |architecture, adam, compute| {
-            fused::build(architecture, adam, compute, Precision::F32, false)
-        },
     },
     Stage {
         name: "parallel",
         idea: "fused, the rows of cells shared over the cores",
-        engine: EngineKind::Fused,
+        engine: EngineKind::Fused { skip_zeros: false },
         precision: Precision::F32,
         predecessor: Some("fused"),
         multithreaded: true,
         vectorized: true,
-        build: parallel::build,
     },
     Stage {
         name: "sparse",
         idea: "parallel, leaving out what is multiplied by zero: blank cells, silent units",
-        engine: EngineKind::Fused,
+        engine: EngineKind::Fused { skip_zeros: true },
         precision: Precision::F32,
         predecessor: Some("parallel"),
         multithreaded: true,
         vectorized: true,
-        build: sparse::build,
     },
     Stage {
         name: "bf16",
         idea: "sparse, with products of bf16 added up in f32: not exact",
-        engine: EngineKind::Fused,
+        engine: EngineKind::Fused { skip_zeros: true },
         precision: Precision::Bf16,
         predecessor: Some("sparse"),
         multithreaded: true,
         vectorized: true,
-        build: bf16::build,
     },
 ];
 

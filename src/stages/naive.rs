@@ -2,7 +2,8 @@
 //!
 //! **Starting point.** There is none: every other stage is measured against this one and checked
 //! against it. Its arithmetic is the reference arithmetic of
-//! [`nn::primitives`](crate::nn::primitives), which is compared with PyTorch.
+//! [`nn::primitives`](crate::nn::primitives), the set [`Reference`](crate::nn::primitives::Reference),
+//! which is compared with PyTorch.
 //!
 //! **Observation.** There is no earlier stage to observe.
 //!
@@ -28,14 +29,3 @@
 //! kernel row are too short for vectors.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter naive.
-
-use crate::engine::Engine;
-use crate::engine::layerwise::LayerwiseEngine;
-use crate::model::architecture::Architecture;
-use crate::nn::primitives::Reference;
-use crate::optim::adam::Adam;
-
-/// Layerwise engine with the reference arithmetic of [`crate::nn`].
-pub fn build(architecture: &Architecture, adam: Adam) -> Box<dyn Engine> {
-    Box::new(LayerwiseEngine::new(architecture, adam, Reference))
-}

@@ -1,6 +1,6 @@
 //! # parallel: rows of cells shared over the cores
 //!
-//! **Starting point.** [`fused`]; the engine is the same.
+//! **Starting point.** [fused](super::fused); the engine is the same.
 //!
 //! **Observation.** The fused stage keeps one core busy with products, and the other cores are
 //! idle. Some pieces of a step take only microseconds; waking a sleeping thread takes longer.
@@ -38,21 +38,3 @@
 //! the end, and no more than 14 threads are started.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter parallel.
-
-use super::fused;
-use crate::engine::Engine;
-use crate::engine::compute::{Compute, Precision};
-use crate::error::Result;
-use crate::model::architecture::Architecture;
-use crate::optim::adam::Adam;
-
-/// Fused engine on all the threads that it may use.
-///
-/// # Errors
-/// When the operating system refuses to start the threads.
-///
-/// # Panics
-/// When the stage [lacks something](super::Stage::unmet).
-pub fn build(architecture: &Architecture, adam: Adam, compute: Compute) -> Result<Box<dyn Engine>> {
-    fused::build(architecture, adam, compute, Precision::F32, false)
-}

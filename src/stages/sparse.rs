@@ -47,21 +47,3 @@
 //! 0, only the silent units save time.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter sparse.
-
-use super::fused;
-use crate::engine::Engine;
-use crate::engine::compute::{Compute, Precision};
-use crate::error::Result;
-use crate::model::architecture::Architecture;
-use crate::optim::adam::Adam;
-
-/// Fused engine that leaves out products with zeros.
-///
-/// # Errors
-/// When the operating system refuses to start the threads.
-///
-/// # Panics
-/// When the stage [lacks something](super::Stage::unmet).
-pub fn build(architecture: &Architecture, adam: Adam, compute: Compute) -> Result<Box<dyn Engine>> {
-    fused::build(architecture, adam, compute, Precision::F32, true)
-}

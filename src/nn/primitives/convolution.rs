@@ -27,25 +27,44 @@ use std::ops::Range;
 use super::view::TensorView;
 use crate::nn::shape::Shape;
 
-/// Gradients that the backward pass of a convolution writes.
+/// Operands of the forward pass of a convolution.
 #[derive(Debug)]
-pub struct ConvGradients<'a> {
-    /// Gradient of the weight, dW, (O, C, K, K).
-    pub weight: &'a mut [f32],
-    /// Gradient of the bias, db, (O).
-    pub bias: &'a mut [f32],
-    /// Gradient of the input, dX, (N, C, H, W); `None` for the first layer, whose input is the
-    /// image.
-    pub input: Option<&'a mut [f32]>,
+pub struct ConvForward<'a> {
+    /// Input, (N, C, H, W).
+    pub x: &'a [f32],
+    /// Weight, (O, C, K, K).
+    pub weight: &'a [f32],
+    /// Bias, (O).
+    pub bias: &'a [f32],
+    /// Output, to be written, (N, O, H', W').
+    pub y: &'a mut [f32],
 }
 
-impl ConvGradients<'_> {
+/// Operands of the backward pass of a convolution.
+#[derive(Debug)]
+pub struct ConvBackward<'a> {
+    /// Input of the forward pass, (N, C, H, W).
+    pub x: &'a [f32],
+    /// Weight, (O, C, K, K).
+    pub weight: &'a [f32],
+    /// Gradient of the output, (N, O, H', W').
+    pub dy: &'a [f32],
+    /// Gradient of the weight, to be written, (O, C, K, K).
+    pub dw: &'a mut [f32],
+    /// Gradient of the bias, to be written, (O).
+    pub db: &'a mut [f32],
+    /// Gradient of the input, to be written, (N, C, H, W); `None` for the first layer, whose input
+    /// is the image.
+    pub dx: Option<&'a mut [f32]>,
+}
+
+impl ConvBackward<'_> {
     /// Fills the gradients with zeros, so that sums can be added to them.
     pub fn cleared(mut self) -> Self {
-        self.weight.fill(0.0);
-        self.bias.fill(0.0);
-        if let Some(input) = self.input.as_deref_mut() {
-            input.fill(0.0);
+        self.dw.fill(0.0);
+        self.db.fill(0.0);
+        if let Some(dx) = self.dx.as_deref_mut() {
+            dx.fill(0.0);
         }
         self
     }
@@ -112,19 +131,17 @@ impl Convolution {
     }
 }
 
-/// Writes the output of a convolution to `y`, by the reference arithmetic.
-///
-/// # Shapes
-/// x (N, C, H, W) · weight (O, C, K, K) · bias (O) → y (N, O, H', W').
-pub fn forward(conv: &Convolution, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
+/// Writes the output of a convolution, by the reference arithmetic.
+pub fn forward(conv: &Convolution, io: ConvForward<'_>) {
+    let ConvForward { x, weight, bias, y } = io;
     let Shape { channels, height, width } = conv.input;
     let output = conv.output();
     let weight = TensorView::new(weight, conv.weight_shape());
     let samples = conv.input.images_in(x.len());
     assert_eq!(y.len(), samples * output.len());
     for (x, y) in x.chunks_exact(conv.input.len()).zip(y.chunks_exact_mut(output.len())) {
-        let x = TensorView::new(x, [channels, height, width]);
-        let mut y = TensorView::new(y, [output.channels, output.height, output.width]);
+        let (x, mut y) =
+            (TensorView::new(x, conv.input.sizes()), TensorView::new(y, output.sizes()));
         for (o, &bias) in bias.iter().enumerate() {
             for i in 0..output.height {
                 for j in 0..output.width {
@@ -144,38 +161,22 @@ pub fn forward(conv: &Convolution, x: &[f32], weight: &[f32], bias: &[f32], y: &
     }
 }
 
-/// Overwrites the `gradients` of a convolution, by the reference arithmetic.
-///
-/// # Shapes
-/// x (N, C, H, W) · weight (O, C, K, K) · dy (N, O, H', W')
-/// → dW (O, C, K, K) · db (O) · dX (N, C, H, W).
-pub fn backward(
-    conv: &Convolution,
-    x: &[f32],
-    weight: &[f32],
-    dy: &[f32],
-    gradients: ConvGradients<'_>,
-) {
+/// Overwrites the gradients of a convolution, by the reference arithmetic.
+pub fn backward(conv: &Convolution, io: ConvBackward<'_>) {
+    let ConvBackward { x, weight, dy, dw, db, mut dx } = io.cleared();
     let Shape { channels, height, width } = conv.input;
     let output = conv.output();
     let samples = conv.input.images_in(x.len());
     assert_eq!(dy.len(), samples * output.len());
     let weight = TensorView::new(weight, conv.weight_shape());
-    let ConvGradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
     let mut dw = TensorView::new(dw, conv.weight_shape());
     for sample in 0..samples {
-        let x = TensorView::new(
-            &x[sample * conv.input.len()..][..conv.input.len()],
-            [channels, height, width],
-        );
-        let dy = TensorView::new(
-            &dy[sample * output.len()..][..output.len()],
-            [output.channels, output.height, output.width],
-        );
-        let mut dx = dx.as_deref_mut().map(|dx| {
-            let dx = &mut dx[sample * conv.input.len()..][..conv.input.len()];
-            TensorView::new(dx, [channels, height, width])
-        });
+        let inputs = sample * conv.input.len()..(sample + 1) * conv.input.len();
+        let outputs = sample * output.len()..(sample + 1) * output.len();
+        let x = TensorView::new(&x[inputs.clone()], conv.input.sizes());
+        let dy = TensorView::new(&dy[outputs], output.sizes());
+        let dx = dx.as_deref_mut().map(|dx| &mut dx[inputs]);
+        let mut dx = dx.map(|dx| TensorView::new(dx, conv.input.sizes()));
         for (o, db) in db.iter_mut().enumerate() {
             for i in 0..output.height {
                 for j in 0..output.width {
@@ -218,9 +219,22 @@ mod tests {
         (1..=count).map(|n| n as f32).collect()
     }
 
+    /// Gradients (dW, db) by `backward`, which also writes `dx`.
+    fn backward_of(
+        conv: &Convolution,
+        x: &[f32],
+        weight: &[f32],
+        dy: &[f32],
+        dx: Option<&mut [f32]>,
+    ) -> (Vec<f32>, [f32; 1]) {
+        let (mut dw, mut db) = (vec![f32::NAN; weight.len()], [f32::NAN]);
+        backward(conv, ConvBackward { x, weight, dy, dw: &mut dw, db: &mut db, dx });
+        (dw, db)
+    }
+
     fn forward_of(conv: &Convolution, x: &[f32], weight: &[f32], bias: f32) -> Vec<f32> {
         let mut y = vec![f32::NAN; conv.output().len()];
-        forward(conv, x, weight, &[bias], &mut y);
+        forward(conv, ConvForward { x, weight, bias: &[bias], y: &mut y });
         y
     }
 
@@ -233,9 +247,8 @@ mod tests {
     #[test]
     fn gradients_of_the_sobel_case_overwrite_what_was_there() {
         let sobel = [1., 0., -1., 2., 0., -2., 1., 0., -1.];
-        let (mut dw, mut db, mut dx) = ([f32::NAN; 9], [f32::NAN], [f32::NAN; 16]);
-        let gradients = ConvGradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
-        backward(&conv(4, 3, 1), &counting(16), &sobel, &[1., 0., 0., 1.], gradients);
+        let (conv, x, dy, mut dx) = (conv(4, 3, 1), counting(16), [1., 0., 0., 1.], [f32::NAN; 16]);
+        let (dw, db) = backward_of(&conv, &x, &sobel, &dy, Some(&mut dx));
         assert_eq!(db, [2.0]);
         assert_eq!(dw, [7., 9., 11., 15., 17., 19., 23., 25., 27.]);
         assert_eq!(dx, [1., 0., -1., 0., 2., 1., -2., -1., 1., 2., -1., -2., 0., 1., 0., -1.]);
@@ -256,9 +269,8 @@ mod tests {
 
     #[test]
     fn gradients_of_a_kernel_of_ones_count_the_windows() {
-        let (mut dw, mut db, mut dx) = ([0.0; 4], [0.0], [0.0; 9]);
-        let gradients = ConvGradients { weight: &mut dw, bias: &mut db, input: Some(&mut dx) };
-        backward(&conv(3, 2, 1), &counting(9), &[1.0; 4], &[1.0; 4], gradients);
+        let (ones, mut dx) = ([1.0; 4], [0.0; 9]);
+        let (dw, db) = backward_of(&conv(3, 2, 1), &counting(9), &ones, &ones, Some(&mut dx));
         assert_eq!(dw, [12., 16., 24., 28.]);
         assert_eq!(db, [4.0]);
         assert_eq!(dx, [1., 2., 1., 2., 4., 2., 1., 2., 1.]);
@@ -275,7 +287,8 @@ mod tests {
         };
         let weight: Vec<f32> = (0..36).map(|i| 0.1 * ((i % 9) as f32 - 4.0)).collect();
         let mut y = [f32::NAN; 32];
-        forward(&conv, &counting(32), &weight, &[0.5, -0.5], &mut y);
+        let (x, bias) = (&counting(32), &[0.5, -0.5]);
+        forward(&conv, ConvForward { x, weight: &weight, bias, y: &mut y });
         let first = [
             21.5, 26.5, 28.3, 13.9, 18.5, 16.1, 16.1, 1.1, 20.9, 16.1, 16.1, -1.3, -12.5, -31.1,
             -32.9, -31.3,
@@ -288,20 +301,16 @@ mod tests {
 
     #[test]
     fn gradients_sum_over_the_batch() {
-        let mut sums = ([0.0; 4], [0.0]);
+        let mut sums = (vec![0.0; 4], [0.0]);
         let x: Vec<f32> = counting(27);
         let dy: Vec<f32> = counting(12);
         for n in 0..3 {
-            let (mut dw, mut db) = ([0.0; 4], [0.0]);
-            let gradients = ConvGradients { weight: &mut dw, bias: &mut db, input: None };
-            backward(&conv(3, 2, 1), &x[n * 9..][..9], &[1.0; 4], &dy[n * 4..][..4], gradients);
+            let (x, dy) = (&x[n * 9..][..9], &dy[n * 4..][..4]);
+            let (dw, db) = backward_of(&conv(3, 2, 1), x, &[1.0; 4], dy, None);
             sums.0.iter_mut().zip(dw).for_each(|(sum, dw)| *sum += dw);
             sums.1[0] += db[0];
         }
-        let (mut dw, mut db) = ([0.0; 4], [0.0]);
-        let gradients = ConvGradients { weight: &mut dw, bias: &mut db, input: None };
-        backward(&conv(3, 2, 1), &x, &[1.0; 4], &dy, gradients);
-        assert_eq!((dw, db), sums);
+        assert_eq!(backward_of(&conv(3, 2, 1), &x, &[1.0; 4], &dy, None), sums);
     }
 
     #[test]

@@ -9,10 +9,15 @@ pub mod pooling;
 pub mod product;
 mod view;
 
-use self::convolution::{ConvGradients, Convolution};
+use self::convolution::{ConvBackward, ConvForward, Convolution};
 use self::pooling::Pooling;
 use self::product::Matrix;
-use crate::optim::adam::AdamStep;
+use crate::optim::adam::{AdamStep, Weights};
+
+/// Function y = f(x) of each element: `function(x, y)`.
+pub type Map = fn(&[f32], &mut [f32]);
+/// Function y = f(a, b) of each pair of elements: `function(a, b, y)`.
+pub type Map2 = fn(&[f32], &[f32], &mut [f32]);
 
 /// Set of the operations that layers are made of, computed in one way.
 ///
@@ -25,28 +30,14 @@ pub trait Primitives {
         product::add_product(a, b, c);
     }
 
-    /// Writes the output of a convolution to `y`, as [`convolution::forward`] does.
-    fn convolve(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: &[f32],
-        bias: &[f32],
-        y: &mut [f32],
-    ) {
-        convolution::forward(conv, x, weight, bias, y);
+    /// Writes the output of a convolution, as [`convolution::forward`] does.
+    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_>) {
+        convolution::forward(conv, io);
     }
 
-    /// Overwrites the `gradients` of a convolution, as [`convolution::backward`] does.
-    fn convolve_backward(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: &[f32],
-        dy: &[f32],
-        gradients: ConvGradients<'_>,
-    ) {
-        convolution::backward(conv, x, weight, dy, gradients);
+    /// Overwrites the gradients of a convolution, as [`convolution::backward`] does.
+    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_>) {
+        convolution::backward(conv, io);
     }
 
     /// Writes the maximum of each window to `y` and its place in the window to `argmax`, as
@@ -62,33 +53,21 @@ pub trait Primitives {
 
     /// Computes y = `function`(x). The function works element by element, so it may be called on
     /// any parts of `x` and `y` that belong together.
-    fn map(&mut self, x: &[f32], y: &mut [f32], function: fn(&[f32], &mut [f32])) {
+    fn map(&mut self, x: &[f32], y: &mut [f32], function: Map) {
         function(x, y);
     }
 
     /// Computes y = `function`(a, b). The function works element by element, so it may be called on
     /// any parts of `a`, `b` and `y` that belong together.
-    fn map2(
-        &mut self,
-        a: &[f32],
-        b: &[f32],
-        y: &mut [f32],
-        function: fn(&[f32], &[f32], &mut [f32]),
-    ) {
+    fn map2(&mut self, a: &[f32], b: &[f32], y: &mut [f32], function: Map2) {
         function(a, b, y);
     }
 
-    /// Updates the weights `w` and their moments by the gradient `g`, as [`AdamStep::update`] does.
+    /// Updates `weights` and their moments by the gradient `g`, as [`AdamStep::update`] does.
     /// Returns whether every updated weight is finite. The elements are independent of each other,
     /// so sets of primitives differ only in how they share the work among threads.
-    fn update(
-        &mut self,
-        step: &AdamStep,
-        g: &[f32],
-        w: &mut [f32],
-        m: &mut [f32],
-        v: &mut [f32],
-    ) -> bool {
+    fn update(&mut self, step: &AdamStep, g: &[f32], weights: Weights<'_>) -> bool {
+        let Weights { w, m, v } = weights;
         step.update(g, w, m, v)
     }
 

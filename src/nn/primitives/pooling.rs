@@ -53,17 +53,15 @@ impl Pooling {
 /// # Shapes
 /// x (N, C, H, W) → y (N, C, H', W') and argmax (N, C, H', W'), whose elements are m·K + k.
 pub fn forward(pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
-    let Shape { channels, height, width } = pool.input;
     let output = pool.output();
     let samples = pool.input.images_in(x.len());
     assert_eq!((y.len(), argmax.len()), (samples * output.len(), samples * output.len()));
     for (sample, x) in x.chunks_exact(pool.input.len()).enumerate() {
-        let x = TensorView::new(x, [channels, height, width]);
+        let x = TensorView::new(x, pool.input.sizes());
         let outputs = sample * output.len()..(sample + 1) * output.len();
-        let mut y =
-            TensorView::new(&mut y[outputs.clone()], [channels, output.height, output.width]);
+        let mut y = TensorView::new(&mut y[outputs.clone()], output.sizes());
         let mut argmax = argmax[outputs].iter_mut();
-        for c in 0..channels {
+        for c in 0..output.channels {
             for i in 0..output.height {
                 for j in 0..output.width {
                     let (mut best, mut best_at) = (f32::NEG_INFINITY, 0);
@@ -88,17 +86,16 @@ pub fn forward(pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
 /// # Shapes
 /// argmax and dy (N, C, H', W') → dX (N, C, H, W).
 pub fn backward(pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
-    let Shape { channels, height, width } = pool.input;
     let output = pool.output();
     let samples = pool.input.images_in(dx.len());
     assert_eq!((dy.len(), argmax.len()), (samples * output.len(), samples * output.len()));
     dx.fill(0.0);
     for (sample, dx) in dx.chunks_exact_mut(pool.input.len()).enumerate() {
-        let mut dx = TensorView::new(dx, [channels, height, width]);
+        let mut dx = TensorView::new(dx, pool.input.sizes());
         let outputs = sample * output.len()..(sample + 1) * output.len();
-        let dy = TensorView::new(&dy[outputs.clone()], [channels, output.height, output.width]);
+        let dy = TensorView::new(&dy[outputs.clone()], output.sizes());
         let mut argmax = argmax[outputs].iter();
-        for c in 0..channels {
+        for c in 0..output.channels {
             for i in 0..output.height {
                 for j in 0..output.width {
                     let place = usize::from(*argmax.next().expect("as many as outputs"));

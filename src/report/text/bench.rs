@@ -26,36 +26,56 @@ pub fn lines(bench: &Bench) -> String {
     text
 }
 
-/// Appends the table of times and ratios.
-fn times(text: &mut String, bench: &Bench) {
-    _ = writeln!(
-        text,
-        "{}{:>8}{:>8}{:>7}{:>9}{:>10}{:>8}{:>8}{:>9}",
-        title("stage", "thr."),
-        "ms/step",
-        "min",
-        "MAD",
-        "s/epoch",
-        "images/s",
-        "× naive",
-        "× prev.",
-        "× 1 thr.",
-    );
-    for row in &bench.rows {
-        _ = writeln!(
-            text,
-            "{}{:>8}{:>8}{:>7}{:>9}{:>10}{:>8}{:>8}{:>9}",
-            row_title(row),
-            digits(row.step_ms.median),
-            digits(row.step_ms.min),
-            digits(row.step_ms.mad),
-            digits(row.epoch_seconds.median),
-            grouped(row.images_per_second as usize),
-            speedup(row.over_naive),
-            speedup(row.over_previous),
-            speedup(row.over_one_thread),
-        );
+/// Column of a table of stages: its title, its width, and its text in a row.
+type Column = (&'static str, usize, fn(&BenchRow) -> String);
+
+/// Times and ratios.
+const TIMES: [Column; 8] = [
+    ("ms/step", 8, |row| digits(row.step_ms.median)),
+    ("min", 8, |row| digits(row.step_ms.min)),
+    ("MAD", 7, |row| digits(row.step_ms.mad)),
+    ("s/epoch", 9, |row| digits(row.epoch_seconds.median)),
+    ("images/s", 10, |row| grouped(row.images_per_second as usize)),
+    ("× naive", 8, |row| speedup(row.over_naive)),
+    ("× prev.", 8, |row| speedup(row.over_previous)),
+    ("× 1 thr.", 9, |row| speedup(row.over_one_thread)),
+];
+
+/// Operations, memory and losses.
+const WORK: [Column; 8] = [
+    ("GFLOP/s", 8, |row| digits(row.gflops)),
+    ("of peak", 9, |row| known(row.peak_share, |share| format!("{:.1} %", 100.0 * share))),
+    ("", 12, |row| format!(" {:<11}", row.peak_name())),
+    ("dense", 7, |row| digits(row.dense_equivalent_gflops)),
+    ("allocs", 7, |row| known(row.allocations_per_step, digits)),
+    ("RSS MB", 7, |row| known(row.peak_rss_bytes, |bytes| digits(bytes as f64 / 1e6))),
+    ("Δ loss", 7, |row| format!("{:.0e}", row.loss_deviation)),
+    ("img/round", 10, |row| grouped(row.round_images)),
+];
+
+/// Text of a value; a hyphen if there is none.
+fn known<T>(value: Option<T>, text: fn(T) -> String) -> String {
+    value.map_or("-".into(), text)
+}
+
+/// Appends a table with a row for each stage and number of threads.
+fn table(text: &mut String, bench: &Bench, columns: &[Column]) {
+    text.push_str(&title("stage", "thr."));
+    for (title, width, _) in columns {
+        _ = write!(text, "{title:>width$}");
     }
+    for row in &bench.rows {
+        _ = write!(text, "\n{}", row_title(row));
+        for (_, width, cell) in columns {
+            _ = write!(text, "{:>width$}", cell(row));
+        }
+    }
+    text.push('\n');
+}
+
+/// Appends the table of times and ratios, and what its titles mean.
+fn times(text: &mut String, bench: &Bench) {
+    table(text, bench, &TIMES);
     text.push_str(
         "medians; MAD: median absolute deviation; s/epoch: scaled from a round's images;\n\
          ×: median of the ratios of the same rounds;\n\
@@ -74,37 +94,9 @@ fn times(text: &mut String, bench: &Bench) {
     text.push('\n');
 }
 
-/// Appends the table of operations, memory and losses.
+/// Appends the table of operations, memory and losses, and what its titles mean.
 fn work(text: &mut String, bench: &Bench) {
-    _ = writeln!(
-        text,
-        "{}{:>8}{:>9} {:<11}{:>7}{:>7}{:>7}{:>7}{:>10}",
-        title("stage", "thr."),
-        "GFLOP/s",
-        "of peak",
-        "",
-        "dense",
-        "allocs",
-        "RSS MB",
-        "Δ loss",
-        "img/round",
-    );
-    for row in &bench.rows {
-        let absent = || "-".to_string();
-        _ = writeln!(
-            text,
-            "{}{:>8}{:>9} {:<11}{:>7}{:>7}{:>7}{:>7}{:>10}",
-            row_title(row),
-            digits(row.gflops),
-            row.peak_share.map_or_else(absent, |share| format!("{:.1} %", 100.0 * share)),
-            row.peak_name(),
-            digits(row.dense_equivalent_gflops),
-            row.allocations_per_step.map_or_else(absent, digits),
-            row.peak_rss_bytes.map_or_else(absent, |bytes| digits(bytes as f64 / 1e6)),
-            format!("{:.0e}", row.loss_deviation),
-            grouped(row.round_images),
-        );
-    }
+    table(text, bench, &WORK);
     text.push_str(&inexact_stages(bench));
     _ = writeln!(
         text,

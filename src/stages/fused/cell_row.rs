@@ -7,8 +7,9 @@ use super::linear;
 use super::network::{ALIGNMENT, CELLS, Network};
 use super::products::Products;
 use super::trained::Tensors;
-use super::update::{self, Active, AdamVectors, CellWeights, Operands};
+use super::update::{self, Active, AdamVectors, Operands};
 use crate::engine::phases::{Phase, PhaseClock, Phases};
+use crate::optim::adam::Weights;
 
 /// Number of hidden units in a block of columns in f32. A block is summed over all cells before the
 /// next block. In the default network it has half of the partial sums and half of the weights of a
@@ -334,7 +335,7 @@ impl<S: Products> CellRow<S> {
                     right,
                 );
                 let weights =
-                    CellWeights { w: &mut w[first..], m: &mut m[first..], v: &mut v[first..] };
+                    Weights { w: &mut w[first..], m: &mut m[first..], v: &mut v[first..] };
                 let operands = Operands { x, rows, dz, channels, stride };
                 update::update(simd, &shared.adam, shared.active, operands, weights, packed);
                 *are_finite &= update::are_finite(simd, &w[first..][..network.cell_weights()]);

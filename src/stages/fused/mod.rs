@@ -194,29 +194,18 @@ pub fn build(
     precision: Precision,
     skip_zeros: bool,
 ) -> Result<Box<dyn Engine>> {
-    fn with<S: Products>(
-        simd: Option<S>,
-        architecture: &Architecture,
-        adam: Adam,
-        team: Team,
-        skip_zeros: bool,
-    ) -> Box<dyn Engine> {
-        let simd = simd.expect("the stage's requirements were checked");
-        let network = Network::of(architecture).expect("the stage's requirements were checked");
-        Box::new(FusedEngine::new(simd, architecture, network, adam, team, skip_zeros))
-    }
     let team = Team::new(compute.threads).map_err(Error::threads(compute.threads))?;
     Ok(match compute.isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 if precision == Precision::Bf16 => {
-            with(Avx512Bf16::detect(), architecture, adam, team, skip_zeros)
+            FusedEngine::boxed(Avx512Bf16::detect(), architecture, adam, team, skip_zeros)
         }
         isa if precision == Precision::Bf16 => unreachable!("{isa} has no products of bf16"),
-        Isa::Portable => with(Some(Portable), architecture, adam, team, skip_zeros),
+        Isa::Portable => FusedEngine::boxed(Some(Portable), architecture, adam, team, skip_zeros),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => with(Avx2::detect(), architecture, adam, team, skip_zeros),
+        Isa::Avx2 => FusedEngine::boxed(Avx2::detect(), architecture, adam, team, skip_zeros),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => with(Avx512::detect(), architecture, adam, team, skip_zeros),
+        Isa::Avx512 => FusedEngine::boxed(Avx512::detect(), architecture, adam, team, skip_zeros),
         #[cfg(not(target_arch = "x86_64"))]
         isa => unreachable!("{isa} is not available on this architecture"),
     })
@@ -225,15 +214,16 @@ pub fn build(
 impl<S: Products> FusedEngine<S> {
     /// Engine whose parameters are 0 until a state is loaded. See [`sparse`](super::sparse) for
     /// `skip_zeros`.
-    pub fn new(
-        simd: S,
+    fn boxed(
+        simd: Option<S>,
         architecture: &Architecture,
-        network: Network,
         adam: Adam,
         team: Team,
         skip_zeros: bool,
-    ) -> Self {
-        Self {
+    ) -> Box<dyn Engine> {
+        let simd = simd.expect("the stage's requirements were checked");
+        let network = Network::of(architecture).expect("the stage's requirements were checked");
+        Box::new(Self {
             simd,
             network,
             adam,
@@ -256,7 +246,7 @@ impl<S: Products> FusedEngine<S> {
             common: floats::zeros(network.hidden_padded()),
             logits: Vec::new(),
             canonical: Parameters::zeros(architecture),
-        }
+        })
     }
 
     /// Grows the buffers to a batch of `images` images. Later batches of at most as many images

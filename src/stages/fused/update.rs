@@ -12,7 +12,7 @@
 
 use super::products::Products;
 use super::tile;
-use crate::optim::adam::AdamStep;
+use crate::optim::adam::{AdamStep, Weights};
 use crate::simd::Simd;
 
 /// Number of images that a product adds between two updates of a channel.
@@ -178,16 +178,6 @@ pub fn are_finite<S: Simd>(simd: S, values: &[f32]) -> bool {
     simd.sum(simd.add(simd.add(a, b), simd.add(c, d))) == 0.0
 }
 
-/// Weights of one cell and of the cells after it, with their moments, (cells, C, H padded) each.
-pub struct CellWeights<'a> {
-    /// Weights of the first linear layer.
-    pub w: &'a mut [f32],
-    /// First moments of the weights.
-    pub m: &'a mut [f32],
-    /// Second moments of the weights.
-    pub v: &'a mut [f32],
-}
-
 /// Operands of the product dW = xᵀ · dz.
 #[derive(Clone, Copy)]
 pub struct Operands<'a, F> {
@@ -204,8 +194,9 @@ pub struct Operands<'a, F> {
     pub stride: usize,
 }
 
-/// Updates the weights of the first cell. `packed` (2, 4, H padded) is memory for the gradients of
-/// two tiles.
+/// Updates the weights of the first cell. `weights` (cells, C, H padded) are the weights of this
+/// cell and of the cells after it. `packed` (2, 4, H padded) is memory for the gradients of two
+/// tiles.
 ///
 /// Products keep the multiply-add units busy, and Adam the unit that divides. So after every
 /// [`IMAGES_PER_UPDATE`] images of a tile, the loop also updates one channel of the previous tile.
@@ -215,11 +206,11 @@ pub fn update<S: Products>(
     adam: &AdamVectors<S>,
     active: &Active<S>,
     operands: Operands<'_, S::Factor>,
-    weights: CellWeights<'_>,
+    weights: Weights<'_>,
     packed: &mut [f32],
 ) {
     let Operands { channels, stride, .. } = operands;
-    let CellWeights { w, m, v } = weights;
+    let Weights { w, m, v } = weights;
     let tile_weights = TILE_CHANNELS * stride;
     let (mut present, mut past) = packed.split_at_mut(tile_weights);
     // There is one round more than there are tiles: the last round only updates.
@@ -230,7 +221,7 @@ pub fn update<S: Products>(
             active,
             gradient: past,
             stride,
-            weights: CellWeights { w: &mut w[behind..], m: &mut m[behind..], v: &mut v[behind..] },
+            weights: Weights { w: &mut w[behind..], m: &mut m[behind..], v: &mut v[behind..] },
             left: if channel == 0 { 0 } else { TILE_CHANNELS },
             cell: channels * stride,
         };
@@ -271,7 +262,7 @@ struct PendingAdam<'a, S: Simd> {
     /// Weights of the remaining channels, (remaining channels, H padded), and of the tiles after
     /// them, which are prefetched: to load a line from the third-level cache takes about as long as
     /// the products of a tile.
-    weights: CellWeights<'a>,
+    weights: Weights<'a>,
     /// Number of remaining channels: channels of the tile that are not updated yet.
     left: usize,
     /// Number of weights of a cell.
@@ -288,7 +279,7 @@ impl<S: Simd> PendingAdam<'_, S> {
         self.left -= 1;
         let (packed, gradient) = self.gradient.split_at(self.stride);
         self.gradient = gradient;
-        let CellWeights { w, m, v } = &mut self.weights;
+        let Weights { w, m, v } = &mut self.weights;
         let (w, m, v) =
             (take_row(w, self.stride), take_row(m, self.stride), take_row(v, self.stride));
         let moments = m.chunks_exact_mut(S::LANES).zip(v.chunks_exact_mut(S::LANES));

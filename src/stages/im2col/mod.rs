@@ -30,25 +30,31 @@
 mod product;
 
 use self::product::add_product;
-use crate::engine::Engine;
-use crate::engine::layerwise::LayerwiseEngine;
-use crate::model::architecture::Architecture;
 use crate::nn::primitives::Primitives;
-use crate::nn::primitives::convolution::{ConvGradients, Convolution};
+use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution};
 use crate::nn::primitives::product::Matrix;
-use crate::optim::adam::Adam;
 
-/// Layerwise engine with the primitives [`Im2col`].
-pub fn build(architecture: &Architecture, adam: Adam) -> Box<dyn Engine> {
-    Box::new(LayerwiseEngine::new(architecture, adam, Im2col::default()))
-}
-
-/// Primitives that compute a convolution as a product with [unfolded](unfold) images, and a product
-/// block by block.
-#[derive(Debug, Default)]
+/// Primitives that compute a convolution as a product with [unfolded](unfold) images.
+#[derive(Debug)]
 pub struct Im2col {
+    /// Function that adds a · b to c (a.rows, b.columns): `product(a, b, c)`.
+    product: fn(Matrix<'_>, Matrix<'_>, &mut [f32]),
     /// Windows of one image or their gradient, (C·K·K, H'·W').
     columns: Vec<f32>,
+}
+
+impl Im2col {
+    /// Primitives with `product`.
+    pub fn with(product: fn(Matrix<'_>, Matrix<'_>, &mut [f32])) -> Self {
+        Self { product, columns: Vec::new() }
+    }
+}
+
+impl Default for Im2col {
+    /// Primitives with the product by blocks.
+    fn default() -> Self {
+        Self::with(add_product)
+    }
 }
 
 /// Copies the windows of one image `x` (C, H, W) to `columns` (C·K·K, H'·W'); the padding is 0.
@@ -106,17 +112,11 @@ fn for_each_run(conv: &Convolution, row: usize, mut run: impl FnMut(usize, usize
 
 impl Primitives for Im2col {
     fn add_product(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
-        add_product(a, b, c);
+        (self.product)(a, b, c);
     }
 
-    fn convolve(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: &[f32],
-        bias: &[f32],
-        y: &mut [f32],
-    ) {
+    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_>) {
+        let ConvForward { x, weight, bias, y } = io;
         let output = conv.output();
         let images = conv.input.images_in(x.len());
         assert_eq!(y.len(), images * output.len());
@@ -127,22 +127,15 @@ impl Primitives for Im2col {
             for (y, &bias) in y.chunks_exact_mut(output.plane()).zip(bias) {
                 y.fill(bias);
             }
-            add_product(weight, Matrix::new(&self.columns, conv.taps(), output.plane()), y);
+            (self.product)(weight, Matrix::new(&self.columns, conv.taps(), output.plane()), y);
         }
     }
 
-    fn convolve_backward(
-        &mut self,
-        conv: &Convolution,
-        x: &[f32],
-        weight: &[f32],
-        dy: &[f32],
-        gradients: ConvGradients<'_>,
-    ) {
+    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_>) {
+        let ConvBackward { x, weight, dy, dw, db, mut dx } = io.cleared();
         let output = conv.output();
         let images = conv.input.images_in(x.len());
         assert_eq!(dy.len(), images * output.len());
-        let ConvGradients { weight: dw, bias: db, input: mut dx } = gradients.cleared();
         let weight = Matrix::new(weight, conv.out_channels, conv.taps());
         self.columns.resize(conv.taps() * output.plane(), 0.0);
         let images = x.chunks_exact(conv.input.len()).zip(dy.chunks_exact(output.len()));
@@ -153,10 +146,10 @@ impl Primitives for Im2col {
             let dy = Matrix::new(dy, conv.out_channels, output.plane());
             unfold(conv, x, &mut self.columns);
             let columns = Matrix::new(&self.columns, conv.taps(), output.plane());
-            add_product(dy, columns.transposed(), dw);
+            (self.product)(dy, columns.transposed(), dw);
             if let Some(dx) = dx.as_deref_mut() {
                 self.columns.fill(0.0);
-                add_product(weight.transposed(), dy, &mut self.columns);
+                (self.product)(weight.transposed(), dy, &mut self.columns);
                 fold(conv, &self.columns, &mut dx[image * conv.input.len()..][..conv.input.len()]);
             }
         }
