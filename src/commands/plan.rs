@@ -294,7 +294,8 @@ mod tests {
         assert_eq!(plan.architecture.to_string(), network.architecture().to_string());
         assert_eq!((plan.stage.name, plan.compute.threads, plan.epochs), ("im2col", 2, 3));
         assert_eq!(plan.beginning(), None);
-        assert!(!plan.resumed && !plan.evaluate && plan.notes.is_empty());
+        assert!(!plan.resumed && !plan.evaluate);
+        assert_eq!(plan.notes, ["note: of 2 threads, stage im2col uses 1 at most"]);
         assert_eq!((plan.metadata.position, plan.metadata.isa), (Position::default(), None));
     }
 
