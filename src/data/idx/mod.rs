@@ -16,7 +16,7 @@ mod error;
 mod magic;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Take};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
@@ -60,7 +60,7 @@ pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
 /// is not a regular file.
 pub fn read<T>(
     path: &Path,
-    parse: impl FnOnce(BufReader<File>, u64) -> std::result::Result<T, IdxError>,
+    parse: impl FnOnce(BufReader<Take<File>>, u64) -> std::result::Result<T, IdxError>,
 ) -> Result<T> {
     let (file, length) = input::open(path)?;
     parse(BufReader::with_capacity(1 << 17, file), length).map_err(|error| match error {

@@ -25,7 +25,7 @@ mod metadata;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Take};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -135,7 +135,7 @@ pub fn check_replaceable(path: &Path) -> Result<()> {
 /// Beginning of a file that looks like a model.
 struct Beginning {
     /// File, read up to the end of `bytes`.
-    file: File,
+    file: Take<File>,
     /// First bytes of the file, up to [`header::LONGEST`].
     bytes: Vec<u8>,
     /// Length of the file in bytes.
