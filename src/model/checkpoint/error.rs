@@ -15,6 +15,8 @@ pub type ParseResult<T> = std::result::Result<T, CheckpointError>;
 pub enum CheckpointError {
     Empty,
     Pickle,
+    Gzip,
+    Foreign(&'static str),
     Html,
     LfsPointer,
     TooLarge { found: u64, limit: u64 },
@@ -27,7 +29,7 @@ pub enum CheckpointError {
     Value { field: String, found: String, expected: String },
     NewerVersion { found: u64 },
     Architecture { found: String, expected: String },
-    MissingTensor(String),
+    MissingTensor { name: String, found: String },
     ExtraTensor(String),
     Convolution { found: Vec<usize> },
     Hidden { found: Vec<usize> },
@@ -43,8 +45,14 @@ impl fmt::Display for CheckpointError {
             Self::Empty => write!(f, "empty file: train a model first"),
             Self::Pickle => write!(
                 f,
-                "PyTorch pickle is not read, because it can run code; export safetensors: \
-                 safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
+                "is a pickle, as PyTorch writes, and is not read, because it can run code; export \
+                 safetensors: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
+            ),
+            Self::Gzip => write!(f, "is packed with gzip: unpack it first"),
+            Self::Foreign(format) => write!(
+                f,
+                "is {format}, and only safetensors is read: write its weights with \
+                 safetensors.numpy.save_file, under PyTorch's names and in its layouts"
             ),
             Self::Html => write!(f, "looks like HTML, not a model: fetch it again"),
             Self::LfsPointer => {
@@ -88,7 +96,12 @@ impl fmt::Display for CheckpointError {
             Self::Architecture { found, expected } => {
                 write!(f, "holds another network: {}; expected {expected}", quoted(found))
             }
-            Self::MissingTensor(name) => write!(f, "tensor {name} is missing"),
+            Self::MissingTensor { name, found } if found.is_empty() => {
+                write!(f, "tensor {} is missing, and the file has none", quoted(name))
+            }
+            Self::MissingTensor { name, found } => {
+                write!(f, "tensor {} is missing; the file has {}", quoted(name), quoted(found))
+            }
             Self::ExtraTensor(name) => {
                 write!(f, "tensor {} does not belong to this network", quoted(name))
             }
