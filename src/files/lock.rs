@@ -192,6 +192,7 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     let written = write_temporary(system, &temporary, b"", None);
     let removed = system.remove(&temporary);
     written.and(removed).map_err(Error::io("write", &temporary))?;
+    system.flush_folder(folder).map_err(Error::io("flush", folder))?;
     if target.exists() {
         check_renamable(system, &target, &temporary)?;
     }
