@@ -224,6 +224,16 @@ fn a_new_run_keeps_the_model_that_was_there() {
     assert_eq!(place.names(), ["m", "m.previous"]);
     assert_eq!(place.read("m.previous"), first);
     assert_ne!(place.read("m"), first);
+
+    let second = place.read("m");
+    let run = format!("{SHORT} --epochs 1 --model m --seed 3 --keep-previous");
+    let third = place.run(&format!("{run} 1")).succeeds();
+    assert!(third.stderr.contains("the oldest one is gone, which was m.previous"), "{third:#?}");
+    assert_eq!(place.names(), ["m", "m.previous"]);
+    assert_eq!(place.read("m.previous"), second);
+    let fourth = place.run(&format!("{run} 0")).succeeds();
+    assert!(!fourth.stderr.contains("previous"), "{fourth:#?}");
+    assert_eq!(place.read("m.previous"), second);
 }
 
 #[test]

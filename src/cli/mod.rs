@@ -16,7 +16,7 @@ pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;
 pub use self::recipe::RecipeArgs;
 use self::values::{
-    MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, positive, stage, up_to,
+    MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, positive, stage, up_to, whole,
 };
 use crate::bench::child::Job;
 use crate::data::synthetic;
@@ -137,6 +137,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     #[arg(help_heading = "Model")]
     pub checkpoint_every: usize,
+    /// Most models of earlier runs that stay beside --model, as FILE.previous, FILE.previous.2 …
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole::<usize>)]
+    #[arg(help_heading = "Model")]
+    pub keep_previous: usize,
     /// Do not classify the test images after each epoch
     #[arg(long, help_heading = "Model")]
     pub no_eval: bool,

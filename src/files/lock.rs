@@ -331,7 +331,7 @@ mod tests {
         }
         let lock = lock_for_writing(&named(237)).unwrap();
         for content in [b"old", b"new"] {
-            super::super::durable::replace_and_keep(&named(237), content).unwrap();
+            super::super::durable::replace_and_keep(&named(237), content, 1).unwrap();
         }
         drop(lock);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the model and its previous");
