@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
+use mnist_train::data::dataset::Split;
+use mnist_train::data::synthetic;
 use mnist_train::model::checkpoint::{self, Model};
 use mnist_train::simd::{self, Isa};
 use serde_json::Value;
@@ -361,6 +363,28 @@ fn without_data_it_trains_on_synthetic_digits_and_says_so_everywhere() {
     assert_eq!(other.last("eval")["trained_on"], "synthetic");
     assert_eq!(other.last("eval")["dataset"], "custom");
     assert!(other.stderr.contains("trained on synthetic, tested on custom"), "{other:#?}");
+}
+
+#[test]
+fn a_model_on_another_set_of_the_users_own_is_noticed() {
+    let place = Workplace::new();
+    place.run(&format!("{SHORT} --epochs 1")).succeeds();
+    let same = place.run("eval").succeeds();
+    assert!(!same.stderr.contains("note: trained on"), "{same:#?}");
+    let mut inverted = synthetic::generate(1, 30, 40);
+    for split in [&mut inverted.train, &mut inverted.test] {
+        let pixels = split.images().iter().map(|pixel| 255 - pixel).collect();
+        *split = Split::new(pixels, split.sides(), split.labels().to_vec());
+    }
+    program::save(&inverted, &place.path("paper"));
+    let other = Run::of(place.bare("eval --data paper")).succeeds().fits_a_terminal();
+    let said =
+        ["note: trained on custom data (", "tested on other custom data (", "are bright, as in"];
+    assert!(said.iter().all(|words| other.stderr.contains(words)), "{other:#?}");
+    // Without the training set it is not known which set it is.
+    fs::remove_file(place.path("paper/train-labels-idx1-ubyte")).unwrap();
+    let alone = Run::of(place.bare("eval --data paper")).succeeds();
+    assert!(!alone.stderr.contains("note: trained on"), "{alone:#?}");
 }
 
 #[test]

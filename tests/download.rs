@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use mnist_train::data::files::Part;
 use mnist_train::data::remote::{Event, Progress, Remote};
-use mnist_train::data::source::{Outcome, Request, fetch, load};
+use mnist_train::data::source::{Outcome, Request, fetch, find};
 use mnist_train::digest::Sha256Digest;
 use mnist_train::error::{Error, Result};
 use mnist_train::files::lock::lock_for_writing;
@@ -24,7 +24,7 @@ mod small_set;
 use program::{Run, Workplace};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use small_set::{SmallSet, names_in};
+use small_set::{SmallSet, load, names_in};
 
 /// Answer of a mirror to a request for one file.
 #[derive(Clone)]
@@ -150,13 +150,7 @@ fn remote(set: &SmallSet, mirrors: &[&Mirror]) -> Remote {
 }
 
 fn request(folder: &Path, remote: Remote) -> Request {
-    let format = MnistCnn::default().architecture().format();
-    Request {
-        directory: None,
-        default_directory: folder.to_path_buf(),
-        remote: Some(remote),
-        format,
-    }
+    Request { directory: None, default_directory: folder.to_path_buf(), remote: Some(remote) }
 }
 
 /// Fetches the small set from a mirror that gives this `answer`, and returns the error. It must
@@ -220,9 +214,10 @@ fn downloads_what_is_missing_and_loads_it() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("data");
     let request = request(&folder, remote(&set, &[&mirror]));
-    let Outcome::Loaded { dataset, files } = load(&request, &mut ()).unwrap() else {
+    let Outcome::Found(files) = load(&request, &mut ()).unwrap() else {
         panic!("not loaded");
     };
+    let dataset = files.read(MnistCnn::default().architecture().format()).unwrap();
     assert_eq!(dataset.train.labels(), [5, 0, 4]);
     assert_eq!(files.path(Part::TestImages).parent(), Some(&*folder));
     assert_eq!(names_in(&folder), all_names());
@@ -231,6 +226,17 @@ fn downloads_what_is_missing_and_loads_it() {
     // The second call finds the files.
     load(&request, &mut ()).unwrap();
     assert_eq!(mirror.asked().len(), 4);
+}
+
+#[test]
+fn downloads_the_files_alone_that_are_needed() {
+    let set = SmallSet::new();
+    let mirror = Mirror::of(&set);
+    let parent = tempfile::tempdir().unwrap();
+    let request = request(&parent.path().join("data"), remote(&set, &[&mirror]));
+    let test = [Part::TestImages, Part::TestLabels];
+    let Outcome::Found(_) = find(&request, &test, &mut ()).unwrap() else { panic!("not found") };
+    assert_eq!(mirror.asked(), test.map(Part::download_name));
 }
 
 #[test]
