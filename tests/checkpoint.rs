@@ -184,7 +184,8 @@ fn refuses_tensors_that_fit_no_network_before_taking_memory_for_one() {
         let mut file = Crafted::from(&whole);
         file.keep(|other| other != name);
         let reason = checkpoint::parse(&file.bytes(), None).unwrap_err().to_string();
-        assert_eq!(reason, format!("tensor {name} is missing"));
+        let words = format!("tensor {name} is missing; the file has ");
+        assert!(reason.starts_with(&words), "{reason}");
     }
 }
 
@@ -210,6 +211,41 @@ fn weights_alone_are_a_model() {
     assert_eq!(read, good(&network()).state.parameters);
 }
 
+/// The file of [`weights_alone`] with other names of tensors.
+fn renamed(name: impl Fn(&str) -> String) -> Vec<u8> {
+    let mut file = Crafted::from(&weights_alone());
+    file.tensors.iter_mut().for_each(|tensor| tensor.name = name(&tensor.name));
+    file.bytes()
+}
+
+#[test]
+fn weights_of_a_network_inside_of_another_module_are_a_model() {
+    let expected = checkpoint::parse(&weights_alone(), Some(&network())).unwrap();
+    for prefix in ["module.", "_orig_mod.", "_orig_mod.module.", "model.net-1."] {
+        let bytes = renamed(|name| format!("{prefix}{name}"));
+        let found = checkpoint::parse(&bytes, Some(&network()));
+        assert_eq!(found.unwrap(), expected, "{prefix}");
+    }
+}
+
+#[test]
+fn names_that_are_not_the_networks_are_listed_in_the_same_order_every_time() {
+    let there = "conv1.bias, fc1.bias, fc1.weight, m.conv1.weight";
+    let one = renamed(|name| name.replace("conv1.weight", "m.conv1.weight"));
+    let numbered = renamed(|name| name.replace("conv1", "0").replace("fc1", "4"));
+    for _ in 0..20 {
+        let said = |bytes| checkpoint::parse(bytes, None).unwrap_err().to_string();
+        assert_eq!(said(&one), format!("tensor conv1.weight is missing; the file has {there}"));
+        let there = "0.bias, 0.weight, 4.bias, 4.weight";
+        assert_eq!(
+            said(&numbered),
+            format!("tensor conv1.weight is missing; the file has {there}")
+        );
+        let extra = checkpoint::parse(&numbered, Some(&network())).unwrap_err().to_string();
+        assert_eq!(extra, "tensor 0.bias does not belong to this network");
+    }
+}
+
 #[test]
 fn a_header_of_any_length_is_read() {
     // Some lengths begin with the byte of a pickle or of '<'.
@@ -221,6 +257,11 @@ fn a_header_of_any_length_is_read() {
             assert_eq!(found.unwrap(), expected, "{padding} spaces more");
         }
     }
+}
+
+/// Beginning of a zip archive whose first file has this name.
+fn zip(name: &str) -> Vec<u8> {
+    [b"PK\x03\x04", &[0; 22][..], &[name.len() as u8, 0, 0, 0], name.as_bytes()].concat()
 }
 
 #[test]
@@ -251,14 +292,24 @@ fn refuses_files_that_are_not_checkpoints() {
         ),
         case(
             "a PyTorch file",
-            "PK\x03\x04\x00\x00\x08\x08archive/data.pkl",
-            &["PyTorch pickle is not read", "export safetensors"],
+            zip("archive/data.pkl"),
+            &["is a pickle, as PyTorch writes", "export safetensors"],
         ),
         case(
             "an old PyTorch file",
             b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.",
-            &["PyTorch pickle is not read", "export safetensors"],
+            &["is a pickle, as PyTorch writes", "export safetensors"],
         ),
+        case("NumPy arrays", zip("fc1.weight.npy"), &["an archive of NumPy arrays, and only safe"]),
+        case("a Keras model", zip("metadata.json"), &["an archive, as Keras writes, and only"]),
+        case("an archive", zip("readme.txt"), &["is a zip archive, and only safetensors is read"]),
+        case("half an archive", "PK\x03\x04\x14", &["is a zip archive"]),
+        case("an old Keras model", b"\x89HDF\r\n\x1a\n\0\0", &["is an HDF5 file, as Keras writes"]),
+        case("a NumPy array", b"\x93NUMPY\x01\0v\0{'descr'", &["is a NumPy array"]),
+        case("an ONNX model", b"\x08\x08\x12\x07pytorch", &["is an ONNX model", "save_file"]),
+        case("an ONNX model of nobody", b"\x08\x0a\x3a\xb4\x80\x01", &["is an ONNX model"]),
+        case("a TensorFlow Lite model", b"\x1c\0\0\0TFL3\x14\0", &["a TensorFlow Lite model"]),
+        case("a packed file", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", &["packed with gzip: unpack it"]),
         case(
             "a Git LFS pointer",
             "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9662108\n",

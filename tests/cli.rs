@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
+use mnist_train::data::dataset::Split;
+use mnist_train::data::synthetic;
 use mnist_train::model::checkpoint::{self, Model};
 use mnist_train::simd::{self, Isa};
 use serde_json::Value;
@@ -224,6 +226,16 @@ fn a_new_run_keeps_the_model_that_was_there() {
     assert_eq!(place.names(), ["m", "m.previous"]);
     assert_eq!(place.read("m.previous"), first);
     assert_ne!(place.read("m"), first);
+
+    let second = place.read("m");
+    let run = format!("{SHORT} --epochs 1 --model m --seed 3 --keep-previous");
+    let third = place.run(&format!("{run} 1")).succeeds();
+    assert!(third.stderr.contains("the oldest one is gone, which was m.previous"), "{third:#?}");
+    assert_eq!(place.names(), ["m", "m.previous"]);
+    assert_eq!(place.read("m.previous"), second);
+    let fourth = place.run(&format!("{run} 0")).succeeds();
+    assert!(!fourth.stderr.contains("previous"), "{fourth:#?}");
+    assert_eq!(place.read("m.previous"), second);
 }
 
 #[test]
@@ -467,6 +479,28 @@ fn without_data_it_trains_on_synthetic_digits_and_says_so_everywhere() {
     assert_eq!(other.last("eval")["trained_on"], "synthetic");
     assert_eq!(other.last("eval")["dataset"], "custom");
     assert!(other.stderr.contains("trained on synthetic, tested on custom"), "{other:#?}");
+}
+
+#[test]
+fn a_model_on_another_set_of_the_users_own_is_noticed() {
+    let place = Workplace::new();
+    place.run(&format!("{SHORT} --epochs 1")).succeeds();
+    let same = place.run("eval").succeeds();
+    assert!(!same.stderr.contains("note: trained on"), "{same:#?}");
+    let mut inverted = synthetic::generate(1, 30, 40);
+    for split in [&mut inverted.train, &mut inverted.test] {
+        let pixels = split.images().iter().map(|pixel| 255 - pixel).collect();
+        *split = Split::new(pixels, split.sides(), split.labels().to_vec());
+    }
+    program::save(&inverted, &place.path("paper"));
+    let other = Run::of(place.bare("eval --data paper")).succeeds().fits_a_terminal();
+    let said =
+        ["note: trained on custom data (", "tested on other custom data (", "are bright, as in"];
+    assert!(said.iter().all(|words| other.stderr.contains(words)), "{other:#?}");
+    // Without the training set it is not known which set it is.
+    fs::remove_file(place.path("paper/train-labels-idx1-ubyte")).unwrap();
+    let alone = Run::of(place.bare("eval --data paper")).succeeds();
+    assert!(!alone.stderr.contains("note: trained on"), "{alone:#?}");
 }
 
 #[test]

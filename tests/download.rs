@@ -4,23 +4,27 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mnist_train::data::files::Part;
 use mnist_train::data::remote::{Event, Progress, Remote};
-use mnist_train::data::source::{Outcome, Request, fetch, load};
+use mnist_train::data::source::{Outcome, Request, fetch, find};
 use mnist_train::digest::Sha256Digest;
 use mnist_train::error::{Error, Result};
 use mnist_train::files::lock::lock_for_writing;
 use mnist_train::model::mnist_cnn::MnistCnn;
 use tempfile::TempDir;
 
+mod program;
 mod small_set;
 
-use small_set::{SmallSet, names_in};
+use program::{Run, Workplace};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use small_set::{SmallSet, load, names_in};
 
 /// Answer of a mirror to a request for one file.
 #[derive(Clone)]
@@ -146,13 +150,7 @@ fn remote(set: &SmallSet, mirrors: &[&Mirror]) -> Remote {
 }
 
 fn request(folder: &Path, remote: Remote) -> Request {
-    let format = MnistCnn::default().architecture().format();
-    Request {
-        directory: None,
-        default_directory: folder.to_path_buf(),
-        remote: Some(remote),
-        format,
-    }
+    Request { directory: None, default_directory: folder.to_path_buf(), remote: Some(remote) }
 }
 
 /// Fetches the small set from a mirror that gives this `answer`, and returns the error. It must
@@ -216,9 +214,10 @@ fn downloads_what_is_missing_and_loads_it() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("data");
     let request = request(&folder, remote(&set, &[&mirror]));
-    let Outcome::Loaded { dataset, files } = load(&request, &mut ()).unwrap() else {
+    let Outcome::Found(files) = load(&request, &mut ()).unwrap() else {
         panic!("not loaded");
     };
+    let dataset = files.read(MnistCnn::default().architecture().format()).unwrap();
     assert_eq!(dataset.train.labels(), [5, 0, 4]);
     assert_eq!(files.path(Part::TestImages).parent(), Some(&*folder));
     assert_eq!(names_in(&folder), all_names());
@@ -227,6 +226,17 @@ fn downloads_what_is_missing_and_loads_it() {
     // The second call finds the files.
     load(&request, &mut ()).unwrap();
     assert_eq!(mirror.asked().len(), 4);
+}
+
+#[test]
+fn downloads_the_files_alone_that_are_needed() {
+    let set = SmallSet::new();
+    let mirror = Mirror::of(&set);
+    let parent = tempfile::tempdir().unwrap();
+    let request = request(&parent.path().join("data"), remote(&set, &[&mirror]));
+    let test = [Part::TestImages, Part::TestLabels];
+    let Outcome::Found(_) = find(&request, &test, &mut ()).unwrap() else { panic!("not found") };
+    assert_eq!(mirror.asked(), test.map(Part::download_name));
 }
 
 #[test]
@@ -456,6 +466,68 @@ fn a_mirror_without_a_certificate_does_not_deliver() {
     let error = fetch(folder.path(), &remote, &mut ()).unwrap_err();
     assert_says(&error, 1, "127.0.0.1: ");
     assert_eq!(names_in(folder.path()), [""; 0]);
+}
+
+/// File of `tests/certificates`.
+fn certificate_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certificates").join(name)
+}
+
+/// Address of a web server that proves with a certificate to be localhost, and has no file.
+fn server_with_a_certificate() -> String {
+    let chain = vec![CertificateDer::from_pem_file(certificate_file("localhost.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(certificate_file("localhost.key")).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(chain, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(tls, stream.unwrap());
+            // The client ends the connection if it refuses the certificate.
+            let mut request = BufReader::new(&mut stream).lines().map_while(io::Result::ok);
+            if request.any(|line| line.is_empty()) {
+                let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+            }
+        }
+    });
+    format!("https://localhost:{port}/")
+}
+
+#[test]
+fn a_root_certificate_that_the_user_names_is_trusted() {
+    let (place, address) = (Workplace::new(), server_with_a_certificate());
+    let run = |file: PathBuf| {
+        let mut command = place.bare("data fetch");
+        command.env("MNIST_MIRRORS", &address).env("SSL_CERT_FILE", file);
+        command.env_remove("SSL_CERT_DIR");
+        Run::of(command)
+    };
+    let trusted = run(certificate_file("root.pem"));
+    assert!(trusted.stderr.contains("localhost: HTTP status 404"), "{}", trusted.stderr);
+    for file in ["README.md", "missing.pem"].map(certificate_file) {
+        let refused = run(file);
+        assert_eq!(refused.code, 1);
+        assert!(refused.stderr.contains("error: SSL_CERT_FILE: no certificate"), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_refused_certificate_is_an_error_even_without_data() {
+    let (place, address) = (Workplace::new(), server_with_a_certificate());
+    let mut command = place.bare("--epochs 1");
+    command.env("MNIST_MIRRORS", address).env_remove("SSL_CERT_FILE");
+    let run = Run::of(command);
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{run:?}");
+    for words in ["localhost: its certificate was refused (UnknownIssuer); ", "in SSL_CERT_FILE"] {
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+    }
+    assert!(!run.stderr.contains("SYNTHETIC"), "{}", run.stderr);
+    assert_eq!(place.names(), [""; 0]);
 }
 
 #[test]

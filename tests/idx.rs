@@ -153,6 +153,16 @@ fn refuses_what_is_not_a_file_of_images() {
                 with_byte(good.clone(), 2, 0x09),
                 "element type 0x09 (i8), expected 0x08 (u8)",
             ),
+            refused(
+                "a row for each image",
+                [0x802, 2, 784].map(u32::to_be_bytes).concat(),
+                "2 dimensions in the header, expected 3 (images, rows, columns)",
+            ),
+            refused(
+                "colours",
+                with_byte(good.clone(), 3, 4),
+                "4 dimensions in the header, expected 3 (images, rows, columns)",
+            ),
             refused("short body", &good[..100], "expected 1568 bytes after the header, found 84"),
             refused(
                 "packed short body",
@@ -212,7 +222,17 @@ fn refuses_what_is_not_a_file_of_images() {
             refused(
                 "garbage after gzip",
                 [&packed[..], b"garbage and more of it"].concat(),
-                "damaged gzip",
+                "trailing bytes after the end of the gzip: unpack it with gunzip",
+            ),
+            refused(
+                "zeros and one byte after gzip",
+                [&packed[..], &[0; 600], b"x"].concat(),
+                "trailing bytes after the end of the gzip",
+            ),
+            refused(
+                "half a member after gzip",
+                [&packed[..], &packed[..12]].concat(),
+                "truncated gzip",
             ),
             refused(
                 "an error page",
@@ -243,6 +263,11 @@ fn refuses_what_is_not_a_file_of_labels() {
                  labels look swapped",
             ),
             refused("little-endian", [1, 8, 0, 0, 1, 0, 0, 0], "little-endian"),
+            refused(
+                "a row for each label",
+                [0x802, 10, 8].map(u32::to_be_bytes).concat(),
+                "2 dimensions in the header, expected 1 (labels)",
+            ),
             refused("no labels", labels(&[]), "no labels: the header says 0"),
             refused(
                 "short",
@@ -285,6 +310,17 @@ fn reads_every_member_of_a_gzip_file() {
         let stored = [gzip(first), gzip(second)].concat();
         let images = read_images(&save("members.gz", &stored).path).unwrap();
         assert_eq!(images.pixels, content[16..], "cut at {cut}");
+    }
+}
+
+#[test]
+fn ignores_zeros_after_the_last_member_of_a_gzip_file() {
+    let content = images(3, 28, 28);
+    let (first, second) = content.split_at(500);
+    for zeros in [1, 511, 200_000] {
+        let stored = [gzip(first), gzip(second), vec![0; zeros]].concat();
+        let images = read_images(&save("padded.gz", &stored).path).unwrap();
+        assert_eq!(images.pixels, content[16..], "{zeros} zeros");
     }
 }
 

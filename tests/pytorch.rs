@@ -307,7 +307,7 @@ fn real_images(range: Range<usize>) -> Split {
     let Some(folder) = std::env::var_os("MNIST_DATA") else {
         panic!("set MNIST_DATA to the folder with the four IDX files of MNIST");
     };
-    let files = files::locate(Path::new(&folder));
+    let files = files::locate(Path::new(&folder), &files::Part::ALL);
     let dataset = files
         .and_then(|files| files.read(MnistCnn::default().architecture().format()))
         .unwrap_or_else(|error| panic!("MNIST_DATA: {error}"));

@@ -6,13 +6,13 @@ use std::path::Path;
 use mnist_train::data::dataset::{DatasetKind, ImageFormat};
 use mnist_train::data::files::{Part, inspect, locate};
 use mnist_train::data::remote::Remote;
-use mnist_train::data::source::{Outcome, Request, load};
+use mnist_train::data::source::{Outcome, Request};
 use mnist_train::error::Error;
 use mnist_train::model::mnist_cnn::MnistCnn;
 
 mod small_set;
 
-use small_set::{SmallSet, names_in};
+use small_set::{SmallSet, load, names_in};
 
 /// Images and labels of MNIST.
 fn format() -> ImageFormat {
@@ -25,7 +25,6 @@ fn offline(directory: Option<&Path>, default_directory: &Path) -> Request {
         directory: directory.map(Path::to_path_buf),
         default_directory: default_directory.to_path_buf(),
         remote: None,
-        format: format(),
     }
 }
 
@@ -45,9 +44,10 @@ fn uses_the_folder_that_was_named_rather_than_the_default() {
     SmallSet::new().save(named.path(), &Part::ALL);
     fs::write(default.path().join("train-images-idx3-ubyte"), "damaged").unwrap();
     let request = offline(Some(named.path()), default.path());
-    let Outcome::Loaded { dataset, files } = load(&request, &mut ()).unwrap() else {
+    let Outcome::Found(files) = load(&request, &mut ()).unwrap() else {
         panic!("not loaded");
     };
+    let dataset = files.read(format()).unwrap();
     assert_eq!((dataset.train.len(), dataset.test.len()), (3, 2));
     assert_eq!(dataset.test.labels(), [7, 2]);
     assert_eq!(dataset.kind(), DatasetKind::Custom);
@@ -83,8 +83,10 @@ fn names_the_one_file_that_is_missing() {
         let folder = tempfile::tempdir().unwrap();
         let others: Vec<_> = Part::ALL.into_iter().filter(|&p| p != missing).collect();
         SmallSet::new().save(folder.path(), &others);
-        let error = locate(folder.path()).unwrap_err();
-        assert_says(&error, 1, &[missing.name(), "mnist-train data fetch"]);
+        let error = locate(folder.path(), &Part::ALL).unwrap_err();
+        let remedy =
+            "; add them or, if the files that are there are the official MNIST, use 'mnist-t";
+        assert_says(&error, 1, &[missing.name(), remedy]);
         for other in others {
             assert!(!error.to_string().contains(other.name()), "{error}");
         }
@@ -101,9 +103,83 @@ fn finds_the_files_under_each_of_their_names() {
                 if dotted { part.name().replace("-idx", ".idx") } else { part.name().to_string() };
             fs::write(folder.path().join(name + suffix), set.raw(part)).unwrap();
         }
-        let dataset = locate(folder.path()).unwrap().read(format()).unwrap();
+        let dataset = locate(folder.path(), &Part::ALL).unwrap().read(format()).unwrap();
         assert_eq!(dataset.train.len(), 3, "{:?}", names_in(folder.path()));
     }
+}
+
+#[test]
+fn finds_the_files_where_archives_put_them() {
+    let set = SmallSet::new();
+    for place in ["raw/NAME", "MNIST/raw/NAME", "NAME/NAME", "raw/NAME/NAME.gz"] {
+        let folder = tempfile::tempdir().unwrap();
+        for part in Part::ALL {
+            let path = folder.path().join(place.replace("NAME", part.name()));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, set.raw(part)).unwrap();
+        }
+        for request in [offline(Some(folder.path()), folder.path()), offline(None, folder.path())] {
+            let Outcome::Found(files) = load(&request, &mut ()).unwrap() else {
+                panic!("not found in {place}");
+            };
+            assert!(files.path(Part::TestLabels).is_file(), "{place}");
+        }
+    }
+}
+
+#[test]
+fn takes_the_first_file_that_can_be_used() {
+    let set = SmallSet::new();
+    let half = |part: Part| set.raw(part)[..set.raw(part).len() / 2].to_vec();
+    for part in Part::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        set.save(folder.path(), &Part::ALL);
+        fs::write(folder.path().join(part.name()), half(part)).unwrap();
+        let files = locate(folder.path(), &Part::ALL).unwrap();
+        assert_eq!(files.path(part), folder.path().join(part.download_name()));
+        // If none can be used, the first one is named.
+        fs::write(folder.path().join(part.download_name()), half(part)).unwrap();
+        let files = locate(folder.path(), &Part::ALL).unwrap();
+        let error = files.read(format()).unwrap_err();
+        assert_says(&error, 3, &[&format!("{}: ", folder.path().join(part.name()).display())]);
+    }
+    // A whole set below the folder comes before half a set in it.
+    let folder = tempfile::tempdir().unwrap();
+    set.save(folder.path(), &Part::ALL[..2]);
+    fs::create_dir(folder.path().join("raw")).unwrap();
+    set.save(&folder.path().join("raw"), &Part::ALL);
+    locate(folder.path(), &Part::ALL).unwrap();
+}
+
+#[test]
+fn a_folder_with_the_name_of_a_file_is_never_no_data() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("t10k-labels-idx1-ubyte")).unwrap();
+    let error = load(&offline(None, folder.path()), &mut ()).unwrap_err();
+    assert_says(&error, 1, &["missing train-images-idx3-ubyte"]);
+}
+
+#[test]
+fn a_test_set_needs_no_training_set() {
+    let (set, folder) = (SmallSet::new(), tempfile::tempdir().unwrap());
+    set.save(folder.path(), &Part::ALL[2..]);
+    let test = |folder: &Path| {
+        let files = locate(folder, &Part::ALL[2..]).unwrap();
+        files.read_test(format()).unwrap()
+    };
+    let alone = test(folder.path());
+    assert_eq!((alone.split.labels(), alone.kind), (&[7, 2][..], DatasetKind::Custom));
+    assert_eq!(alone.sha256, None);
+    fs::write(folder.path().join("train-images-idx3-ubyte"), "damaged").unwrap();
+    set.save(folder.path(), &Part::ALL[1..2]);
+    assert_eq!(test(folder.path()), alone);
+    fs::remove_file(folder.path().join("train-images-idx3-ubyte")).unwrap();
+    set.save(folder.path(), &Part::ALL[..1]);
+    let dataset = locate(folder.path(), &Part::ALL).unwrap().read(format()).unwrap();
+    assert_eq!(test(folder.path()).sha256, Some(dataset.sha256()));
+
+    let error = locate(&folder.path().join("missing"), &Part::ALL[2..]).unwrap_err();
+    assert_says(&error, 1, &["missing t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (also"]);
 }
 
 #[test]
@@ -164,7 +240,7 @@ fn a_link_that_leads_nowhere_is_not_a_missing_file() {
 
 #[test]
 fn escapes_control_characters_in_names() {
-    let error = locate(Path::new("data\x1b[2J\nnext")).unwrap_err();
+    let error = locate(Path::new("data\x1b[2J\nnext"), &Part::ALL).unwrap_err();
     assert_says(&error, 1, &["data\\u{1b}[2J\\nnext: "]);
 }
 

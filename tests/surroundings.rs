@@ -251,6 +251,19 @@ fn a_model_of_another_user_in_a_sticky_folder_is_refused_before_training() {
     assert_eq!(fs::read_dir(place.path("sticky")).unwrap().count(), 1);
 }
 
+#[test]
+fn a_folder_that_the_user_may_write_and_not_read_is_enough() {
+    let place = Workplace::new();
+    fs::create_dir(place.path("letterbox")).unwrap();
+    fs::set_permissions(place.path("letterbox"), fs::Permissions::from_mode(0o333)).unwrap();
+    for _ in 0..2 {
+        Run::of(run_by(NOBODY, &place, &format!("{TRAIN} --offline --model letterbox/m")))
+            .succeeds();
+    }
+    fs::set_permissions(place.path("letterbox"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(fs::read_dir(place.path("letterbox")).unwrap().count(), 2);
+}
+
 /// A new folder in `place` that all users may write.
 #[cfg(feature = "download")]
 fn open_to_all(place: &Workplace, folder: &str) {

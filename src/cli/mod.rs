@@ -144,6 +144,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1, usize::MAX))]
     #[arg(help_heading = "Model")]
     pub checkpoint_every: usize,
+    /// Most models of earlier runs that stay beside --model, as FILE.previous, FILE.previous.2 …
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(0, usize::MAX))]
+    #[arg(help_heading = "Model")]
+    pub keep_previous: usize,
     /// Do not classify the test images after each epoch
     #[arg(long, help_heading = "Model")]
     pub no_eval: bool,

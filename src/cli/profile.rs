@@ -16,7 +16,7 @@ use crate::stages::Stage;
 pub struct ProfileArgs {
     /// Instead of training, draw flamegraphs of all stages, or of --stage, on 1000 images
     #[arg(long, conflicts_with_all = [
-        "epochs", "max_samples", "resume", "model", "checkpoint_every", "no_eval",
+        "epochs", "max_samples", "resume", "model", "checkpoint_every", "keep_previous", "no_eval",
     ])]
     pub profile: bool,
     /// Folder for graphs, figures and index.html

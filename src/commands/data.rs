@@ -8,8 +8,8 @@ use super::output::Output;
 use super::progress::{DownloadProgress, spinner};
 use super::signals::Signals;
 use crate::cli::{DataAction, DataArgs, DataCommand, wrapped};
-use crate::data::dataset::{Dataset, ImageFormat, Split};
-use crate::data::files::{self, Inspection, Part};
+use crate::data::dataset::{Dataset, DatasetKind, ImageFormat, Split, TestSet};
+use crate::data::files::{self, Files, Inspection, Part};
 use crate::data::remote::Remote;
 use crate::data::source::{self, Outcome, Request};
 use crate::data::{idx, synthetic};
@@ -42,7 +42,7 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
         None => {
             let directory = args.folder.directory(DEFAULT_DIRECTORY);
             if directory != Path::new(DEFAULT_DIRECTORY) && !directory.exists() {
-                files::locate(&directory)?;
+                files::locate(&directory, &Part::ALL)?;
             }
             list(&directory, &output)?;
         }
@@ -82,7 +82,7 @@ fn default_format() -> ImageFormat {
     MnistCnn::default().architecture().format()
 }
 
-/// Finds the data for training or evaluation and reads it, on at most `threads` threads; images that
+/// Finds the data for training and evaluation and reads it, on at most `threads` threads; images that
 /// are not of the `format` are refused. If no data is available, it prints a warning and draws
 /// synthetic digits.
 pub fn load(
@@ -92,21 +92,60 @@ pub fn load(
     output: &Output,
     signals: &Signals,
 ) -> Result<Dataset> {
+    let dataset = match find(args, &Part::ALL, threads, output, signals)? {
+        Some(files) => files.read(format)?,
+        None => generate(output, synthetic::TRAIN_IMAGES),
+    };
+    note_doubt(dataset.kind(), &dataset.train, output);
+    Ok(dataset)
+}
+
+/// Finds and reads the test set alone, as [`load`] does.
+pub fn load_test(
+    args: &DataArgs,
+    format: ImageFormat,
+    threads: usize,
+    output: &Output,
+    signals: &Signals,
+) -> Result<TestSet> {
+    let parts = [Part::TestImages, Part::TestLabels];
+    let test = match find(args, &parts, threads, output, signals)? {
+        Some(files) => files.read_test(format)?,
+        None => generate(output, synthetic::TRAIN_IMAGES).into(),
+    };
+    note_doubt(test.kind, &test.split, output);
+    Ok(test)
+}
+
+/// Prints a note if the pixels of a `split` of the user's own look like a mistake.
+fn note_doubt(kind: DatasetKind, split: &Split, output: &Output) {
+    if let Some(doubt) = split.doubt().filter(|_| kind == DatasetKind::Custom) {
+        output.note(&format!("note: {doubt}"));
+    }
+}
+
+/// Finds the files of `parts`; `None`, after a warning, if no data is available.
+fn find(
+    args: &DataArgs,
+    parts: &[Part],
+    threads: usize,
+    output: &Output,
+    signals: &Signals,
+) -> Result<Option<Files>> {
     start_threads(threads.min(machine::threads()))?;
     let request = Request {
         directory: args.directory(),
         default_directory: DEFAULT_DIRECTORY.into(),
         remote: if args.offline { None } else { Some(remote()) },
-        format,
     };
     let mut progress = DownloadProgress::new(output, signals.clone());
-    let outcome = source::load(&request, &mut progress);
+    let outcome = source::find(&request, parts, &mut progress);
     progress.finish();
     match outcome? {
-        Outcome::Loaded { dataset, .. } => Ok(dataset),
+        Outcome::Found(files) => Ok(Some(files)),
         Outcome::NotAvailable { reason } => {
             output.warn(&synthetic_notice(&reason));
-            Ok(generate(output, synthetic::TRAIN_IMAGES))
+            Ok(None)
         }
     }
 }

@@ -4,8 +4,9 @@ use super::data;
 use super::output::Output;
 use super::signals::Signals;
 use crate::cli::EvalArgs;
+use crate::data::dataset::TestSet;
 use crate::error::{Error, quoted};
-use crate::model::checkpoint::{self, Model};
+use crate::model::checkpoint::{self, DatasetIdentity, Model};
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
 use crate::optim::adam::Adam;
@@ -26,11 +27,11 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     }
     let compute = args.compute.compute();
     let signals = Signals::install(Some("stopping"))?;
-    let dataset =
-        data::load(&args.data, architecture.format(), compute.threads, &output, &signals)?;
+    let test =
+        data::load_test(&args.data, architecture.format(), compute.threads, &output, &signals)?;
     let _at_once = signals.stop_at_once(Vec::new())?;
     let trained_on = match &model {
-        Model::Checkpoint(checkpoint) => Some(checkpoint.metadata.dataset.name.clone()),
+        Model::Checkpoint(checkpoint) => Some(&checkpoint.metadata.dataset),
         Model::Weights(_) => {
             output.note(
                 "note: the weights get pixels/255, numbers from 0 to 1 with no mean and deviation;\n\
@@ -39,14 +40,13 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
             None
         }
     };
-    if let Some(name) = trained_on.as_deref().filter(|name| *name != dataset.kind().name()) {
-        let name = quoted(name);
-        output.warn(&format!("note: trained on {name}, tested on {}", dataset.kind().name()));
+    if let Some(note) = trained_on.and_then(|trained_on| other_data(trained_on, &test)) {
+        output.warn(&note);
     }
 
     let mut engine = stage.build(&architecture, Adam::from(&Recipe::default()), compute)?;
     engine.load(&TrainState::new(model.parameters().clone(), &Adam::SLOTS));
-    let evaluation = Evaluation::of(engine.as_mut(), &dataset.test, &|| false)
+    let evaluation = Evaluation::of(engine.as_mut(), &test.split, &|| false)
         .expect("nothing stops it but the end of the process");
 
     if !evaluation.loss.is_finite() {
@@ -58,11 +58,11 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let classes = 0..confusion.len();
     let seconds = evaluation.duration.as_secs_f64();
     let worst = &evaluation.mistakes[..evaluation.mistakes.len().min(MISTAKES)];
-    let [_, columns] = dataset.test.sides();
+    let [_, columns] = test.split.sides();
     for mistake in worst.chunks(2) {
         let drawn = mistake.iter().map(|mistake| {
             let title = format!("{} taken for {}", mistake.label, mistake.predicted);
-            let image = picture::lines(dataset.test.image(mistake.index), columns);
+            let image = picture::lines(test.split.image(mistake.index), columns);
             [format!("{title:columns$}")].into_iter().chain(image).collect::<Vec<_>>()
         });
         let drawn: Vec<_> = drawn.collect();
@@ -96,9 +96,9 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
             .collect(),
         seconds,
         images_per_second: evaluation.total as f64 / seconds,
-        dataset: dataset.kind().name().into(),
-        dataset_description: dataset.kind().to_string(),
-        trained_on,
+        dataset: test.kind.name().into(),
+        dataset_description: test.kind.to_string(),
+        trained_on: trained_on.map(|trained_on| trained_on.name.clone()),
         architecture: architecture.to_string(),
         model: args.model().to_string_lossy().into_owned(),
         weights_sha256: model.parameters().sha256().to_string(),
@@ -107,4 +107,22 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         threads: engine.threads(),
     }));
     Ok(output.finish()?)
+}
+
+/// Note that names both datasets, if the model was `trained_on` another one than `test` belongs to.
+fn other_data(trained_on: &DatasetIdentity, test: &TestSet) -> Option<String> {
+    let (name, tested) = (quoted(&trained_on.name), test.kind.name());
+    if trained_on.name != tested {
+        return Some(format!("note: trained on {name}, tested on {tested}"));
+    }
+    let found = test.sha256?.to_string();
+    let saved = &trained_on.sha256;
+    let short = |sha256: &str| quoted(&sha256.chars().take(12).collect::<String>());
+    (*saved != found && !saved.is_empty()).then(|| {
+        format!(
+            "note: trained on {name} data (SHA-256 {}…),\ntested on other {tested} data (SHA-256 {}…)",
+            short(saved),
+            short(&found)
+        )
+    })
 }

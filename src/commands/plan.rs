@@ -37,6 +37,9 @@ pub struct TrainPlan {
     pub epochs: usize,
     /// Number of epochs from one checkpoint to the next.
     pub checkpoint_every: usize,
+    /// Largest number of models of other runs that stay beside the model; `None` if the run is resumed,
+    /// because the file of the model is its own.
+    pub keep_previous: Option<usize>,
     /// Whether the test images are classified after every epoch.
     pub evaluate: bool,
     /// Notes that are printed before anything is loaded.
@@ -90,6 +93,7 @@ impl TrainPlan {
             metadata,
             epochs: args.epochs,
             checkpoint_every: args.checkpoint_every,
+            keep_previous: saved.is_none().then_some(args.keep_previous),
             evaluate: !args.no_eval,
             notes,
         })

@@ -1,7 +1,5 @@
 //! Progress of training and of downloads: bars on a terminal, results and notes everywhere.
 
-use std::path::Path;
-
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::Output;
@@ -9,6 +7,7 @@ use super::signals::Signals;
 use crate::bench::ladder;
 use crate::data::remote;
 use crate::error::printable;
+use crate::files::durable::Kept;
 use crate::report::text::numbers::grouped;
 use crate::report::{self, Event};
 use crate::training::trainer::{EpochReport, Observer, Progress};
@@ -94,8 +93,12 @@ impl Observer for TrainingProgress<'_> {
         self.bar.suspend(|| self.output.event(&event));
     }
 
-    fn kept_previous(&mut self, previous: &Path) {
-        let message = format!("the model that was there is now {}", printable(previous));
+    fn kept_previous(&mut self, Kept { previous, dropped }: &Kept) {
+        let mut message = format!("the model that was there is now {}", printable(previous));
+        if let Some(dropped) = dropped {
+            message += "; the oldest one is gone, which was ";
+            message += &printable(dropped);
+        }
         self.bar.suspend(|| self.output.note(&message));
     }
 

@@ -13,6 +13,7 @@ use crate::cli::TrainArgs;
 use crate::data::dataset::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result, printable, quoted};
+use crate::files::durable;
 use crate::files::lock::lock_for_writing;
 use crate::measure::memory;
 use crate::model::checkpoint::{self, Checkpoint, DatasetIdentity, Metadata, Model};
@@ -34,6 +35,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         Some(saved(&args.model)?)
     } else {
         checkpoint::check_replaceable(&args.model)?;
+        for previous in durable::previous_names(&args.model, args.keep_previous)? {
+            checkpoint::check_replaceable(&previous)?;
+        }
         None
     };
     let metadata = saved.as_ref().map(|(network, saved)| (*network, &saved.metadata));
@@ -68,7 +72,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         metadata: Metadata { dataset: identity, ..plan.metadata.clone() },
         epochs: plan.epochs,
         evaluate: plan.evaluate,
-        checkpoints: Checkpoints::start(&plan.model, plan.checkpoint_every, !plan.resumed)?,
+        checkpoints: Checkpoints::start(&plan.model, plan.checkpoint_every, plan.keep_previous)?,
     };
     let outcome = trainer.run(&mut progress);
     progress.finish();

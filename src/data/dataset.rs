@@ -18,6 +18,9 @@ pub struct ImageFormat {
     pub classes: usize,
 }
 
+/// Number of values between the darkest and the brightest pixel below which a split is doubted.
+const SMALL_RANGE: usize = 64;
+
 /// N images and their labels, N ≥ 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
@@ -78,6 +81,27 @@ impl Split {
         self.labels.truncate(count);
     }
 
+    /// What is unusual about the pixels and may be a mistake, as lines of text, if anything is.
+    pub fn doubt(&self) -> Option<String> {
+        let mut counts = [0_usize; 256];
+        self.images.iter().for_each(|&pixel| counts[usize::from(pixel)] += 1);
+        let least = counts.iter().position(|&count| count > 0)?;
+        let most = counts.iter().rposition(|&count| count > 0)?;
+        if most - least < SMALL_RANGE {
+            return Some(format!(
+                "pixels are {least} to {most}, a small part of 0 to 255:\n\
+                 give bytes from 0 to 255, if they were scaled; they are divided by 255 here"
+            ));
+        }
+        let is_bright = 2 * counts[128..].iter().sum::<usize>() > self.images.len();
+        is_bright.then(|| {
+            "most pixels are bright, as in dark ink on paper; MNIST is bright on black:\n\
+             a model of one fails on the other, and stage sparse gains nothing\n\
+             (255 - pixel inverts an image)"
+                .into()
+        })
+    }
+
     /// SHA-256 of the images and SHA-256 of the labels, each as an uncompressed IDX file.
     fn digests(&self) -> [Sha256Digest; 2] {
         let [rows, columns] = self.sides;
@@ -108,6 +132,13 @@ impl DatasetKind {
             found if found == SYNTHETIC_SHA256[part] => Self::Synthetic,
             _ => Self::Custom,
         }
+    }
+
+    /// Kind of the dataset whose parts from number `first` on have these checksums.
+    fn of_parts(first: usize, digests: &[Sha256Digest]) -> Self {
+        let mut kinds = (first..).zip(digests).map(|(part, sha256)| Self::of_part(part, *sha256));
+        let kind = kinds.next().expect("a split has two parts");
+        if kinds.all(|other| other == kind) { kind } else { Self::Custom }
     }
 
     /// Name of the kind in JSON and in checkpoints.
@@ -147,9 +178,7 @@ impl Dataset {
         let (train_digests, test_digests) = rayon::join(|| train.digests(), || test.digests());
         let digests = [train_digests, test_digests].concat();
         let sha256 = Sha256Digest::of(digests.iter().map(|digest| digest.bytes()));
-        let kinds: Vec<_> = (0..4).map(|part| DatasetKind::of_part(part, digests[part])).collect();
-        let same = kinds.iter().all(|kind| *kind == kinds[0]);
-        let kind = if same { kinds[0] } else { DatasetKind::Custom };
+        let kind = DatasetKind::of_parts(0, &digests);
         Self { train, test, kind, sha256 }
     }
 
@@ -162,6 +191,30 @@ impl Dataset {
     /// [`OFFICIAL_SHA256`].
     pub fn sha256(&self) -> Sha256Digest {
         self.sha256
+    }
+}
+
+/// A test set, with what is known of its dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestSet {
+    /// Images to evaluate on.
+    pub split: Split,
+    /// Kind of the dataset.
+    pub kind: DatasetKind,
+    /// SHA-256 of the dataset; `None` when its training set was not read.
+    pub sha256: Option<Sha256Digest>,
+}
+
+impl TestSet {
+    /// The test set `split` of a dataset whose training set was not read.
+    pub fn alone(split: Split) -> Self {
+        Self { kind: DatasetKind::of_parts(2, &split.digests()), split, sha256: None }
+    }
+}
+
+impl From<Dataset> for TestSet {
+    fn from(Dataset { test, kind, sha256, .. }: Dataset) -> Self {
+        Self { split: test, kind, sha256: Some(sha256) }
     }
 }
 
@@ -223,4 +276,26 @@ pub(super) fn check_counts(
         printable(images_path),
         printable(labels_path),
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_of_a_small_range_and_bright_paper_are_doubted() {
+        let split = |pixels: &[u8]| Split::new(pixels.to_vec(), [2, 2], vec![0]);
+        for ordinary in [[0, 64, 0, 0], [0, 255, 255, 0], [127, 0, 255, 255], [0, 0, 63, 200]] {
+            assert_eq!(split(&ordinary).doubt(), None, "{ordinary:?}");
+        }
+        for (pixels, words) in [
+            ([0, 1, 1, 0], "pixels are 0 to 1, a small part"),
+            ([9, 9, 9, 9], "pixels are 9 to 9, a small part"),
+            ([200, 255, 230, 240], "pixels are 200 to 255, a small part"),
+            ([255, 255, 0, 255], "most pixels are bright"),
+        ] {
+            let doubt = split(&pixels).doubt().unwrap();
+            assert!(doubt.contains(words), "{doubt}");
+        }
+    }
 }

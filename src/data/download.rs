@@ -8,6 +8,7 @@
 //! A separate thread reads the network, so that a silent host does not keep the user from stopping
 //! the program.
 
+use std::env;
 use std::fmt::Write as _;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -15,13 +16,15 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls_native_certs::{CertificateResult, load_native_certs};
 use ureq::http::Uri;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Timeout};
 
 use super::files::Part;
 use super::idx::IdxError;
 use super::remote::{CLASSES, Event, Progress, Remote, without_password};
-use crate::error::{Error, Result, explained, quoted};
+use crate::error::{Error, Result, explained, printable_text, quoted};
 use crate::files::durable::{self, Partial};
 
 /// Largest download in bytes. The largest of the four files has 47 million bytes unpacked, and some
@@ -37,6 +40,9 @@ const SLOWEST_RATE: u64 = 1 << 10;
 
 /// Unix's error numbers for too many open files: in the whole system, in one process.
 const TOO_MANY_OPEN: [i32; 2] = [23, 24];
+
+/// Environment variable with the path of the root certificates to trust instead of the system's.
+const CERTIFICATES_VARIABLE: &str = "SSL_CERT_FILE";
 
 /// Time between two calls of `Progress::stop_requested` while nothing is received.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -54,8 +60,8 @@ const CHUNKS_IN_FLIGHT: usize = 16;
 /// - [`Error::InvalidData`] when no mirror delivered the right file and at least one delivered a
 ///   wrong file,
 /// - [`Error::Unreachable`] when no mirror delivered a file,
-/// - [`Error::Unavailable`] when another process is downloading the same file or the operating
-///   system refuses a thread.
+/// - [`Error::Unavailable`] when the certificate of a mirror is refused, another process is
+///   downloading the same file or the operating system refuses a thread.
 pub fn download(
     directory: &Path,
     parts: &[Part],
@@ -88,6 +94,9 @@ fn download_all(
 enum Failure {
     /// The mirror delivers nothing or only a part of the file.
     Undelivered(String),
+    /// The mirror's certificate comes from nobody whom this machine trusts. There is a network, so
+    /// this is no reason to do without the data.
+    Untrusted(String),
     /// The mirror delivered something else.
     Wrong(String),
     /// The reason is this machine or the user, so the next mirror is not tried.
@@ -108,7 +117,7 @@ fn download_part(
         return Ok(0); // Another process has just finished it.
     }
     let mut reasons = String::new();
-    let mut any_wrong = false;
+    let (mut any_wrong, mut any_untrusted) = (false, false);
     for (index, mirror) in mirrors.iter().enumerate() {
         let host = &host(mirror);
         progress.event(Event::Requested { part, host });
@@ -121,6 +130,10 @@ fn download_part(
             }
             Err(Failure::Local(error)) => return Err(error),
             Err(Failure::Undelivered(reason)) => reason,
+            Err(Failure::Untrusted(reason)) => {
+                any_untrusted = true;
+                reason
+            }
             Err(Failure::Wrong(reason)) => {
                 any_wrong = true;
                 reason
@@ -130,11 +143,20 @@ fn download_part(
         progress.event(Event::Failed { part, host, reason });
         write!(reasons, "; {host}: {reason}").expect("a string takes everything");
     }
+    let remedy = if any_untrusted {
+        "if your network has a root certificate of its own, name its PEM file in SSL_CERT_FILE"
+    } else {
+        "check the network"
+    };
     let message = format!(
-        "cannot download {}{reasons}; check the network, or name other mirrors in MNIST_MIRRORS",
+        "cannot download {}{reasons}; {remedy}, or name other mirrors in MNIST_MIRRORS",
         part.download_name(),
     );
-    Err(if any_wrong { Error::InvalidData(message) } else { Error::Unreachable(message) })
+    Err(match (any_wrong, any_untrusted) {
+        (true, _) => Error::InvalidData(message),
+        (_, true) => Error::Unavailable(message),
+        _ => Error::Unreachable(message),
+    })
 }
 
 /// Downloads the file at `url` into `partial` and verifies it.
@@ -226,7 +248,7 @@ enum Message {
 /// Starts a thread that requests `url`. It ends by itself when the receiver is dropped or a timeout
 /// passes.
 fn request(url: &str, remote: &Remote) -> Result<Receiver<Message>> {
-    let agent = agent(url, remote);
+    let agent = agent(url, remote)?;
     let url = url.to_string();
     let remote = remote.clone();
     let (sender, receiver) = mpsc::sync_channel(CHUNKS_IN_FLIGHT);
@@ -270,8 +292,16 @@ fn receive(
 /// The client has no timeout for finding the address and none for the whole download: ureq would
 /// start a thread for each, and panic where the operating system refuses the thread. [`transfer`]
 /// enforces both limits.
-fn agent(url: &str, remote: &Remote) -> Agent {
+///
+/// # Errors
+/// The errors of [`trusted`].
+fn agent(url: &str, remote: &Remote) -> Result<Agent> {
+    let roots = match trusted() {
+        Err(error) if url.starts_with("https://") => return Err(error),
+        trusted => trusted.unwrap_or(RootCerts::WebPki),
+    };
     let mut config = Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .https_only(url.starts_with("https://"))
         .max_redirects(5)
         .timeout_connect(Some(remote.connect_timeout))
@@ -281,7 +311,29 @@ fn agent(url: &str, remote: &Remote) -> Agent {
     if ["127.0.0.1", "localhost", "[::1]"].contains(&host(url).as_str()) {
         config = config.proxy(None);
     }
-    config.build().into()
+    Ok(config.build().into())
+}
+
+/// Root certificates to trust: those in the file that `SSL_CERT_FILE` names, or else the system's,
+/// or else, if the system has none, Mozilla's, which are part of the program.
+///
+/// # Errors
+/// [`Error::Unavailable`] when the file that the variable names holds no certificate.
+fn trusted() -> Result<RootCerts> {
+    let CertificateResult { certs, errors, .. } = load_native_certs();
+    if !certs.is_empty() {
+        return Ok(certs.iter().map(|der| Certificate::from_der(der).to_owned()).into());
+    }
+    let Some(path) = env::var_os(CERTIFICATES_VARIABLE) else {
+        return Ok(RootCerts::WebPki);
+    };
+    let reason = errors.first().map_or("it holds none".into(), ToString::to_string);
+    Err(Error::Unavailable(format!(
+        "{CERTIFICATES_VARIABLE}: no certificate can be read from '{}' ({}): name a PEM file of root \
+         certificates",
+        printable_text(&path),
+        quoted(&reason),
+    )))
 }
 
 /// Host of a web address, without a password, safe to print on a terminal.
@@ -307,10 +359,23 @@ fn failure(error: ureq::Error, remote: &Remote) -> Failure {
             let problem = format!("cannot open a connection: {}", explained(&error));
             return Failure::Local(Error::Unavailable(problem));
         }
-        ureq::Error::Io(error) => explained(&error),
+        ureq::Error::Io(error) => match certificate_problem(&error) {
+            Some(problem) => {
+                return Failure::Untrusted(format!("its certificate was refused ({problem:?})"));
+            }
+            None => explained(&error),
+        },
         // The text may contain the address with its password.
         other => other.to_string().split(' ').map(without_password).collect::<Vec<_>>().join(" "),
     })
+}
+
+/// Reason why the mirror's certificate was refused, if `error` says that it was.
+fn certificate_problem(error: &io::Error) -> Option<&rustls::CertificateError> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(problem) => Some(problem),
+        _ => None,
+    }
 }
 
 /// Whether `error` is a lack of memory or open files on this machine, and not of the network.
@@ -354,7 +419,7 @@ mod tests {
 
     #[test]
     fn an_https_address_allows_only_https() {
-        let https_only = |url| agent(url, &Remote::default()).config().https_only();
+        let https_only = |url| agent(url, &Remote::default()).unwrap().config().https_only();
         assert!(https_only("https://mirror.example/mnist/"));
         assert!(!https_only("http://mirror.example/mnist/"));
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-use super::dataset::{self, Dataset, DatasetKind, ImageFormat};
+use super::dataset::{self, Dataset, DatasetKind, ImageFormat, TestSet};
 use super::idx::{self, IdxError};
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result, printable};
@@ -101,13 +101,17 @@ pub struct Content {
 /// Paths of the four files of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    paths: [PathBuf; 4],
+    /// Path of each file that exists, in the order of [`Part::ALL`].
+    paths: [Option<PathBuf>; 4],
 }
 
 impl Files {
     /// Path of the file for `part`.
+    ///
+    /// # Panics
+    /// When the file does not exist and was not asked for.
     pub fn path(&self, part: Part) -> &Path {
-        &self.paths[part as usize]
+        self.paths[part as usize].as_deref().expect("a file that was asked for")
     }
 
     /// Reads and checks all four files, both splits at the same time.
@@ -116,21 +120,37 @@ impl Files {
     /// When a file is not valid or not of the `format`, or a file of images does not match its file of
     /// labels.
     pub fn read(&self, format: ImageFormat) -> Result<Dataset> {
-        let [train_images, train_labels, test_images, test_labels] = &self.paths;
+        let [train_images, train_labels, test_images, test_labels] =
+            Part::ALL.map(|part| self.path(part));
         let (train, test) = rayon::join(
             || dataset::read_split(train_images, train_labels, format),
             || dataset::read_split(test_images, test_labels, format),
         );
         Ok(Dataset::new(train?, test?))
     }
+
+    /// Reads and checks the images to test on. The images to train on are read too if they are there
+    /// and valid, because they tell which dataset it is.
+    ///
+    /// # Errors
+    /// When a file to test on is not valid or not of the `format`, or the two do not match.
+    pub fn read_test(&self, format: ImageFormat) -> Result<TestSet> {
+        if self.paths.iter().all(Option::is_some)
+            && let Ok(dataset) = self.read(format)
+        {
+            return Ok(dataset.into());
+        }
+        let [images, labels] = [Part::TestImages, Part::TestLabels].map(|part| self.path(part));
+        dataset::read_split(images, labels, format).map(TestSet::alone)
+    }
 }
 
-/// Finds the four files in `directory` without reading them.
+/// Finds the files of `parts` in `directory`, and others that are there.
 ///
 /// # Errors
-/// When the folder or one of the files is missing.
-pub fn locate(directory: &Path) -> Result<Files> {
-    Found::in_folder(directory)?.into_files()
+/// When the folder or one of the files of `parts` is missing.
+pub fn locate(directory: &Path, parts: &[Part]) -> Result<Files> {
+    Found::in_folder(directory, parts)?.into_files()
 }
 
 /// Result of the inspection of one of the four files.
@@ -174,7 +194,7 @@ pub fn inspect(directory: &Path, format: ImageFormat) -> Result<Vec<Inspection>>
             path,
         })
     };
-    let found = Found::in_folder(directory)?;
+    let found = Found::in_folder(directory, &Part::ALL)?;
     Ok(Part::ALL
         .into_par_iter()
         .zip(found.paths)
@@ -202,17 +222,27 @@ pub fn check_together(files: &[Inspection]) -> Result<()> {
     Ok(())
 }
 
+/// Folders in which the files may lie below the folder that the user names, in the order in which they
+/// are tried: torchvision writes them to the last two.
+const PLACES: [&str; 3] = ["", "raw", "MNIST/raw"];
+
 /// The files of a dataset that a folder has, from none to all four.
 pub(super) struct Found<'a> {
-    directory: &'a Path,
+    /// Folder that holds the files.
+    pub(super) directory: PathBuf,
+    /// Files that are needed.
+    needed: &'a [Part],
     /// Path of each file that exists, in the order of [`Part::ALL`].
     paths: [Option<PathBuf>; 4],
 }
 
 impl<'a> Found<'a> {
-    /// Looks for the four files in `directory`. A folder that does not exist has none of them.
-    pub(super) fn in_folder(directory: &'a Path) -> Result<Self> {
-        let mut found = Self { directory, paths: [const { None }; 4] };
+    /// Looks for the four files in `directory`, of which the `needed` ones should be there. A folder
+    /// that does not exist has none of them.
+    ///
+    /// # Errors
+    /// When `directory` is not a folder or cannot be read.
+    pub(super) fn in_folder(directory: &Path, needed: &'a [Part]) -> Result<Self> {
         match fs::metadata(directory) {
             Ok(metadata) if !metadata.is_dir() => {
                 return Err(Error::Unavailable(format!(
@@ -220,25 +250,26 @@ impl<'a> Found<'a> {
                     printable(directory),
                 )));
             }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
-            Err(error) => return Err(Error::io("open", directory)(error)),
-        }
-        for part in Part::ALL {
-            for spelling in part.spellings() {
-                let path = directory.join(spelling);
-                // A link that leads nowhere counts as found: opening it says what is wrong.
-                match fs::symlink_metadata(&path) {
-                    Ok(_) => {
-                        found.paths[part as usize] = Some(path);
-                        break;
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(Error::io("open", &path)(error)),
-                }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("open", directory)(error));
             }
+            _ => {}
         }
-        Ok(found)
+        let places = PLACES.map(|place| match place {
+            "" => directory.to_path_buf(),
+            _ => directory.join(place),
+        });
+        let mut all = Vec::new();
+        for directory in places {
+            let mut paths = [const { None }; 4];
+            for part in Part::ALL {
+                paths[part as usize] = find(&directory, part)?;
+            }
+            all.push(Self { directory, needed, paths });
+        }
+        let complete = all.iter().position(Self::is_complete);
+        let best = complete.or_else(|| all.iter().position(|found| !found.is_empty()));
+        Ok(all.swap_remove(best.unwrap_or(0)))
     }
 
     /// Path of the file for `part`, if it exists.
@@ -246,15 +277,15 @@ impl<'a> Found<'a> {
         self.paths[part as usize].as_deref()
     }
 
-    /// Files that do not exist.
+    /// Files that are needed and do not exist.
     pub(super) fn missing(&self) -> Vec<Part> {
         let is_missing = |part: &Part| self.path(*part).is_none();
-        Part::ALL.into_iter().filter(is_missing).collect()
+        self.needed.iter().copied().filter(is_missing).collect()
     }
 
-    /// Whether all four files exist.
+    /// Whether all files that are needed exist.
     pub(super) fn is_complete(&self) -> bool {
-        self.paths.iter().all(Option::is_some)
+        self.missing().is_empty()
     }
 
     /// Whether none of the four files exists.
@@ -262,30 +293,58 @@ impl<'a> Found<'a> {
         self.paths.iter().all(Option::is_none)
     }
 
-    /// The paths of all four files.
+    /// The paths of the files.
     ///
     /// # Errors
-    /// When a file is missing.
+    /// When a file that is needed is missing.
     pub(super) fn into_files(self) -> Result<Files> {
-        match self.paths {
-            [Some(a), Some(b), Some(c), Some(d)] => Ok(Files { paths: [a, b, c, d] }),
-            _ => Err(self.incomplete(&format!(
-                "name the folder with --data, or download MNIST there: 'mnist-train data fetch \
-                 --data {}'",
-                printable(self.directory),
-            ))),
+        if self.is_complete() {
+            return Ok(Files { paths: self.paths });
         }
+        let fetch = format!("'mnist-train data fetch --data {}'", printable(&self.directory));
+        Err(self.incomplete(&if self.is_empty() {
+            format!("name the folder with --data, or download MNIST there: {fetch}")
+        } else {
+            format!("add them or, if the files that are there are the official MNIST, use {fetch}")
+        }))
     }
 
     /// Error that names the missing files and the `remedy`.
     pub(super) fn incomplete(&self, remedy: &str) -> Error {
-        let folder = printable(self.directory);
+        let folder = printable(&self.directory);
         let names: Vec<_> = self.missing().into_iter().map(Part::name).collect();
         let no_folder = if self.directory.exists() { "" } else { "no such folder, " };
         Error::Unavailable(format!(
-            "{folder}: {no_folder}missing {} (also looked for with .gz, and with .idx for -idx); \
-             {remedy}",
+            "{folder}: {no_folder}missing {} (also looked for with .gz, with .idx for -idx, \
+             and in raw and MNIST/raw); {remedy}",
             names.join(", "),
         ))
     }
+}
+
+/// Finds the file for `part` in `directory`: of the files with one of its names the first that can be
+/// read, because an interrupted gunzip leaves half a file beside the packed one. Some archives unpack
+/// to a folder with the name of the file and the file in it.
+fn find(directory: &Path, part: Part) -> Result<Option<PathBuf>> {
+    let mut there = Vec::new();
+    for path in part.spellings().map(|spelling| directory.join(spelling)) {
+        match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("open", &path)(error)),
+            Ok(_) if path.is_dir() => {
+                let inside = part.spellings().map(|spelling| path.join(spelling));
+                there.extend(inside.into_iter().filter(|path| path.is_file()));
+                // The last choice: opening it says that it is a folder.
+                there.push(path);
+            }
+            // A link that leads nowhere counts as found: opening it says what is wrong.
+            Ok(_) => there.push(path),
+        }
+    }
+    let is_usable = |path: &PathBuf| match part {
+        Part::TrainImages | Part::TestImages => idx::read_images(path).is_ok(),
+        Part::TrainLabels | Part::TestLabels => idx::read_labels(path, 256).is_ok(),
+    };
+    let usable = if there.len() > 1 { there.iter().position(is_usable) } else { None };
+    Ok(if there.is_empty() { None } else { Some(there.swap_remove(usable.unwrap_or(0))) })
 }

@@ -1,7 +1,7 @@
-//! Loads a dataset from a folder that the user named, from the default folder, or from a download.
+//! Finds a dataset in a folder that the user named, in the default folder, or by a download.
 //!
 //! 1. If the user named a folder, it is used; a missing or invalid file is an error.
-//! 2. Otherwise, if the default folder has the four files, it is used. An invalid file is an error
+//! 2. Otherwise, if the default folder has the files, it is used. An invalid file is an error
 //!    here too: whoever put it there wants it to be used.
 //! 3. Otherwise the official files are downloaded into the default folder. They are never mixed
 //!    with files of another dataset, and no existing file is overwritten.
@@ -12,14 +12,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dataset::{Dataset, ImageFormat};
 #[cfg(feature = "download")]
 use super::download::download;
 use super::files::{Files, Found, Part, locate};
 use super::remote::{CLASSES, Progress, Remote};
 use crate::error::{Error, Result, printable};
 
-/// Places where [`load`] looks for a dataset.
+/// Places where [`find`] looks for a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Folder that the user named, if any.
@@ -28,20 +27,13 @@ pub struct Request {
     pub default_directory: PathBuf,
     /// Source of a download; `None` forbids downloading.
     pub remote: Option<Remote>,
-    /// Images and labels that are needed.
-    pub format: ImageFormat,
 }
 
-/// Result of [`load`]: a dataset, or the reason why there is none.
+/// Result of [`find`]: files, or the reason why there are none.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Files were found or downloaded, and read.
-    Loaded {
-        /// Dataset that the files hold.
-        dataset: Dataset,
-        /// Paths of the files.
-        files: Files,
-    },
+    /// Files that were found or downloaded.
+    Found(Files),
     /// The user named no folder, the default folder holds no data, and nothing was downloaded.
     NotAvailable {
         /// Reason why nothing was downloaded, on one line.
@@ -49,24 +41,19 @@ pub enum Outcome {
     },
 }
 
-/// Finds, downloads if necessary, and reads a dataset.
+/// Finds the files of `parts` of a dataset, and downloads them if necessary.
 ///
 /// # Errors
-/// When an existing file cannot be used, a downloaded file is wrong or cannot be written, the
+/// When files that exist do not suffice, a downloaded file is wrong or cannot be written, the
 /// address of a mirror is not valid, or `progress` asks to stop. If no mirror can be reached, the
 /// result is [`Outcome::NotAvailable`] and no error.
-pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
-    let read = |files: Files| {
-        let dataset = files.read(request.format)?;
-        Ok(Outcome::Loaded { dataset, files })
-    };
+pub fn find(request: &Request, parts: &[Part], progress: &mut dyn Progress) -> Result<Outcome> {
     if let Some(directory) = &request.directory {
-        return read(locate(directory)?);
+        return locate(directory, parts).map(Outcome::Found);
     }
-    let directory = &request.default_directory;
-    let found = Found::in_folder(directory)?;
+    let found = Found::in_folder(&request.default_directory, parts)?;
     if found.is_complete() {
-        return read(found.into_files()?);
+        return found.into_files().map(Outcome::Found);
     }
     let Some(remote) = request.remote.as_ref().filter(|_| cfg!(feature = "download")) else {
         let reason = found.incomplete(NO_DOWNLOAD);
@@ -74,8 +61,8 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
     };
     check_official(&found, remote)?;
     remote.check()?;
-    match download(directory, &found.missing(), remote, progress) {
-        Ok(()) => read(locate(directory)?),
+    match download(&found.directory, &found.missing(), remote, progress) {
+        Ok(()) => locate(&found.directory, parts).map(Outcome::Found),
         // If the folder has some of the files, their owner wants them to be used: then it is an
         // error that the missing files cannot be downloaded.
         Err(reason @ Error::Unreachable(_)) if found.is_empty() => {
@@ -91,13 +78,13 @@ pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
 /// When an existing file is not the official one, or the download fails: [`Error::InvalidData`] if
 /// a mirror delivered a wrong file, [`Error::Unreachable`] if no mirror delivered a file.
 pub fn fetch(directory: &Path, remote: &Remote, progress: &mut dyn Progress) -> Result<Files> {
-    let found = Found::in_folder(directory)?;
+    let found = Found::in_folder(directory, &Part::ALL)?;
     check_official(&found, remote)?;
     if !found.is_complete() {
         remote.check()?;
     }
-    download(directory, &found.missing(), remote, progress)?;
-    locate(directory)
+    download(&found.directory, &found.missing(), remote, progress)?;
+    locate(&found.directory, &Part::ALL)
 }
 
 /// Checks that every file that was found is a file of the dataset of `remote`, so that two datasets

@@ -12,7 +12,7 @@ use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use super::lock::{Lock, lock_for_writing};
-use super::names::{TEMPORARY, companion, folder_of, free_name, resolved};
+use super::names::{TEMPORARY, companion, folder_of, free_name, is_free, numbered, resolved};
 use super::system::{Os, System, create_temporary, permissions, write_and_flush, write_temporary};
 use crate::error::{Error, Result, printable};
 
@@ -25,17 +25,41 @@ use crate::error::{Error, Result, printable};
 /// [`Error::Unavailable`] when everything was written and only the old file could not be replaced:
 /// the new content is then in a file beside it, which the error names.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace_on(&Os, path, bytes, false).map(|_| ())
+    replace_on(&Os, path, bytes, 0).map(|_| ())
 }
 
-/// Replaces a file as [`replace`] does, keeps the old content beside it and returns its new name:
-/// `NAME.previous` or, if that name is taken, `NAME.previous.2` and so on.
+/// Replaces a file as [`replace`] does, and keeps the old content beside it as `NAME.previous`. A
+/// file that has this name moves on to `NAME.previous.2`, and so on: the larger the number, the older
+/// is the file. At most `most` files are kept. Returns what happened to an old file, if there was
+/// one and `most` is not 0.
 ///
 /// # Errors
 /// The errors of [`replace`]. The old content has another name only if the file has its new
 /// content.
-pub fn replace_and_keep(path: &Path, bytes: &[u8]) -> Result<Option<PathBuf>> {
-    replace_on(&Os, path, bytes, true)
+pub fn replace_and_keep(path: &Path, bytes: &[u8], most: usize) -> Result<Option<Kept>> {
+    replace_on(&Os, path, bytes, most)
+}
+
+/// Names that [`replace_and_keep`] uses, from the latest old file on, as far as the first free name.
+///
+/// # Errors
+/// [`Error::Unavailable`] when `path` is a link that leads nowhere.
+pub fn previous_names(path: &Path, most: usize) -> Result<Vec<PathBuf>> {
+    let target = resolved(path)?;
+    let mut names = Vec::new();
+    while names.len() < most && names.last().is_none_or(|last: &PathBuf| !is_free(last)) {
+        names.push(numbered(&target, ".previous", names.len() + 1));
+    }
+    Ok(names)
+}
+
+/// Files that [`replace_and_keep`] has kept and dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// New name of the file that was replaced.
+    pub previous: PathBuf,
+    /// Name that the oldest file had, if it had to be dropped.
+    pub dropped: Option<PathBuf>,
 }
 
 /// Creates `folder` if it does not exist and does `work`. If the work fails, a new folder that is
@@ -54,22 +78,22 @@ pub fn in_folder<T>(folder: &Path, work: impl FnOnce() -> Result<T>) -> Result<T
     outcome
 }
 
-/// Replaces the file at `path` on a given operating system. With `keep_old` the old content is kept
-/// beside it, and the path of the kept file is returned.
+/// Replaces the file at `path` on a given operating system, and keeps at most `most` old files
+/// beside it.
 fn replace_on(
     system: &impl System,
     path: &Path,
     bytes: &[u8],
-    keep_old: bool,
-) -> Result<Option<PathBuf>> {
+    most: usize,
+) -> Result<Option<Kept>> {
     let target = resolved(path)?;
     let temporary = companion(&target, TEMPORARY);
     let mut kept = None;
     let mut write = || {
         write_temporary(system, &temporary, bytes, permissions(&target))
             .map_err(Error::io("write", &temporary))?;
-        if keep_old && target.exists() {
-            kept = Some(keep_previous(system, &target)?);
+        if most > 0 && target.exists() {
+            kept = Some(keep_previous(system, &target, most)?);
         }
         Ok(())
     };
@@ -79,8 +103,8 @@ fn replace_on(
         return Err(error);
     }
     if let Err(error) = system.rename(&temporary, &target) {
-        if let Some(kept) = kept {
-            let _ = system.remove(&kept);
+        if let Some(Kept { previous, .. }) = kept {
+            let _ = system.remove(&previous);
         }
         let error = Error::io("replace", &target)(error);
         return Err(save_beside(system, &temporary, &target, error));
@@ -101,9 +125,19 @@ fn save_beside(system: &impl System, temporary: &Path, target: &Path, error: Err
     Error::Unavailable(format!("{error}; the new one is in {}", printable(&unsaved)))
 }
 
-/// Gives the file `target` a second, free name, `NAME.previous`, and returns it.
-fn keep_previous(system: &impl System, target: &Path) -> Result<PathBuf> {
-    let previous = free_name(target, ".previous");
+/// Gives the file `target` the second name `NAME.previous`. Before, the files that were kept move
+/// on by one number as far as the first free number. If all numbers up to `most` are taken, the
+/// oldest file is dropped, and a machine that stops at any moment loses no other file.
+fn keep_previous(system: &impl System, target: &Path, most: usize) -> Result<Kept> {
+    let names = previous_names(target, most)?;
+    let previous = names[0].clone();
+    let dropped = names.last().filter(|last| !is_free(last)).cloned();
+    if let Some(oldest) = &dropped {
+        system.remove(oldest).map_err(Error::io("remove", oldest))?;
+    }
+    for pair in names.windows(2).rev() {
+        system.rename(&pair[0], &pair[1]).map_err(Error::io("rename", &pair[0]))?;
+    }
     // A second name costs nothing; a file system that has no second names gets a copy.
     let kept = system.link(target, &previous).or_else(|_| {
         let copied = fs::read(target).and_then(|bytes| {
@@ -115,7 +149,7 @@ fn keep_previous(system: &impl System, target: &Path) -> Result<PathBuf> {
         copied
     });
     kept.map_err(Error::io("write", &previous))?;
-    Ok(previous)
+    Ok(Kept { previous, dropped })
 }
 
 /// A file that is written piece by piece under a temporary name. Its final name is locked, and the
@@ -307,7 +341,7 @@ mod tests {
             let path = folder.path().join("model");
             fs::write(&path, b"old").unwrap();
             let system = Failing::at(fails_at, for_good);
-            let replaced = replace_on(&system, &path, b"new", keep_old).map(|_| ());
+            let replaced = replace_on(&system, &path, b"new", keep_old.into()).map(|_| ());
             if !system.has_failed() {
                 replaced.unwrap();
                 return fails_at;
@@ -375,7 +409,8 @@ mod tests {
 
     #[test]
     fn a_check_that_fails_leaves_nothing() {
-        for fails_at in 0..4 {
+        // Call 4 removes the temporary file, and call 5 flushes the folder.
+        for fails_at in [0, 1, 2, 3, 5] {
             let folder = tempfile::tempdir().unwrap();
             let system = Failing::at(fails_at, false);
             lock_on(&system, &folder.path().join("model")).unwrap_err();
@@ -388,23 +423,80 @@ mod tests {
     fn nothing_is_said_to_be_replaced_before_its_name_is_on_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let system = Failing::at(usize::MAX, false);
-        replace_on(&system, &folder.path().join("model"), b"new", false).unwrap();
+        replace_on(&system, &folder.path().join("model"), b"new", 0).unwrap();
         assert!(system.names_are_flushed.get() && system.unflushed.take().is_none());
     }
 
+    /// Names and contents of the files beside `path` that were kept.
+    fn kept_beside(path: &Path) -> Vec<(String, String)> {
+        let names = names_beside(path).into_iter().filter(|name| name.contains(".previous"));
+        let read = |name: &String| fs::read_to_string(path.with_file_name(name)).unwrap();
+        names.map(|name| (name.clone(), read(&name))).collect()
+    }
+
     #[test]
-    fn a_file_is_replaced_and_the_old_one_kept_on_request() {
+    fn the_latest_old_files_are_kept_on_request_and_numbered_from_the_latest_on() {
+        for (most, expected) in [
+            (1, &[(".previous", "4")][..]),
+            (2, &[(".previous", "4"), (".previous.2", "3")]),
+            (
+                9,
+                &[
+                    (".previous", "4"),
+                    (".previous.2", "3"),
+                    (".previous.3", "2"),
+                    (".previous.4", "1"),
+                ],
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("model");
+            let mut dropped = 0;
+            for content in ["1", "2", "3", "4", "5"] {
+                let kept = replace_and_keep(&path, content.as_bytes(), most).unwrap();
+                assert_eq!(fs::read_to_string(&path).unwrap(), content);
+                assert_eq!(kept.is_none(), content == "1");
+                dropped += usize::from(kept.is_some_and(|kept| kept.dropped.is_some()));
+            }
+            let expected = expected.iter().map(|(n, c)| (format!("model{n}"), c.to_string()));
+            assert_eq!(kept_beside(&path), expected.collect::<Vec<_>>(), "{most}");
+            assert_eq!(dropped, 4 - 4.min(most));
+            assert!(names_beside(&path).iter().all(|name| name.starts_with("model")));
+        }
+    }
+
+    #[test]
+    fn a_gap_among_the_kept_files_is_filled_and_nothing_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
-        let kept = [b"one", b"two", b"six"].map(|content| {
-            let kept = replace_and_keep(&path, content).unwrap();
-            assert_eq!(fs::read(&path).unwrap(), content);
-            kept
-        });
-        let names = ["model.previous", "model.previous.2"].map(|name| folder.path().join(name));
-        assert_eq!(kept, [None, Some(names[0].clone()), Some(names[1].clone())]);
-        assert_eq!(names.map(|name| fs::read(name).unwrap()), [b"one", b"two"]);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing temporary is left");
+        for (suffix, content) in [("", "c"), (".previous", "b"), (".previous.3", "a")] {
+            fs::write(beside(&path, suffix), content).unwrap();
+        }
+        let kept = replace_and_keep(&path, b"d", 3).unwrap().unwrap();
+        assert_eq!(kept, Kept { previous: beside(&path, ".previous"), dropped: None });
+        let contents = kept_beside(&path).into_iter().map(|(_, content)| content);
+        assert_eq!(contents.collect::<String>(), "cba");
+    }
+
+    #[test]
+    fn whichever_call_fails_no_file_but_the_dropped_one_is_lost() {
+        for fails_at in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("model");
+            for (suffix, content) in [("", "d"), (".previous", "c"), (".previous.2", "b")] {
+                fs::write(beside(&path, suffix), content).unwrap();
+            }
+            let system = Failing::at(fails_at, true);
+            let replaced = replace_on(&system, &path, b"e", 2);
+            if !system.has_failed() {
+                assert_eq!(kept_beside(&path).len(), 2);
+                break;
+            }
+            replaced.unwrap_err();
+            let all = names_beside(&path).into_iter().map(|name| path.with_file_name(name));
+            let all: Vec<_> = all.map(|path| fs::read_to_string(path).unwrap()).collect();
+            assert!(["d", "c"].iter().all(|old| all.contains(&old.to_string())), "call {fails_at}");
+        }
     }
 
     #[test]
@@ -439,8 +531,8 @@ mod tests {
             replace(&path, b"new").unwrap();
             assert_eq!(mode(&path), allowed);
             // The fourth call, which gives a second name, fails: a copy is made.
-            let kept = replace_on(&Failing::at(4, false), &path, b"newer", true).unwrap().unwrap();
-            assert_eq!((mode(&path), mode(&kept)), (allowed, allowed));
+            let kept = replace_on(&Failing::at(4, false), &path, b"newer", 1).unwrap().unwrap();
+            assert_eq!((mode(&path), mode(&kept.previous)), (allowed, allowed));
         }
     }
 

@@ -1,16 +1,17 @@
 //! Opens input files that the user has named.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Take};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Opens the regular file at `path`; returns it with its length in bytes.
+/// Opens the regular file at `path`; returns it with its length in bytes. No more than this length
+/// can be read, because some files of the kernel look regular and empty, and reading them waits.
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be opened, [`Error::InvalidFile`] when it is a pipe or a device.
-pub fn open(path: &Path) -> Result<(File, u64)> {
+pub fn open(path: &Path) -> Result<(Take<File>, u64)> {
     // This comes before opening, because opening a pipe would wait for its writer.
     let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
     if metadata.is_dir() {
@@ -21,5 +22,19 @@ pub fn open(path: &Path) -> Result<(File, u64)> {
             "not a regular file: name a file, not a pipe or a device",
         ));
     }
-    Ok((File::open(path).map_err(Error::io("open", path))?, metadata.len()))
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    Ok((file.take(metadata.len()), metadata.len()))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_read_of_a_file_than_its_length() {
+        // The kernel says that this file is regular and empty, as it says of files that wait.
+        let (mut file, length) = open(Path::new("/proc/self/status")).unwrap();
+        let mut bytes = Vec::new();
+        assert_eq!((length, file.read_to_end(&mut bytes).unwrap()), (0, 0));
+    }
 }

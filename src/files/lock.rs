@@ -192,6 +192,7 @@ pub(super) fn lock_on(system: &impl System, path: &Path) -> Result<Lock> {
     let written = write_temporary(system, &temporary, b"", None);
     let removed = system.remove(&temporary);
     written.and(removed).map_err(Error::io("write", &temporary))?;
+    system.flush_folder(folder).map_err(Error::io("flush", folder))?;
     if target.exists() {
         check_renamable(system, &target, &temporary)?;
     }
@@ -330,7 +331,7 @@ mod tests {
         }
         let lock = lock_for_writing(&named(237)).unwrap();
         for content in [b"old", b"new"] {
-            super::super::durable::replace_and_keep(&named(237), content).unwrap();
+            super::super::durable::replace_and_keep(&named(237), content, 1).unwrap();
         }
         drop(lock);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the model and its previous");

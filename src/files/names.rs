@@ -29,13 +29,20 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// First free name among `target` with `suffix`, with `suffix.2`, with `suffix.3` and so on.
 pub fn free_name(target: &Path, suffix: &str) -> PathBuf {
-    let numbered = (2..).map(|number: u32| format!("{suffix}.{number}"));
-    [suffix.to_string()]
-        .into_iter()
-        .chain(numbered)
-        .map(|suffix| beside(target, &suffix))
-        .find(|name| name.symlink_metadata().is_err())
-        .expect("numbers do not end")
+    (1..).map(|number| numbered(target, suffix, number)).find(|name| is_free(name)).expect("no end")
+}
+
+/// `target` with `suffix` and, from the second on, the `number` after it.
+pub fn numbered(target: &Path, suffix: &str, number: usize) -> PathBuf {
+    match number {
+        1 => beside(target, suffix),
+        _ => beside(target, &format!("{suffix}.{number}")),
+    }
+}
+
+/// Whether nothing has this name, not even a link that leads nowhere.
+pub fn is_free(name: &Path) -> bool {
+    name.symlink_metadata().is_err()
 }
 
 /// Folder that contains the file at `path`.

@@ -47,10 +47,20 @@ pub trait System {
         fs::hard_link(from, to)
     }
 
-    /// Waits until the names of the files in `folder` are on the disk. It does nothing outside
-    /// Unix, where a folder cannot be opened.
+    /// Waits until the names of the files in `folder` are on the disk, as PostgreSQL does: a folder
+    /// that cannot be opened for reading, and a file system that cannot flush folders, as CIFS, are
+    /// no failure. It does nothing outside Unix, where a folder cannot be opened.
     fn flush_folder(&self, folder: &Path) -> io::Result<()> {
-        if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+        use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+        if !cfg!(unix) {
+            return Ok(());
+        }
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            Err(error) if [InvalidInput, PermissionDenied, Unsupported].contains(&error.kind()) => {
+                Ok(())
+            }
+            flushed => flushed,
+        }
     }
 
     /// Removes the file at `path`.
@@ -96,4 +106,17 @@ pub fn permissions(path: &Path) -> Option<Permissions> {
 pub fn write_and_flush(system: &impl System, mut file: File, bytes: &[u8]) -> io::Result<()> {
     system.write(&mut file, bytes)?;
     system.flush(&file)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_cannot_flush_folders_is_no_failure() {
+        // This one answers EINVAL, as CIFS does.
+        Os.flush_folder(Path::new("/proc")).unwrap();
+        let missing = Os.flush_folder(Path::new("/proc/missing")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
 }

@@ -23,13 +23,23 @@ pub fn available_bytes() -> Option<u64> {
     machine.into_iter().chain(limit_of_groups(Path::new("/sys/fs/cgroup"), &groups)).min()
 }
 
-/// Smallest memory limit, in bytes, of the control group (version 2) in `groups` and of the groups
-/// that contain it. Each group is a folder below `root`.
+/// Smallest memory limit, in bytes, of the control groups in `groups` and of the groups that contain
+/// them. Each group is a folder: of version 2 below `root`, of version 1 below `root/memory`.
 fn limit_of_groups(root: &Path, groups: &str) -> Option<u64> {
-    let own = root.join(groups.lines().find_map(|line| line.strip_prefix("0::/"))?);
-    let all = own.ancestors().take_while(|folder| folder.starts_with(root));
-    let limits = all.filter_map(|folder| fs::read_to_string(folder.join("memory.max")).ok());
-    limits.filter_map(|limit| limit.trim().parse().ok()).min()
+    let limits = groups.lines().filter_map(|line| {
+        let (top, file, own) = match line.split_once(':')?.1.split_once(":/")? {
+            ("", own) => (root.to_path_buf(), "memory.max", own),
+            (controllers, own) if controllers.split(',').any(|name| name == "memory") => {
+                (root.join("memory"), "memory.limit_in_bytes", own)
+            }
+            _ => return None,
+        };
+        let own = top.join(own);
+        let all = own.ancestors().take_while(|folder| folder.starts_with(&top));
+        let limits = all.filter_map(|folder| fs::read_to_string(folder.join(file)).ok());
+        limits.filter_map(|limit| limit.trim().parse().ok()).min()
+    });
+    limits.min()
 }
 
 /// Checks that `needed` bytes of memory are available. Without this check the operating system
@@ -79,6 +89,24 @@ mod tests {
         fs::write(own.join("memory.max"), "4096\n").unwrap();
         assert_eq!(limit(), Some(4096));
         assert_eq!(limit_of_groups(root.path(), ""), None);
+    }
+
+    #[test]
+    fn the_limits_of_both_versions_of_control_groups_count() {
+        let root = tempfile::tempdir().unwrap();
+        let (job, container) = (root.path().join("memory/jobs/7"), root.path().join("memory"));
+        fs::create_dir_all(&job).unwrap();
+        let hybrid = "12:cpu,cpuacct:/other\n5:hugetlb,memory:/jobs/7\n1:name=systemd:/\n0::/x\n";
+        let limit = || limit_of_groups(root.path(), hybrid);
+        assert_eq!(limit(), None);
+        // The largest number stands for no limit.
+        fs::write(job.join("memory.limit_in_bytes"), "9223372036854771712\n").unwrap();
+        fs::write(container.join("memory.limit_in_bytes"), "60000000\n").unwrap();
+        assert_eq!(limit(), Some(60_000_000));
+        fs::write(root.path().join("memory.max"), "50000000\n").unwrap();
+        assert_eq!(limit(), Some(50_000_000));
+        // A container sees the path that its group has outside.
+        assert_eq!(limit_of_groups(root.path(), "3:memory:/docker/5e\n"), Some(60_000_000));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use crate::error::{Error, Result};
-use crate::files::durable;
+use crate::files::durable::{self, Kept};
 use crate::model::checkpoint::{Checkpoint, Position};
 
 /// Sends the checkpoints of a run to the thread that writes them.
@@ -34,9 +34,9 @@ pub struct Checkpoints {
     newest: Option<Position>,
 }
 
-/// Result of writing one checkpoint. If the file belonged to another run before, its content was
-/// kept under the name in `Ok(Some(name))`.
-pub type Written = std::result::Result<Option<PathBuf>, NotWritten>;
+/// Result of writing one checkpoint. If the file belonged to another run before, `Ok(Some(kept))`
+/// says where its content is now.
+pub type Written = std::result::Result<Option<Kept>, NotWritten>;
 
 /// Reason why a checkpoint may not be on the disk. The file then holds the new checkpoint or its
 /// old content.
@@ -50,16 +50,16 @@ pub enum NotWritten {
 
 impl Checkpoints {
     /// Starts the thread that writes checkpoints to the file at `path`, one every `every` epochs.
-    /// With `keep_previous` an existing file belongs to another run, and its content is kept under
-    /// another name.
+    /// With `keep_previous` an existing file belongs to another run. Its content is kept under another
+    /// name, and of the files that were kept, at most this number stays.
     ///
     /// # Errors
     /// [`Error::Io`] when the thread cannot be started.
-    pub fn start(path: &Path, every: usize, mut keep_previous: bool) -> Result<Self> {
+    pub fn start(path: &Path, every: usize, mut keep_previous: Option<usize>) -> Result<Self> {
         let target = path.to_path_buf();
-        Self::start_with(path, every, !keep_previous, move |checkpoint| {
+        Self::start_with(path, every, keep_previous.is_none(), move |checkpoint| {
             let kept = write(checkpoint, &target, keep_previous)?;
-            keep_previous = false;
+            keep_previous = None;
             Ok(kept)
         })
     }
@@ -155,18 +155,18 @@ impl Drop for Checkpoints {
     }
 }
 
-/// Writes `checkpoint` to the file at `path`.
-pub(super) fn write(mut checkpoint: Checkpoint, path: &Path, keep_previous: bool) -> Written {
+/// Writes `checkpoint` to the file at `path`, and keeps at most `keep_previous` old files.
+pub(super) fn write(
+    mut checkpoint: Checkpoint,
+    path: &Path,
+    keep_previous: Option<usize>,
+) -> Written {
     if !checkpoint.state.is_finite() {
         return Err(NotWritten::NotFinite(checkpoint.metadata.position));
     }
     let bytes = checkpoint.to_bytes();
-    let replaced = if keep_previous {
-        durable::replace_and_keep(path, &bytes)
-    } else {
-        durable::replace(path, &bytes).map(|()| None)
-    };
-    replaced.map_err(NotWritten::Failed)
+    let most = keep_previous.unwrap_or(0);
+    durable::replace_and_keep(path, &bytes, most).map_err(NotWritten::Failed)
 }
 
 #[cfg(test)]
@@ -238,7 +238,7 @@ mod tests {
     fn a_state_that_is_not_finite_is_not_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
-        let mut checkpoints = Checkpoints::start(&path, 1, true).unwrap();
+        let mut checkpoints = Checkpoints::start(&path, 1, Some(3)).unwrap();
         let mut overflown = after(2);
         overflown.state.slots[1].values.values_mut()[0] = f32::INFINITY;
         let mut save = |checkpoint: Checkpoint| {

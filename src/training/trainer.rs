@@ -1,6 +1,5 @@
 //! The training loop over epochs and batches, which also evaluates, saves and stops on a signal.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::checkpoints::{Checkpoints, NotWritten, Written};
@@ -9,6 +8,7 @@ use crate::data::batches::{batches, epoch_order};
 use crate::data::dataset::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result, printable};
+use crate::files::durable::Kept;
 use crate::model::checkpoint::{Checkpoint, Metadata, Position, RUNAWAY_LOSS};
 use crate::model::parameters::TrainState;
 use crate::optim::schedule::CosineAnnealing;
@@ -35,8 +35,8 @@ pub trait Observer {
     fn batch(&mut self, progress: &Progress);
     /// Called after each epoch.
     fn epoch(&mut self, report: &EpochReport);
-    /// Called when the checkpoint replaced another run's file, which is now at `previous`.
-    fn kept_previous(&mut self, previous: &Path);
+    /// Called when the checkpoint replaced another run's file, which was `kept`.
+    fn kept_previous(&mut self, kept: &Kept);
     /// Number of the signal that asks the run to stop, if one has come.
     fn stop(&self) -> Option<i32>;
 }
@@ -241,8 +241,8 @@ impl Trainer<'_> {
     fn hear(&self, written: Written, observer: &mut dyn Observer) -> Result<()> {
         match written {
             Ok(None) => Ok(()),
-            Ok(Some(previous)) => {
-                observer.kept_previous(&previous);
+            Ok(Some(kept)) => {
+                observer.kept_previous(&kept);
                 Ok(())
             }
             Err(NotWritten::Failed(error)) => Err(error),
@@ -277,6 +277,8 @@ fn progress(position: &Position, images: usize, batch_size: usize) -> Progress {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use std::fs;
     use std::sync::mpsc;
     use std::thread;
@@ -301,7 +303,7 @@ mod tests {
             self.1 = self.0(report.progress.epoch);
         }
 
-        fn kept_previous(&mut self, _: &Path) {}
+        fn kept_previous(&mut self, _: &Kept) {}
 
         fn stop(&self) -> Option<i32> {
             self.1
@@ -352,7 +354,7 @@ mod tests {
         let target = path.clone();
         let checkpoints = Checkpoints::start_with(&path, 1, false, move |checkpoint| {
             told.recv().unwrap();
-            checkpoints::write(checkpoint, &target, false)
+            checkpoints::write(checkpoint, &target, None)
         });
         disk.send(()).unwrap();
         let mut saved = Vec::new();

@@ -261,20 +261,24 @@ fn a_save_that_fails_leaves_the_old_model_and_nothing_temporary() {
 #[test]
 fn files_of_the_user_beside_a_model_stay() {
     let place = Workplace::new();
-    let owned = ["m.lock", "m.tmp", "m.part", "m.previous"];
+    let owned = ["m.lock", "m.tmp", "m.part", "m.previous.txt"];
     for name in owned {
         fs::write(place.path(name), "precious").unwrap();
     }
     place.run("--model m --resume").fails(1, &["m: no such file to resume"]);
     place.run("--model m --batch-size 9999").fails(2, &["--batch-size 9999 is more than"]);
     place.run("bench stages --record m --batch-size 9999").fails(2, &["--batch-size 9999"]);
+    fs::write(place.path("m.previous"), "precious").unwrap();
+    place.run("--model m").fails(3, &["m.previous: ", "it is not replaced: name another --model"]);
+    assert_eq!(place.read("m.previous"), b"precious");
+    fs::remove_file(place.path("m.previous")).unwrap();
     for _ in 0..2 {
         place.run(&format!("{SHORT} --epochs 1 --model m")).succeeds();
     }
     for name in owned {
         assert_eq!(place.read(name), b"precious", "{name}");
     }
-    assert_eq!(place.names(), ["m", "m.lock", "m.part", "m.previous", "m.previous.2", "m.tmp"]);
+    assert_eq!(place.names(), ["m", "m.lock", "m.part", "m.previous", "m.previous.txt", "m.tmp"]);
 }
 
 #[test]

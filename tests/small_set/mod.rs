@@ -8,7 +8,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use mnist_train::data::files::Part;
 use mnist_train::data::idx::{images_header, labels_header};
+use mnist_train::data::remote::Progress;
+use mnist_train::data::source::{Outcome, Request, find};
 use mnist_train::data::synthetic::SIDE;
+use mnist_train::error::Result;
+use mnist_train::model::mnist_cnn::MnistCnn;
 
 /// The four uncompressed files of three training images and two test images.
 pub struct SmallSet {
@@ -42,6 +46,15 @@ impl SmallSet {
             fs::write(folder.join(part.download_name()), self.gzip(part)).unwrap();
         }
     }
+}
+
+/// Finds the files of a dataset and reads them.
+pub fn load(request: &Request, progress: &mut dyn Progress) -> Result<Outcome> {
+    let outcome = find(request, &Part::ALL, progress)?;
+    if let Outcome::Found(files) = &outcome {
+        files.read(MnistCnn::default().architecture().format())?;
+    }
+    Ok(outcome)
 }
 
 /// Names of the files in `folder`, sorted; no names if it does not exist.

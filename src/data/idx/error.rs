@@ -17,6 +17,7 @@ pub enum IdxError {
     LittleEndian { found: u32 },
     Swapped { expected: u32, found: u32 },
     ElementType { found: u8 },
+    Dimensions { found: u8, expected: u8 },
     Packed { format: &'static str },
     Magic { expected: u32, found: u32 },
     NoElements { dimensions: Vec<u32> },
@@ -25,6 +26,7 @@ pub enum IdxError {
     Truncated { expected: u64, found: u64 },
     Trailing { extra: u64, or_more: bool },
     GzipTruncated { unpacked: u64 },
+    GzipTrailing,
     Gzip(io::Error),
     Label { index: usize, label: u8, classes: usize },
 }
@@ -75,6 +77,14 @@ impl fmt::Display for IdxError {
                     "element type {found:#04x} ({name}), expected 0x08 (u8): convert to bytes"
                 )
             }
+            Self::Dimensions { found, expected } => {
+                let names = if *expected == 3 { "images, rows, columns" } else { "labels" };
+                write!(
+                    f,
+                    "{found} dimensions in the header, expected {expected} ({names}): write it again \
+                     with these"
+                )
+            }
             Self::Packed { format } => {
                 write!(f, "is packed with {format}: unpack it first, or pack it with gzip alone")
             }
@@ -115,6 +125,11 @@ impl fmt::Display for IdxError {
             Self::GzipTruncated { unpacked } => {
                 write!(f, "truncated gzip, after {unpacked} unpacked bytes: fetch it again")
             }
+            Self::GzipTrailing => write!(
+                f,
+                "trailing bytes after the end of the gzip: unpack it with gunzip, which ignores \
+                 them, or fetch it again"
+            ),
             Self::Gzip(source) => write!(f, "damaged gzip ({source}): fetch it again"),
             Self::Label { index, label, classes } => write!(
                 f,

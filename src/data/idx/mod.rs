@@ -16,10 +16,10 @@ mod error;
 mod magic;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Take};
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 pub use self::error::IdxError;
 use self::magic::{IMAGES_MAGIC, LABELS_MAGIC};
@@ -60,7 +60,7 @@ pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
 /// is not a regular file.
 pub fn read<T>(
     path: &Path,
-    parse: impl FnOnce(BufReader<File>, u64) -> std::result::Result<T, IdxError>,
+    parse: impl FnOnce(BufReader<Take<File>>, u64) -> std::result::Result<T, IdxError>,
 ) -> Result<T> {
     let (file, length) = input::open(path)?;
     parse(BufReader::with_capacity(1 << 17, file), length).map_err(|error| match error {
@@ -142,10 +142,15 @@ fn parse<const RANK: usize>(
         return Err(IdxError::Empty);
     }
     if start.starts_with(&[0x1f, 0x8b]) {
-        // A gzip file may have several members; their contents are concatenated.
-        let packed = Unpacked::new(MultiGzDecoder::new(content), true);
+        let mut packed = Unpacked::new(Members(Some(GzDecoder::new(content))), true);
         let capacity = length.saturating_mul(DEFLATE_LIMIT);
-        return parse_unpacked(packed, length, capacity, magic);
+        let parsed = parse_unpacked(&mut packed, length, capacity, magic)?;
+        // Tapes and other blocks of fixed size are filled with zeros, which gunzip ignores too.
+        return match packed.inner.file().bytes().find(|byte| !matches!(byte, Ok(0))) {
+            None => Ok(parsed),
+            Some(Ok(_)) => Err(IdxError::GzipTrailing),
+            Some(Err(error)) => Err(IdxError::Read(error)),
+        };
     }
     if start.trim_ascii_start().starts_with(b"<") {
         return Err(IdxError::Html);
@@ -153,13 +158,13 @@ fn parse<const RANK: usize>(
     if start.starts_with(b"version https://git-lfs") {
         return Err(IdxError::LfsPointer);
     }
-    parse_unpacked(Unpacked::new(content, false), length, length, magic)
+    parse_unpacked(&mut Unpacked::new(content, false), length, length, magic)
 }
 
 /// Parses a file after any unpacking. `length` is its stored size in bytes, and `capacity` the
 /// largest size to which it can unpack.
 fn parse_unpacked<const RANK: usize>(
-    mut content: Unpacked<impl Read>,
+    content: &mut Unpacked<impl Read>,
     length: u64,
     capacity: u64,
     magic: u32,
@@ -239,6 +244,8 @@ fn check_magic(found: u32, expected: u32) -> std::result::Result<(), IdxError> {
         Err(IdxError::LittleEndian { found })
     } else if [IMAGES_MAGIC, LABELS_MAGIC].contains(&found) {
         Err(IdxError::Swapped { expected, found })
+    } else if found >> 8 == expected >> 8 {
+        Err(IdxError::Dimensions { found: found as u8, expected: expected as u8 })
     } else if found & 0xffff_00ff == expected & 0xffff_00ff {
         Err(IdxError::ElementType { found: (found >> 8) as u8 })
     } else if let Some((_, format)) =
@@ -247,6 +254,30 @@ fn check_magic(found: u32, expected: u32) -> std::result::Result<(), IdxError> {
         Err(IdxError::Packed { format })
     } else {
         Err(IdxError::Magic { expected, found })
+    }
+}
+
+/// Reader of the contents of a gzip file's members, of which it may have several, one after the
+/// other. It ends before the first bytes that are no member.
+struct Members<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Members<R> {
+    /// The file, read up to the end of what has been unpacked.
+    fn file(&mut self) -> &mut R {
+        self.0.as_mut().expect("there is always a member").get_mut()
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.0.as_mut().map_or(Ok(0), |member| member.read(bytes))?;
+            let ends = count == 0 && !bytes.is_empty();
+            if !ends || !self.file().fill_buf()?.starts_with(&[0x1f]) {
+                return Ok(count);
+            }
+            self.0 = self.0.take().map(|member| GzDecoder::new(member.into_inner()));
+        }
     }
 }
 

@@ -16,10 +16,17 @@ pub enum CheckpointError {
     #[error("empty file: train a model first")]
     Empty,
     #[error(
-        "PyTorch pickle is not read, because it can run code; export safetensors: \
-         safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
+        "is a pickle, as PyTorch writes, and is not read, because it can run code; export \
+         safetensors: safetensors.torch.save_file(model.state_dict(), 'model.safetensors')"
     )]
     Pickle,
+    #[error("is packed with gzip: unpack it first")]
+    Gzip,
+    #[error(
+        "is {0}, and only safetensors is read: write its weights with safetensors.numpy.save_file, \
+         under PyTorch's names and in its layouts"
+    )]
+    Foreign(&'static str),
     #[error("looks like HTML, not a model: fetch it again")]
     Html,
     #[error("is a Git LFS pointer, not the file itself: run 'git lfs pull'")]
@@ -50,8 +57,8 @@ pub enum CheckpointError {
     NewerVersion { found: u64 },
     #[error("holds another network: {}; expected {expected}", quoted(found))]
     Architecture { found: String, expected: String },
-    #[error("tensor {0} is missing")]
-    MissingTensor(String),
+    #[error("tensor {} is missing; the file has {}", quoted(name), if found.is_empty() { "none".into() } else { quoted(found) })]
+    MissingTensor { name: String, found: String },
     #[error("tensor {} does not belong to this network", quoted(.0))]
     ExtraTensor(String),
     #[error(

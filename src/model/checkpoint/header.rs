@@ -53,6 +53,29 @@ pub fn check(start: &[u8], length: u64) -> ParseResult<Metadata> {
     if needed == found { Ok(header) } else { Err(CheckpointError::DataLength { needed, found }) }
 }
 
+/// Offset and bytes by which other formats of models are recognized, and their names.
+const FOREIGN: [(usize, &[u8], &str); 4] = [
+    (0, b"\x89HDF", "an HDF5 file, as Keras writes"),
+    (0, b"\x93NUMPY", "a NumPy array"),
+    (0, b"GGUF", "a GGUF file"),
+    (4, b"TFL3", "a TensorFlow Lite model"),
+];
+
+/// What a zip archive holds, by the name of its first file.
+fn zip(start: &[u8]) -> CheckpointError {
+    let length = start.get(26..28).map_or(0, |bytes| usize::from(bytes[0]));
+    let name = start.get(30..30 + length).unwrap_or_default();
+    if name.ends_with(b".pkl") {
+        CheckpointError::Pickle
+    } else if name.ends_with(b".npy") {
+        CheckpointError::Foreign("an archive of NumPy arrays")
+    } else if name.ends_with(b".json") {
+        CheckpointError::Foreign("an archive, as Keras writes")
+    } else {
+        CheckpointError::Foreign("a zip archive")
+    }
+}
+
 /// Refuses an empty file and other kinds of files that people take for a model.
 fn recognise(start: &[u8]) -> ParseResult<()> {
     if start.is_empty() {
@@ -60,8 +83,23 @@ fn recognise(start: &[u8]) -> ParseResult<()> {
     }
     // A header's length can begin with the same bytes, but then its JSON begins after it.
     if start.get(HEADER_START) != Some(&b'{') {
-        if start.starts_with(b"PK\x03\x04") || (start[0] == 0x80 && start.get(1) < Some(&6)) {
+        if start[0] == 0x80 && start.get(1) < Some(&6) {
             return Err(CheckpointError::Pickle);
+        }
+        if start.starts_with(b"PK\x03\x04") {
+            return Err(zip(start));
+        }
+        if start.starts_with(b"\x1f\x8b") {
+            return Err(CheckpointError::Gzip);
+        }
+        // A protocol buffer: the version of the format, then the producer's name or the graph.
+        if let [8, 1..32, 0x12 | 0x3a, ..] = start {
+            return Err(CheckpointError::Foreign("an ONNX model"));
+        }
+        if let Some((_, _, format)) = FOREIGN.iter().find(|(offset, bytes, _)| {
+            start.get(*offset..).is_some_and(|start| start.starts_with(bytes))
+        }) {
+            return Err(CheckpointError::Foreign(format));
         }
         if start.starts_with(b"version https://git-lfs") {
             return Err(CheckpointError::LfsPointer);

@@ -25,7 +25,7 @@ mod metadata;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Take};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -135,7 +135,7 @@ pub fn check_replaceable(path: &Path) -> Result<()> {
 /// Beginning of a file that looks like a model.
 struct Beginning {
     /// File, read up to the end of `bytes`.
-    file: File,
+    file: Take<File>,
     /// First bytes of the file, up to [`header::LONGEST`].
     bytes: Vec<u8>,
     /// Length of the file in bytes.
@@ -172,20 +172,23 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
         .map_err(|error| CheckpointError::Header(error.to_string()))?;
     let texts = header.metadata().as_ref();
     let Some(json) = texts.and_then(|texts| texts.get(METADATA_KEY)) else {
-        let of_sizes = || Ok(network_of(&tensors)?.architecture());
+        let prefix = wrapper(&tensors);
+        let of_sizes = || Ok(network_of(&tensors, &prefix)?.architecture());
         let architecture = expected.cloned().map_or_else(of_sizes, Ok)?;
-        let parameters = read_sets(&tensors, &architecture, &[])?.swap_remove(0);
+        let parameters = read_sets(&tensors, &architecture, &[prefix])?.swap_remove(0);
         check_finite("", &parameters)?;
         return Ok((architecture, Model::Weights(parameters)));
     };
     let metadata = metadata::parse(json)?;
-    let architecture = metadata::architecture(&metadata, || network_of(&tensors))?;
+    let architecture = metadata::architecture(&metadata, || network_of(&tensors, ""))?;
     if let Some(expected) = expected.filter(|expected| **expected != architecture) {
         let (found, expected) = (architecture.to_string(), expected.to_string());
         return Err(CheckpointError::Architecture { found, expected });
     }
     let metadata = metadata.upgraded(&architecture);
-    let mut sets = read_sets(&tensors, &architecture, &metadata.slots)?.into_iter();
+    let slots = metadata.slots.iter().map(|slot| format!("{slot}."));
+    let prefixes: Vec<String> = [String::new()].into_iter().chain(slots).collect();
+    let mut sets = read_sets(&tensors, &architecture, &prefixes)?.into_iter();
     let mut names = tensors.names();
     names.sort_unstable();
     let data = names.iter().map(|name| tensors.tensor(name).expect("a name of it").data());
@@ -206,12 +209,27 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
     Ok((architecture, Model::Checkpoint(Box::new(Checkpoint { state, metadata }))))
 }
 
-/// Sizes of the network, from the shapes of its first two weights.
-fn network_of(file: &SafeTensors<'_>) -> ParseResult<MnistCnn> {
-    let shape = |name: &str| match file.tensor(name) {
-        Ok(tensor) => Ok(tensor.shape().to_vec()),
-        Err(_) => Err(CheckpointError::MissingTensor(name.into())),
-    };
+/// Beginning that all names of weights in `file` share, like `module.` or `_orig_mod.`, because the
+/// network was inside of another module when its weights were written; empty for most files.
+fn wrapper(file: &SafeTensors<'_>) -> String {
+    let names = file.names();
+    let prefixes = names.iter().filter_map(|name| name.strip_suffix("conv1.weight"));
+    let shared = prefixes.filter(|prefix| names.iter().all(|name| name.starts_with(prefix)));
+    shared.min().unwrap_or_default().into()
+}
+
+/// The tensor of `file` with this `name`.
+fn tensor<'a>(file: &SafeTensors<'a>, name: String) -> ParseResult<TensorView<'a>> {
+    file.tensor(&name).map_err(|_| {
+        let mut found = file.names();
+        found.sort_unstable();
+        CheckpointError::MissingTensor { name, found: found.join(", ") }
+    })
+}
+
+/// Sizes of the network, from the shapes of its first two weights, whose names begin with `prefix`.
+fn network_of(file: &SafeTensors<'_>, prefix: &str) -> ParseResult<MnistCnn> {
+    let shape = |name| Ok(tensor(file, format!("{prefix}{name}"))?.shape().to_vec());
     let (conv1, fc1) = (shape("conv1.weight")?, shape("fc1.weight")?);
     let convolution = match conv1[..] {
         [channels, 1, height, width] if height == width => {
@@ -229,22 +247,20 @@ fn network_of(file: &SafeTensors<'_>) -> ParseResult<MnistCnn> {
     network.filter(|network| network.is_possible()).ok_or(CheckpointError::Hidden { found: fc1 })
 }
 
-/// The weights of `architecture`, then each of the optimizer's `slots`. A file with any other
-/// tensor is refused.
+/// A set of the tensors of `architecture` for each of the `prefixes` of their names: the weights,
+/// then the optimizer's slots. A file with any other tensor is refused.
 fn read_sets(
     file: &SafeTensors<'_>,
     architecture: &Architecture,
-    slots: &[String],
+    prefixes: &[String],
 ) -> ParseResult<Vec<Parameters>> {
     let specs = architecture.tensors();
-    let prefixes: Vec<String> =
-        [String::new()].into_iter().chain(slots.iter().map(|slot| format!("{slot}."))).collect();
     let belongs = |name: &str| {
         prefixes.iter().any(|prefix| {
             name.strip_prefix(prefix).is_some_and(|rest| specs.iter().any(|s| s.name == rest))
         })
     };
-    if let Some(extra) = file.names().into_iter().find(|name| !belongs(name)) {
+    if let Some(extra) = file.names().into_iter().filter(|name| !belongs(name)).min() {
         return Err(CheckpointError::ExtraTensor(extra.to_string()));
     }
     prefixes.iter().map(|prefix| read_set(file, prefix, architecture)).collect()
@@ -258,9 +274,7 @@ fn read_set(
     let mut values = Vec::new();
     for spec in architecture.tensors() {
         let name = format!("{prefix}{}", spec.name);
-        let Ok(tensor) = file.tensor(&name) else {
-            return Err(CheckpointError::MissingTensor(name));
-        };
+        let tensor = tensor(file, name.clone())?;
         if tensor.dtype() != Dtype::F32 {
             return Err(CheckpointError::Type { name, found: tensor.dtype().to_string() });
         }
