@@ -187,15 +187,31 @@ fn a_profile_without_samples_is_an_error() {
     let mut deaf = Command::new("env");
     deaf.arg("--block-signal=PROF").arg(sampled.get_program()).args(sampled.get_args());
     deaf.current_dir(sampled.get_current_dir().unwrap());
-    // The process ends when its stdin is closed.
-    deaf.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = deaf.spawn().unwrap();
+    let run = run_child(deaf).fails(1, &["no samples in ", "no profiling signals", "perf-record"]);
+    assert_eq!(run.stdout, "");
+}
+
+/// Runs the process that is sampled, which ends when its stdin is closed.
+fn run_child(mut command: Command) -> Run {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
     let lifeline = child.stdin.take();
     let output = child.wait_with_output().unwrap();
     drop(lifeline);
-    let run =
-        Run::from(output).fails(1, &["no samples in ", "no profiling signals", "perf-record"]);
-    assert_eq!(run.stdout, "");
+    Run::from(output)
+}
+
+#[test]
+fn a_sampler_without_a_folder_for_its_temporary_file_names_the_folder() {
+    use mnist_train::bench::child::Job;
+    let place = Workplace::new();
+    fs::write(place.path("file"), "").unwrap();
+    let job = program::line(&Job { stage: "sparse".into(), images: 64, ..Job::default() });
+    for name in ["missing", "file"] {
+        let mut sampled = place.command(&format!("capped-run --sampled --seconds 1 {job}"));
+        sampled.env("TMPDIR", place.path(name));
+        run_child(sampled).fails(1, &[&format!("/{name}: "), "temporary file", "TMPDIR"]);
+    }
 }
 
 #[test]
