@@ -71,10 +71,14 @@ fn check_stage(stage: &Value, folder: &Path) {
         let parsed = roxmltree::Document::parse_with_options(&svg, options);
         assert!(parsed.is_ok(), "{graph}: {parsed:?}");
         asks_for_nothing(&svg);
+        assert_eq!(svg.contains(" µs/image ("), graph == stage["difference"]);
     }
     let title = format!("{name}: {} stack samples of ", grouped(samples as usize));
     assert!(read(folder, stage["flamegraph"].as_str().unwrap()).contains(&title), "{title}");
-    assert!(read(folder, "index.html").contains(&title), "{title}");
+    let page = read(folder, "index.html");
+    for part in [&title, "<th>ms/step</th>", " UTC", ", load average at the start "] {
+        assert!(page.contains(part), "{part}");
+    }
 }
 
 #[test]
