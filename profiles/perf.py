@@ -2,12 +2,13 @@
 """Looks at one stage with Linux perf, without asking for more rights than you have.
 
     profiles/perf.py record [STAGE]     samples → target/perf/STAGE.data, a flamegraph → target/perf/STAGE.svg
-    profiles/perf.py report [STAGE]     the hottest functions of what was recorded
+    profiles/perf.py report [STAGE]     the hottest functions of what was recorded, without preparation
     profiles/perf.py annotate [STAGE]   the hottest instructions of the hottest function
 
 STAGE defaults to the fastest exact one. MNIST_DATA names the images, else those in data/ are taken.
 """
 
+import collections
 import json
 import os
 import re
@@ -19,10 +20,11 @@ from program import ROOT, TARGET
 PROGRAM = TARGET / "profiling" / "mnist-train"
 FOLDER = TARGET / "perf"
 SECONDS = 10
-# Percent of a function's samples from which on an instruction is listed.
+# Percent of the samples from which on a function or an instruction is listed.
 SHOWN = 0.5
-# Walking by frame pointers is cheap, and right where a program has them.
-FLAGS = "-C force-frame-pointers=yes"
+# Walking by frame pointers is cheap, and right where a program has them. The mangling makes the name of a closure part
+# of the name of the function that calls it: all kernels run as closures in a function of one name.
+FLAGS = "-C force-frame-pointers=yes -C symbol-mangling-version=v0"
 
 
 def build():
@@ -83,20 +85,29 @@ def recorded(stage):
 
 
 def report(stage):
-    listing = ["report", "--stdio", "--no-children", "-g", "none", "--percent-limit", "0.5", "-i", recorded(stage)]
-    sys.exit(perf(*listing).returncode)
+    """The flamegraph as a table, in which parts of a kernel count for the kernel."""
+    samples = collections.Counter()
+    for line in recorded(stage).with_suffix(".folded").read_text().splitlines():
+        stack, count = line.rsplit(" ", 1)
+        _, phase, *functions = stack.split(";")
+        samples[phase, functions[-1] if functions else "–"] += int(count)
+    print(f"percent of {samples.total():,} samples, phase, function without the functions it calls\n")
+    for (phase, function), count in samples.most_common():
+        if (share := 100 * count / samples.total()) >= SHOWN:
+            print(f"{share:>6.2f}  {phase:<16}  {function}")
 
 
 def annotate(stage):
     data = recorded(stage)
-    listing = perf("report", "--stdio", "--no-children", "-g", "none", "-F", "overhead,symbol", "-i", data,
-                   capture_output=True, check=True).stdout
-    hottest = next(line for line in listing.splitlines() if line.strip() and not line.startswith("#"))
-    symbol = re.sub(r"^\s*[\d.]+%\s+\[.\]\s+", "", hottest).strip()
+    script = perf("script", "-F", "ip,sym", "-i", data, capture_output=True, check=True).stdout
+    # Training goes through the function of a phase, preparation does not.
+    stacks = [stack for stack in script.split("\n\n") if "::phases::frames::" in stack]
+    symbols = collections.Counter(stack.split(maxsplit=1)[1].splitlines()[0].strip() for stack in stacks)
+    [(symbol, count)] = symbols.most_common(1)
     listing = perf("annotate", "--stdio", "-i", data, "-s", symbol, capture_output=True, check=True).stdout
-    # Several functions may have the name; the hottest comes first.
     listing = listing.split("Percent |")[1]
-    print(f"{hottest.strip()}\n\npercent of it, instruction, line of source; what takes less than {SHOWN} % is left out\n")
+    print(f"{100 * count / len(stacks):.2f} % of training: {symbol}\n")
+    print(f"percent of it, instruction, line of source; what takes less than {SHOWN} % is left out\n")
     source = ""
     for line in listing.splitlines():
         share = re.match(r"\s*(\d+\.\d+)\s*:\s*[0-9a-f]+:\s*(.*)", line)

@@ -172,10 +172,13 @@ def record_saving():
 
 
 def record_profiles():
-    describe("flamegraphs")
-    folder = PROFILES / "flamegraphs"
-    command = [PROGRAM, "--profile", "--profile-out", folder.relative_to(ROOT)]
-    subprocess.run(command, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        facts = machine()
+        # Before git sees a change, because the page has the commit.
+        subprocess.run([PROGRAM, "--profile", "--profile-out", folder], check=True)
+        write_facts(pathlib.Path(folder), facts)
+        shutil.rmtree(PROFILES / "flamegraphs", ignore_errors=True)
+        shutil.copytree(folder, PROFILES / "flamegraphs")
 
 
 def record_profiling():

@@ -25,6 +25,36 @@
 //! Nothing flows backwards. Data knows no model, a model knows no engine, and an engine knows no file
 //! and no terminal. Only [`commands`] and [`cli`] know that there is a terminal.
 //!
+//! # Example
+//!
+//! Two training steps on 64 drawn digits; the second one finds a smaller loss than the first.
+//! `examples/train.rs` trains an epoch and evaluates it.
+//!
+//! ```
+//! use mnist_train::data::{batches::Batch, synthetic};
+//! use mnist_train::engine::compute::Compute;
+//! use mnist_train::model::{mnist_cnn::MnistCnn, parameters::TrainState, recipe::Recipe};
+//! use mnist_train::optim::adam::Adam;
+//! use mnist_train::simd::Isa;
+//! use mnist_train::stages::Stage;
+//!
+//! let digits = synthetic::generate(synthetic::DEFAULT_SEED, 64, 1);
+//! let architecture = MnistCnn::default().architecture();
+//! let recipe = Recipe::default();
+//! let stage = Stage::fastest_exact(&architecture);
+//! let compute = Compute { threads: 2, isa: Isa::detect() };
+//! let mut engine = stage.build(&architecture, Adam::from(&recipe), compute)?;
+//! let parameters = recipe.init.parameters(&architecture, recipe.seed);
+//! engine.load(&TrainState::new(parameters, &Adam::SLOTS));
+//!
+//! let indices: Vec<u32> = (0..64).collect();
+//! let batch = Batch::new(&digits.train, &indices);
+//! let first = engine.step(&batch, recipe.lr);
+//! let second = engine.step(&batch, recipe.lr);
+//! assert!(second.loss < first.loss);
+//! # Ok::<(), mnist_train::error::Error>(())
+//! ```
+//!
 //! # Reading order
 //!
 //! 1. [`nn`]: the mathematics. Each layer has a file, and is made of primitives. The files of

@@ -71,10 +71,14 @@ fn check_stage(stage: &Value, folder: &Path) {
         let parsed = roxmltree::Document::parse_with_options(&svg, options);
         assert!(parsed.is_ok(), "{graph}: {parsed:?}");
         asks_for_nothing(&svg);
+        assert_eq!(svg.contains(" µs/image ("), graph == stage["difference"]);
     }
     let title = format!("{name}: {} stack samples of ", grouped(samples as usize));
     assert!(read(folder, stage["flamegraph"].as_str().unwrap()).contains(&title), "{title}");
-    assert!(read(folder, "index.html").contains(&title), "{title}");
+    let page = read(folder, "index.html");
+    for part in [&title, "<th>ms/step</th>", " UTC", ", load average at the start "] {
+        assert!(page.contains(part), "{part}");
+    }
 }
 
 #[test]
@@ -187,15 +191,31 @@ fn a_profile_without_samples_is_an_error() {
     let mut deaf = Command::new("env");
     deaf.arg("--block-signal=PROF").arg(sampled.get_program()).args(sampled.get_args());
     deaf.current_dir(sampled.get_current_dir().unwrap());
-    // The process ends when its stdin is closed.
-    deaf.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = deaf.spawn().unwrap();
+    let run = run_child(deaf).fails(1, &["no samples in ", "no profiling signals", "perf-record"]);
+    assert_eq!(run.stdout, "");
+}
+
+/// Runs the process that is sampled, which ends when its stdin is closed.
+fn run_child(mut command: Command) -> Run {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
     let lifeline = child.stdin.take();
     let output = child.wait_with_output().unwrap();
     drop(lifeline);
-    let run =
-        Run::from(output).fails(1, &["no samples in ", "no profiling signals", "perf-record"]);
-    assert_eq!(run.stdout, "");
+    Run::from(output)
+}
+
+#[test]
+fn a_sampler_without_a_folder_for_its_temporary_file_names_the_folder() {
+    use mnist_train::bench::child::Job;
+    let place = Workplace::new();
+    fs::write(place.path("file"), "").unwrap();
+    let job = program::line(&Job { stage: "sparse".into(), images: 64, ..Job::default() });
+    for name in ["missing", "file"] {
+        let mut sampled = place.command(&format!("capped-run --sampled --seconds 1 {job}"));
+        sampled.env("TMPDIR", place.path(name));
+        run_child(sampled).fails(1, &[&format!("/{name}: "), "temporary file", "TMPDIR"]);
+    }
 }
 
 #[test]

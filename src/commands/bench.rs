@@ -69,7 +69,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
 }
 
 /// Git's description of the commit in the working folder, if that is a git repository.
-fn commit() -> Option<String> {
+pub(super) fn commit() -> Option<String> {
     let git = Command::new("git").args(["describe", "--always", "--dirty"]).output().ok()?;
     let name = String::from_utf8(git.stdout).ok()?;
     git.status.success().then(|| name.trim().into())

@@ -5,6 +5,7 @@
 //! samples a second; the slowest stage takes seconds. All stages train the same images in the same
 //! batches, of which the last is smaller: 1000 = 15·64 + 40.
 
+use std::env;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use super::stacks::Folded;
 use crate::data::batches::{batches, epoch_order};
 use crate::data::dataset::Split;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 use crate::model::architecture::Architecture;
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
@@ -118,5 +119,14 @@ impl<'a> CappedRun<'a> {
 }
 
 fn cannot_sample(error: pprof::Error) -> Error {
-    Error::Unavailable(format!("cannot sample call stacks: {error}"))
+    let reason = match error {
+        // pprof says only that it could not be created: it had no temporary file.
+        pprof::Error::CreatingError => format!(
+            "the sampler cannot make a temporary file in {}: name a folder that can be written in \
+             TMPDIR",
+            printable(&env::temp_dir())
+        ),
+        error => error.to_string(),
+    };
+    Error::Unavailable(format!("cannot sample call stacks: {reason}"))
 }

@@ -18,7 +18,8 @@ pub struct Bench {
     pub version: &'static str,
     /// Machine, time and build of the program.
     pub environment: Environment,
-    /// Git commit of the working folder; absent without `--record`.
+    /// Git commit of the working folder; absent without `--record` or
+    /// `--profile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     /// Kind of the dataset: `mnist`, `synthetic` or `custom`.
@@ -51,6 +52,17 @@ pub struct Bench {
     pub roofline: Roofline,
     /// Measurements of the stages, in the order of the ladder.
     pub rows: Vec<BenchRow>,
+}
+
+impl Bench {
+    /// Measurements of the stage called `stage` on `threads` threads.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn row(&self, stage: &str, threads: usize) -> &BenchRow {
+        let is_it = |row: &&BenchRow| (row.stage, row.threads) == (stage, threads);
+        self.rows.iter().find(is_it).expect("the stage was measured")
+    }
 }
 
 /// Measurements of one stage on a number of threads.

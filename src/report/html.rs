@@ -3,6 +3,8 @@
 //! The template escapes every value. Each flamegraph has its own script and is in its own frame, so
 //! that the names in the scripts do not collide.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use askama::Template;
 
 use super::bench::BenchRow;
@@ -29,7 +31,8 @@ pub struct Graphs {
 pub fn page(profile: &Profile, graphs: &[Graphs]) -> String {
     assert_eq!(profile.stages.len(), graphs.len());
     let stages = profile.stages.iter().zip(graphs);
-    let stages = stages.map(|(stage, graphs)| Stage::new(stage, profile.row(stage), graphs));
+    let row = |stage: &ProfiledStage| profile.ladder.row(stage.stage, stage.threads);
+    let stages = stages.map(|(stage, graphs)| Stage::new(stage, row(stage), graphs));
     let parts = Part::all().map(|part| Legend { name: part.name(), colour: css(part) });
     let page = Page { profile, stages: stages.collect(), parts: parts.collect() };
     page.render().expect("plain data")
@@ -57,6 +60,13 @@ impl Page<'_> {
         grouped(self.profile.enough_samples)
     }
 
+    /// Date of the measurement, like `2026-11-21 14:33 UTC`.
+    fn date(&self) -> String {
+        let since_1970 = Duration::from_secs(self.profile.ladder.environment.unix_seconds);
+        let date = humantime::format_rfc3339_seconds(UNIX_EPOCH + since_1970).to_string();
+        format!("{} {} UTC", &date[..10], &date[11..16])
+    }
+
     fn cpu(&self) -> &str {
         self.profile.ladder.environment.cpu.as_deref().unwrap_or("unknown CPU")
     }
@@ -73,6 +83,7 @@ struct Stage<'a> {
     profile: &'a ProfiledStage,
     isa: String,
     time: String,
+    step_ms: String,
     rate: String,
     over_first: String,
     over_previous: String,
@@ -112,18 +123,21 @@ struct Bar {
     colour: String,
     percent: f64,
     shown: String,
+    ms: String,
 }
 
-/// Name of a function, and the share of its own samples.
+/// Name of a function, and the share and time of its own samples.
 struct Function<'a> {
     name: &'a str,
     percent: String,
+    ms: String,
 }
 
 impl<'a> Stage<'a> {
     fn new(profile: &'a ProfiledStage, row: &BenchRow, graphs: &'a Graphs) -> Self {
         let absent = || "–".to_string();
         let percent = |samples: usize| 100.0 * samples as f64 / profile.samples as f64;
+        let ms = |samples| digits(percent(samples) / 100.0 * row.step_ms.median);
         let phases = profile.phases.iter().map(|one| (Part::Phase(one.phase), one.samples));
         let rest = [(Part::Waiting, profile.waiting_samples), (Part::Other, profile.other_samples)];
         let bar = |(part, samples): (Part, usize)| Bar {
@@ -131,10 +145,12 @@ impl<'a> Stage<'a> {
             colour: css(part),
             percent: percent(samples),
             shown: format!("{:.1} %", percent(samples)),
+            ms: ms(samples),
         };
         let function = |one: &'a super::profile::FunctionSamples| Function {
             name: &one.function,
             percent: format!("{:.1} %", percent(one.samples)),
+            ms: ms(one.samples),
         };
         Self {
             profile,
@@ -142,6 +158,7 @@ impl<'a> Stage<'a> {
                 .isa
                 .map_or_else(String::new, |isa| format!("{isa}{}", not_exact(row.precision))),
             time: digits(1e6 / row.images_per_second),
+            step_ms: digits(row.step_ms.median),
             rate: grouped(row.images_per_second as usize),
             over_first: over(row.over_naive),
             over_previous: over(row.over_previous),

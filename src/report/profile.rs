@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::bench::{Bench, BenchRow};
+use super::bench::Bench;
 use crate::engine::phases::Phase;
 use crate::simd::Isa;
 
@@ -28,17 +28,6 @@ pub struct Profile {
     /// Path of the HTML page that shows the profile.
     #[serde(skip)]
     pub page: String,
-}
-
-impl Profile {
-    /// Measurements of `stage` without a sampler.
-    ///
-    /// # Panics
-    /// When `stage` belongs to another profile.
-    pub fn row(&self, stage: &ProfiledStage) -> &BenchRow {
-        let is_it = |row: &&BenchRow| (row.stage, row.threads) == (stage.stage, stage.threads);
-        self.ladder.rows.iter().find(is_it).expect("what is profiled is measured")
-    }
 }
 
 /// Profile of one stage.

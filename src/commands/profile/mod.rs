@@ -9,10 +9,10 @@ use anyhow::Context;
 
 use self::outputs::Outputs;
 pub use self::perf::perf_flamegraph;
-use super::data;
 use super::output::Output;
 use super::progress::{LadderProgress, counter, spinner};
 use super::signals::Signals;
+use super::{bench, data};
 use crate::bench::child::{self, Workload};
 use crate::bench::contestant::Contestant;
 use crate::bench::ladder::{self, Ladder};
@@ -77,7 +77,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         dataset: &dataset,
         repeats: ROUNDS,
         environment,
-        commit: None,
+        commit: bench::commit(),
     }
     .measure(&mut LadderProgress::new(&output))?;
     let (mut profiles, mut failures) = (Vec::new(), Vec::new());

@@ -98,6 +98,8 @@ impl Outputs<'_> {
             let flamegraph = flamegraph::draw(&sampled.stacks, stage.name, &heading);
             self.replace(&name(stage, GRAPH), &flamegraph)?;
             self.replace(&name(stage, FOLDED), &sampled.stacks.lines(stage.name))?;
+            let time =
+                |of: &Contestant| 1e6 / ladder.row(of.stage.name, of.threads).images_per_second;
             let difference = before.map(|(before, earlier)| {
                 let heading = Heading {
                     title: format!("{} against {}", stage.name, before.stage.name),
@@ -106,7 +108,8 @@ impl Outputs<'_> {
                         heading.subtitle
                     ),
                 };
-                flamegraph::draw_difference(&earlier.stacks, &sampled.stacks, &heading)
+                let earlier = (&earlier.stacks, time(before));
+                flamegraph::draw_difference(earlier, (&sampled.stacks, time(contestant)), &heading)
             });
             if let Some(difference) = &difference {
                 self.replace(&name(stage, DIFFERENCE), difference)?;

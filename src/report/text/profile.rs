@@ -27,7 +27,7 @@ pub fn lines(profile: &Profile) -> String {
         "samples",
     );
     for stage in &profile.stages {
-        let row = profile.row(stage);
+        let row = ladder.row(stage.stage, stage.threads);
         let over_naive = row.over_naive.map_or("-".into(), |speedup| digits(speedup.median));
         _ = writeln!(
             text,
