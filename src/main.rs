@@ -39,6 +39,8 @@ fn main() -> ExitCode {
         // The message of the program's own error is complete; other errors are printed with their
         // causes.
         Err(error) => match error.downcast_ref::<Error>() {
+            // Everything worth keeping is saved, so this is not called an error.
+            Some(own @ Error::Interrupted { message, .. }) => ended(message, own.exit_code()),
             Some(own) => failed(&own.to_string(), own.exit_code()),
             None => failed(&format!("{error:#}"), 1),
         },
@@ -50,7 +52,12 @@ fn failed(message: &str, code: u8) -> ExitCode {
     // A shell replaces the ~ of a path neither in quotes nor after the = of a flag.
     let home =
         if message.starts_with('~') { "; ~ is no home folder here: write $HOME" } else { "" };
+    ended(&format!("error: {message}{home}"), code)
+}
+
+/// Prints `line` to stderr and returns `code`.
+fn ended(line: &str, code: u8) -> ExitCode {
     // Not `eprintln`, which panics when stderr is closed.
-    _ = writeln!(io::stderr(), "error: {}{home}", escaped(message));
+    _ = writeln!(io::stderr(), "{}", escaped(line));
     ExitCode::from(code)
 }

@@ -26,6 +26,7 @@ use program::{LIMIT, Run, Workplace, save};
 const HUP: &str = "HUP";
 const INT: &str = "INT";
 const TERM: &str = "TERM";
+const XCPU: &str = "XCPU";
 const KILL: &str = "KILL";
 
 /// Flags of a run of short epochs that does not end by itself.
@@ -150,7 +151,8 @@ fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
     let slow = "--json --stage naive --max-samples 120 --batch-size 1 --epochs 2 \
                 --checkpoint-every 2 --no-eval";
     let undisturbed = Workplace::new().run(slow).succeeds();
-    for (signal, code) in [(INT, 130), (TERM, 143), (HUP, 129)] {
+    let batch_systems = [("USR1", 138), ("USR2", 140), (XCPU, 152)];
+    for (signal, code) in [(INT, 130), (TERM, 143), (HUP, 129)].into_iter().chain(batch_systems) {
         let place = Workplace::new();
         let mut run = Running::start(place.command(slow));
         run.wait_for("epoch");
@@ -166,7 +168,7 @@ fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
         assert!(epoch >= 1 && batch > 0, "epoch {epoch}, batch {batch}");
         let place_and_remedy = format!(
             "stopping after this batch; again to stop at once\n\
-             error: interrupted in epoch {epoch} after {batch} of 120 batches; saved to ckpt.bin, \
+             interrupted in epoch {epoch} after {batch} of 120 batches; saved to ckpt.bin, \
              go on with --resume\n"
         );
         assert_eq!(stderr, place_and_remedy);
@@ -253,7 +255,7 @@ fn a_signal_in_the_last_evaluation_says_that_training_is_over() {
     assert_eq!(run.wait_for("epoch").get("test_correct"), None);
     let (code, stderr) = run.end();
     assert_eq!(code, Some(130), "{stderr}");
-    let words = "error: interrupted after the last epoch; saved to ckpt.bin, test it with \
+    let words = "interrupted after the last epoch; saved to ckpt.bin, test it with \
                  'mnist-train eval'\n";
     assert!(stderr.ends_with(words), "{stderr}");
     assert_eq!(place.names(), ["ckpt.bin", "many"]);
@@ -280,7 +282,7 @@ fn a_signal_before_the_first_batch_saves_nothing() {
     run.signal(INT);
     let (code, stderr) = run.end();
     assert_eq!(code, Some(130), "{stderr}");
-    let words = "error: interrupted in epoch 0 after 0 of 938 batches; nothing to save yet\n";
+    let words = "interrupted in epoch 0 after 0 of 938 batches; nothing to save yet\n";
     assert!(stderr.ends_with(words), "{stderr}");
     assert_eq!(place.names(), [""; 0]);
 }
@@ -328,7 +330,8 @@ fn bench_stops_at_the_first_signal_and_leaves_no_record() {
     thread::sleep(Duration::from_millis(500));
     assert_eq!(place.names(), [".bench.json.mnist-train.lock"]);
     run.signal(INT);
-    assert_eq!(run.end().0, Some(130));
+    let (code, stderr) = run.end();
+    assert_eq!((code, stderr.lines().last()), (Some(130), Some("interrupted")));
     assert_eq!(place.names(), [""; 0]);
 }
 
@@ -411,6 +414,24 @@ fn a_second_signal_stops_at_once() {
         assert!(took < Duration::from_secs(1), "stopped after {took:?}");
         assert_eq!(place.read("ckpt.bin"), saved);
     }
+}
+
+#[cfg(target_os = "linux")] // Only Linux is known to send SIGXCPU again every second.
+#[test]
+fn a_limit_on_cpu_time_saves_although_its_signal_comes_again() {
+    let place = Workplace::new();
+    // One step of several seconds.
+    let train = place.command("--stage naive --batch-size 400 --epochs 100 --no-eval");
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "ulimit -S -t 1; exec \"$@\"", "sh"])
+        .arg(train.get_program())
+        .args(train.get_args())
+        .current_dir(train.get_current_dir().unwrap());
+    let (code, stderr) = Running::start(shell).end();
+    assert_eq!(code, Some(152), "{stderr}");
+    assert!(stderr.ends_with("; saved to ckpt.bin, go on with --resume\n"), "{stderr}");
+    assert_eq!(place.names(), ["ckpt.bin"]);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     let stages = ladder::stages(&args.stages, &architecture, compute.isa)?;
     let dataset =
         data::load(&args.data, architecture.format(), compute.threads, &output, &signals)?;
-    let at_once = signals.stop_at_once(Vec::from_iter(lock))?;
+    let at_once = signals.stop_at_once(lock)?;
     let recipe = Recipe::from(&args.recipe);
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "training images")?;
     let ladder = Ladder {
@@ -60,7 +60,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         commit: args.record.as_ref().and_then(|_| commit()),
     };
     let event = Event::Bench(ladder.measure(&mut LadderProgress::new(&output))?);
-    let _locks = at_once.end();
+    let _lock = at_once.end();
     output.event(&event);
     if let Some(path) = &args.record {
         durable::replace(path, format!("{}\n", json::line(&event)).as_bytes())?;

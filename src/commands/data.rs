@@ -14,7 +14,7 @@ use crate::data::remote::Remote;
 use crate::data::source::{self, Outcome, Request};
 use crate::data::{idx, synthetic};
 use crate::error::{Error, Result, printable};
-use crate::files::durable::{self, Partial};
+use crate::files::durable::{Folder, Partial};
 use crate::measure::machine;
 use crate::model::mnist_cnn::MnistCnn;
 use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
@@ -58,10 +58,11 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
             let signals = Signals::install(Some("stopping"))?;
             // This check comes before the drawing, which takes time.
             check_free(out)?;
-            let at_once = signals.stop_at_once(Vec::new())?;
+            let at_once = signals.stop_at_once(())?;
             let dataset = generate(&output, *images);
             at_once.end();
-            durable::in_folder(out, || write(&dataset, out, &signals))?;
+            let _folder = Folder::make(out)?;
+            write(&dataset, out, &signals)?;
             list(out, &output)?;
         }
     }

@@ -29,7 +29,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let signals = Signals::install(Some("stopping"))?;
     let test =
         data::load_test(&args.data, architecture.format(), compute.threads, &output, &signals)?;
-    let _at_once = signals.stop_at_once(Vec::new())?;
+    let _at_once = signals.stop_at_once(())?;
     let trained_on = match &model {
         Model::Checkpoint(checkpoint) => Some(&checkpoint.metadata.dataset),
         Model::Weights(_) => {

@@ -1,6 +1,8 @@
-//! Handling of SIGINT, SIGTERM and SIGHUP: the first signal asks the run to save and stop, a second
-//! one ends the process at once.
+//! Handling of SIGINT, SIGTERM, SIGHUP, and of SIGUSR1, SIGUSR2 and SIGXCPU, which batch systems send
+//! before a deadline: the first signal asks the run to save and stop, a second one ends the process at
+//! once.
 
+use std::any::Any;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::process;
@@ -9,33 +11,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::iterator;
 
 use crate::error::{Error, Result, explained};
-use crate::files::lock::Lock;
 
 /// Time after the first signal in which another one does not count: `timeout` signals a process
 /// and then its group, and a shell signals its whole pipeline.
 const SAME_REQUEST: Duration = Duration::from_millis(500);
+/// Signals that end a run, apart from SIGHUP, which the process may ignore.
+const ENDING: [i32; 5] = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU];
 
 /// The first signal that the process has received, if any.
 #[derive(Debug, Clone)]
 pub struct Signals {
     /// Number of the first signal, or 0.
     received: Arc<AtomicUsize>,
-    /// Locks to release before the next signal ends the process; `None` while it does not.
-    at_once: Arc<Mutex<Option<Vec<Lock>>>>,
+    /// Value to drop before the next signal ends the process; `None` while it does not.
+    at_once: Arc<Mutex<Option<Held>>>,
 }
+
+/// Value whose drop releases locks or removes folders.
+type Held = Box<dyn Any + Send>;
 
 /// Guard: while it lives, the next signal ends the process at once.
 #[must_use]
 pub struct AtOnce(Signals);
 
 impl AtOnce {
-    /// Drops the guard, before work that must not be interrupted, and returns its locks.
-    pub fn end(self) -> Vec<Lock> {
-        self.0.at_once().take().unwrap_or_default()
+    /// Drops the guard, before work that must not be interrupted, and returns what it held.
+    pub fn end(self) -> Option<Held> {
+        self.0.at_once().take()
     }
 }
 
@@ -54,17 +60,22 @@ impl Signals {
     pub fn install(notice: Option<&'static str>) -> Result<Self> {
         let signals = Self { received: Arc::default(), at_once: Arc::default() };
         let hangup = (!hangups_are_ignored()).then_some(SIGHUP);
-        let mut arriving = iterator::Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))
-            .map_err(|error| {
+        let mut arriving =
+            iterator::Signals::new(ENDING.into_iter().chain(hangup)).map_err(|error| {
                 Error::Unavailable(format!("cannot listen to signals: {}", explained(&error)))
             })?;
         let arrived = signals.clone();
         let listen = move || {
             let mut first: Option<Instant> = None;
             for signal in arriving.forever() {
-                let again = first.is_some_and(|first| first.elapsed() > SAME_REQUEST);
+                // SIGXCPU comes every second from the limit on.
+                let again =
+                    signal != SIGXCPU && first.is_some_and(|first| first.elapsed() > SAME_REQUEST);
                 let mut at_once = arrived.at_once();
                 if again || at_once.is_some() {
+                    if notice.is_some() && !again {
+                        say("interrupted");
+                    }
                     // `exit` does not drop the locks, and would leave their files.
                     drop(at_once.take());
                     process::exit(128 + signal);
@@ -74,9 +85,7 @@ impl Signals {
                     arrived.received.store(signal as usize, Ordering::SeqCst);
                     drop(at_once);
                     if let Some(notice) = notice {
-                        // The current line of a terminal contains a progress bar or ^C.
-                        let line_end = if io::stderr().is_terminal() { "\n" } else { "" };
-                        _ = writeln!(io::stderr(), "{line_end}{notice}; again to stop at once");
+                        say(&format!("{notice}; again to stop at once"));
                     }
                 }
             }
@@ -86,13 +95,13 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Lets the next signal end the process at once, after it releases `locks`. This is for work
-    /// that writes no files.
+    /// Lets the next signal end the process at once, after it drops `held`. This is for work that
+    /// writes no files.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when a signal has already come.
-    pub fn stop_at_once(&self, locks: Vec<Lock>) -> Result<AtOnce> {
-        *self.at_once() = Some(locks);
+    pub fn stop_at_once(&self, held: impl Any + Send) -> Result<AtOnce> {
+        *self.at_once() = Some(Box::new(held));
         let at_once = AtOnce(self.clone());
         match self.received() {
             None => Ok(at_once),
@@ -101,7 +110,7 @@ impl Signals {
     }
 
     /// Locks the field `at_once`.
-    fn at_once(&self) -> MutexGuard<'_, Option<Vec<Lock>>> {
+    fn at_once(&self) -> MutexGuard<'_, Option<Held>> {
         self.at_once.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -112,6 +121,13 @@ impl Signals {
             signal => Some(signal as i32),
         }
     }
+}
+
+/// Prints `line` to stderr.
+fn say(line: &str) {
+    // The current line of a terminal contains a progress bar or ^C.
+    let line_end = if io::stderr().is_terminal() { "\n" } else { "" };
+    _ = writeln!(io::stderr(), "{line_end}{line}");
 }
 
 /// Whether the process ignores SIGHUP since its start, as `nohup` arranges, so that it outlives its

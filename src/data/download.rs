@@ -25,7 +25,7 @@ use super::files::Part;
 use super::idx::IdxError;
 use super::remote::{CLASSES, Event, Progress, Remote, without_password};
 use crate::error::{Error, Result, explained, printable_text, quoted};
-use crate::files::durable::{self, Partial};
+use crate::files::durable::{Folder, Partial};
 
 /// Largest download in bytes. The largest of the four files has 47 million bytes unpacked, and some
 /// servers unpack gzip before they send.
@@ -71,7 +71,8 @@ pub fn download(
     if parts.is_empty() {
         return Ok(());
     }
-    durable::in_folder(directory, || download_all(directory, parts, remote, progress))
+    let _folder = Folder::make(directory)?;
+    download_all(directory, parts, remote, progress)
 }
 
 /// Downloads `parts` one after the other into the existing folder `directory`.

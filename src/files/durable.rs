@@ -62,20 +62,33 @@ pub struct Kept {
     pub dropped: Option<PathBuf>,
 }
 
-/// Creates `folder` if it does not exist and does `work`. If the work fails, a new folder that is
-/// still empty is removed.
-///
-/// # Errors
-/// [`Error::Io`] when the folder cannot be created, and the errors of `work`.
-pub fn in_folder<T>(folder: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let is_new = !folder.exists();
-    fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
-    let outcome = work();
-    if is_new && outcome.is_err() {
-        // This succeeds only when the folder is empty.
-        let _ = fs::remove_dir(folder);
+/// Folder to write files into. When this value is dropped, it removes the folders that it has made
+/// and that are empty.
+#[derive(Debug)]
+pub struct Folder {
+    /// Folders that did not exist before, the innermost first.
+    new: Vec<PathBuf>,
+}
+
+impl Folder {
+    /// Makes `folder`, and the folders above it, if they do not exist.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder cannot be created.
+    pub fn make(folder: &Path) -> Result<Self> {
+        let is_new = |one: &&Path| !one.as_os_str().is_empty() && !one.exists();
+        let new = folder.ancestors().take_while(is_new).map(Path::to_path_buf).collect();
+        let made = Self { new };
+        fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+        Ok(made)
     }
-    outcome
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Removing succeeds only when the folder is empty.
+        self.new.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+    }
 }
 
 /// Replaces the file at `path` on a given operating system, and keeps at most `most` old files

@@ -104,7 +104,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     bar.finish_and_clear();
 
     let drawing = spinner(&output, "drawing");
-    let outputs = Outputs { folder, stages: &stages, _locks: at_once.end() };
+    let outputs = Outputs { folder, stages: &stages };
+    let _locks = at_once.end();
     let profile = outputs.write(ladder, &profiles, failures, compute.isa)?;
     drawing.finish_and_clear();
     let failed: Vec<_> = profile.failures.iter().map(|failure| failure.stage).collect();
@@ -162,7 +163,7 @@ pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let signals = Signals::install(None)?;
     let mut dataset =
         data::load(&args.job.data, architecture.format(), job.threads, &output, &signals)?;
-    let _at_once = signals.stop_at_once(Vec::new())?;
+    let _at_once = signals.stop_at_once(())?;
     dataset.train.truncate(job.images);
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "images of a pass")?;
     let build = || stage.build(&architecture, Adam::from(recipe), job.compute());

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::bench::contestant::Contestant;
 use crate::engine::phases::Phase;
 use crate::error::{Error, Result, printable};
-use crate::files::durable;
+use crate::files::durable::{self, Folder};
 use crate::files::lock::{Lock, lock_for_writing};
 use crate::files::replaceable;
 use crate::profile::capped_run::{ENOUGH_SAMPLES, Sampled};
@@ -28,13 +28,13 @@ use crate::stages::{STAGES, Stage};
 const TOP_FUNCTIONS: usize = 10;
 
 /// Makes the folder, checks that every file of a profile of `stages` can be written there, and
-/// locks these files against other processes.
+/// locks these files against other processes. A new folder is removed again if no file is written.
 ///
 /// # Errors
 /// [`Error::Io`] or [`Error::Unavailable`] when a file cannot be written, [`Error::InvalidFile`]
 /// when it would replace a file that is not from an earlier profile.
-pub fn prepare(folder: &Path, stages: &[&'static Stage]) -> Result<Vec<Lock>> {
-    fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+pub fn prepare(folder: &Path, stages: &[&'static Stage]) -> Result<(Vec<Lock>, Folder)> {
+    let made = Folder::make(folder)?;
     let prepare = |name: &str, is_ours: &dyn Fn(&str) -> bool| -> Result<Lock> {
         let path = folder.join(name);
         let lock = lock_for_writing(&path)?;
@@ -50,7 +50,7 @@ pub fn prepare(folder: &Path, stages: &[&'static Stage]) -> Result<Vec<Lock>> {
     }
     locks.push(prepare(RECORD, &|content| replaceable::is_event(content, "profile"))?);
     locks.push(prepare(PAGE, &|content| content.contains(html::TITLE))?);
-    Ok(locks)
+    Ok((locks, made))
 }
 
 /// Whether `content` is a file of this `kind` from a profile of `stage`.
@@ -62,11 +62,10 @@ pub(super) fn is_of_profile(content: &str, kind: &str, stage: &Stage) -> bool {
     }
 }
 
-/// Writer of a profile: the folder, the stages, and the locks of all files that belong to them.
+/// Writer of a profile: the folder and the stages.
 pub struct Outputs<'a> {
     pub folder: &'a Path,
     pub stages: &'a [&'static Stage],
-    pub _locks: Vec<Lock>,
 }
 
 impl Outputs<'_> {
