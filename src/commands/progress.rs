@@ -96,7 +96,7 @@ impl Observer for TrainingProgress<'_> {
     fn kept_previous(&mut self, Kept { previous, dropped }: &Kept) {
         let mut message = format!("the model that was there is now {}", printable(previous));
         if let Some(dropped) = dropped {
-            message += "; the oldest one is gone, which was ";
+            message += ";\nthe oldest one is gone, which was ";
             message += &printable(dropped);
         }
         self.bar.suspend(|| self.output.note(&message));
