@@ -326,7 +326,7 @@ fn bench_stops_at_the_first_signal_and_leaves_no_record() {
     let place = Workplace::new();
     let flags = "bench stages --stage naive --repeats 1000 --record bench.json --json";
     let mut run = Running::start(place.command(flags));
-    run.wait_for_notice("not a release build");
+    run.wait_for_notice("preparing naive, 1 thread");
     thread::sleep(Duration::from_millis(500));
     assert_eq!(place.names(), [".bench.json.mnist-train.lock"]);
     run.signal(INT);

@@ -22,16 +22,14 @@ use program::{Run, Workplace};
 
 const TRAIN: &str = "--epochs 2 --max-samples 192 --no-eval";
 
-const COLUMNS: u16 = 80;
-
-/// Output of `command` on a terminal that is its stdout and stderr.
-fn on_a_terminal(mut command: Command) -> String {
+/// Output of `command` on a terminal of this width that is its stdout and stderr.
+fn on_a_terminal(mut command: Command, columns: u16) -> String {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
     let name = ptsname(&terminal, Vec::new()).unwrap();
     let side = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-    let size = Winsize { ws_row: 24, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&side, size).unwrap();
     command.stdout(side.try_clone().unwrap()).stderr(side);
     let reader = thread::spawn(move || {
@@ -58,21 +56,33 @@ fn without_codes(written: &str) -> Vec<String> {
 
 #[test]
 fn a_terminal_gets_a_bar_unless_it_refuses_control_codes() {
-    let train = |variables: &[(&str, &str)]| {
+    // Each epoch takes part of a second, and the whole run takes seconds.
+    let slow = "--stage naive --max-samples 128 --no-eval --epochs 9";
+    let train = |flags, variables: &[(&str, &str)], columns| {
         let place = Workplace::new();
-        let mut command = place.command(TRAIN);
+        let mut command = place.command(flags);
         command.env("TERM", "xterm-256color").env_remove("NO_COLOR");
         command.envs(variables.iter().copied());
-        on_a_terminal(command)
+        on_a_terminal(command, columns)
     };
-    let drawn = without_codes(&train(&[]));
-    let bar = drawn.iter().find(|line| line.contains(" left")).expect("no bar where there can be");
-    assert!(["epoch ", "loss ", "acc ", "/s "].iter().all(|word| bar.contains(word)), "{bar}");
-    for line in drawn {
-        assert!(line.chars().count() <= COLUMNS.into(), "{line}");
+    let written = train(slow, &[], 80);
+    let drawn = without_codes(&written);
+    let words = ["s left, epoch ", " of 9, loss ", "acc ", "/s "];
+    let is_bar = |line: &String| words.iter().all(|word| line.contains(word));
+    assert!(drawn.iter().any(is_bar), "{drawn:#?}");
+    assert!(drawn.iter().any(|line| line.contains("epoch 9 of 9, ")), "{drawn:#?}");
+    for wrong in [" 0s left", "epoch 0 of"] {
+        assert!(!written.contains(wrong), "{drawn:#?}");
     }
+    for (columns, drawn) in [(80, drawn), (25, without_codes(&train(slow, &[], 25)))] {
+        let bars: Vec<_> = drawn.iter().filter(|line| line.contains(", epoch")).collect();
+        assert!(!bars.is_empty(), "{drawn:#?}");
+        assert!(bars.iter().all(|line| line.chars().count() == columns), "{bars:#?}");
+    }
+    // The cursor is at the beginning of the bar, wherever a terminal that is resized breaks it.
+    assert!(written.contains("\x1b[G") && !written.contains("\x1b[G "), "{written:?}");
     for variable in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")] {
-        let written = train(&[variable]);
+        let written = train(TRAIN, &[variable], 80);
         let code = written.chars().find(|c| c.is_control() && !['\r', '\n'].contains(c));
         assert_eq!(code, None, "{variable:?}: {written:?}");
         assert!(written.contains("\n    1 "), "{written}");

@@ -65,11 +65,10 @@ pub fn check_memory(
 pub trait Observer {
     /// Called before the losses are compared with naive's losses.
     fn comparing(&mut self);
-    /// Called before the stages are timed, in this number of `turns`. In a turn, one contestant is
-    /// prepared or timed.
-    fn timing(&mut self, turns: usize);
-    /// Called after each turn.
-    fn turn(&mut self);
+    /// Called before `contestants` are timed in `rounds`.
+    fn timing(&mut self, contestants: usize, rounds: usize);
+    /// Called before each turn of a contestant. Rounds count from 1; round 0 prepares.
+    fn turn(&mut self, contestant: Contestant, round: usize);
     /// Called after comparing and after timing.
     fn finished(&mut self);
 }
@@ -114,9 +113,10 @@ impl Ladder<'_> {
             let images = images.min(MEMORY_BATCHES * batch_size);
             peaks_rss_bytes.push(peak_rss_bytes(workload, contestant, images)?);
         }
-        observer.timing(Benchmark::advances(contestants, repeats));
+        observer.timing(contestants.len(), repeats);
         let contention = Contention::start();
-        let measured = benchmark.measure(contestants, repeats, || observer.turn());
+        let measured =
+            benchmark.measure(contestants, repeats, |one, round| observer.turn(one, round));
         let share_of_others = contention.share_of_others();
         observer.finished();
         let (measurements, roofline) = measured?;
@@ -183,8 +183,8 @@ mod tests {
 
     impl Observer for Nobody {
         fn comparing(&mut self) {}
-        fn timing(&mut self, _: usize) {}
-        fn turn(&mut self) {}
+        fn timing(&mut self, _: usize, _: usize) {}
+        fn turn(&mut self, _: Contestant, _: usize) {}
         fn finished(&mut self) {}
     }
 

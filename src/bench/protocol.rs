@@ -83,7 +83,8 @@ impl<'a> Benchmark<'a> {
     }
 
     /// Times each of `contestants` in `repeats` rounds, and measures the limits of the machine
-    /// between the rounds. Calls `advanced` after each turn, [`Benchmark::advances`] times in all.
+    /// between the rounds. Calls `turn` before a contestant is timed in a round, which counts from 1,
+    /// and before it is prepared, in round 0.
     ///
     /// # Errors
     /// When the operating system refuses to start threads.
@@ -91,7 +92,7 @@ impl<'a> Benchmark<'a> {
         &self,
         contestants: &[Contestant],
         repeats: usize,
-        mut advanced: impl FnMut(),
+        mut turn: impl FnMut(Contestant, usize),
     ) -> Result<(Vec<Measurement>, Roofline)> {
         let mut thread_counts: Vec<_> = contestants.iter().map(|one| one.threads).collect();
         thread_counts.sort_unstable();
@@ -99,28 +100,22 @@ impl<'a> Benchmark<'a> {
         let mut roofline = Roofline::measure(&thread_counts)?;
 
         let prepare = |&contestant: &Contestant| {
-            let measurement = self.prepare(contestant);
-            advanced();
-            measurement
+            turn(contestant, 0);
+            self.prepare(contestant)
         };
         let mut measurements: Vec<_> = contestants.iter().map(prepare).collect::<Result<_>>()?;
-        for round in 0..repeats {
+        for round in 1..=repeats {
             let mut turns: Vec<_> = contestants.iter().zip(&mut measurements).collect();
-            if round % 2 == 1 {
+            if round % 2 == 0 {
                 turns.reverse();
             }
             for (&contestant, measurement) in turns {
+                turn(contestant, round);
                 self.round(contestant, measurement)?;
-                advanced();
             }
             roofline.keep_best(&Roofline::measure(&thread_counts)?);
         }
         Ok((measurements, roofline))
-    }
-
-    /// Number of times that [`Benchmark::measure`] calls `advanced`.
-    pub fn advances(contestants: &[Contestant], repeats: usize) -> usize {
-        contestants.len() * (1 + repeats)
     }
 
     /// Chooses the number of steps in the rounds of `contestant`.

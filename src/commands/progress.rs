@@ -1,19 +1,31 @@
 //! Progress of training and of downloads: bars on a terminal, results and notes everywhere.
 
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::output::Output;
 use super::signals::Signals;
+use crate::bench::contestant::Contestant;
 use crate::bench::ladder;
 use crate::data::remote;
 use crate::error::printable;
 use crate::files::durable::Kept;
-use crate::report::text::numbers::grouped;
+use crate::report::text::numbers::{counted, grouped};
 use crate::report::{self, Event};
 use crate::training::trainer::{EpochReport, Observer, Progress};
 
 /// Largest number of times a second that a bar is redrawn.
 const DRAWS_PER_SECOND: u8 = 10;
+
+/// Time between two lines that say how far a measurement is, where no bar is drawn.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Bar and message on one line, which is cut at the width of the terminal. The codes clear what is
+/// below and move the cursor to the beginning of the line: a terminal that becomes narrower breaks
+/// the line into several, and the cursor stays at the beginning of the first.
+const BAR: &str = "\x1b[J{bar:10} {left}{wide_msg}\x1b[G";
 
 /// A bar with this `template`, hidden where `output` shows no progress.
 fn bar(output: &Output, template: &str) -> ProgressBar {
@@ -23,7 +35,13 @@ fn bar(output: &Output, template: &str) -> ProgressBar {
         ProgressDrawTarget::hidden()
     };
     let style = ProgressStyle::with_template(template).expect("a valid template");
-    ProgressBar::with_draw_target(None, target).with_style(style.progress_chars("█▉▊▋▌▍▎▏ "))
+    // Less than a second is also what an unknown time looks like.
+    let left = |state: &ProgressState, line: &mut dyn Write| match state.eta() {
+        eta if eta >= Duration::from_secs(1) => _ = write!(line, "{:#} left, ", HumanDuration(eta)),
+        _ => {}
+    };
+    let style = style.with_key("left", left).progress_chars("█▉▊▋▌▍▎▏ ");
+    ProgressBar::with_draw_target(None, target).with_style(style)
 }
 
 /// Shows the progress of training and prints the result of each epoch.
@@ -32,17 +50,12 @@ pub struct TrainingProgress<'a> {
     signals: Signals,
     epochs: usize,
     bar: ProgressBar,
-    /// Epoch that the bar shows.
-    epoch_shown: Option<usize>,
-    /// Number of images of this epoch that were done when the bar appeared.
-    images_before: usize,
 }
 
 impl<'a> TrainingProgress<'a> {
     /// Progress of a run that ends after `epochs` epochs.
     pub fn new(output: &'a Output, signals: Signals, epochs: usize) -> Self {
-        let bar = bar(output, "{prefix} {wide_bar} {pos}/{len} {msg}");
-        Self { output, signals, epochs, bar, epoch_shown: None, images_before: 0 }
+        Self { output, signals, epochs, bar: bar(output, BAR) }
     }
 
     /// Removes the bar from the screen.
@@ -57,25 +70,24 @@ impl Observer for TrainingProgress<'_> {
             return;
         }
         let Progress { epoch, batch, batches, loss, accuracy, images } = *progress;
-        if self.epoch_shown != Some(epoch) {
-            self.epoch_shown = Some(epoch);
-            self.bar.reset();
-            self.images_before = images;
-            self.bar.set_prefix(format!("epoch {epoch} of {}", self.epochs));
-            self.bar.set_length(batches as u64);
+        let done = (epoch * batches + batch) as u64;
+        if self.bar.length().is_none() {
+            self.bar.set_length((self.epochs * batches) as u64);
+            // Only batches of this process count: a resumed run begins in the middle.
+            self.bar.set_position(done - 1);
+            self.bar.reset_eta();
         }
-        self.bar.set_position(batch as u64);
-        // Only images of this process count: a resumed epoch begins in the middle.
-        let speed = (images - self.images_before) as f64 / self.bar.elapsed().as_secs_f64();
-        let left = HumanDuration(self.bar.eta());
-        self.bar.set_message(match batch {
+        let speed = self.bar.per_sec() * images as f64 / batch as f64;
+        let doing = match batch {
             last if last == batches => "testing".into(),
             _ => format!(
-                "loss {loss:.4} acc {:.2} % {}/s {left:#} left",
+                "loss {loss:.4}, acc {:.2} %, {}/s",
                 100.0 * accuracy,
                 grouped(speed as usize),
             ),
-        });
+        };
+        self.bar.set_message(format!("epoch {} of {}, {doing}", epoch + 1, self.epochs));
+        self.bar.set_position(done);
     }
 
     fn epoch(&mut self, report: &EpochReport) {
@@ -117,8 +129,7 @@ pub struct DownloadProgress<'a> {
 impl<'a> DownloadProgress<'a> {
     /// Progress of a download; nothing is shown before it begins.
     pub fn new(output: &'a Output, signals: Signals) -> Self {
-        let bar = bar(output, "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}");
-        Self { output, signals, bar }
+        Self { output, signals, bar: bar(output, BAR) }
     }
 
     /// Removes the bar from the screen.
@@ -132,7 +143,7 @@ impl remote::Progress for DownloadProgress<'_> {
         match event {
             remote::Event::Requested { part, host } => {
                 self.bar.reset();
-                self.bar.set_prefix(part.name());
+                self.bar.set_message(part.name());
                 let message = format!("downloading {} from {host}", part.download_name());
                 self.bar.suspend(|| self.output.note(&message));
             }
@@ -162,12 +173,18 @@ impl remote::Progress for DownloadProgress<'_> {
 pub struct LadderProgress<'a> {
     output: &'a Output,
     bar: ProgressBar,
+    /// Number of turns that have begun.
+    turns: usize,
+    /// Number of rounds in which contestants are timed.
+    rounds: usize,
+    /// Time of the last line, if no bar is drawn.
+    said: Option<Instant>,
 }
 
 impl<'a> LadderProgress<'a> {
     /// A bar that is not there before the measurement begins.
     pub fn new(output: &'a Output) -> Self {
-        Self { output, bar: ProgressBar::hidden() }
+        Self { output, bar: ProgressBar::hidden(), turns: 0, rounds: 0, said: None }
     }
 }
 
@@ -176,12 +193,27 @@ impl ladder::Observer for LadderProgress<'_> {
         self.bar = spinner(self.output, "comparing losses with naive's");
     }
 
-    fn timing(&mut self, turns: usize) {
-        self.bar = counter(self.output, "timing", turns);
+    fn timing(&mut self, contestants: usize, rounds: usize) {
+        // Each contestant is also prepared.
+        self.bar = counter(self.output, "timing", contestants * (1 + rounds));
+        self.rounds = rounds;
     }
 
-    fn turn(&mut self) {
-        self.bar.inc(1);
+    fn turn(&mut self, Contestant { stage, threads }: Contestant, round: usize) {
+        let row = format!("{}, {}", stage.name, counted(threads, "thread"));
+        let doing = match round {
+            0 => format!("preparing {row}"),
+            _ => format!("timing {row}, round {round} of {}", self.rounds),
+        };
+        if !self.output.shows_progress() && self.said.is_none_or(|at| at.elapsed() > LINE_INTERVAL)
+        {
+            self.said = Some(Instant::now());
+            self.output.note(&doing);
+        }
+        self.bar.set_message(doing);
+        // The bar shows the turns that are over.
+        self.bar.set_position(self.turns as u64);
+        self.turns += 1;
     }
 
     fn finished(&mut self) {
@@ -192,15 +224,15 @@ impl ladder::Observer for LadderProgress<'_> {
 /// A line with `message` and an ellipsis, for work of unknown length.
 pub fn spinner(output: &Output, message: &str) -> ProgressBar {
     // Nothing turns: an animation would need a thread, which the operating system may refuse.
-    let bar = bar(output, "{msg} …");
-    bar.set_message(message.to_string());
+    let bar = bar(output, "\x1b[J{wide_msg}\x1b[G");
+    bar.set_message(format!("{message} …"));
     bar.tick();
     bar
 }
 
 /// A bar that counts up to `length`.
 pub fn counter(output: &Output, message: &str, length: usize) -> ProgressBar {
-    let bar = bar(output, "{msg} {wide_bar} {pos}/{len} {eta} left");
+    let bar = bar(output, BAR);
     bar.set_message(message.to_string());
     bar.set_length(length as u64);
     bar

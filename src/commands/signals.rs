@@ -1,6 +1,6 @@
-//! Handling of SIGINT, SIGTERM, SIGHUP, and of SIGUSR1, SIGUSR2 and SIGXCPU, which batch systems send
-//! before a deadline: the first signal asks the run to save and stop, a second one ends the process at
-//! once.
+//! Handling of SIGINT, SIGTERM, SIGHUP, and of SIGUSR1, SIGUSR2 and SIGXCPU, which batch systems
+//! send before a deadline: the first signal asks the run to save and stop, a second one ends the
+//! process at once.
 
 use std::any::Any;
 use std::fs;
