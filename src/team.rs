@@ -6,8 +6,10 @@
 //! an atomic number until it changes. They yield after a while, and sleep only if no work comes for
 //! longer (a file is being read, an evaluation is printed).
 //!
-//! A piece of work consists of items. They are handed out one at a time, in a given order, to the
-//! next free thread. Chance decides which thread works on which item. Every item is worked on once,
+//! Every item has an owner: item i belongs to thread i modulo the number of threads. A thread first
+//! takes its own items, in a given order, and then *steals* the items that busier threads have not
+//! begun. So the data of an item stay in the cache of one core from piece to piece, and a thread
+//! that another program disturbs loses items to the other threads. Every item is worked on once,
 //! and its result must not depend on the thread.
 //!
 //! There is `unsafe` code here, because the threads outlive a piece of work and borrow the data of
@@ -37,6 +39,8 @@ const YIELDS: u32 = 1 << 10;
 pub struct Team {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
+    /// Whether each item of the present piece was taken.
+    taken: Vec<AtomicBool>,
 }
 
 /// State that the owner and the workers share. Each number has its own cache line, so that a write
@@ -45,8 +49,6 @@ pub struct Team {
 struct Shared {
     /// Number of pieces of work so far; its change tells the workers to begin.
     piece: Line<AtomicUsize>,
-    /// Next position in the order of the items.
-    next: Line<AtomicUsize>,
     /// Number of workers that have not finished the present piece.
     busy: Line<AtomicUsize>,
     /// Number of workers that sleep.
@@ -64,10 +66,10 @@ struct Shared {
 #[repr(align(128))]
 struct Line<T>(T);
 
-/// Function that takes and does items until none is left. Its real lifetime is shorter than
-/// `'static`: see [`Team::run`].
+/// Function that takes and does items until none is left, as the thread with the given index. Its
+/// real lifetime is shorter than `'static`: see [`Team::run`].
 #[derive(Clone, Copy)]
-struct Job(&'static (dyn Fn() + Sync));
+struct Job(&'static (dyn Fn(usize) + Sync));
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,11 +125,11 @@ impl Team {
     /// # Errors
     /// When the operating system refuses to start a thread.
     pub fn new(threads: usize) -> io::Result<Self> {
-        let mut team = Self { shared: Arc::default(), workers: Vec::new() };
+        let mut team = Self { shared: Arc::default(), workers: Vec::new(), taken: Vec::new() };
         for index in 1..threads {
             let shared = Arc::clone(&team.shared);
             let worker = thread::Builder::new().name(format!("team {index}"));
-            team.workers.push(worker.spawn(move || shared.serve())?);
+            team.workers.push(worker.spawn(move || shared.serve(index))?);
         }
         Ok(team)
     }
@@ -138,7 +140,7 @@ impl Team {
     }
 
     /// Calls `work` once with every index and item, on all threads, and returns when all items are
-    /// done. The items are begun in `order`.
+    /// done. Each thread begins its own items in `order`, and then the items that are left.
     ///
     /// # Panics
     /// When `work` panics, or `order` is for another number of items.
@@ -152,24 +154,29 @@ impl Team {
         if self.workers.is_empty() {
             return order.0.iter().for_each(|&index| work(index, &mut items[index]));
         }
-        let (shared, items) = (&*self.shared, Items(items.as_mut_ptr()));
-        shared.next.0.store(0, Ordering::Relaxed);
-        self.run(&|| {
+        self.taken.resize_with(items.len().max(self.taken.len()), AtomicBool::default);
+        self.taken.iter_mut().for_each(|taken| *taken.get_mut() = false);
+        let (threads, taken, items) = (self.threads(), &self.taken, Items(items.as_mut_ptr()));
+        self.run(&|thread| {
             let items = &items;
-            while let Some(&index) = order.0.get(shared.next.0.fetch_add(1, Ordering::Relaxed)) {
-                // SAFETY: an order is a permutation of 0..n, and each of its positions is taken by
-                // one thread, so the index is in bounds and no other thread gets it.
-                work(index, unsafe { items.get(index) });
+            let own = |index: &&usize| *index % threads == thread;
+            let others = |index: &&usize| !own(index);
+            for &index in order.0.iter().filter(own).chain(order.0.iter().filter(others)) {
+                if !taken[index].swap(true, Ordering::Relaxed) {
+                    // SAFETY: an order is a permutation of 0..n, so the index is in bounds. One
+                    // thread finds that the item was not taken, so no other thread gets it.
+                    work(index, unsafe { items.get(index) });
+                }
             }
         });
     }
 
-    /// Calls `job` on every thread of the team, and returns when all calls have returned.
-    fn run(&self, job: &(dyn Fn() + Sync)) {
+    /// Calls `job` on every thread of the team with the index of the thread, and returns when all
+    /// calls have returned.
+    fn run(&self, job: &(dyn Fn(usize) + Sync)) {
         // SAFETY: a worker uses the job only while it is busy. `Wait` waits until no worker is busy
         // before this function returns, also when the owner's own call of the job panics.
-        let job =
-            Job(unsafe { mem::transmute::<&(dyn Fn() + Sync), &'static (dyn Fn() + Sync)>(job) });
+        let job = Job(unsafe { mem::transmute::<&(dyn Fn(usize) + Sync), &'static _>(job) });
         let shared = &*self.shared;
         // If the owner panicked in an earlier piece, the panic of a worker in that piece is still
         // here.
@@ -184,7 +191,7 @@ impl Team {
         }
         {
             let _wait = Wait(shared);
-            job.0();
+            job.0(0);
         }
         *lock(&shared.job) = None;
         if let Some(panic) = lock(&shared.panic).take() {
@@ -218,9 +225,10 @@ impl Drop for Wait<'_> {
 }
 
 impl Shared {
-    /// Main function of a worker: waits for pieces of work and does them until it is dismissed.
+    /// Main function of the worker with the index `thread`: waits for pieces of work and does them
+    /// until it is dismissed.
     #[inline(never)] // A profile recognizes waiting workers by this name.
-    fn serve(&self) {
+    fn serve(&self, thread: usize) {
         let mut done = 0;
         loop {
             self.await_change(done);
@@ -229,7 +237,7 @@ impl Shared {
                 return;
             }
             let job = lock(&self.job).expect("a piece has a job");
-            if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| job.0())) {
+            if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| job.0(thread))) {
                 // One panic is enough to report. An earlier payload must not be dropped here,
                 // because its drop might panic.
                 mem::forget(lock(&self.panic).replace(panic));

@@ -29,8 +29,10 @@
 //!    convolution.
 //! 3. **Waiting without sleeping.** Members of a [`Team`](crate::team::Team) spin: they read a
 //!    number in memory until it changes. They sleep only if no work comes for a while.
-//! 4. **A queue.** A thread that has finished a row takes the next, so a core that another program
-//!    disturbs gets fewer rows.
+//! 4. **Rows stay at home.** Each row of cells belongs to one thread, so that its weights and moments
+//!    stay in the caches near one core from step to step. A thread that has finished its own rows
+//!    takes rows that other threads have not begun, so a core that another program disturbs gets
+//!    fewer rows.
 //!
 //! **What it costs.** The team is a module with `unsafe` code, because its threads outlive a piece
 //! of work and borrow the data of the piece. Threads that spin use their core while they wait.
