@@ -28,6 +28,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+/// Size in bytes of the stack of every thread that the program starts, which is enough for all of
+/// them, whatever `RUST_MIN_STACK` says.
+pub const STACK_BYTES: usize = 2 << 20;
+
 /// Number of spins before a waiting thread begins to yield its core, about 20 µs.
 const SPINS: u32 = 1 << 10;
 /// Number of yields before a waiting thread sleeps, at least about 200 µs.
@@ -128,7 +132,8 @@ impl Team {
         let mut team = Self { shared: Arc::default(), workers: Vec::new(), taken: Vec::new() };
         for index in 1..threads {
             let shared = Arc::clone(&team.shared);
-            let worker = thread::Builder::new().name(format!("team {index}"));
+            let worker =
+                thread::Builder::new().name(format!("team {index}")).stack_size(STACK_BYTES);
             team.workers.push(worker.spawn(move || shared.serve(index))?);
         }
         Ok(team)

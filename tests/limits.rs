@@ -10,6 +10,7 @@ use std::process::Command;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use mnist_train::bench::child::Job;
 use mnist_train::data::files::Part;
 use mnist_train::data::idx::images_header;
 use mnist_train::measure::roofline::Roofline;
@@ -62,6 +63,27 @@ fn too_few_threads_are_an_error_and_no_panic() {
     let run = Run::of(limited(&many, "-v 600000"));
     run.fails(1, &["cannot start 1000 threads: ", "choose fewer with --threads", "ulimit -u"]);
     assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn a_small_stack_in_the_environment_is_not_for_the_threads_of_the_program() {
+    let place = Workplace::new();
+    let job = program::line(&Job { stage: "gemm".into(), threads: 2, ..Job::default() });
+    for arguments in [
+        "--epochs 1 --max-samples 128 --json --threads 2 --stage gemm".into(),
+        "--epochs 1 --max-samples 128 --json --threads 2 --stage parallel".into(),
+        "eval --threads 2".into(),
+        format!("capped-run --seconds 1 {job}"),
+    ] {
+        let mut command = place.command(&arguments);
+        command.env("RUST_MIN_STACK", "1");
+        let run = Run::of(command);
+        // The capped run has no parent.
+        assert!(run.code == 0 || run.stderr.contains("stdin has ended"), "{arguments}: {run:#?}");
+    }
+    let mut drawn = place.bare("data synthetic --out digits --images 10");
+    drawn.env("RUST_MIN_STACK", "1");
+    Run::of(drawn).succeeds();
 }
 
 /// The test runs itself again in a separate process. A stack of 64 MiB is refused long before a

@@ -17,6 +17,7 @@ use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
 use crate::stages::Stage;
+use crate::team::STACK_BYTES;
 
 /// Training that all child processes of a measurement have in common.
 #[derive(Debug)]
@@ -176,7 +177,7 @@ pub fn end_with_parent(cleaning_up: fn()) -> Result<()> {
         cleaning_up();
         process::exit(1);
     };
-    let thread = thread::Builder::new().name("lifeline".into());
+    let thread = thread::Builder::new().name("lifeline".into()).stack_size(STACK_BYTES);
     thread.spawn(wait).map(|_| ()).map_err(Error::threads(1))
 }
 

@@ -18,6 +18,7 @@ use crate::files::durable::{Folder, Partial};
 use crate::measure::machine;
 use crate::model::mnist_cnn::MnistCnn;
 use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
+use crate::team::STACK_BYTES;
 
 /// Data folder if the user names none.
 const DEFAULT_DIRECTORY: &str = "data";
@@ -74,6 +75,7 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
 fn start_threads(threads: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        .stack_size(STACK_BYTES)
         .build_global()
         .map_err(Error::threads(threads))
 }

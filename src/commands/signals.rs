@@ -15,6 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::iterator;
 
 use crate::error::{Error, Result, explained};
+use crate::team::STACK_BYTES;
 
 /// Time after the first signal in which another one does not count: `timeout` signals a process
 /// and then its group, and a shell signals its whole pipeline.
@@ -90,7 +91,7 @@ impl Signals {
                 }
             }
         };
-        let thread = thread::Builder::new().name("signals".into());
+        let thread = thread::Builder::new().name("signals".into()).stack_size(STACK_BYTES);
         thread.spawn(listen).map_err(Error::threads(1))?;
         Ok(signals)
     }

@@ -26,6 +26,7 @@ use super::idx::IdxError;
 use super::remote::{CLASSES, Event, Progress, Remote, without_password};
 use crate::error::{Error, Result, explained, printable_text, quoted};
 use crate::files::durable::{Folder, Partial};
+use crate::team::STACK_BYTES;
 
 /// Largest download in bytes. The largest of the four files has 47 million bytes unpacked, and some
 /// servers unpack gzip before they send.
@@ -259,7 +260,8 @@ fn request(url: &str, remote: &Remote) -> Result<Receiver<Message>> {
             let _ = sender.send(Message::Failed(failure(error, &remote)));
         }
     };
-    thread::Builder::new().name("download".into()).spawn(download).map_err(Error::threads(1))?;
+    let thread = thread::Builder::new().name("download".into()).stack_size(STACK_BYTES);
+    thread.spawn(download).map_err(Error::threads(1))?;
     Ok(receiver)
 }
 

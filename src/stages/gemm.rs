@@ -41,6 +41,7 @@ use crate::nn::primitives::pooling::{self, Pooling};
 use crate::nn::primitives::product::Matrix;
 use crate::nn::primitives::{Map, Map2, Primitives};
 use crate::optim::adam::{AdamStep, Weights};
+use crate::team::STACK_BYTES;
 
 /// Number of images that a core takes at a time.
 const CHUNK_IMAGES: usize = 4;
@@ -81,6 +82,7 @@ impl Gemm {
     pub fn new(threads: usize) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
+            .stack_size(STACK_BYTES)
             .thread_name(|index| format!("gemm {index}"))
             .build()
             .map_err(Error::threads(threads))?;

@@ -14,6 +14,7 @@ use std::thread;
 use crate::error::{Error, Result};
 use crate::files::durable::{self, Kept};
 use crate::model::checkpoint::{Checkpoint, Position};
+use crate::team::STACK_BYTES;
 
 /// Sends the checkpoints of a run to the thread that writes them.
 #[derive(Debug)]
@@ -75,6 +76,7 @@ impl Checkpoints {
         let (answers, written) = mpsc::channel();
         thread::Builder::new()
             .name("checkpoint".into())
+            .stack_size(STACK_BYTES)
             .spawn(move || {
                 // The loop ends when `Checkpoints` is dropped.
                 requests.into_iter().try_for_each(|checkpoint| answers.send(write(checkpoint)))
