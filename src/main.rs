@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 
 /// Prints `message` as the error and returns `code`.
 fn failed(message: &str, code: u8) -> ExitCode {
-    // A shell replaces the ~ of a path neither in quotes nor after the = of a flag.
+    // A shell does not replace the ~ of a path in quotes, as in MNIST_DATA='~/mnist'.
     let home =
         if message.starts_with('~') { "; ~ is no home folder here: write $HOME" } else { "" };
     ended(&format!("error: {message}{home}"), code)

@@ -583,18 +583,21 @@ fn the_data_folder_can_come_from_the_environment() {
 #[test]
 fn a_home_folder_that_the_shell_did_not_expand_is_named_as_the_reason() {
     let place = Workplace::new();
-    let hint = "~ is no home folder here: write $HOME";
-    for arguments in [
-        "data --data=~/digits",
-        "eval ~/m",
-        "eval --data=~/digits --offline --model m",
-        "--offline --data=~/digits",
-        "--offline --model=~/m",
-        "bench stages --offline --record=~/bench.json",
+    for (arguments, remedy) in [
+        ("data --data=~/digits", "write --data ~/digits, or the home folder in full"),
+        ("data fetch --data=~bo/x", "write --data ~bo/x, or"),
+        ("data synthetic --images 1 --out=~", "write --out ~, or"),
+        ("eval ~/m", "without quotes: write ~/m, or"),
+        ("eval --data=~/digits --offline --model m", "write --data ~/digits, or"),
+        ("--offline --data=~/digits", "write --data ~/digits, or"),
+        ("--offline --model=~/m", "write --model ~/m, or"),
+        ("--profile --profile-out=~/p", "write --profile-out ~/p, or"),
+        ("bench stages --offline --record=~/b", "write --record ~/b, or"),
     ] {
-        place.run(&format!("{SHORT} --epochs 1 --model m")).succeeds();
-        Run::of(place.bare(arguments)).fails(1, &["~/", hint]);
+        Run::of(place.bare(arguments)).rejects_flags(&["'~", remedy]);
     }
+    assert_eq!(place.names(), [""; 0]);
+    let hint = "~ is no home folder here: write $HOME";
     let mut command = place.bare("data");
     command.env("MNIST_DATA", "~/digits");
     Run::of(command).fails(1, &["~/digits: no such folder", hint]);

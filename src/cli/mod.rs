@@ -4,10 +4,12 @@ mod profile;
 mod recipe;
 mod values;
 
+use std::any::TypeId;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::slice;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
 use serde::Serialize;
@@ -18,7 +20,7 @@ pub use self::profile::ProfileArgs;
 pub use self::recipe::RecipeArgs;
 #[cfg(feature = "profile")]
 use self::values::MOST_SECONDS;
-use self::values::{MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, stage, whole};
+use self::values::{MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, path, stage, whole};
 use crate::bench::child::Job;
 use crate::data::synthetic;
 use crate::engine::compute::Compute;
@@ -36,8 +38,8 @@ use crate::stages::Stage;
     version,
     args_conflicts_with_subcommands = true,
     after_help = EXAMPLES,
-    mut_args = negative_numbers,
-    mut_subcommands = negative_numbers_of_command,
+    mut_args = checked,
+    mut_subcommands = checked_command,
 )]
 pub struct Cli {
     /// Command to run instead of training.
@@ -48,15 +50,21 @@ pub struct Cli {
     pub train: TrainArgs,
 }
 
-/// Lets `--lr -1` be a number that is out of range, and not an unknown flag.
-fn negative_numbers(arg: Arg) -> Arg {
+/// Lets `--lr -1` be a number that is out of range, and not an unknown flag, and refuses a path that
+/// begins with ~.
+fn checked(arg: Arg) -> Arg {
     let takes_value = arg.get_action().takes_values();
-    arg.allow_negative_numbers(takes_value)
+    let arg = arg.allow_negative_numbers(takes_value);
+    if arg.get_value_parser().type_id() != TypeId::of::<PathBuf>() {
+        return arg;
+    }
+    let flag = arg.get_long().map(|long| format!("--{long} ")).unwrap_or_default();
+    arg.value_parser(PathBufValueParser::new().try_map(path(flag)))
 }
 
 /// Does the same for the flags of `command` and of its own commands.
-fn negative_numbers_of_command(command: clap::Command) -> clap::Command {
-    command.mut_args(negative_numbers).mut_subcommands(negative_numbers_of_command)
+fn checked_command(command: clap::Command) -> clap::Command {
+    command.mut_args(checked).mut_subcommands(checked_command)
 }
 
 const EXAMPLES: &str = "\

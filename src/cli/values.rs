@@ -1,6 +1,7 @@
 //! Parsers of the values of flags. An error of a parser is the end of clap's message.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::model::mnist_cnn::MnistCnn;
@@ -44,6 +45,19 @@ pub fn number(text: &str, range: Range) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if range.contains(number) => Ok(number),
         _ => Err(format!("must be {range}")),
+    }
+}
+
+/// Parser of the path after `flag` that refuses a ~ at its beginning: the shell has not replaced it, and
+/// a folder of this name would be made.
+pub fn path(flag: String) -> impl Fn(PathBuf) -> Result<PathBuf, String> + Clone {
+    move |path| match path.as_os_str().as_encoded_bytes() {
+        [b'~', ..] => Err(format!(
+            "~ is the home folder only after a space and without quotes: write {flag}{}, or the home \
+             folder in full",
+            path.display(),
+        )),
+        _ => Ok(path),
     }
 }
 
