@@ -168,13 +168,14 @@ fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
         assert!(epoch >= 1 && batch > 0, "epoch {epoch}, batch {batch}");
         let place_and_remedy = format!(
             "stopping after this batch; again to stop at once\n\
-             interrupted in epoch {epoch} after {batch} of 120 batches; saved to ckpt.bin, \
-             go on with --resume\n"
+             interrupted in epoch {} of 2 after {batch} of 120 batches; saved to ckpt.bin, \
+             go on with --resume\n",
+            epoch + 1,
         );
         assert_eq!(stderr, place_and_remedy);
 
         let resumed = place.run("--resume --epochs 2 --json --no-eval").succeeds();
-        let going_on = format!("going on in epoch {epoch} after {batch} batches\n");
+        let going_on = format!("going on in epoch {} of 2 after {batch} batches\n", epoch + 1);
         assert_eq!(resumed.stderr, going_on);
         assert_eq!(resumed.weights(), undisturbed.weights());
         let (part, whole) = (resumed.last("done"), undisturbed.last("done"));
@@ -282,7 +283,7 @@ fn a_signal_before_the_first_batch_saves_nothing() {
     run.signal(INT);
     let (code, stderr) = run.end();
     assert_eq!(code, Some(130), "{stderr}");
-    let words = "interrupted in epoch 0 after 0 of 938 batches; nothing to save yet\n";
+    let words = "interrupted in epoch 1 of 10 after 0 of 938 batches; nothing to save yet\n";
     assert!(stderr.ends_with(words), "{stderr}");
     assert_eq!(place.names(), [""; 0]);
 }

@@ -138,7 +138,8 @@ impl TrainPlan {
             let path = printable(&self.model);
             Some(format!("nothing to do: {path} has been trained for {epoch} epochs"))
         } else if self.metadata.position != Position::default() {
-            Some(format!("going on in epoch {epoch} after {batch} batches"))
+            let epochs = self.epochs;
+            Some(format!("going on in epoch {} of {epochs} after {batch} batches", epoch + 1))
         } else {
             None
         }
@@ -311,7 +312,7 @@ mod tests {
             assert_eq!(plan.metadata, saved);
             assert!(plan.resumed && plan.notes.is_empty());
             assert_eq!(plan.stage.name, "gemm");
-            let beginning = "going on in epoch 2 after 3 batches";
+            let beginning = "going on in epoch 3 of 10 after 3 batches";
             assert_eq!(plan.beginning().unwrap(), beginning);
         }
     }

@@ -187,7 +187,9 @@ impl Trainer<'_> {
         let (place, remedy) = if epoch == self.epochs {
             ("after the last epoch".into(), "test it with 'mnist-train eval'")
         } else {
-            (format!("in epoch {epoch} after {batch} of {batches} batches"), "go on with --resume")
+            let (number, epochs) = (epoch + 1, self.epochs);
+            let place = format!("in epoch {number} of {epochs} after {batch} of {batches} batches");
+            (place, "go on with --resume")
         };
         if !self.checkpoints.has(position) {
             let state = self.engine.store();
