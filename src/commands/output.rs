@@ -6,6 +6,8 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use terminal_size::terminal_size_of;
+
 use crate::cli::OutputArgs;
 use crate::error::{Error, Result};
 use crate::report::{Event, json, text};
@@ -17,6 +19,8 @@ pub struct Output {
     json: bool,
     /// Whether notes are suppressed.
     quiet: bool,
+    /// Number of characters that a line of stdout has room for.
+    width: usize,
     /// First error in printing a result.
     failure: RefCell<Option<io::Error>>,
 }
@@ -24,7 +28,8 @@ pub struct Output {
 impl Output {
     /// Output as the flags `args` say; `quiet` suppresses notes and progress bars.
     pub fn new(args: OutputArgs, quiet: bool) -> Self {
-        Self { json: args.json, quiet, failure: RefCell::default() }
+        let width = terminal_size_of(io::stdout()).map_or(usize::MAX, |(width, _)| width.0.into());
+        Self { json: args.json, quiet, width, failure: RefCell::default() }
     }
 
     /// Prints a result, as text or as one JSON line. The text of a quiet command is the last line of
@@ -33,8 +38,10 @@ impl Output {
         match event {
             _ if self.json => self.print(&json::line(event)),
             Event::Start(_) | Event::Epoch(_) if self.quiet => {}
-            _ if self.quiet => self.print(text::lines(event).lines().last().unwrap_or_default()),
-            _ => self.print(&text::lines(event)),
+            _ if self.quiet => {
+                self.print(text::lines(event, self.width).lines().last().unwrap_or_default())
+            }
+            _ => self.print(&text::lines(event, self.width)),
         }
     }
 

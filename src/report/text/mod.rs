@@ -13,11 +13,12 @@ use super::{Data, Done, Epoch, Eval, Event, Stages, Start, Summary};
 use crate::error::escaped;
 use crate::measure::machine::Machine;
 
-/// `event` as one or more lines of text, without a line end after the last.
-pub fn lines(event: &Event) -> String {
+/// `event` as one or more lines of text, without a line end after the last. The table of epochs has
+/// only the columns for which there is room in `width` characters.
+pub fn lines(event: &Event, width: usize) -> String {
     match event {
-        Event::Start(start) => self::start(start),
-        Event::Epoch(epoch) => self::epoch(epoch),
+        Event::Start(start) => self::start(start, width),
+        Event::Epoch(epoch) => self::epoch(epoch, width),
         Event::Done(done) => self::done(done),
         Event::Eval(eval) => self::eval(eval),
         Event::Summary(summary) => self::summary(summary),
@@ -29,7 +30,7 @@ pub fn lines(event: &Event) -> String {
     }
 }
 
-fn start(start: &Start) -> String {
+fn start(start: &Start, width: usize) -> String {
     let Start { dataset_description, train_images, test_images, stage, isa, threads, .. } = start;
     let isa = isa.map(|isa| format!(", {isa}")).unwrap_or_default();
     let mut text = format!(
@@ -43,19 +44,19 @@ fn start(start: &Start) -> String {
         let titles =
             ["epoch", "loss", "train", "test", "correct", "lr", "time", "images/s"].map(Into::into);
         text.push('\n');
-        text.push_str(&epoch_columns(&titles));
+        text.push_str(&epoch_columns(&titles, width));
     }
     text
 }
 
 /// Row of the table of epochs, below the titles that [`start`] writes.
-fn epoch(epoch: &Epoch) -> String {
+fn epoch(epoch: &Epoch, width: usize) -> String {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let (test, correct) = match (epoch.test_correct, epoch.test_total) {
         (Some(correct), Some(total)) => (percent(correct as f64 / total as f64), grouped(correct)),
         _ => ("-".into(), "-".into()),
     };
-    epoch_columns(&[
+    let texts = [
         epoch.epoch.to_string(),
         format!("{:.4}", epoch.loss),
         percent(epoch.train_accuracy),
@@ -64,11 +65,20 @@ fn epoch(epoch: &Epoch) -> String {
         format!("{:.3e}", epoch.lr),
         format!("{:.2} s", epoch.seconds),
         grouped(epoch.images_per_second as usize),
-    ])
+    ];
+    epoch_columns(&texts, width)
 }
 
-fn epoch_columns([epoch, loss, train, test, correct, lr, time, rate]: &[String; 8]) -> String {
-    format!("{epoch:>5}{loss:>9}{train:>10}{test:>10}{correct:>9}{lr:>11}{time:>11}{rate:>11}")
+fn epoch_columns(texts: &[String; 8], width: usize) -> String {
+    let mut widths = [5, 9, 10, 10, 9, 11, 11, 11];
+    // The columns that matter least come first: correct, lr, images/s, time, train.
+    for column in [4, 5, 7, 6, 2] {
+        if widths.iter().sum::<usize>() > width {
+            widths[column] = 0;
+        }
+    }
+    let shown = texts.iter().zip(widths).filter(|(_, width)| *width > 0);
+    shown.map(|(text, width)| format!("{text:>width$}")).collect()
 }
 
 fn done(done: &Done) -> String {
@@ -259,12 +269,12 @@ mod tests {
             images_per_second: 14_285.7,
         };
         assert_eq!(
-            epoch(&report),
+            epoch(&report, 80),
             "    3   0.0674   97.91 %   98.01 %    9,801   9.460e-4     4.20 s     14,285"
         );
         report.test_correct = None;
         assert_eq!(
-            epoch(&report),
+            epoch(&report, 80),
             "    3   0.0674   97.91 %         -        -   9.460e-4     4.20 s     14,285"
         );
         let largest = Epoch {
@@ -277,9 +287,16 @@ mod tests {
             seconds: 86_400.0,
             images_per_second: 9_999_999.0,
         };
-        let line = epoch(&largest);
-        assert_eq!(line.len(), epoch(&report).len(), "{line}");
+        let line = epoch(&largest, 80);
+        assert_eq!(line.len(), epoch(&report, 80).len(), "{line}");
         assert_eq!(line.split_whitespace().count(), 11, "nothing touches: {line}");
         assert!(line.len() <= 80, "{line}");
+
+        for (width, expected) in
+            [(76, 76), (75, 67), (66, 56), (45, 45), (44, 34), (30, 24), (5, 24)]
+        {
+            assert_eq!(epoch(&largest, width).len(), expected, "{width}");
+        }
+        assert_eq!(epoch(&report, 40), "    3   0.0674   97.91 %         -");
     }
 }
