@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::iter;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -71,7 +72,7 @@ fn a_terminal_gets_a_bar_unless_it_refuses_control_codes() {
     let is_bar = |line: &String| words.iter().all(|word| line.contains(word));
     assert!(drawn.iter().any(is_bar), "{drawn:#?}");
     assert!(drawn.iter().any(|line| line.contains("epoch 9 of 9, ")), "{drawn:#?}");
-    for wrong in [" 0s left", "epoch 0 of"] {
+    for wrong in [" 0s left", "epoch 0 of", "testing"] {
         assert!(!written.contains(wrong), "{drawn:#?}");
     }
     for (columns, drawn) in [(80, drawn), (25, without_codes(&train(slow, &[], 25)))] {
@@ -89,11 +90,85 @@ fn a_terminal_gets_a_bar_unless_it_refuses_control_codes() {
     }
 }
 
+/// Lines that a terminal shows after it got `written`.
+fn shown(written: &str) -> Vec<String> {
+    let (mut lines, mut column) = (vec![String::new()], 0);
+    let mut pieces = written.split("\x1b[");
+    let first = pieces.next().unwrap_or_default();
+    for (number, piece) in iter::once(first).chain(pieces).enumerate() {
+        let code_ends = if number == 0 { None } else { piece.find(char::is_alphabetic) };
+        let (code, text) = piece.split_at(code_ends.map_or(0, |end| end + 1));
+        match code {
+            "J" => _ = lines.last_mut().unwrap().split_off(column),
+            "2K" => lines.last_mut().unwrap().clear(),
+            "G" => column = 0,
+            _ => {}
+        }
+        for c in text.chars() {
+            let line = lines.last_mut().unwrap();
+            match c {
+                '\r' => column = 0,
+                '\n' => lines.push(String::new()),
+                // The lines of bars have blocks of several bytes, which nothing is written into.
+                c => {
+                    line.truncate(column);
+                    line.push(c);
+                    column = line.len();
+                }
+            }
+        }
+    }
+    lines
+}
+
+#[test]
+fn a_signal_leaves_no_bar_on_the_terminal() {
+    let place = Workplace::new();
+    let endless = "--stage naive --max-samples 64 --no-eval --epochs 1000";
+    let script = "\"$@\" & until test -e ckpt.bin; do sleep 0.1; done; sleep 0.5; kill -TERM $!; \
+                  wait $!; test $? = 143";
+    let mut shell = shell_of(&place.command(endless), script);
+    shell.env("TERM", "xterm").env_remove("NO_COLOR");
+    let written = on_a_terminal(shell, 80);
+    assert!(written.contains("s left, epoch "), "{written:?}");
+    let shown = shown(&written);
+    for beginning in ["stopping after this batch; again to stop at once", "interrupted in epoch "] {
+        assert!(shown.iter().any(|line| line.starts_with(beginning)), "{shown:#?}");
+    }
+    assert!(!shown.iter().any(|line| line.contains(" left, ")), "{shown:#?}");
+}
+
+#[test]
+fn a_narrow_terminal_gets_the_columns_that_matter_most() {
+    let table = |columns| {
+        let place = Workplace::new();
+        let mut command = place.command("--epochs 1 --max-samples 64 --stage gemm");
+        command.env("TERM", "dumb");
+        let written = on_a_terminal(command, columns);
+        let lines = written.lines().map(|line| line.trim_end().to_string());
+        lines.skip_while(|line| !line.starts_with("epoch")).take(2).collect::<Vec<_>>()
+    };
+    for (columns, titles, width) in [
+        (76, "epoch loss train test correct lr time images/s", 76),
+        (60, "epoch loss train test time images/s", 56),
+        (24, "epoch loss test", 24),
+    ] {
+        let [header, row] = &table(columns)[..] else { panic!("no table") };
+        assert_eq!(header.split_whitespace().collect::<Vec<_>>().join(" "), titles);
+        assert_eq!((header.len(), row.len()), (width, width), "{header}\n{row}");
+    }
+}
+
 /// Command by which a shell runs `command` with this `redirection`.
 fn redirected(command: &Command, redirection: &str) -> Command {
+    shell_of(command, &format!("exec \"$@\" {redirection}"))
+}
+
+/// Command of a shell that runs `script`, whose arguments are `command`.
+fn shell_of(command: &Command, script: &str) -> Command {
     let mut shell = Command::new("sh");
     shell
-        .args(["-c", &format!("exec \"$@\" {redirection}"), "sh"])
+        .args(["-c", script, "sh"])
         .arg(command.get_program())
         .args(command.get_args())
         .current_dir(command.get_current_dir().unwrap());

@@ -87,12 +87,16 @@ impl Output {
         _ = writeln!(io::stderr(), "{message}");
     }
 
-    /// Whether a progress bar may be drawn on stderr: it is a terminal that understands control
-    /// codes, and the user has not refused them (no-color.org).
+    /// Whether a progress bar is drawn on stderr.
     pub fn shows_progress(&self) -> bool {
-        let says = |variable| env::var_os(variable).filter(|value| !value.is_empty());
-        let understands_codes = says("TERM").is_some_and(|terminal| terminal != "dumb");
-        let wanted = !self.quiet && says("NO_COLOR").is_none();
-        wanted && understands_codes && io::stderr().is_terminal()
+        !self.quiet && takes_codes()
     }
+}
+
+/// Whether stderr is a terminal that understands control codes, and the user has not refused them
+/// (no-color.org).
+pub fn takes_codes() -> bool {
+    let says = |variable| env::var_os(variable).filter(|value| !value.is_empty());
+    let understands_codes = says("TERM").is_some_and(|terminal| terminal != "dumb");
+    understands_codes && says("NO_COLOR").is_none() && io::stderr().is_terminal()
 }

@@ -49,13 +49,14 @@ pub struct TrainingProgress<'a> {
     output: &'a Output,
     signals: Signals,
     epochs: usize,
+    evaluates: bool,
     bar: ProgressBar,
 }
 
 impl<'a> TrainingProgress<'a> {
-    /// Progress of a run that ends after `epochs` epochs.
-    pub fn new(output: &'a Output, signals: Signals, epochs: usize) -> Self {
-        Self { output, signals, epochs, bar: bar(output, BAR) }
+    /// Progress of a run that ends after `epochs` epochs, and `evaluates` after each of them or not.
+    pub fn new(output: &'a Output, signals: Signals, epochs: usize, evaluates: bool) -> Self {
+        Self { output, signals, epochs, evaluates, bar: bar(output, BAR) }
     }
 
     /// Removes the bar from the screen.
@@ -79,7 +80,7 @@ impl Observer for TrainingProgress<'_> {
         }
         let speed = self.bar.per_sec() * images as f64 / batch as f64;
         let doing = match batch {
-            last if last == batches => "testing".into(),
+            last if last == batches && self.evaluates => "testing".into(),
             _ => format!(
                 "loss {loss:.4}, acc {:.2} %, {}/s",
                 100.0 * accuracy,

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::iterator;
 
+use super::output::takes_codes;
 use crate::error::{Error, Result, explained};
 use crate::team::STACK_BYTES;
 
@@ -74,8 +75,8 @@ impl Signals {
                     signal != SIGXCPU && first.is_some_and(|first| first.elapsed() > SAME_REQUEST);
                 let mut at_once = arrived.at_once();
                 if again || at_once.is_some() {
-                    if notice.is_some() && !again {
-                        say("interrupted");
+                    if notice.is_some() {
+                        say(if again { "" } else { "interrupted\n" });
                     }
                     // `exit` does not drop the locks, and would leave their files.
                     drop(at_once.take());
@@ -86,7 +87,7 @@ impl Signals {
                     arrived.received.store(signal as usize, Ordering::SeqCst);
                     drop(at_once);
                     if let Some(notice) = notice {
-                        say(&format!("{notice}; again to stop at once"));
+                        say(&format!("{notice}; again to stop at once\n"));
                     }
                 }
             }
@@ -124,11 +125,14 @@ impl Signals {
     }
 }
 
-/// Prints `line` to stderr.
+/// Prints `line` to stderr, in place of the progress bar and ^C that the line of a terminal contains.
 fn say(line: &str) {
-    // The current line of a terminal contains a progress bar or ^C.
-    let line_end = if io::stderr().is_terminal() { "\n" } else { "" };
-    _ = writeln!(io::stderr(), "{line_end}{line}");
+    let beginning = match io::stderr().is_terminal() {
+        true if takes_codes() => "\r\x1b[J",
+        true => "\n",
+        false => "",
+    };
+    _ = write!(io::stderr(), "{beginning}{line}");
 }
 
 /// Whether the process ignores SIGHUP since its start, as `nohup` arranges, so that it outlives its

@@ -65,7 +65,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         output.note(&beginning);
     }
     output.event(&Event::Start(start(&plan, &dataset, engine.threads())));
-    let mut progress = TrainingProgress::new(&output, signals, plan.epochs);
+    let mut progress = TrainingProgress::new(&output, signals, plan.epochs, plan.evaluate);
     let trainer = Trainer {
         engine: engine.as_mut(),
         dataset: &dataset,
