@@ -611,6 +611,10 @@ fn stages_are_benchmarked_against_each_other() {
     let flags = "bench stages --stage gemm,im2col --repeats 2 --batch-size 4 --threads 2";
     let run = place.run(&format!("{flags} --json --record bench.json")).succeeds();
     assert_eq!(place.read("bench.json"), run.stdout.as_bytes());
+    let parts = ["comparing losses with naive's", "measuring the memory of each stage"];
+    let said: Vec<_> = run.stderr.lines().filter(|line| !line.starts_with("note: ")).collect();
+    assert_eq!(said[..2], parts);
+    assert_eq!(said[2..4], ["measuring the limits of the machine", "preparing im2col, 1 thread"]);
     assert_eq!(place.names(), ["bench.json"]);
     let bench = run.last("bench");
     assert_has(

@@ -63,13 +63,13 @@ pub fn check_memory(
 
 /// Observer of the progress of a measurement.
 pub trait Observer {
-    /// Called before the losses are compared with naive's losses.
-    fn comparing(&mut self);
-    /// Called before `contestants` are timed in `rounds`.
+    /// Called before a part of the measurement that is not timing; `doing` says what it does.
+    fn part(&mut self, doing: &str);
+    /// Called before the limits of the machine are measured and `contestants` are timed in `rounds`.
     fn timing(&mut self, contestants: usize, rounds: usize);
     /// Called before each turn of a contestant. Rounds count from 1; round 0 prepares.
     fn turn(&mut self, contestant: Contestant, round: usize);
-    /// Called after comparing and after timing.
+    /// Called after each part and after timing.
     fn finished(&mut self);
 }
 
@@ -104,15 +104,16 @@ impl Ladder<'_> {
         check_memory(contestants.iter().map(|one| one.stage), &architecture, batch_size)?;
         let benchmark = Benchmark::new(&architecture, recipe, &dataset.train, *isa);
 
-        observer.comparing();
+        observer.part("comparing losses with naive's");
         let agreements = benchmark.agreement(contestants);
         observer.finished();
         let agreements = agreements?;
-        let mut peaks_rss_bytes = Vec::new();
-        for &contestant in contestants {
-            let images = images.min(MEMORY_BATCHES * batch_size);
-            peaks_rss_bytes.push(peak_rss_bytes(workload, contestant, images)?);
-        }
+        observer.part("measuring the memory of each stage");
+        let few = images.min(MEMORY_BATCHES * batch_size);
+        let peaks = contestants.iter().map(|&one| peak_rss_bytes(workload, one, few));
+        let peaks_rss_bytes = peaks.collect::<anyhow::Result<Vec<_>>>();
+        observer.finished();
+        let peaks_rss_bytes = peaks_rss_bytes?;
         observer.timing(contestants.len(), repeats);
         let contention = Contention::start();
         let measured =
@@ -182,7 +183,7 @@ mod tests {
     struct Nobody;
 
     impl Observer for Nobody {
-        fn comparing(&mut self) {}
+        fn part(&mut self, _: &str) {}
         fn timing(&mut self, _: usize, _: usize) {}
         fn turn(&mut self, _: Contestant, _: usize) {}
         fn finished(&mut self) {}

@@ -178,7 +178,7 @@ pub struct LadderProgress<'a> {
     turns: usize,
     /// Number of rounds in which contestants are timed.
     rounds: usize,
-    /// Time of the last line, if no bar is drawn.
+    /// Time of the last line about a turn.
     said: Option<Instant>,
 }
 
@@ -187,16 +187,26 @@ impl<'a> LadderProgress<'a> {
     pub fn new(output: &'a Output) -> Self {
         Self { output, bar: ProgressBar::hidden(), turns: 0, rounds: 0, said: None }
     }
+
+    /// Prints the line `doing`, if no bar is drawn.
+    fn say(&self, doing: &str) {
+        if !self.output.shows_progress() {
+            self.output.note(doing);
+        }
+    }
 }
 
 impl ladder::Observer for LadderProgress<'_> {
-    fn comparing(&mut self) {
-        self.bar = spinner(self.output, "comparing losses with naive's");
+    fn part(&mut self, doing: &str) {
+        self.say(doing);
+        self.bar = spinner(self.output, doing);
     }
 
     fn timing(&mut self, contestants: usize, rounds: usize) {
+        let before = "measuring the limits of the machine";
+        self.say(before);
         // Each contestant is also prepared.
-        self.bar = counter(self.output, "timing", contestants * (1 + rounds));
+        self.bar = counter(self.output, before, contestants * (1 + rounds));
         self.rounds = rounds;
     }
 
@@ -206,10 +216,9 @@ impl ladder::Observer for LadderProgress<'_> {
             0 => format!("preparing {row}"),
             _ => format!("timing {row}, round {round} of {}", self.rounds),
         };
-        if !self.output.shows_progress() && self.said.is_none_or(|at| at.elapsed() > LINE_INTERVAL)
-        {
+        if self.said.is_none_or(|at| at.elapsed() > LINE_INTERVAL) {
             self.said = Some(Instant::now());
-            self.output.note(&doing);
+            self.say(&doing);
         }
         self.bar.set_message(doing);
         // The bar shows the turns that are over.
