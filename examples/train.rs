@@ -49,8 +49,9 @@ fn main() -> anyhow::Result<()> {
     println!("trained on {} images: loss {loss:.4}", order.len());
 
     let never_stop = || false;
-    let evaluation = Evaluation::of(engine.as_mut(), &dataset.test, &never_stop)
-        .expect("nothing stops the evaluation");
+    let test = dataset.test.as_ref().expect("it was read");
+    let evaluation =
+        Evaluation::of(engine.as_mut(), test, &never_stop).expect("nothing stops the evaluation");
     println!("{} of {} test images correct", evaluation.correct, evaluation.total);
     Ok(())
 }

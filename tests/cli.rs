@@ -488,7 +488,7 @@ fn a_model_on_another_set_of_the_users_own_is_noticed() {
     let same = place.run("eval").succeeds();
     assert!(!same.stderr.contains("note: trained on"), "{same:#?}");
     let mut inverted = synthetic::generate(1, 30, 40);
-    for split in [&mut inverted.train, &mut inverted.test] {
+    for split in [&mut inverted.train, inverted.test.as_mut().unwrap()] {
         let pixels = split.images().iter().map(|pixel| 255 - pixel).collect();
         *split = Split::new(pixels, split.sides(), split.labels().to_vec());
     }
@@ -501,6 +501,39 @@ fn a_model_on_another_set_of_the_users_own_is_noticed() {
     fs::remove_file(place.path("paper/train-labels-idx1-ubyte")).unwrap();
     let alone = Run::of(place.bare("eval --data paper")).succeeds();
     assert!(!alone.stderr.contains("note: trained on"), "{alone:#?}");
+}
+
+#[test]
+fn training_without_evaluation_needs_no_test_files() {
+    let place = Workplace::new();
+    let [images, labels] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+    program::save(&synthetic::generate(1, 70, 40), &place.path("digits"));
+    let move_away = |name: &str| fs::rename(place.path("digits").join(name), place.path(name));
+    let run = |arguments: &str| Run::of(place.bare(&format!("{arguments} --data digits --json")));
+    run("--epochs 1 --no-eval --model whole").succeeds();
+    move_away(images).unwrap();
+    run("--epochs 1").fails(1, &[&format!("digits: missing {images} (also")]);
+    fs::write(place.path("digits").join(images), "damaged").unwrap();
+    run("--epochs 1").fails(3, &[&format!("digits/{images}: ")]);
+    run("--epochs 1 --no-eval --model damaged").succeeds();
+    fs::remove_file(place.path("digits").join(images)).unwrap();
+    move_away(labels).unwrap();
+    let first = run("--epochs 1 --no-eval").succeeds();
+    assert_eq!((&first.events()[0]["test_images"], first.events().len()), (&0.into(), 3));
+    run("bench stages --stage im2col --repeats 1 --batch-size 4").succeeds();
+    let words = ["was trained on other data: custom (SHA-256 ", "resume on the same files"];
+    run("--resume --epochs 2 --no-eval --model whole").fails(3, &words);
+    run("--resume --epochs 2 --no-eval").succeeds();
+
+    // The run goes on when the files are there.
+    for name in [images, labels] {
+        fs::rename(place.path(name), place.path("digits").join(name)).unwrap();
+    }
+    let done = run("--resume --epochs 3").succeeds().last("done");
+    assert_eq!(done["test_total"], 40);
+    let evaluated = run("eval").succeeds();
+    assert!(!evaluated.stderr.contains("note: trained on"), "{evaluated:#?}");
+    run("--resume --epochs 4 --no-eval --model damaged").succeeds();
 }
 
 #[test]

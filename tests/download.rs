@@ -247,10 +247,8 @@ fn completes_a_folder_that_holds_some_of_the_official_files() {
     set.save(folder.path(), &Part::ALL[..3]);
     let files = fetch(folder.path(), &remote(&set, &[&mirror]), &mut ()).unwrap();
     assert_eq!(mirror.asked(), [Part::TestLabels.download_name()]);
-    assert_eq!(
-        files.read(MnistCnn::default().architecture().format()).unwrap().test.labels(),
-        [7, 2]
-    );
+    let read = files.read(MnistCnn::default().architecture().format()).unwrap();
+    assert_eq!(read.test.unwrap().labels(), [7, 2]);
 }
 
 #[test]

@@ -48,9 +48,8 @@ fn uses_the_folder_that_was_named_rather_than_the_default() {
         panic!("not loaded");
     };
     let dataset = files.read(format()).unwrap();
-    assert_eq!((dataset.train.len(), dataset.test.len()), (3, 2));
-    assert_eq!(dataset.test.labels(), [7, 2]);
     assert_eq!(dataset.kind(), DatasetKind::Custom);
+    assert_eq!((dataset.train.len(), dataset.test.unwrap().labels()), (3, &[7, 2][..]));
     for part in Part::ALL {
         assert_eq!(files.path(part), named.path().join(part.download_name()));
     }
@@ -169,17 +168,47 @@ fn a_test_set_needs_no_training_set() {
     };
     let alone = test(folder.path());
     assert_eq!((alone.split.labels(), alone.kind), (&[7, 2][..], DatasetKind::Custom));
-    assert_eq!(alone.sha256, None);
+    assert_eq!(alone.sha256s, None);
     fs::write(folder.path().join("train-images-idx3-ubyte"), "damaged").unwrap();
     set.save(folder.path(), &Part::ALL[1..2]);
     assert_eq!(test(folder.path()), alone);
     fs::remove_file(folder.path().join("train-images-idx3-ubyte")).unwrap();
     set.save(folder.path(), &Part::ALL[..1]);
     let dataset = locate(folder.path(), &Part::ALL).unwrap().read(format()).unwrap();
-    assert_eq!(test(folder.path()).sha256, Some(dataset.sha256()));
+    assert_eq!(test(folder.path()).sha256s, Some(dataset.sha256s()));
 
     let error = locate(&folder.path().join("missing"), &Part::ALL[2..]).unwrap_err();
     assert_says(&error, 1, &["missing t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (also"]);
+}
+
+#[test]
+fn a_training_set_needs_no_test_set() {
+    let (set, folder) = (SmallSet::new(), tempfile::tempdir().unwrap());
+    set.save(folder.path(), &Part::ALL[..2]);
+    let train = |folder: &Path| {
+        let files = locate(folder, &Part::ALL[..2]).unwrap();
+        files.read_train(format()).unwrap()
+    };
+    let alone = train(folder.path());
+    assert_eq!((alone.train.len(), &alone.test, alone.kind()), (3, &None, DatasetKind::Custom));
+    let [all, training] = alone.sha256s();
+    assert_eq!(all, training);
+    fs::write(folder.path().join("t10k-images-idx3-ubyte"), "damaged").unwrap();
+    set.save(folder.path(), &Part::ALL[3..]);
+    assert_eq!(train(folder.path()), alone);
+    fs::remove_file(folder.path().join("t10k-images-idx3-ubyte")).unwrap();
+    set.save(folder.path(), &Part::ALL[2..3]);
+    let dataset = locate(folder.path(), &Part::ALL).unwrap().read(format()).unwrap();
+    assert_eq!(train(folder.path()), dataset);
+    let [all, training_again] = dataset.sha256s();
+    assert_eq!(training_again, training);
+    assert_ne!(all, training);
+
+    let damaged = folder.path().join("train-labels-idx1-ubyte");
+    fs::write(&damaged, "damaged").unwrap();
+    fs::remove_file(folder.path().join("train-labels-idx1-ubyte.gz")).unwrap();
+    let files = locate(folder.path(), &Part::ALL[..2]).unwrap();
+    assert_says(&files.read_train(format()).unwrap_err(), 3, &["train-labels-idx1-ubyte: "]);
 }
 
 #[test]

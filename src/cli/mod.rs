@@ -156,7 +156,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(0, usize::MAX))]
     #[arg(help_heading = "Model")]
     pub keep_previous: usize,
-    /// Do not classify the test images after each epoch
+    /// Do not classify the test images after each epoch; their files may be missing
     #[arg(long, help_heading = "Model")]
     pub no_eval: bool,
     /// Data that images are read from.

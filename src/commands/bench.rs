@@ -42,7 +42,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     let architecture = args.network.architecture();
     let stages = ladder::stages(&args.stages, &architecture, compute.isa)?;
     let dataset =
-        data::load(&args.data, architecture.format(), compute.threads, &output, &signals)?;
+        data::load(&args.data, false, architecture.format(), compute.threads, &output, &signals)?;
     let at_once = signals.stop_at_once(lock)?;
     let recipe = Recipe::from(&args.recipe);
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "training images")?;

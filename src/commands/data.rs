@@ -85,18 +85,21 @@ fn default_format() -> ImageFormat {
     MnistCnn::default().architecture().format()
 }
 
-/// Finds the data for training and evaluation and reads it, on at most `threads` threads; images that
-/// are not of the `format` are refused. If no data is available, it prints a warning and draws
-/// synthetic digits.
+/// Finds the data for training, and also for evaluation if the caller `evaluates`, and reads it, on at
+/// most `threads` threads; images that are not of the `format` are refused. If no data is available,
+/// it prints a warning and draws synthetic digits.
 pub fn load(
     args: &DataArgs,
+    evaluates: bool,
     format: ImageFormat,
     threads: usize,
     output: &Output,
     signals: &Signals,
 ) -> Result<Dataset> {
-    let dataset = match find(args, &Part::ALL, threads, output, signals)? {
-        Some(files) => files.read(format)?,
+    let parts = if evaluates { &Part::ALL[..] } else { &[Part::TrainImages, Part::TrainLabels] };
+    let dataset = match find(args, parts, threads, output, signals)? {
+        Some(files) if evaluates => files.read(format)?,
+        Some(files) => files.read_train(format)?,
         None => generate(output, synthetic::TRAIN_IMAGES),
     };
     note_doubt(dataset.kind(), &dataset.train, output);
@@ -234,6 +237,7 @@ fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
     let mut begun = begun.into_iter().collect::<Result<Vec<_>>>()?;
     // Another process may have written the files meanwhile.
     check_free(directory)?;
+    let test = dataset.test.as_ref().expect("digits are drawn for both");
     let mut unwritten = Vec::new();
     for (partial, part) in begun.iter_mut().zip(Part::ALL) {
         if let Some(signal) = signals.received() {
@@ -242,8 +246,8 @@ fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
         let content = match part {
             Part::TrainImages => images_file(&dataset.train),
             Part::TrainLabels => labels_file(&dataset.train),
-            Part::TestImages => images_file(&dataset.test),
-            Part::TestLabels => labels_file(&dataset.test),
+            Part::TestImages => images_file(test),
+            Part::TestLabels => labels_file(test),
         };
         match fs::read(directory.join(part.name())) {
             Ok(found) if found == content => {}

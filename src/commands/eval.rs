@@ -115,14 +115,14 @@ fn other_data(trained_on: &DatasetIdentity, test: &TestSet) -> Option<String> {
     if trained_on.name != tested {
         return Some(format!("note: trained on {name}, tested on {tested}"));
     }
-    let found = test.sha256?.to_string();
+    let found = test.sha256s?.map(|sha256| sha256.to_string());
     let saved = &trained_on.sha256;
     let short = |sha256: &str| quoted(&sha256.chars().take(12).collect::<String>());
-    (*saved != found && !saved.is_empty()).then(|| {
+    (!found.contains(saved) && !saved.is_empty()).then(|| {
         format!(
             "note: trained on {name} data (SHA-256 {}…),\ntested on other {tested} data (SHA-256 {}…)",
             short(saved),
-            short(&found)
+            short(&found[0])
         )
     })
 }

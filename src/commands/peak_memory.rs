@@ -21,7 +21,7 @@ pub fn run(args: &JobArgs) -> anyhow::Result<()> {
     let (stage, recipe, architecture) = (job.stage(), &job.recipe, job.network.architecture());
     let signals = Signals::install(None)?;
     let mut dataset =
-        data::load(&args.data, architecture.format(), job.threads, &output, &signals)?;
+        data::load(&args.data, false, architecture.format(), job.threads, &output, &signals)?;
     dataset.train.truncate(job.images);
     let mut engine = stage.build(&architecture, Adam::from(recipe), job.compute())?;
     let parameters = recipe.init.parameters(&architecture, recipe.seed);

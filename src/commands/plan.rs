@@ -110,7 +110,7 @@ impl TrainPlan {
         if self.resumed && *sha256 != dataset.sha256 {
             return Err(Error::InvalidData(format!(
                 "{} was trained on other data: {} (SHA-256 {}), and this is {} (SHA-256 {}); resume \
-                 on the same data, or leave --resume out to start anew",
+                 on the same files, or leave --resume out to start anew",
                 printable(&self.model),
                 quoted(name),
                 quoted(sha256),
@@ -405,7 +405,7 @@ mod tests {
             |sha256: &str| DatasetIdentity { name: "mnist".into(), sha256: sha256.into() };
         assert_eq!(plan.images(&dataset("5e"), 400).unwrap(), 400);
         let other = "m was trained on other data: custom (SHA-256 5e), and this is mnist (SHA-256 \
-                     6f); resume on the same data, or leave --resume out to start anew";
+                     6f); resume on the same files, or leave --resume out to start anew";
         assert_eq!(problem(plan.images(&dataset("6f"), 400)), (3, other.into()));
         // The same data cannot have more images, so the file must be wrong.
         let (code, problem) = problem(plan.images(&dataset("5e"), 500));

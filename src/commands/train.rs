@@ -10,7 +10,7 @@ use super::plan::TrainPlan;
 use super::progress::TrainingProgress;
 use super::signals::Signals;
 use crate::cli::TrainArgs;
-use crate::data::dataset::Dataset;
+use crate::data::dataset::{Dataset, Split};
 use crate::engine::Engine;
 use crate::error::{Error, Result, printable, quoted};
 use crate::files::durable;
@@ -47,15 +47,19 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let loading = Instant::now();
     let mut dataset = data::load(
         &args.data,
+        plan.evaluate,
         plan.architecture.format(),
         plan.compute.threads,
         &output,
         &signals,
     )?;
     let load_seconds = loading.elapsed().as_secs_f64();
+    let sha256s = dataset.sha256s().map(|sha256| sha256.to_string());
+    // The test files may have been missing when the run began.
+    let same = sha256s.iter().find(|sha256| **sha256 == plan.metadata.dataset.sha256);
     let identity = DatasetIdentity {
         name: dataset.kind().name().into(),
-        sha256: dataset.sha256().to_string(),
+        sha256: same.unwrap_or(&sha256s[0]).clone(),
     };
     let images = plan.images(&identity, dataset.train.len())?;
     dataset.train.truncate(images);
@@ -126,7 +130,7 @@ fn start(plan: &TrainPlan, dataset: &Dataset, threads: usize) -> report::Start {
         dataset: dataset.kind().name().into(),
         dataset_description: dataset.kind().to_string(),
         train_images: dataset.train.len(),
-        test_images: dataset.test.len(),
+        test_images: dataset.test.as_ref().map_or(0, Split::len),
         stage: stage.name.into(),
         engine: stage.engine.name().into(),
         products: stage.precision.name(),

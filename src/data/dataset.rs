@@ -161,25 +161,29 @@ impl fmt::Display for DatasetKind {
     }
 }
 
-/// A training set and a test set.
+/// A training set, and the test set of the same dataset if it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
     /// Images to train on.
     pub train: Split,
     /// Images to evaluate on.
-    pub test: Split,
+    pub test: Option<Split>,
     kind: DatasetKind,
-    sha256: Sha256Digest,
+    sha256s: [Sha256Digest; 2],
 }
 
 impl Dataset {
-    /// A dataset of two splits; its kind is recognized by their checksums.
-    pub fn new(train: Split, test: Split) -> Self {
-        let (train_digests, test_digests) = rayon::join(|| train.digests(), || test.digests());
-        let digests = [train_digests, test_digests].concat();
-        let sha256 = Sha256Digest::of(digests.iter().map(|digest| digest.bytes()));
+    /// A dataset of two splits, or of one; its kind is recognized by their checksums.
+    pub fn new(train: Split, test: impl Into<Option<Split>>) -> Self {
+        let test = test.into();
+        let (train_digests, test_digests) =
+            rayon::join(|| train.digests(), || test.as_ref().map(Split::digests));
+        let mut digests = train_digests.to_vec();
+        digests.extend(test_digests.into_iter().flatten());
+        let sha256s = [&digests[..], &train_digests]
+            .map(|digests| Sha256Digest::of(digests.iter().map(|digest| digest.bytes())));
         let kind = DatasetKind::of_parts(0, &digests);
-        Self { train, test, kind, sha256 }
+        Self { train, test, kind, sha256s }
     }
 
     /// Kind of this dataset.
@@ -187,10 +191,10 @@ impl Dataset {
         self.kind
     }
 
-    /// SHA-256 over the SHA-256 of the four uncompressed IDX files, in the order of
-    /// [`OFFICIAL_SHA256`].
-    pub fn sha256(&self) -> Sha256Digest {
-        self.sha256
+    /// SHA-256 over the SHA-256 of the uncompressed IDX files, in the order of [`OFFICIAL_SHA256`]:
+    /// of all files that were read, and of the two training files.
+    pub fn sha256s(&self) -> [Sha256Digest; 2] {
+        self.sha256s
     }
 }
 
@@ -201,20 +205,22 @@ pub struct TestSet {
     pub split: Split,
     /// Kind of the dataset.
     pub kind: DatasetKind,
-    /// SHA-256 of the dataset; `None` when its training set was not read.
-    pub sha256: Option<Sha256Digest>,
+    /// The [`Dataset::sha256s`] of the dataset; `None` when its training set was not read.
+    pub sha256s: Option<[Sha256Digest; 2]>,
 }
 
 impl TestSet {
     /// The test set `split` of a dataset whose training set was not read.
     pub fn alone(split: Split) -> Self {
-        Self { kind: DatasetKind::of_parts(2, &split.digests()), split, sha256: None }
+        Self { kind: DatasetKind::of_parts(2, &split.digests()), split, sha256s: None }
     }
 }
 
 impl From<Dataset> for TestSet {
-    fn from(Dataset { test, kind, sha256, .. }: Dataset) -> Self {
-        Self { split: test, kind, sha256: Some(sha256) }
+    /// # Panics
+    /// When the test set was not read.
+    fn from(Dataset { test, kind, sha256s, .. }: Dataset) -> Self {
+        Self { split: test.expect("it was read"), kind, sha256s: Some(sha256s) }
     }
 }
 

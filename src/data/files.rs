@@ -135,13 +135,29 @@ impl Files {
     /// # Errors
     /// When a file to test on is not valid or not of the `format`, or the two do not match.
     pub fn read_test(&self, format: ImageFormat) -> Result<TestSet> {
-        if self.paths.iter().all(Option::is_some)
-            && let Ok(dataset) = self.read(format)
-        {
+        if let Some(dataset) = self.read_if_valid(format) {
             return Ok(dataset.into());
         }
         let [images, labels] = [Part::TestImages, Part::TestLabels].map(|part| self.path(part));
         dataset::read_split(images, labels, format).map(TestSet::alone)
+    }
+
+    /// Reads and checks the images to train on, in the same way: the images to test on are read too if
+    /// they are there and valid.
+    ///
+    /// # Errors
+    /// When a file to train on is not valid or not of the `format`, or the two do not match.
+    pub fn read_train(&self, format: ImageFormat) -> Result<Dataset> {
+        if let Some(dataset) = self.read_if_valid(format) {
+            return Ok(dataset);
+        }
+        let [images, labels] = [Part::TrainImages, Part::TrainLabels].map(|part| self.path(part));
+        Ok(Dataset::new(dataset::read_split(images, labels, format)?, None))
+    }
+
+    /// All images, if the four files are there and valid.
+    fn read_if_valid(&self, format: ImageFormat) -> Option<Dataset> {
+        self.paths.iter().all(Option::is_some).then(|| self.read(format).ok())?
     }
 }
 

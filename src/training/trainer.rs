@@ -130,10 +130,8 @@ impl Trainer<'_> {
 
     /// Evaluates on the test images, if the run evaluates; `None` also when a signal comes.
     fn evaluation(&mut self, observer: &dyn Observer) -> Option<Evaluation> {
-        if !self.evaluate {
-            return None;
-        }
-        Evaluation::of(self.engine, &self.dataset.test, &|| observer.stop().is_some())
+        let test = self.dataset.test.as_ref().filter(|_| self.evaluate)?;
+        Evaluation::of(self.engine, test, &|| observer.stop().is_some())
     }
 
     /// Trains the rest of `epoch`, from the present batch on.

@@ -54,8 +54,8 @@ pub fn save(dataset: &Dataset, folder: &Path) {
         let content = match part {
             Part::TrainImages => images(&dataset.train),
             Part::TrainLabels => labels(&dataset.train),
-            Part::TestImages => images(&dataset.test),
-            Part::TestLabels => labels(&dataset.test),
+            Part::TestImages => images(dataset.test.as_ref().unwrap()),
+            Part::TestLabels => labels(dataset.test.as_ref().unwrap()),
         };
         fs::write(folder.join(part.name()), content).unwrap();
     }

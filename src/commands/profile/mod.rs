@@ -45,7 +45,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         output.note("note: not a release build: it spends its time on other things");
     }
     let mut dataset =
-        data::load(&args.data, architecture.format(), compute.threads, &output, &signals)?;
+        data::load(&args.data, false, architecture.format(), compute.threads, &output, &signals)?;
     cap(&mut dataset, &output);
     let mut recipe = Recipe::from(&args.recipe);
     recipe.max_samples = Some(dataset.train.len());
@@ -162,7 +162,7 @@ pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let (stage, recipe, architecture) = (job.stage(), &job.recipe, job.network.architecture());
     let signals = Signals::install(None)?;
     let mut dataset =
-        data::load(&args.job.data, architecture.format(), job.threads, &output, &signals)?;
+        data::load(&args.job.data, false, architecture.format(), job.threads, &output, &signals)?;
     let _at_once = signals.stop_at_once(())?;
     dataset.train.truncate(job.images);
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "images of a pass")?;
