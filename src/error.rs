@@ -108,6 +108,15 @@ impl Error {
         }
     }
 
+    /// This error, with the `remedy` if the operating system refused something: all other errors
+    /// name one.
+    pub fn with_remedy(self, remedy: &str) -> Self {
+        match self {
+            Self::Io { .. } => Self::Unavailable(format!("{self}; {remedy}")),
+            other => other,
+        }
+    }
+
     /// Makes [`Error::Io`] of an error of the operating system, for `map_err`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();

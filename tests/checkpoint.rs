@@ -706,7 +706,7 @@ fn refuses_a_file_that_is_too_large_before_reading_it() {
     let file = fs::File::create(&path).unwrap();
     file.set_len(1 << 40).unwrap(); // A sparse file takes no room on the disk.
     let reason = refusal_of(&path);
-    assert!(reason.starts_with("1099511627776 bytes"), "{reason}");
+    assert!(reason.starts_with("not a checkpoint: 1099511627776 bytes"), "{reason}");
 }
 
 #[test]

@@ -72,8 +72,9 @@ pub fn download(
     if parts.is_empty() {
         return Ok(());
     }
-    let _folder = Folder::make(directory)?;
-    download_all(directory, parts, remote, progress)
+    let downloaded = Folder::make(directory)
+        .and_then(|_folder| download_all(directory, parts, remote, progress));
+    downloaded.map_err(|error| error.with_remedy("name another folder with --data"))
 }
 
 /// Downloads `parts` one after the other into the existing folder `directory`.

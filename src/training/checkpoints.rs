@@ -7,11 +7,12 @@
 //! waiting one, because the file would only hold the newer one in the end. So a disk that is slower
 //! than training neither delays training nor fills the memory.
 
+use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 use crate::files::durable::{self, Kept};
 use crate::model::checkpoint::{Checkpoint, Position};
 use crate::team::STACK_BYTES;
@@ -168,7 +169,20 @@ pub(super) fn write(
     }
     let bytes = checkpoint.to_bytes();
     let most = keep_previous.unwrap_or(0);
-    durable::replace_and_keep(path, &bytes, most).map_err(NotWritten::Failed)
+    let failed = |error: Error| {
+        let full = [StorageFull, QuotaExceeded, FileTooLarge];
+        let is_full = matches!(&error, Error::Io { source, .. } if full.contains(&source.kind()));
+        // Without space, nothing gets as far as replacing the file.
+        let unchanged = match path.exists() {
+            true => format!("{} is unchanged: ", printable(path)),
+            false => String::new(),
+        };
+        NotWritten::Failed(error.with_remedy(&match is_full {
+            true => format!("{unchanged}free some space, or save elsewhere with --model"),
+            false => "save elsewhere with --model".into(),
+        }))
+    };
+    durable::replace_and_keep(path, &bytes, most).map_err(failed)
 }
 
 #[cfg(test)]

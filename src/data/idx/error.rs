@@ -91,7 +91,7 @@ impl fmt::Display for IdxError {
             Self::Magic { expected, found } => write!(
                 f,
                 "magic number {found:#010x}, expected {expected:#010x}: this is not an IDX file of \
-                 this kind"
+                 this kind: replace it, or name another folder with --data"
             ),
             Self::NoElements { dimensions } => match dimensions[..] {
                 [0] => write!(f, "no labels: the header says 0"),

@@ -31,11 +31,11 @@ pub enum CheckpointError {
     Html,
     #[error("is a Git LFS pointer, not the file itself: run 'git lfs pull'")]
     LfsPointer,
-    #[error("{found} bytes, and a checkpoint has at most {limit}: not a checkpoint")]
+    #[error("not a checkpoint: {found} bytes, and a checkpoint has at most {limit}")]
     TooLarge { found: u64, limit: u64 },
-    #[error("need 8 bytes of header length, have {found}: not a checkpoint")]
+    #[error("not a checkpoint: need 8 bytes of header length, have {found}")]
     NoHeader { found: usize },
-    #[error("header length {found} at byte 0, at most {HEADER_LIMIT} expected: not a checkpoint")]
+    #[error("not a checkpoint: header length {found} at byte 0, at most {HEADER_LIMIT} expected")]
     HeaderLength { found: u64 },
     #[error("truncated checkpoint: the header needs {needed} bytes, and the file has {found}")]
     HeaderTruncated { needed: u64, found: u64 },

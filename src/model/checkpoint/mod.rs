@@ -39,8 +39,12 @@ use super::architecture::Architecture;
 use super::mnist_cnn::MnistCnn;
 use super::parameters::{Parameters, Slot, TrainState, little_endian};
 use crate::digest::Sha256Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
+use crate::files::durable::previous_names;
 use crate::files::input;
+
+/// File of the model if the user names none.
+pub const DEFAULT_FILE: &str = "ckpt.bin";
 
 /// Content of a checkpoint: everything that a run needs to go on.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,8 +109,25 @@ impl Checkpoint {
 /// refused after their first megabyte.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read, [`Error::InvalidFile`] when it is not a model.
+/// [`Error::Io`] when the file cannot be read, [`Error::InvalidFile`] when it is not a model. If the
+/// model before it is there, the error names it, as [`Error::Unavailable`] in place of [`Error::Io`].
 pub fn read(path: &Path) -> Result<(Architecture, Model)> {
+    read_file(path).map_err(|error| {
+        let previous = previous_names(path, 1).unwrap_or_default();
+        let Some(previous) = previous.first().filter(|previous| previous.is_file()) else {
+            return error;
+        };
+        let remedy = format!("the model before it is {}", printable(previous));
+        match error {
+            Error::InvalidFile { path, reason } => {
+                Error::InvalidFile { path, reason: format!("{reason}; {remedy}") }
+            }
+            error => error.with_remedy(&remedy),
+        }
+    })
+}
+
+fn read_file(path: &Path) -> Result<(Architecture, Model)> {
     let Beginning { mut file, mut bytes, length } = read_beginning(path)?;
     bytes.reserve_exact((length as usize).saturating_sub(bytes.len()));
     file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
