@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use mnist_train::cli::{self, Cli};
 use mnist_train::commands;
 use mnist_train::error::{Error, escaped, explained};
@@ -26,6 +27,10 @@ fn main() -> ExitCode {
                 }
                 _ => ExitCode::SUCCESS,
             };
+        }
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            _ = error.print();
+            return ExitCode::from(2);
         }
         Err(error) => return failed(&cli::one_line(error), 2),
     };
@@ -58,6 +63,6 @@ fn failed(message: &str, code: u8) -> ExitCode {
 /// Prints `line` to stderr and returns `code`.
 fn ended(line: &str, code: u8) -> ExitCode {
     // Not `eprintln`, which panics when stderr is closed.
-    _ = writeln!(io::stderr(), "{}", escaped(line));
+    _ = writeln!(io::stderr(), "{}", cli::wrapped(&escaped(line)));
     ExitCode::from(code)
 }

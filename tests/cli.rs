@@ -387,20 +387,6 @@ fn a_learning_rate_that_will_rise_again_is_said() {
     assert!(help.contains("in later ones the rate rises again"), "{help}");
 }
 
-#[test]
-fn the_notice_of_synthetic_digits_breaks_no_word() {
-    let place = Workplace::new();
-    let notice = |columns: &str| {
-        let mut command = place.bare("--offline --epochs 1 --max-samples 64 --no-eval -q");
-        command.env("COLUMNS", columns);
-        Run::of(command).succeeds().stderr
-    };
-    let (wide, narrow) = (notice("300"), notice("40"));
-    assert!(narrow.lines().all(|line| line.chars().count() <= 40), "{narrow}");
-    let words = |text: &str| text.split_whitespace().map(String::from).collect::<Vec<_>>();
-    assert_eq!(words(&narrow), words(&wide));
-}
-
 /// The run has as many images as MNIST, 60,000 + 10,000, so its numbers have their real width.
 #[test]
 fn what_is_printed_fits_a_terminal_of_80_columns() {

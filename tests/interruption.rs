@@ -167,7 +167,7 @@ fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
         let Position { epoch, batch, .. } = position(&place);
         assert!(epoch >= 1 && batch > 0, "epoch {epoch}, batch {batch}");
         let place_and_remedy = format!(
-            "stopping after this batch; again to stop at once\n\
+            "stopping; again to stop at once\n\
              interrupted in epoch {} of 2 after {batch} of 120 batches; saved to ckpt.bin, \
              go on with --resume\n",
             epoch + 1,
@@ -248,19 +248,19 @@ fn a_signal_in_the_last_evaluation_says_that_training_is_over() {
     let place = Workplace::new();
     // The run has one step, and then many seconds of evaluation.
     save(&synthetic::generate(1, 1, 5000), &place.path("many"));
-    let train = "--json --stage naive --data many --batch-size 1 --epochs 1";
+    let train = "--json --stage naive --data many --batch-size 1 --epochs 1 --model m";
     let mut run = Running::start(place.bare(train));
     run.wait_for("start");
-    wait_for_file(&place.path("ckpt.bin"));
+    wait_for_file(&place.path("m"));
     run.signal(INT);
     assert_eq!(run.wait_for("epoch").get("test_correct"), None);
     let (code, stderr) = run.end();
     assert_eq!(code, Some(130), "{stderr}");
-    let words = "interrupted after the last epoch; saved to ckpt.bin, test it with \
-                 'mnist-train eval'\n";
+    let words = "interrupted after the last epoch; saved to m, test it with \
+                 'mnist-train eval --model m'\n";
     assert!(stderr.ends_with(words), "{stderr}");
-    assert_eq!(place.names(), ["ckpt.bin", "many"]);
-    let resumed = place.bare("--resume --json --no-eval --data many --epochs 1");
+    assert_eq!(place.names(), ["m", "many"]);
+    let resumed = place.bare("--resume --model m --json --no-eval --data many --epochs 1");
     assert!(Run::of(resumed).succeeds().stderr.contains("nothing to do"));
 }
 
@@ -283,7 +283,8 @@ fn a_signal_before_the_first_batch_saves_nothing() {
     run.signal(INT);
     let (code, stderr) = run.end();
     assert_eq!(code, Some(130), "{stderr}");
-    let words = "interrupted in epoch 1 of 10 after 0 of 938 batches; nothing to save yet\n";
+    let words = "stopping; again to stop at once\n\
+                 interrupted before the first batch; nothing to save yet\n";
     assert!(stderr.ends_with(words), "{stderr}");
     assert_eq!(place.names(), [""; 0]);
 }
@@ -404,8 +405,8 @@ fn a_second_signal_stops_at_once() {
         run.wait_for("start");
         thread::sleep(Duration::from_millis(400));
         run.signal(first);
-        // A second signal within half a second would not count.
-        thread::sleep(Duration::from_millis(700));
+        // A second signal within a tenth of a second would not count.
+        thread::sleep(Duration::from_millis(300));
         assert!(!run.has_ended(), "the first signal waits for the batch");
         let sent = Instant::now();
         run.signal(second);
@@ -413,6 +414,7 @@ fn a_second_signal_stops_at_once() {
         assert_eq!(found, Some(code), "{stderr}");
         let took = sent.elapsed();
         assert!(took < Duration::from_secs(1), "stopped after {took:?}");
+        assert!(stderr.ends_with("\nstopped at once; nothing more is saved\n"), "{stderr}");
         assert_eq!(place.read("ckpt.bin"), saved);
     }
 }
@@ -422,7 +424,7 @@ fn a_second_signal_stops_at_once() {
 fn a_limit_on_cpu_time_saves_although_its_signal_comes_again() {
     let place = Workplace::new();
     // One step of several seconds.
-    let train = place.command("--stage naive --batch-size 400 --epochs 100 --no-eval");
+    let train = place.command("--stage naive --batch-size 400 --epochs 100 --no-eval --model m");
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "ulimit -S -t 1; exec \"$@\"", "sh"])
@@ -431,8 +433,8 @@ fn a_limit_on_cpu_time_saves_although_its_signal_comes_again() {
         .current_dir(train.get_current_dir().unwrap());
     let (code, stderr) = Running::start(shell).end();
     assert_eq!(code, Some(152), "{stderr}");
-    assert!(stderr.ends_with("; saved to ckpt.bin, go on with --resume\n"), "{stderr}");
-    assert_eq!(place.names(), ["ckpt.bin"]);
+    assert!(stderr.ends_with("; saved to m, go on with --resume --model m\n"), "{stderr}");
+    assert_eq!(place.names(), ["m"]);
 }
 
 #[test]

@@ -76,10 +76,14 @@ fn a_terminal_gets_a_bar_unless_it_refuses_control_codes() {
         assert!(!written.contains(wrong), "{drawn:#?}");
     }
     for (columns, drawn) in [(80, drawn), (25, without_codes(&train(slow, &[], 25)))] {
-        let bars: Vec<_> = drawn.iter().filter(|line| line.contains(", epoch")).collect();
+        let bars: Vec<_> = drawn.iter().filter(|line| line.contains("s left")).collect();
         assert!(!bars.is_empty(), "{drawn:#?}");
         assert!(bars.iter().all(|line| line.chars().count() == columns), "{bars:#?}");
     }
+    let narrow = without_codes(&train(slow, &[], 50));
+    assert!(narrow.iter().any(|line| line.contains(" of 9, loss ")), "{narrow:#?}");
+    let ends = |line: &String| line.trim_end().ends_with(|c: char| c.is_ascii_digit());
+    assert!(narrow.iter().filter(|line| line.contains("s left, ")).all(ends), "{narrow:#?}");
     // The cursor is at the beginning of the bar, wherever a terminal that is resized breaks it.
     assert!(written.contains("\x1b[G") && !written.contains("\x1b[G "), "{written:?}");
     for variable in [("NO_COLOR", "1"), ("TERM", "dumb"), ("TERM", "")] {
@@ -130,12 +134,60 @@ fn a_signal_leaves_no_bar_on_the_terminal() {
     let mut shell = shell_of(&place.command(endless), script);
     shell.env("TERM", "xterm").env_remove("NO_COLOR");
     let written = on_a_terminal(shell, 80);
-    assert!(written.contains("s left, epoch "), "{written:?}");
+    assert!(written.contains(" of 1000, loss "), "{written:?}");
     let shown = shown(&written);
-    for beginning in ["stopping after this batch; again to stop at once", "interrupted in epoch "] {
+    for beginning in ["stopping; again to stop at once", "interrupted in epoch "] {
         assert!(shown.iter().any(|line| line.starts_with(beginning)), "{shown:#?}");
     }
-    assert!(!shown.iter().any(|line| line.contains(" left, ")), "{shown:#?}");
+    assert!(!shown.iter().any(|line| line.contains(" of 1000, loss ")), "{shown:#?}");
+}
+
+#[test]
+fn eval_draws_mistakes_between_the_table_and_the_accuracy() {
+    let place = Workplace::new();
+    place.run("--epochs 1 --max-samples 64 --no-eval").succeeds();
+    for (columns, side_by_side) in [(80, 2), (59, 1), (20, 1), (92, 3)] {
+        let written = on_a_terminal(place.command("eval"), columns).replace('\r', "");
+        let lines: Vec<_> = written.lines().collect();
+        let place_of = |words: &str| lines.iter().position(|line| line.contains(words)).unwrap();
+        let titles: Vec<_> = (0..lines.len())
+            .filter(|&line| lines[line].contains(": ") && lines[line].contains(" taken for "))
+            .filter(|&line| !lines[line].contains("sure"))
+            .collect();
+        assert_eq!(titles.len(), 6_usize.div_ceil(side_by_side), "{written}");
+        assert!(titles.iter().all(|&line| {
+            lines[line].matches(" taken for ").count() == side_by_side
+                && lines[line + 1].chars().count() == 30 * side_by_side
+        }));
+        assert!(place_of("data: ") == 0 && place_of("recall") < place_of("most confidently wrong"));
+        assert!(place_of("most confidently wrong") < titles[0], "{written}");
+        assert!(lines.last().unwrap().contains(" correct, "), "{written}");
+    }
+}
+
+#[test]
+fn notes_and_errors_are_broken_between_words_and_on_a_terminal_alone() {
+    for arguments in [
+        "--offline --epochs 1 --max-samples 64 --no-eval -q",
+        "--epochs 1 --max-samples 64 --no-eval --channels 15",
+        "--t-max 1.5",
+        "eval --model none",
+    ] {
+        let place = Workplace::new();
+        let is_without_data = arguments.contains("--offline");
+        let command =
+            if is_without_data { place.bare(arguments) } else { place.command(arguments) };
+        let mut shell = shell_of(&command, "\"$@\" > /dev/null || true");
+        shell.env("TERM", "dumb");
+        let written = on_a_terminal(shell, 40).replace('\r', "");
+        assert!(written.lines().all(|line| line.chars().count() <= 40), "{written}");
+        assert!(!written.ends_with("\n\n"), "{written:?}");
+        let words = |text: &str| text.split_whitespace().map(String::from).collect::<Vec<_>>();
+        _ = fs::remove_file(place.path("ckpt.bin"));
+        let piped = Run::of(command).stderr;
+        assert_eq!(words(&written), words(&piped));
+        assert!(piped.lines().any(|line| line.len() > 40), "{piped}");
+    }
 }
 
 #[test]
@@ -314,6 +366,8 @@ fn what_a_user_may_not_read_or_write_is_an_error_before_training() {
     };
     denied("eval --model secret", "secret: cannot open");
     denied("--offline --model locked/m", "locked/.m.mnist-train.lock: cannot write");
+    denied("data fetch --data locked/d", "locked/d: cannot create the folder");
+    denied("data synthetic --out locked/d --images 1", "locked/d: cannot create the folder");
     assert_eq!(fs::read_dir(place.path("locked")).unwrap().count(), 0);
 }
 

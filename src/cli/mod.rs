@@ -6,6 +6,7 @@ mod values;
 
 use std::any::TypeId;
 use std::env;
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::slice;
 
@@ -27,6 +28,7 @@ use crate::engine::compute::Compute;
 use crate::error::{self, Error, quoted};
 use crate::measure::machine;
 use crate::model::architecture::Architecture;
+use crate::model::checkpoint::DEFAULT_FILE;
 use crate::model::mnist_cnn::MnistCnn;
 use crate::simd::Isa;
 use crate::stages::Stage;
@@ -122,7 +124,7 @@ pub struct CappedRunArgs {
     #[arg(long)]
     pub sampled: bool,
     /// Most seconds of passes; ten times as many while there is no sample
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, MOST_SECONDS))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, Some(MOST_SECONDS)))]
     pub seconds: usize,
     /// Job that the process trains.
     #[command(flatten)]
@@ -133,7 +135,7 @@ pub struct CappedRunArgs {
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// Total number of epochs, including those before --resume
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, usize::MAX))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1_usize, None))]
     #[arg(help_heading = "Training")]
     pub epochs: usize,
     /// Hyperparameters of the training.
@@ -146,14 +148,14 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Model")]
     pub resume: bool,
     /// File to write the model to; --resume goes on from it
-    #[arg(long, value_name = "FILE", default_value = "ckpt.bin", help_heading = "Model")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE, help_heading = "Model")]
     pub model: PathBuf,
     /// Write the model every N epochs, and at the end
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1, usize::MAX))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1_usize, None))]
     #[arg(help_heading = "Model")]
     pub checkpoint_every: usize,
     /// Most models of earlier runs that stay beside --model, as FILE.previous, FILE.previous.2 …
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(0, usize::MAX))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(0_usize, None))]
     #[arg(help_heading = "Model")]
     pub keep_previous: usize,
     /// Do not classify the test images after each epoch; their files may be missing
@@ -181,7 +183,7 @@ pub struct TrainArgs {
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
     /// Channels of the convolution [default: 32]
-    #[arg(long, value_name = "C", value_parser = whole(1, MnistCnn::LARGEST.channels))]
+    #[arg(long, value_name = "C", value_parser = whole(1, Some(MnistCnn::LARGEST.channels)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
     /// Side of the convolution's kernel, odd [default: 5]
@@ -189,7 +191,7 @@ pub struct NetworkArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_size: Option<usize>,
     /// Features of the hidden linear layer [default: 128]
-    #[arg(long, value_name = "H", value_parser = whole(1, MnistCnn::LARGEST.hidden))]
+    #[arg(long, value_name = "H", value_parser = whole(1, Some(MnistCnn::LARGEST.hidden)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden: Option<usize>,
 }
@@ -230,7 +232,7 @@ pub struct EvalArgs {
     #[arg(value_name = "FILE", conflicts_with = "model")]
     file: Option<PathBuf>,
     /// A checkpoint, or a safetensors file with the six tensors of the network
-    #[arg(long, value_name = "FILE", default_value = "ckpt.bin")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     model: PathBuf,
     /// Data that images are read from.
     #[command(flatten)]
@@ -241,6 +243,9 @@ pub struct EvalArgs {
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
+    /// Print only errors and the last line; with --json, all results
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
 }
 
 impl EvalArgs {
@@ -277,7 +282,6 @@ fn named_directory(flag: Option<&Path>) -> Option<PathBuf> {
 
 /// Arguments of the command `bench`.
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = false)] // An error in one line, like every other.
 pub struct BenchCommand {
     /// Measurement that the command makes.
     #[command(subcommand)]
@@ -298,7 +302,7 @@ pub struct BenchStagesArgs {
     #[arg(long = "stage", value_name = "NAME", value_delimiter = ',', value_parser = stage)]
     pub stages: Vec<&'static Stage>,
     /// Number of rounds; each round times every stage once
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, MOST_ROUNDS))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, Some(MOST_ROUNDS)))]
     pub repeats: usize,
     /// Hyperparameters that can be chosen. All others have their defaults.
     #[command(flatten)]
@@ -380,7 +384,7 @@ impl ComputeArgs {
 #[command(next_help_heading = "Machine")]
 pub struct MachineArgs {
     /// Number of threads [default: all]
-    #[arg(long, value_name = "N", value_parser = whole(1, MOST_THREADS))]
+    #[arg(long, value_name = "N", value_parser = whole(1, Some(MOST_THREADS)))]
     threads: Option<usize>,
     /// Vector instructions: portable, avx2 or avx512 [default: the widest that the CPU has]
     #[arg(long, value_name = "NAME", value_parser = isa)]
@@ -453,7 +457,7 @@ pub enum DataAction {
         out: PathBuf,
         /// Number of training images, all different; there are as many test images as in MNIST
         #[arg(long, value_name = "N", default_value_t = synthetic::TRAIN_IMAGES)]
-        #[arg(value_parser = whole(1, MOST_IMAGES))]
+        #[arg(value_parser = whole(1, Some(MOST_IMAGES)))]
         images: usize,
         /// Form of the output.
         #[command(flatten)]
@@ -461,11 +465,13 @@ pub enum DataAction {
     },
 }
 
-/// `text` with its lines broken between words, at the width of the terminal, as clap does in the
-/// help.
-pub fn wrapped(text: String) -> String {
-    let mut help = clap::Command::new("text").help_template("{about}").about(text);
-    help.render_help().to_string()
+/// `text` for stderr: on a terminal, its lines are broken between words, as clap does in the help.
+pub fn wrapped(text: &str) -> String {
+    if !io::stderr().is_terminal() {
+        return text.into();
+    }
+    let mut help = clap::Command::new("text").help_template("{about}").about(text.to_string());
+    help.render_help().to_string().trim_end().into()
 }
 
 /// Message of `error` in one line, without the usage that clap appends.
@@ -493,10 +499,11 @@ pub fn one_line(mut error: clap::Error) -> String {
 }
 
 /// Words and flags of other programs, and what this program has in their place.
-const TIPS: [(&[&str], &str); 6] = [
+const TIPS: [(&[&str], &str); 7] = [
     (&["train"], "training is the command without a name, as in 'mnist-train --epochs 10'"),
     (&["--best"], "--model has the last epoch, and --checkpoint-every says when it is written"),
     (&["--cuda", "--device", "--gpu"], "the CPU alone is used, as --stage and --threads say"),
+    (&["--data"], "'data synthetic' writes to --out"),
     (&["--lr-decay", "--scheduler"], "the rate falls from --lr to --min-lr in --t-max epochs"),
     (
         &["--output", "-o"],
@@ -525,8 +532,11 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
         return Some("--resume goes on from the file of --model: '--resume --model FILE'");
     }
     let words = || flags.iter().chain(commands);
-    let (_, tip) = TIPS.iter().find(|(slips, _)| words().any(|word| slips.contains(&&**word)))?;
-    Some(tip)
+    let known = TIPS.iter().find(|(slips, _)| words().any(|word| slips.contains(&&**word)));
+    let is_file = commands.iter().any(|word| Path::new(word).is_file());
+    known
+        .map(|(_, tip)| *tip)
+        .or(is_file.then_some("a model is tested with 'mnist-train eval FILE'"))
 }
 
 #[cfg(test)]

@@ -22,8 +22,9 @@ pub struct ProfileArgs {
     /// Folder for graphs, figures and index.html
     #[arg(long, value_name = "DIR", default_value = "profiles", requires = "profile")]
     pub profile_out: PathBuf,
-    /// Most seconds to sample a stage; ten times as many while there is no sample
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = whole(1, MOST_SECONDS))]
+    /// Most seconds to sample a stage, after about half a minute of comparing and timing; ten times as
+    /// many while there is no sample
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = whole(1, Some(MOST_SECONDS)))]
     #[arg(requires = "profile")]
     pub profile_seconds: usize,
 }

@@ -73,8 +73,8 @@ fn default_values() -> Map<String, Value> {
 fn flag(field: &Field, default: &Value) -> Arg {
     let valid = field.valid;
     let (value_name, parser) = match valid {
-        Valid::Count | Valid::OptionalCount => ("N", parser(whole(1, usize::MAX))),
-        Valid::Whole => ("N", parser(whole(0, u64::MAX))),
+        Valid::Count | Valid::OptionalCount => ("N", parser(whole(1_usize, None))),
+        Valid::Whole => ("N", parser(whole(0_u64, None))),
         Valid::Number(range) => ("X", parser(move |text: &str| number(text, range))),
         Valid::Choice(names) => {
             let names = PossibleValuesParser::new(names.iter().copied());

@@ -20,21 +20,24 @@ pub const MOST_IMAGES: usize = 10_000_000;
 /// Largest number of seconds that a stage is sampled: a day.
 pub const MOST_SECONDS: usize = 86_400;
 
-/// Parser of a whole number from `least` to `most`.
-pub fn whole<N>(least: N, most: N) -> impl Fn(&str) -> Result<N, String> + Clone
+/// Parser of a whole number from `least` to `most`, if there is a limit but that of the type.
+pub fn whole<N>(least: N, most: Option<N>) -> impl Fn(&str) -> Result<N, String> + Clone
 where
     N: FromStr + PartialOrd + fmt::Display + Copy,
 {
     move |text| match text.parse() {
-        Ok(number) if least <= number && number <= most => Ok(number),
-        _ => Err(format!("must be a whole number from {least} to {most}")),
+        Ok(number) if least <= number && most.is_none_or(|most| number <= most) => Ok(number),
+        _ => Err(match most {
+            Some(most) => format!("must be a whole number from {least} to {most}"),
+            None => format!("must be a whole number, at least {least}"),
+        }),
     }
 }
 
 /// Parses the side of a kernel, which is odd and not larger than that of the largest network.
 pub fn kernel_size(text: &str) -> Result<usize, String> {
     let most = MnistCnn::LARGEST.kernel_size;
-    match whole(1, most)(text) {
+    match whole(1, Some(most))(text) {
         Ok(odd) if odd % 2 == 1 => Ok(odd),
         _ => Err(format!("must be an odd number from 1 to {most}")),
     }

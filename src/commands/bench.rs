@@ -31,8 +31,9 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     if !environment.release {
         output.warn("note: not a release build: times include checks of overflow and assertions");
     }
-    let signals = Signals::install(Some("stopping"))?;
-    let lock = args.record.as_deref().map(lock_for_writing).transpose()?;
+    let signals = Signals::install(false)?;
+    let lock = args.record.as_deref().map(lock_for_writing).transpose();
+    let lock = lock.map_err(|error| error.with_remedy("name another place with --record"))?;
     if let Some(path) = &args.record {
         data::check_no_data_file("--record", path, &args.data)?;
         let is_record = |content: &str| replaceable::is_event(content, "bench");

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::output::Output;
 use super::progress::{DownloadProgress, spinner};
 use super::signals::Signals;
-use crate::cli::{DataAction, DataArgs, DataCommand, wrapped};
+use crate::cli::{DataAction, DataArgs, DataCommand};
 use crate::data::dataset::{Dataset, DatasetKind, ImageFormat, Split, TestSet};
 use crate::data::files::{self, Files, Inspection, Part};
 use crate::data::remote::Remote;
@@ -49,21 +49,21 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
         }
         Some(DataAction::Fetch { folder, .. }) => {
             let directory = folder.directory(DEFAULT_DIRECTORY);
-            let mut progress = DownloadProgress::new(&output, Signals::install(Some("stopping"))?);
+            let mut progress = DownloadProgress::new(&output, Signals::install(false)?);
             let fetched = source::fetch(&directory, &remote(), &mut progress);
             progress.finish();
             fetched?;
             list(&directory, &output)?;
         }
         Some(DataAction::Synthetic { out, images, .. }) => {
-            let signals = Signals::install(Some("stopping"))?;
+            let signals = Signals::install(false)?;
             // This check comes before the drawing, which takes time.
             check_free(out)?;
             let at_once = signals.stop_at_once(())?;
             let dataset = generate(&output, *images);
             at_once.end();
-            let _folder = Folder::make(out)?;
-            write(&dataset, out, &signals)?;
+            let written = Folder::make(out).and_then(|_folder| write(&dataset, out, &signals));
+            written.map_err(|error| error.with_remedy("name another folder with --out"))?;
             list(out, &output)?;
         }
     }
@@ -183,13 +183,13 @@ pub fn check_no_data_file(flag: &str, path: &Path, args: &DataArgs) -> Result<()
 /// Warning that the run uses synthetic digits, with the `reason`.
 fn synthetic_notice(reason: &Error) -> String {
     let rule = "=".repeat(40);
-    wrapped(format!(
+    format!(
         "{rule}\n\
          NOT MNIST: this run uses the built-in SYNTHETIC digits.\n\
          {reason}\n\
          For MNIST: 'mnist-train data fetch', or name its folder with --data DIR.\n\
          {rule}"
-    ))
+    )
 }
 
 /// Draws a dataset of synthetic digits, with a note on a terminal.

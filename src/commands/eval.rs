@@ -18,7 +18,7 @@ const MISTAKES: usize = 6;
 
 /// Evaluates a model and prints the result.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
-    let output = Output::new(args.output, false);
+    let output = Output::new(args.output, args.quiet);
     // The model is read first: it is small, and the data may have to be downloaded.
     let (architecture, model) = checkpoint::read(args.model())?;
     let stage = args.compute.stage(None, &architecture)?;
@@ -26,7 +26,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         output.note(&note);
     }
     let compute = args.compute.compute();
-    let signals = Signals::install(Some("stopping"))?;
+    let signals = Signals::install(args.quiet)?;
     let test =
         data::load_test(&args.data, architecture.format(), compute.threads, &output, &signals)?;
     let _at_once = signals.stop_at_once(())?;
@@ -59,18 +59,6 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let seconds = evaluation.duration.as_secs_f64();
     let worst = &evaluation.mistakes[..evaluation.mistakes.len().min(MISTAKES)];
     let [_, columns] = test.split.sides();
-    for mistake in worst.chunks(2) {
-        let drawn = mistake.iter().map(|mistake| {
-            let title = format!("{} taken for {}", mistake.label, mistake.predicted);
-            let image = picture::lines(test.split.image(mistake.index), columns);
-            [format!("{title:columns$}")].into_iter().chain(image).collect::<Vec<_>>()
-        });
-        let drawn: Vec<_> = drawn.collect();
-        let side_by_side = |line: usize| -> String {
-            drawn.iter().map(|lines| format!("  {}", lines[line])).collect()
-        };
-        output.picture(&(0..drawn[0].len()).map(side_by_side).collect::<Vec<_>>());
-    }
     output.event(&Event::Eval(report::Eval {
         schema: SCHEMA_VERSION,
         correct: evaluation.correct,
@@ -92,6 +80,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
                 label: mistake.label,
                 predicted: mistake.predicted,
                 probability: mistake.probability,
+                picture: picture::lines(test.split.image(mistake.index), columns),
             })
             .collect(),
         seconds,

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use terminal_size::terminal_size_of;
 
-use crate::cli::OutputArgs;
+use crate::cli::{OutputArgs, wrapped};
 use crate::error::{Error, Result};
 use crate::report::{Event, json, text};
 
@@ -19,8 +19,8 @@ pub struct Output {
     json: bool,
     /// Whether notes are suppressed.
     quiet: bool,
-    /// Number of characters that a line of stdout has room for.
-    width: usize,
+    /// Number of characters that a line of stdout has room for; `None` if it is no terminal.
+    width: Option<usize>,
     /// First error in printing a result.
     failure: RefCell<Option<io::Error>>,
 }
@@ -28,7 +28,8 @@ pub struct Output {
 impl Output {
     /// Output as the flags `args` say; `quiet` suppresses notes and progress bars.
     pub fn new(args: OutputArgs, quiet: bool) -> Self {
-        let width = terminal_size_of(io::stdout()).map_or(usize::MAX, |(width, _)| width.0.into());
+        let columns = || terminal_size_of(io::stdout()).map_or(80, |(width, _)| width.0.into());
+        let width = io::stdout().is_terminal().then(columns);
         Self { json: args.json, quiet, width, failure: RefCell::default() }
     }
 
@@ -42,13 +43,6 @@ impl Output {
                 self.print(text::lines(event, self.width).lines().last().unwrap_or_default())
             }
             _ => self.print(&text::lines(event, self.width)),
-        }
-    }
-
-    /// Prints `lines` that illustrate the next result, if stdout is a terminal.
-    pub fn picture(&self, lines: &[String]) {
-        if !self.json && io::stdout().is_terminal() {
-            self.print(&lines.join("\n"));
         }
     }
 
@@ -78,13 +72,13 @@ impl Output {
     /// Prints a note about the progress of the command to stderr, unless the output is quiet.
     pub fn note(&self, message: &str) {
         if !self.quiet {
-            _ = writeln!(io::stderr(), "{message}");
+            self.warn(message);
         }
     }
 
     /// Prints a warning to stderr, also when the output is quiet.
     pub fn warn(&self, message: &str) {
-        _ = writeln!(io::stderr(), "{message}");
+        _ = writeln!(io::stderr(), "{}", wrapped(message));
     }
 
     /// Whether a progress bar is drawn on stderr.

@@ -19,7 +19,7 @@ pub fn run(args: &JobArgs) -> anyhow::Result<()> {
     let output = Output::new(OutputArgs { json: true }, true);
     let job = &args.job;
     let (stage, recipe, architecture) = (job.stage(), &job.recipe, job.network.architecture());
-    let signals = Signals::install(None)?;
+    let signals = Signals::install(true)?;
     let mut dataset =
         data::load(&args.data, false, architecture.format(), job.threads, &output, &signals)?;
     dataset.train.truncate(job.images);

@@ -108,9 +108,13 @@ impl TrainPlan {
     pub fn images(&self, dataset: &DatasetIdentity, images: usize) -> Result<usize> {
         let DatasetIdentity { name, sha256 } = &self.metadata.dataset;
         if self.resumed && *sha256 != dataset.sha256 {
+            let way = match &**name {
+                "synthetic" => "with --data DIR after 'mnist-train data synthetic --out DIR'",
+                _ => "on the same files",
+            };
             return Err(Error::InvalidData(format!(
                 "{} was trained on other data: {} (SHA-256 {}), and this is {} (SHA-256 {}); resume \
-                 on the same files, or leave --resume out to start anew",
+                 {way}, or leave --resume out to start anew",
                 printable(&self.model),
                 quoted(name),
                 quoted(sha256),
@@ -407,6 +411,14 @@ mod tests {
         let other = "m was trained on other data: custom (SHA-256 5e), and this is mnist (SHA-256 \
                      6f); resume on the same files, or leave --resume out to start anew";
         assert_eq!(problem(plan.images(&dataset("6f"), 400)), (3, other.into()));
+        let drawn = DatasetIdentity { name: "synthetic".into(), sha256: "5e".into() };
+        let drawn = Metadata { dataset: drawn, ..saved("gemm", None) };
+        let drawn = self::plan("--resume --model m", Some(&drawn)).unwrap();
+        let (_, way) = problem(drawn.images(&dataset("6f"), 400));
+        assert!(
+            way.contains("; resume with --data DIR after 'mnist-train data synthetic"),
+            "{way}"
+        );
         // The same data cannot have more images, so the file must be wrong.
         let (code, problem) = problem(plan.images(&dataset("5e"), 500));
         assert!(code == 3 && problem.starts_with("m: "), "{problem}");

@@ -1,9 +1,11 @@
 //! Progress of training and of downloads: bars on a terminal, results and notes everywhere.
 
 use std::fmt::Write;
+use std::io;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use terminal_size::terminal_size_of;
 
 use super::output::Output;
 use super::signals::Signals;
@@ -26,6 +28,8 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// below and move the cursor to the beginning of the line: a terminal that becomes narrower breaks
 /// the line into several, and the cursor stays at the beginning of the first.
 const BAR: &str = "\x1b[J{bar:10} {left}{wide_msg}\x1b[G";
+/// Number of characters of the bar and the space after it.
+const BAR_WIDTH: usize = 11;
 
 /// A bar with this `template`, hidden where `output` shows no progress.
 fn bar(output: &Output, template: &str) -> ProgressBar {
@@ -35,13 +39,31 @@ fn bar(output: &Output, template: &str) -> ProgressBar {
         ProgressDrawTarget::hidden()
     };
     let style = ProgressStyle::with_template(template).expect("a valid template");
-    // Less than a second is also what an unknown time looks like.
-    let left = |state: &ProgressState, line: &mut dyn Write| match state.eta() {
-        eta if eta >= Duration::from_secs(1) => _ = write!(line, "{:#} left, ", HumanDuration(eta)),
-        _ => {}
+    let left = |state: &ProgressState, line: &mut dyn Write| {
+        _ = left(state.eta()).map(|left| write!(line, "{left}, "));
     };
     let style = style.with_key("left", left).progress_chars("█▉▊▋▌▍▎▏ ");
     ProgressBar::with_draw_target(None, target).with_style(style)
+}
+
+/// Text of the time that is left, if it is known: an unknown time looks like less than a second.
+fn left(eta: Duration) -> Option<String> {
+    (eta >= Duration::from_secs(1)).then(|| format!("{:#} left", HumanDuration(eta)))
+}
+
+/// The first of `items` that fit beside a bar on stderr.
+fn fitting(items: impl IntoIterator<Item = String>) -> String {
+    let width = terminal_size_of(io::stderr()).map_or(usize::MAX, |(width, _)| width.0.into());
+    let mut message = String::new();
+    for item in items {
+        let before = if message.is_empty() { "" } else { ", " };
+        if BAR_WIDTH + message.len() + before.len() + item.len() > width {
+            break;
+        }
+        message += before;
+        message += &item;
+    }
+    message
 }
 
 /// Shows the progress of training and prints the result of each epoch.
@@ -56,7 +78,9 @@ pub struct TrainingProgress<'a> {
 impl<'a> TrainingProgress<'a> {
     /// Progress of a run that ends after `epochs` epochs, and `evaluates` after each of them or not.
     pub fn new(output: &'a Output, signals: Signals, epochs: usize, evaluates: bool) -> Self {
-        Self { output, signals, epochs, evaluates, bar: bar(output, BAR) }
+        // The time that is left is part of the message, which is made to fit.
+        let bar = bar(output, &BAR.replace("{left}", ""));
+        Self { output, signals, epochs, evaluates, bar }
     }
 
     /// Removes the bar from the screen.
@@ -80,15 +104,17 @@ impl Observer for TrainingProgress<'_> {
         }
         let speed = self.bar.per_sec() * images as f64 / batch as f64;
         let doing = match batch {
-            last if last == batches && self.evaluates => "testing".into(),
-            _ => format!(
-                "loss {loss:.4}, acc {:.2} %, {}/s",
-                100.0 * accuracy,
-                grouped(speed as usize),
-            ),
+            last if last == batches && self.evaluates => vec!["testing".into()],
+            _ => vec![
+                format!("loss {loss:.4}"),
+                format!("acc {:.2} %", 100.0 * accuracy),
+                format!("{}/s", grouped(speed as usize)),
+            ],
         };
-        self.bar.set_message(format!("epoch {} of {}, {doing}", epoch + 1, self.epochs));
         self.bar.set_position(done);
+        let epoch = format!("epoch {} of {}", epoch + 1, self.epochs);
+        let before = left(self.bar.eta()).into_iter().chain([epoch]);
+        self.bar.set_message(fitting(before.chain(doing)));
     }
 
     fn epoch(&mut self, report: &EpochReport) {

@@ -15,12 +15,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::iterator;
 
 use super::output::takes_codes;
+use crate::cli::wrapped;
 use crate::error::{Error, Result, explained};
 use crate::team::STACK_BYTES;
 
 /// Time after the first signal in which another one does not count: `timeout` signals a process
-/// and then its group, and a shell signals its whole pipeline.
-const SAME_REQUEST: Duration = Duration::from_millis(500);
+/// and then its group, and a shell signals its whole pipeline, within a few milliseconds.
+const SAME_REQUEST: Duration = Duration::from_millis(100);
 /// Signals that end a run, apart from SIGHUP, which the process may ignore.
 const ENDING: [i32; 5] = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU];
 
@@ -54,12 +55,12 @@ impl Drop for AtOnce {
 }
 
 impl Signals {
-    /// Handles the signals for the rest of the process. The first signal prints `notice`, if given,
-    /// to stderr.
+    /// Handles the signals for the rest of the process. Each signal that counts is answered on
+    /// stderr, unless the process is `quiet`.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the operating system refuses the handler or its thread.
-    pub fn install(notice: Option<&'static str>) -> Result<Self> {
+    pub fn install(quiet: bool) -> Result<Self> {
         let signals = Self { received: Arc::default(), at_once: Arc::default() };
         let hangup = (!hangups_are_ignored()).then_some(SIGHUP);
         let mut arriving =
@@ -75,8 +76,9 @@ impl Signals {
                     signal != SIGXCPU && first.is_some_and(|first| first.elapsed() > SAME_REQUEST);
                 let mut at_once = arrived.at_once();
                 if again || at_once.is_some() {
-                    if notice.is_some() {
-                        say(if again { "" } else { "interrupted\n" });
+                    if !quiet {
+                        let again_said = "stopped at once; nothing more is saved";
+                        say(if again { again_said } else { "interrupted" });
                     }
                     // `exit` does not drop the locks, and would leave their files.
                     drop(at_once.take());
@@ -86,8 +88,8 @@ impl Signals {
                     first = Some(Instant::now());
                     arrived.received.store(signal as usize, Ordering::SeqCst);
                     drop(at_once);
-                    if let Some(notice) = notice {
-                        say(&format!("{notice}; again to stop at once\n"));
+                    if !quiet {
+                        say("stopping; again to stop at once");
                     }
                 }
             }
@@ -132,7 +134,7 @@ fn say(line: &str) {
         true => "\n",
         false => "",
     };
-    _ = write!(io::stderr(), "{beginning}{line}");
+    _ = writeln!(io::stderr(), "{beginning}{}", wrapped(line));
 }
 
 /// Whether the process ignores SIGHUP since its start, as `nohup` arranges, so that it outlives its

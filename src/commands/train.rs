@@ -28,9 +28,10 @@ use crate::training::trainer::{Outcome, Trainer};
 pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let output = Output::new(args.output, args.quiet);
-    let signals = Signals::install((!args.quiet).then_some("stopping after this batch"))?;
+    let signals = Signals::install(args.quiet)?;
     data::check_no_data_file("--model", &args.model, &args.data)?;
-    let _lock = lock_for_writing(&args.model)?;
+    let remedy = "choose a writable place with --model";
+    let _lock = lock_for_writing(&args.model).map_err(|error| error.with_remedy(remedy))?;
     let saved = if args.resume {
         Some(saved(&args.model)?)
     } else {
@@ -67,6 +68,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let mut engine = engine(&plan, saved.map(|(_, checkpoint)| checkpoint.state))?;
     if let Some(beginning) = plan.beginning() {
         output.note(&beginning);
+    }
+    if let Some(signal) = signals.received() {
+        let message = "interrupted before the first batch; nothing to save yet".into();
+        return Err(Error::Interrupted { signal, message }.into());
     }
     output.event(&Event::Start(start(&plan, &dataset, engine.threads())));
     let mut progress = TrainingProgress::new(&output, signals, plan.epochs, plan.evaluate);

@@ -209,6 +209,9 @@ pub struct Mistake {
     pub predicted: usize,
     /// Softmax probability of the predicted class.
     pub probability: f32,
+    /// Image as lines of text.
+    #[serde(skip)]
+    pub picture: Vec<String>,
 }
 
 /// Layers of a network.

@@ -9,7 +9,7 @@ use crate::data::dataset::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result, printable};
 use crate::files::durable::Kept;
-use crate::model::checkpoint::{Checkpoint, Metadata, Position, RUNAWAY_LOSS};
+use crate::model::checkpoint::{Checkpoint, DEFAULT_FILE, Metadata, Position, RUNAWAY_LOSS};
 use crate::model::parameters::TrainState;
 use crate::optim::schedule::CosineAnnealing;
 
@@ -182,12 +182,14 @@ impl Trainer<'_> {
     fn interrupted(&mut self, signal: i32, observer: &mut dyn Observer) -> Error {
         let position @ Position { epoch, batch, .. } = self.metadata.position;
         let batches = self.batches();
+        let path = printable(self.checkpoints.path());
+        let model = if path == DEFAULT_FILE { String::new() } else { format!(" --model {path}") };
         let (place, remedy) = if epoch == self.epochs {
-            ("after the last epoch".into(), "test it with 'mnist-train eval'")
+            ("after the last epoch".into(), format!("test it with 'mnist-train eval{model}'"))
         } else {
             let (number, epochs) = (epoch + 1, self.epochs);
             let place = format!("in epoch {number} of {epochs} after {batch} of {batches} batches");
-            (place, "go on with --resume")
+            (place, format!("go on with --resume{model}"))
         };
         if !self.checkpoints.has(position) {
             let state = self.engine.store();
@@ -199,7 +201,6 @@ impl Trainer<'_> {
         }
         match self.settle(observer) {
             Ok(()) => {
-                let path = printable(self.checkpoints.path());
                 let message = format!("interrupted {place}; saved to {path}, {remedy}");
                 Error::Interrupted { signal, message }
             }

@@ -87,7 +87,7 @@ fn refuses_flags_that_make_no_sense() {
         ("--lr 0", above_zero),
         ("--lr 1e39", above_zero),
         ("--lr fast", above_zero),
-        ("--epochs 2.5", "must be a whole number from 1 to "),
+        ("--epochs 2.5", "must be a whole number, at least 1;"),
         ("--kernel-size 4", "must be an odd number from 1 to 27"),
         ("--stage fastest", "there are naive, im2col, gemm"),
         ("--init ones", "invalid value 'ones'"),
@@ -133,14 +133,18 @@ fn every_number_is_refused_outside_the_limits_that_the_error_names() {
         let name = flag.split(' ').next_back().unwrap();
         let refused = |value: &str| {
             let run = place.bare(&format!("{flag} {value}"));
-            Run::of(run).rejects_flags(&[name, "must be a", " from "]).stderr
+            Run::of(run).rejects_flags(&[name, "must be a"]).stderr
         };
         let limits = refused("-1");
-        let (least, most) = limits.split_once(" from ").unwrap().1.split_once(" to ").unwrap();
-        let most = most.split(';').next().unwrap();
+        let largest = u64::MAX.to_string();
+        let (least, most) = match limits.split_once(" from ") {
+            Some((_, limits)) => limits.split_once(" to ").unwrap(),
+            None => (limits.split_once(", at least ").unwrap().1, &*largest),
+        };
+        let [least, most] = [least, most].map(|limit| limit.split(';').next().unwrap());
         let limit = |text: &str| text.parse::<f64>().unwrap();
         for value in ["nan", "inf", "1e400"] {
-            assert_eq!(refused(value).split(" from ").last(), limits.split(" from ").last());
+            assert_eq!(refused(value).split("must be").last(), limits.split("must be").last());
         }
         for value in ["0", "18446744073709551615", "18446744073709551616", least, most] {
             let arguments = format!("mnist-train {flag} {value}");
@@ -163,6 +167,7 @@ fn every_number_is_refused_outside_the_limits_that_the_error_names() {
 #[test]
 fn words_of_other_programs_point_to_those_of_this_one() {
     let place = Workplace::new();
+    fs::write(place.path("model"), "").unwrap();
     let resume = "--resume goes on from the file of --model: '--resume --model FILE'";
     for (arguments, tip) in [
         ("train --epochs 1", "training is the command without a name"),
@@ -177,6 +182,8 @@ fn words_of_other_programs_point_to_those_of_this_one() {
         ("--output m", "training writes to --model"),
         ("-o m", "training writes to --model"),
         ("data synthetic --output d", "'data synthetic' to --out"),
+        ("data synthetic --data d", "'data synthetic' writes to --out"),
+        ("model", "'mnist-train eval FILE'"),
         ("--device cpu", "the CPU alone is used"),
         ("eval --device cuda", "the CPU alone is used"),
         // clap finds these by itself.
@@ -214,7 +221,8 @@ fn bench_refuses_before_it_measures() {
         let flag = flags.split(' ').next().unwrap();
         place.run(&format!("bench stages {flags}")).rejects_flags(&[flag, words]);
     }
-    Run::of(place.bare("bench")).rejects_flags(&["'mnist-train bench' requires a subcommand"]);
+    let help = Run::of(place.bare("bench"));
+    assert!(help.code == 2 && help.stderr.contains("  stages  Check that stages"), "{help:#?}");
     let problem = format!("--batch-size 1000 is more than the {TRAIN_IMAGES} training images");
     place.run("bench stages --batch-size 1000").fails(2, &[&problem]);
     place.run("bench stages --record").fails(1, &["profiles/ladder does not exist"]);
@@ -230,7 +238,7 @@ fn a_model_that_cannot_be_written_is_found_before_training() {
         ("folder", &["folder is a directory"][..]),
         ("missing/m", &["missing/m", "folder missing does not exist"]),
         ("/dev/null", &["/dev/null is not a regular file"]),
-        ("/proc/m", &["/proc/.m.mnist-train.lock: cannot write"]),
+        ("/proc/m", &["/proc/.m.mnist-train.lock: cannot write", "; choose a writable place with"]),
     ] {
         let run = place.run(&format!("--json --model {model}")).fails(1, words);
         assert_eq!(run.stdout, "", "found after training had begun");
@@ -252,7 +260,13 @@ fn a_save_that_fails_leaves_the_old_model_and_nothing_temporary() {
         .arg(train.get_program())
         .args(train.get_args())
         .current_dir(train.get_current_dir().unwrap());
-    let run = Run::of(shell).fails(1, &[".ckpt.bin.mnist-train.tmp: cannot write: "]);
+    let run = Run::of(shell).fails(
+        1,
+        &[
+            ".ckpt.bin.mnist-train.tmp: cannot write: ",
+            "; ckpt.bin is unchanged: free some space, or save elsewhere with --model",
+        ],
+    );
     assert_eq!(run.last("epoch")["epoch"], 1);
     assert_eq!(place.names(), ["ckpt.bin"]);
     assert_eq!(place.read("ckpt.bin"), saved);
@@ -468,12 +482,21 @@ fn listing_a_set_that_training_refuses_is_an_error_after_the_list() {
 #[test]
 fn eval_refuses_files_that_are_not_models() {
     let place = Workplace::new();
-    place.run("eval").fails(1, &["ckpt.bin: cannot open: no such file"]);
+    let missing = place.run("eval").fails(1, &["ckpt.bin: cannot open: no such file"]);
+    assert!(!missing.stderr.contains("previous"), "{missing:#?}");
     fs::write(place.path("ckpt.bin"), "garbage and more garbage").unwrap();
     let run = place.run("eval --json").fails(3, &["ckpt.bin: ", "not a checkpoint"]);
     assert_eq!(run.stdout, "");
     place.run("--resume").fails(3, &["ckpt.bin: ", "not a checkpoint"]);
     assert_eq!(place.read("ckpt.bin"), b"garbage and more garbage");
+
+    let words = "; the model before it is ckpt.bin.previous";
+    fs::write(place.path("ckpt.bin.previous"), "").unwrap();
+    place.run("--resume").fails(3, &["not a checkpoint", words]);
+    fs::remove_file(place.path("ckpt.bin")).unwrap();
+    for arguments in ["eval", "--resume"] {
+        place.run(arguments).fails(1, &["ckpt.bin: cannot open: no such file", words]);
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ const ROUNDS: usize = 6;
 pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
     let environment = Environment::detect();
-    let signals = Signals::install((!args.quiet).then_some("stopping"))?;
+    let signals = Signals::install(args.quiet)?;
     let architecture = args.network.architecture();
     let named: Vec<_> = args.compute.stage.into_iter().collect();
     let compute = args.compute.compute();
@@ -53,7 +53,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     ladder::check_memory(stages.iter().copied(), &architecture, recipe.batch_size)?;
     // No folder is made before all flags are known to be valid.
     let folder = &args.profile.profile_out;
-    let at_once = signals.stop_at_once(outputs::prepare(folder, &stages)?)?;
+    let prepared = outputs::prepare(folder, &stages)
+        .map_err(|error| error.with_remedy("name another folder with --profile-out"))?;
+    let at_once = signals.stop_at_once(prepared)?;
     let last_batch = dataset.train.len() % recipe.batch_size;
     if last_batch > 0 {
         let images = dataset.train.len();
@@ -135,8 +137,8 @@ fn cap(dataset: &mut Dataset, output: &Output) {
 
 fn too_few(stage: &str, sampled: &Sampled) -> String {
     format!(
-        "warning: stage {stage}: {} samples instead of {ENOUGH_SAMPLES}:\n\
-         shares of a few percent mean nothing; allow more time with --profile-seconds",
+        "warning: shares of a few percent mean nothing: stage {stage} has {} samples,\n\
+         fewer than {ENOUGH_SAMPLES}; allow more time with --profile-seconds",
         sampled.stacks.samples()
     )
 }
@@ -160,7 +162,7 @@ pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let output = Output::new(OutputArgs { json: true }, true);
     let job = &args.job.job;
     let (stage, recipe, architecture) = (job.stage(), &job.recipe, job.network.architecture());
-    let signals = Signals::install(None)?;
+    let signals = Signals::install(true)?;
     let mut dataset =
         data::load(&args.job.data, false, architecture.format(), job.threads, &output, &signals)?;
     let _at_once = signals.stop_at_once(())?;

@@ -9,18 +9,19 @@ use std::fmt::Write;
 use std::path::Path;
 
 use self::numbers::{counted, grouped, not_exact};
-use super::{Data, Done, Epoch, Eval, Event, Stages, Start, Summary};
+use super::{Data, Done, Epoch, Eval, Event, Mistake, Stages, Start, Summary};
 use crate::error::escaped;
 use crate::measure::machine::Machine;
 
-/// `event` as one or more lines of text, without a line end after the last. The table of epochs has
-/// only the columns for which there is room in `width` characters.
-pub fn lines(event: &Event, width: usize) -> String {
+/// `event` as one or more lines of text, without a line end after the last. On a terminal of `width`
+/// characters, the table of epochs has only the columns for which there is room, and mistakes are
+/// drawn.
+pub fn lines(event: &Event, width: Option<usize>) -> String {
     match event {
-        Event::Start(start) => self::start(start, width),
-        Event::Epoch(epoch) => self::epoch(epoch, width),
+        Event::Start(start) => self::start(start, width.unwrap_or(usize::MAX)),
+        Event::Epoch(epoch) => self::epoch(epoch, width.unwrap_or(usize::MAX)),
         Event::Done(done) => self::done(done),
-        Event::Eval(eval) => self::eval(eval),
+        Event::Eval(eval) => self::eval(eval, width),
         Event::Summary(summary) => self::summary(summary),
         Event::Stages(stages) => self::stages(stages),
         Event::Data(data) => self::data(data),
@@ -102,7 +103,7 @@ fn weights(model: &str, sha256: &str) -> String {
     format!("model {}, weights SHA-256\n{sha256}", escaped(model))
 }
 
-fn eval(eval: &Eval) -> String {
+fn eval(eval: &Eval, width: Option<usize>) -> String {
     let mut text = format!(
         "data: {}\n\
          {}\n\
@@ -141,12 +142,15 @@ fn eval(eval: &Eval) -> String {
     for mistake in &eval.mistakes {
         _ = write!(
             text,
-            "\n  test image {:5}: a {} taken for a {}, {:.2} % sure",
+            "\n  test image {:5}: {} taken for {}, {} sure",
             mistake.index,
             mistake.label,
             mistake.predicted,
-            100.0 * mistake.probability,
+            sure(mistake.probability),
         );
+    }
+    if let Some(width) = width {
+        text.push_str(&pictures(&eval.mistakes, width));
     }
     _ = write!(
         text,
@@ -156,6 +160,31 @@ fn eval(eval: &Eval) -> String {
         100.0 * eval.accuracy,
         eval.loss,
     );
+    text
+}
+
+/// Percentage of a `probability`, which is below 1 even if it is rounded to 1.
+fn sure(probability: f32) -> String {
+    match format!("{:.2} %", 100.0 * probability) {
+        rounded if rounded == "100.00 %" => "> 99.99 %".into(),
+        percent => percent,
+    }
+}
+
+/// Pictures of `mistakes` below their titles, as many side by side as fit into `width` characters.
+fn pictures(mistakes: &[Mistake], width: usize) -> String {
+    let mut text = String::new();
+    let columns = mistakes.first().map_or(0, |first| first.picture[0].chars().count());
+    for row in mistakes.chunks((width / (2 + columns)).max(1)) {
+        let title =
+            |one: &Mistake| format!("{}: {} taken for {}", one.index, one.label, one.predicted);
+        text.push_str("\n\n");
+        text.extend(row.iter().map(|mistake| format!("  {:columns$}", title(mistake))));
+        for line in 0..row[0].picture.len() {
+            text.push('\n');
+            text.extend(row.iter().map(|mistake| format!("  {}", mistake.picture[line])));
+        }
+    }
     text
 }
 
@@ -255,6 +284,11 @@ fn data(data: &Data) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_answer_is_never_quite_sure() {
+        assert_eq!([0.99994, 0.99996, 1.0].map(sure), ["99.99 %", "> 99.99 %", "> 99.99 %"]);
+    }
 
     #[test]
     fn epochs_are_aligned_in_columns_with_or_without_a_test() {
