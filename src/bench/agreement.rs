@@ -315,14 +315,14 @@ mod tests {
     fn bf16_agrees_in_batches_of_any_size_and_not_if_it_is_wrong_by_a_few_percent() {
         let images = synthetic::generate(1, 2000, 1).train;
         let architecture = MnistCnn::default().architecture();
-        for (batch_size, seed) in [(1, 1), (1, 4), (64, 2), (200, 1)] {
+        for (batch_size, seed) in [(1, 1), (1, 4), (64, 2)] {
             let recipe = Recipe { batch_size, seed, ..Recipe::default() };
             let benchmark = Benchmark::new(&architecture, &recipe, &images, Isa::detect());
             // The stage gemm is faster than naive and differs from it much less than bf16 does.
             let gemm = Contestant { stage: Stage::find("gemm").unwrap(), threads: 1 };
             let right = || benchmark.engine(gemm).unwrap();
             let expected = benchmark.losses(right().as_mut(), 0.0);
-            for (factor, is_right) in [(1.0, true), (1.03, false), (0.97, false), (1.05, false)] {
+            for (factor, is_right) in [(1.0, true), (1.03, false), (0.97, false)] {
                 let products = Bf16Products(Gemm::new(1).unwrap(), factor);
                 let adam = Adam::from(&recipe);
                 let mut engine = LayerwiseEngine::new(&architecture, adam, Box::new(products));
