@@ -286,7 +286,7 @@ fn files_get_no_terminal_codes_and_quiet_means_results_alone() {
         assert!(whole.stdout.ends_with(&quiet.stdout), "{whole:#?}");
     }
     let quiet = place.run(&format!("{train} --no-eval -q")).succeeds();
-    assert!(quiet.stdout.starts_with("trained in ") && quiet.stdout.lines().count() == 1);
+    assert!(quiet.stdout.starts_with("training steps ") && quiet.stdout.lines().count() == 1);
     assert_eq!(place.run(&format!("{train} -q --json")).succeeds().events().len(), 3);
 }
 

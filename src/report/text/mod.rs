@@ -84,7 +84,7 @@ fn epoch_columns(texts: &[String; 8], width: usize) -> String {
 
 fn done(done: &Done) -> String {
     let mut text = format!(
-        "{}\ntrained in {:.3} s, steps alone (loading {:.3} s, evaluating {:.3} s)",
+        "{}\ntraining steps {:.3} s, loading {:.3} s, evaluating {:.3} s",
         weights(&done.model, &done.weights_sha256),
         done.train_seconds,
         done.load_seconds,
