@@ -393,7 +393,7 @@ fn without_a_mirror_that_answers_there_is_no_data_and_every_reason() {
     let set = SmallSet::new();
     let gone = Mirror::always(Answer::Status("410 Gone"));
     let mut remote = remote(&set, &[&gone]);
-    remote.mirrors.push("http://127.0.0.1:9/mnist/".into());
+    remote.mirrors.extend(["mnist", "again"].map(|path| format!("http://127.0.0.1:9/{path}/")));
     let folder = tempfile::tempdir().unwrap();
     let outcome = load(&request(folder.path(), remote), &mut ()).unwrap();
     let Outcome::NotAvailable { reason } = outcome else {
@@ -401,6 +401,7 @@ fn without_a_mirror_that_answers_there_is_no_data_and_every_reason() {
     };
     assert_says(&reason, 1, "HTTP status 410");
     assert_says(&reason, 1, "refused");
+    assert_says(&reason, 1, ": the same; ");
     assert_eq!(names_in(folder.path()), [""; 0]);
 }
 

@@ -224,7 +224,7 @@ fn a_folder_that_cannot_be_written_is_an_error_before_anything_is_measured() {
     let place = Workplace::new();
     fs::write(place.path("file"), "").unwrap();
     Run::of(profile(&place, "--stage fused --profile-out file"))
-        .fails(1, &["file", "cannot create"]);
+        .fails(1, &["file", "cannot create", "; name another folder with --profile-out"]);
     fs::create_dir_all(place.path("out/04-fused.svg")).unwrap();
     Run::of(profile(&place, "--stage fused --profile-out out"))
         .fails(1, &["04-fused.svg", "is a directory"]);

@@ -142,7 +142,9 @@ fn download_part(
                 reason
             }
         };
-        let reason = &quoted(&reason);
+        let reason = quoted(&reason);
+        let is_known = reasons.contains(&format!(": {reason}"));
+        let reason = if is_known { "the same" } else { &reason };
         progress.event(Event::Failed { part, host, reason });
         write!(reasons, "; {host}: {reason}").expect("a string takes everything");
     }
