@@ -129,14 +129,14 @@ fn a_gzip_bomb_is_refused_before_it_is_unpacked() {
     }
     // The file has 400 MB of blank images in less than 2 MB.
     let images = 500_000;
-    let file = File::create(folder.join(Part::TestImages.name())).unwrap();
+    let file = File::create(folder.join(Part::TrainImages.name())).unwrap();
     let mut bomb = GzEncoder::new(file, Compression::fast());
     bomb.write_all(&images_header(images, 28, 28)).unwrap();
     let blank = vec![0; 1000 * 28 * 28];
     (0..images / 1000).for_each(|_| bomb.write_all(&blank).unwrap());
     bomb.finish().unwrap();
     let train = place.bare(&format!("{SHORT} --offline --data bomb"));
-    let words = ["bomb/t10k-images-idx3-ubyte: ", "500000×28×28", "gunzip"];
+    let words = ["bomb/train-images-idx3-ubyte: ", "500000×28×28", "gunzip"];
     let run = Run::of(limited(&train, "-v 250000")).fails(3, &words);
     assert_eq!(run.stdout, "");
 }

@@ -85,7 +85,7 @@ impl Metadata {
 pub struct DatasetIdentity {
     /// Name of the dataset: `mnist`, `synthetic` or `custom`.
     pub name: String,
-    /// SHA-256 of the dataset, from [`crate::data::dataset::Dataset::sha256`].
+    /// SHA-256 of the dataset, from [`crate::data::dataset::Dataset::sha256s`].
     pub sha256: String,
 }
 
