@@ -638,7 +638,7 @@ fn stages_are_benchmarked_against_each_other() {
     let bench = run.last("bench");
     assert_has(
         &bench,
-        "schema version environment dataset train_images architecture recipe repeats \
+        "schema version environment dataset train_images architecture recipe repeats epoch \
          dense_flops_per_step tensor_bytes_per_step peaks streams",
     );
     assert_has(

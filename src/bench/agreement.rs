@@ -118,7 +118,7 @@ impl Benchmark<'_> {
                 weights.iter_mut().for_each(|w| *w *= 1.0 + errors.uniform(-error, error));
                 engine.load(&state);
             }
-            engine.step(&batch, self.recipe.lr).loss / self.recipe.batch_size as f64
+            engine.step(&batch, self.lr).loss / self.recipe.batch_size as f64
         };
         self.batches().take(STEPS).map(loss).collect()
     }

@@ -83,6 +83,8 @@ pub struct Ladder<'a> {
     pub dataset: &'a Dataset,
     /// Number of rounds; each round times every contestant once.
     pub repeats: usize,
+    /// Epoch whose steps are timed. The epochs before it are trained first.
+    pub epoch: usize,
     /// Machine and time of the measurement.
     pub environment: Environment,
     /// Commit in the working folder, if the measurement is recorded there.
@@ -96,7 +98,7 @@ impl Ladder<'_> {
     /// When memory or threads are lacking, a stage computes something else than naive, or the
     /// process that measures memory fails.
     pub fn measure(self, observer: &mut dyn Observer) -> anyhow::Result<Bench> {
-        let Self { contestants, workload, dataset, repeats, environment, commit } = self;
+        let Self { contestants, workload, dataset, repeats, epoch, environment, commit } = self;
         let Workload { recipe, network, isa, data: _ } = workload;
         let images = dataset.train.len();
         let batch_size = recipe.batch_size;
@@ -104,6 +106,15 @@ impl Ladder<'_> {
         check_memory(contestants.iter().map(|one| one.stage), &architecture, batch_size)?;
         let benchmark = Benchmark::new(&architecture, recipe, &dataset.train, *isa);
 
+        let benchmark = if epoch > 0 {
+            observer.part("training up to the measured epoch");
+            let threads = contestants.iter().map(|one| one.threads).max().unwrap_or(1);
+            let trained = benchmark.at_epoch(epoch, threads);
+            observer.finished();
+            trained?
+        } else {
+            benchmark
+        };
         observer.part("comparing losses with naive's");
         let agreements = benchmark.agreement(contestants);
         observer.finished();
@@ -150,6 +161,7 @@ impl Ladder<'_> {
             architecture: architecture.to_string(),
             parameters: architecture.parameter_count(),
             repeats,
+            epoch,
             share_of_others,
             dense_flops_per_step,
             tensor_bytes_per_step,
@@ -201,6 +213,7 @@ mod tests {
             },
             dataset: &synthetic::generate(1, 10, 10),
             repeats: 1,
+            epoch: 0,
             environment: Environment::detect(),
             commit: None,
         };

@@ -8,7 +8,10 @@
 //!    each round, so that no engine keeps a lucky place in memory, and no thread of another engine
 //!    occupies a core. The engine takes a few untimed steps; then every engine begins with the same
 //!    weights and the same image.
-//! 3. **Phases** are measured in the same rounds, after the timed steps and on as many further
+//! 3. **The epoch** whose steps are timed can be chosen, because training makes zeros, and stages
+//!    leave products with zeros out. The epochs before it are trained first, untimed, by the fastest
+//!    exact stage.
+//! 4. **Phases** are measured in the same rounds, after the timed steps and on as many further
 //!    steps, because their clock costs time.
 //!
 //! Only [`Engine::step`] is timed.
@@ -17,7 +20,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use super::contestant::Contestant;
-use crate::data::batches::{Batch, epoch_order};
+use crate::data::batches::{Batch, batches, epoch_order};
 use crate::data::dataset::Split;
 use crate::engine::Engine;
 use crate::engine::compute::Compute;
@@ -29,7 +32,9 @@ use crate::model::architecture::Architecture;
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
 use crate::optim::adam::Adam;
+use crate::optim::schedule::CosineAnnealing;
 use crate::simd::Isa;
+use crate::stages::Stage;
 
 /// Smallest duration of a contestant's round, unless an epoch is shorter.
 const ROUND: Duration = Duration::from_millis(250);
@@ -58,14 +63,17 @@ pub struct Benchmark<'a> {
     pub(super) recipe: &'a Recipe,
     images: &'a Split,
     isa: Isa,
+    /// State before the measured epoch.
     pub(super) initial: TrainState,
-    /// Order of the images in the first epoch.
+    /// Order of the images in the measured epoch.
     order: Vec<u32>,
+    /// Learning rate of the measured epoch.
+    pub(super) lr: f64,
 }
 
 impl<'a> Benchmark<'a> {
-    /// Settings for training on `images`. Stages that can choose their vector instructions use
-    /// `isa`.
+    /// Settings for the first epoch of training on `images`. Stages that can choose their vector
+    /// instructions use `isa`.
     ///
     /// # Panics
     /// When there are fewer images than a batch has.
@@ -79,7 +87,27 @@ impl<'a> Benchmark<'a> {
         let parameters = recipe.init.parameters(architecture, recipe.seed);
         let initial = TrainState::new(parameters, &Adam::SLOTS);
         let order = epoch_order(images.len(), recipe.seed, 0);
-        Self { architecture, recipe, images, isa, initial, order }
+        Self { architecture, recipe, images, isa, initial, order, lr: recipe.lr }
+    }
+
+    /// Trains on `threads` threads until `epoch` begins, and measures that epoch.
+    ///
+    /// # Errors
+    /// When the operating system refuses to start threads.
+    pub fn at_epoch(mut self, epoch: usize, threads: usize) -> Result<Self> {
+        let stage = Stage::fastest_exact(self.architecture);
+        let mut engine = self.engine(Contestant { stage, threads })?;
+        for epoch in 0..epoch {
+            self.order = epoch_order(self.images.len(), self.recipe.seed, epoch);
+            self.lr = CosineAnnealing::from(self.recipe).lr(epoch);
+            for batch in batches(self.images, &self.order, self.recipe.batch_size) {
+                engine.step(&batch, self.lr);
+            }
+        }
+        self.initial = engine.store();
+        self.order = epoch_order(self.images.len(), self.recipe.seed, epoch);
+        self.lr = CosineAnnealing::from(self.recipe).lr(epoch);
+        Ok(self)
     }
 
     /// Times each of `contestants` in `repeats` rounds, and measures the limits of the machine
@@ -186,7 +214,7 @@ impl<'a> Benchmark<'a> {
         let batches = self.batches().take(steps);
         let began = Instant::now();
         for batch in batches {
-            black_box(engine.step(&batch, self.recipe.lr));
+            black_box(engine.step(&batch, self.lr));
         }
         began.elapsed()
     }

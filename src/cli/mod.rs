@@ -21,7 +21,9 @@ pub use self::profile::ProfileArgs;
 pub use self::recipe::RecipeArgs;
 #[cfg(feature = "profile")]
 use self::values::MOST_SECONDS;
-use self::values::{MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, path, stage, whole};
+use self::values::{
+    MOST_EPOCH, MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, path, stage, whole,
+};
 use crate::bench::child::Job;
 use crate::data::synthetic;
 use crate::engine::compute::Compute;
@@ -304,6 +306,9 @@ pub struct BenchStagesArgs {
     /// Number of rounds; each round times every stage once
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, Some(MOST_ROUNDS)))]
     pub repeats: usize,
+    /// Epoch whose steps are timed, after those before it are trained: zeros grow with training
+    #[arg(long, value_name = "E", default_value_t = 0, value_parser = whole(0, Some(MOST_EPOCH)))]
+    pub epoch: usize,
     /// Hyperparameters that can be chosen. All others have their defaults.
     #[command(flatten)]
     pub recipe: RecipeArgs<true>,

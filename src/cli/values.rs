@@ -14,6 +14,8 @@ pub const MOST_THREADS: usize = 1024;
 /// Largest number of rounds of a measurement. With more rounds, a probability of the sign test
 /// could be too small for an f64.
 pub const MOST_ROUNDS: usize = 1000;
+/// Last epoch whose steps can be timed.
+pub const MOST_EPOCH: usize = 1000;
 /// Largest number of generated images. More would need more memory than most machines have.
 pub const MOST_IMAGES: usize = 10_000_000;
 

@@ -57,6 +57,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         },
         dataset: &dataset,
         repeats: args.repeats,
+        epoch: args.epoch,
         environment,
         commit: args.record.as_ref().and_then(|_| commit()),
     };

@@ -37,6 +37,8 @@ pub struct Bench {
     pub recipe: Recipe,
     /// Number of rounds; each round measures every row once.
     pub repeats: usize,
+    /// Epoch whose steps were measured.
+    pub epoch: usize,
     /// Share of the time of all processors that other processes used during the rounds; absent if
     /// the operating system does not say.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -78,6 +78,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         workload: &workload,
         dataset: &dataset,
         repeats: ROUNDS,
+        epoch: 0,
         environment,
         commit: bench::commit(),
     }
