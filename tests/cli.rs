@@ -346,7 +346,7 @@ fn what_the_flags_do_not_get_is_said() {
     assert!(threads.contains("note: of 1000 threads, stage parallel uses 14 at most"), "{threads}");
     assert!(notes("--threads 3 --stage im2col").contains("stage im2col uses 1 at most"));
     let evaluated = place.run("eval --threads 15").succeeds().stderr;
-    assert!(evaluated.contains("of 15 threads, stage sparse uses 14"), "{evaluated}");
+    assert!(evaluated.contains("of 15 threads, stage live uses 14"), "{evaluated}");
     for (sizes, nearest) in [
         ("--channels 1 --kernel-size 1", "--channels 16 --kernel-size 3"),
         ("--channels 20 --kernel-size 3", "--channels 16 --kernel-size 3"),
@@ -356,10 +356,7 @@ fn what_the_flags_do_not_get_is_said() {
         let run = place.run(&format!("{train} --hidden 4 {sizes}")).succeeds();
         let said = run.fits_a_terminal().stderr;
         assert!(said.contains("note: stage gemm trains, because no faster stage"), "{said}");
-        assert!(
-            said.contains(&format!("sparse, several times faster, runs {nearest}\n")),
-            "{said}"
-        );
+        assert!(said.contains(&format!("live, several times faster, runs {nearest}\n")), "{said}");
     }
     let no_notes = |flags: &str| {
         let said = notes(flags);
@@ -694,9 +691,9 @@ fn stages_are_benchmarked_against_each_other() {
 fn a_step_of_all_stages_but_gemm_allocates_nothing() {
     let place = Workplace::new();
     let (stages, expected) = if simd::has_bf16() {
-        ("naive,im2col,fused,parallel,sparse,bf16", 9)
+        ("naive,im2col,fused,parallel,sparse,live,bf16", 11)
     } else {
-        ("naive,im2col,fused,parallel,sparse", 7)
+        ("naive,im2col,fused,parallel,sparse,live", 9)
     };
     let flags = format!("bench stages --stage {stages} --repeats 1 --threads 2 --json");
     let bench = place.run(&flags).succeeds().last("bench");

@@ -37,8 +37,9 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
     type Vector = __m256;
-    /// Index of the value that each lane gets, and −1 for each lane that gets a value, else 0.
-    type Expansion = ([i32; 8], [i32; 8]);
+    /// For each lane the index of the value that it gets, and ones if it gets a value; then the
+    /// indices of the lanes that get a value.
+    type Expansion = ([i32; 8], [i32; 8], [i32; 8]);
 
     #[inline(always)]
     fn vectorize<R>(self, kernel: impl FnOnce() -> R) -> R {
@@ -146,24 +147,30 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn expansion(self, lanes: u16) -> Self::Expansion {
-        let (mut sources, mut kept, mut next) = ([0; 8], [0; 8], 0);
+        let (mut sources, mut kept, mut set, mut next) = ([0; 8], [0; 8], [0; 8], 0);
         for lane in 0..8 {
             if lanes >> lane & 1 == 1 {
-                (sources[lane], kept[lane]) = (next, -1);
+                (sources[lane], kept[lane], set[next]) = (next as i32, -1, lane as i32);
                 next += 1;
             }
         }
-        (sources, kept)
+        (sources, kept, set)
     }
 
     #[inline(always)]
-    fn expand(self, vector: __m256, (sources, kept): &Self::Expansion) -> __m256 {
+    fn expand(self, vector: __m256, (sources, kept, _): &Self::Expansion) -> __m256 {
         // SAFETY: `self` proves the features; both arrays hold 8 numbers.
         unsafe {
             let sources = _mm256_loadu_si256(sources.as_ptr().cast());
             let kept = _mm256_loadu_ps(kept.as_ptr().cast());
             _mm256_and_ps(kept, _mm256_permutevar8x32_ps(vector, sources))
         }
+    }
+
+    #[inline(always)]
+    fn compress(self, vector: __m256, (_, _, set): &Self::Expansion) -> __m256 {
+        // SAFETY: `self` proves the features; `set` holds 8 numbers.
+        unsafe { _mm256_permutevar8x32_ps(vector, _mm256_loadu_si256(set.as_ptr().cast())) }
     }
 
     #[inline(always)]
@@ -246,6 +253,11 @@ impl Pixels for Avx2 {
         };
         self.store(first, to);
         self.store(second, &mut to[8..]);
+    }
+
+    #[inline(always)]
+    fn load_pixels(self, pixels: &[f32]) -> Self::Vector {
+        self.load(pixels)
     }
 
     #[inline(always)]

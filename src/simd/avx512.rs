@@ -159,6 +159,12 @@ impl<const BF16: bool> Simd for Avx512With<BF16> {
     }
 
     #[inline(always)]
+    fn compress(self, vector: __m512, (_, lanes): &Self::Expansion) -> __m512 {
+        // SAFETY: `self` proves the features.
+        unsafe { _mm512_maskz_compress_ps(*lanes, vector) }
+    }
+
+    #[inline(always)]
     fn transpose(self, row: impl Fn(usize) -> __m512, mut column: impl FnMut(usize, __m512)) {
         // Interleaves pairs of rows, and then fours of rows, within blocks of four lanes; then
         // moves the blocks.
@@ -245,6 +251,11 @@ impl Pixels for Avx512 {
             _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast())))
         };
         self.store(floats, to);
+    }
+
+    #[inline(always)]
+    fn load_pixels(self, pixels: &[f32]) -> Self::Vector {
+        self.load(pixels)
     }
 
     #[inline(always)]

@@ -19,6 +19,8 @@ pub trait Pixels: Bytes {
 
     /// Writes `bytes` as numbers to the first 16 pixels of `to`, exactly.
     fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [Self::Pixel]);
+    /// Vector of the first [`LANES`](Simd::LANES) of `pixels`, exactly.
+    fn load_pixels(self, pixels: &[Self::Pixel]) -> Self::Vector;
     /// Indices into a table of rows of eight pixels. The masks `lower[k]` and `right[k]` choose,
     /// lane by lane, the pixel for the k-th number of a factor. In f32, k is 0, and the index is
     /// 8·lower + right. In bf16, rows of the first and of the second number alternate, and the

@@ -114,6 +114,12 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn compress(self, vector: Vector, expansion: &u16) -> Vector {
+        let mut set = (0..Self::LANES).filter(|i| expansion >> i & 1 == 1);
+        std::array::from_fn(|_| set.next().map_or(0.0, |i| vector[i]))
+    }
+
+    #[inline(always)]
     fn transpose(self, row: impl Fn(usize) -> Vector, mut column: impl FnMut(usize, Vector)) {
         let rows: [Vector; 8] = std::array::from_fn(row);
         (0..8).for_each(|j| column(j, lanes(|i| rows[i][j])));
@@ -142,6 +148,11 @@ impl Pixels for Portable {
     fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
         let to = &mut to[..16];
         to.iter_mut().zip(bytes).for_each(|(to, byte)| *to = f32::from(byte));
+    }
+
+    #[inline(always)]
+    fn load_pixels(self, pixels: &[f32]) -> Self::Vector {
+        self.load(pixels)
     }
 
     #[inline(always)]

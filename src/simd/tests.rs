@@ -109,6 +109,9 @@ fn masks_select_lanes() {
             for bits in [0, 1, 0x8001, 0x5a5a, 0xfff0, u16::MAX] {
                 let selected = lanes(simd, || simd.select(bits, va));
                 let spread = lanes(simd, || simd.expand(va, &simd.expansion(bits)));
+                let pressed = lanes(simd, || simd.compress(va, &simd.expansion(bits)));
+                let set = (0..S::LANES).filter(|&i| bit(bits, i));
+                assert!(set.zip(pressed).all(|(i, value)| value == a[i]), "compress of {isa}");
                 let mut next = a.into_iter();
                 for i in 0..S::LANES {
                     assert_eq!(

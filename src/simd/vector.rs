@@ -10,7 +10,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const REGISTERS: usize;
     /// Vector of [`LANES`](Simd::LANES) floats.
     type Vector: Copy + Send + Sync;
-    /// Mask in the form that [`expand`](Simd::expand) needs.
+    /// Mask in the form that [`expand`](Simd::expand) and [`compress`](Simd::compress) need.
     type Expansion: Copy + Send + Sync;
 
     /// Calls `kernel` where the compiler may use the instructions.
@@ -51,6 +51,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Vector with the first lanes of `vector`, in their order, in the lanes of the mask from which
     /// `expansion` was made, and 0 in all other lanes.
     fn expand(self, vector: Self::Vector, expansion: &Self::Expansion) -> Self::Vector;
+    /// Inverse of [`expand`](Simd::expand): the lanes of `vector` whose bit is set in the mask from
+    /// which `expansion` was made, in their order. The lanes after them have any value.
+    fn compress(self, vector: Self::Vector, expansion: &Self::Expansion) -> Self::Vector;
 
     /// Transposes a square matrix of [`LANES`](Simd::LANES) rows: calls `row` for each row, and
     /// `column` with each column, in order.

@@ -10,12 +10,14 @@ pub mod bf16;
 pub mod fused;
 pub mod gemm;
 pub mod im2col;
+pub mod live;
 pub mod naive;
 pub mod parallel;
 pub mod sparse;
 
 use std::fmt;
 
+use self::fused::Skip;
 use self::gemm::Gemm;
 use self::im2col::Im2col;
 use crate::engine::Engine;
@@ -54,8 +56,8 @@ pub enum EngineKind {
     Layerwise(fn(usize) -> Result<Box<dyn Primitives>>),
     /// Cell by cell, for one pattern of network: [`fused`].
     Fused {
-        /// Whether products with factors that are known to be 0 are left out, see [`sparse`].
-        skip_zeros: bool,
+        /// Products with 0 that a step leaves out.
+        skip: Skip,
     },
 }
 
@@ -90,8 +92,8 @@ impl Stage {
                 let primitives = primitives(compute.threads)?;
                 Ok(Box::new(LayerwiseEngine::new(architecture, adam, primitives)))
             }
-            EngineKind::Fused { skip_zeros } => {
-                fused::build(architecture, adam, compute, self.precision, skip_zeros)
+            EngineKind::Fused { skip } => {
+                fused::build(architecture, adam, compute, self.precision, skip)
             }
         }
     }
@@ -164,7 +166,7 @@ impl fmt::Debug for Stage {
 }
 
 /// Table of all stages, the slowest first. Each stage comes after the stage from which it starts.
-pub static STAGES: [Stage; 7] = [
+pub static STAGES: [Stage; 8] = [
     Stage {
         name: "naive",
         idea: "the loops of the definition",
@@ -195,7 +197,7 @@ pub static STAGES: [Stage; 7] = [
     Stage {
         name: "fused",
         idea: "cell by cell in registers: conv to pooling, linear gradient to Adam",
-        engine: EngineKind::Fused { skip_zeros: false },
+        engine: EngineKind::Fused { skip: Skip::Nothing },
         precision: Precision::F32,
         predecessor: Some("gemm"),
         multithreaded: false,
@@ -204,7 +206,7 @@ pub static STAGES: [Stage; 7] = [
     Stage {
         name: "parallel",
         idea: "fused, the rows of cells shared over the cores",
-        engine: EngineKind::Fused { skip_zeros: false },
+        engine: EngineKind::Fused { skip: Skip::Nothing },
         precision: Precision::F32,
         predecessor: Some("fused"),
         multithreaded: true,
@@ -213,16 +215,25 @@ pub static STAGES: [Stage; 7] = [
     Stage {
         name: "sparse",
         idea: "parallel, leaving out what is multiplied by zero: blank cells, silent units",
-        engine: EngineKind::Fused { skip_zeros: true },
+        engine: EngineKind::Fused { skip: Skip::Blank },
         precision: Precision::F32,
         predecessor: Some("parallel"),
         multithreaded: true,
         vectorized: true,
     },
     Stage {
+        name: "live",
+        idea: "sparse, leaving out products of activations that relu made 0",
+        engine: EngineKind::Fused { skip: Skip::Zeros },
+        precision: Precision::F32,
+        predecessor: Some("sparse"),
+        multithreaded: true,
+        vectorized: true,
+    },
+    Stage {
         name: "bf16",
         idea: "sparse, with products of bf16 added up in f32: not exact",
-        engine: EngineKind::Fused { skip_zeros: true },
+        engine: EngineKind::Fused { skip: Skip::Blank },
         precision: Precision::Bf16,
         predecessor: Some("sparse"),
         multithreaded: true,

@@ -1,11 +1,14 @@
 //! A row of cells with its weights and buffers. Cores share a step by rows of cells.
 
-use super::conv::{self, ConvPlan, ConvWeights, Masks};
+use super::conv::{self, ConvPlan, ConvWeights};
 use super::floats::{self, AlignedVec, Floats};
-use super::images::Images;
-use super::linear;
+use super::images::{Images, PATCH_ROW};
+use super::linear::{self, LIVE_VECTORS, LiveChannel, LiveDz};
+use super::live::{LiveList, LiveLists, LiveRows};
+use super::masks::{Bits, Masks};
 use super::network::{ALIGNMENT, CELLS, Network};
 use super::products::Products;
+use super::skip::Skip;
 use super::trained::Tensors;
 use super::update::{self, Active, AdamVectors, Operands};
 use crate::engine::phases::{Phase, PhaseClock, Phases};
@@ -26,8 +29,8 @@ pub struct Shared<'a> {
     pub images: &'a Images,
     /// Parameters of the convolution.
     pub plan: &'a ConvPlan,
-    /// Whether a cell is computed only for the images in which it sees ink.
-    pub skip_zeros: bool,
+    /// Products with 0 that are left out.
+    pub skip: Skip,
 }
 
 /// Data that all rows of cells read in the backward pass.
@@ -56,8 +59,8 @@ pub struct CellRow<S: Products> {
     pub m: Floats,
     /// Second moments of `w`, (cells, C, H padded).
     pub v: Floats,
-    /// Images for which each cell is computed, in ascending order. With `skip_zeros`, a last entry
-    /// N is the row that all blank images share.
+    /// For each cell the images for which it is computed, in ascending order. If blank cells are
+    /// skipped, a last entry N is the row that all blank images share.
     rows: [Vec<u32>; CELLS],
     /// Activations of the listed images, (cells, N + 1, C).
     activations: Floats,
@@ -73,6 +76,8 @@ pub struct CellRow<S: Products> {
     transposed: Floats,
     /// Gradients of two tiles of weights, packed to the active units, (2, 4, H padded).
     packed: Floats,
+    /// Memory of the kernels that multiply live activations alone, if they are used.
+    live: Option<LiveMemory>,
     /// Copy of the left operand of a product as factors; empty if operands are not copied.
     left: AlignedVec<S::Factor>,
     /// Copy of the right operand of a product as factors; empty if operands are not copied.
@@ -102,6 +107,7 @@ impl<S: Products> CellRow<S> {
             da: floats::zeros(0),
             transposed: floats::zeros(network.cell_weights()),
             packed: floats::zeros(8 * network.hidden_padded()),
+            live: None,
             left: floats::zeros(0),
             right: floats::zeros(0),
             gradient: ConvWeights::new(network),
@@ -111,7 +117,7 @@ impl<S: Products> CellRow<S> {
     }
 
     /// Grows the buffers to a batch of `images` images.
-    pub fn reserve(&mut self, network: &Network, plan: &ConvPlan, images: usize) {
+    pub fn reserve(&mut self, network: &Network, plan: &ConvPlan, images: usize, skip: Skip) {
         if self.partial_sums.len() >= (images + 1) * network.hidden_padded() {
             return;
         }
@@ -129,6 +135,7 @@ impl<S: Products> CellRow<S> {
         let conv = plan.taps() * network.channels;
         let dz = rows.next_multiple_of(S::DEPTH) * network.hidden_padded();
         self.right = S::copy_buffer(conv.max(network.cell_weights()).max(dz));
+        self.live = (skip == Skip::Zeros).then(|| LiveMemory::new(network, rows));
     }
 
     /// Computes the activations of all cells of the row, and its partial sums.
@@ -138,16 +145,24 @@ impl<S: Products> CellRow<S> {
         let inked: usize = self.inked_rows(shared).sum();
         let flops = 2 * 4 * inked * shared.network.taps() * channels;
         clock.run(Phase::ConvForward, flops, || self.convolve(simd, shared));
-        let listed: usize = self.rows.iter().map(Vec::len).sum();
-        let flops = 2 * listed * channels * hidden;
-        clock.run(Phase::LinearForward, flops, || self.sum_linear(simd, shared));
+        let multiplied = match &self.live {
+            Some(live) => live.bits.iter().map(|bits| bits.live.count_ones() as usize).sum(),
+            None => channels * self.rows.iter().map(Vec::len).sum::<usize>(),
+        };
+        let flops = 2 * multiplied * hidden;
+        let live = self.live.take();
+        clock.run(Phase::LinearForward, flops, || match &live {
+            Some(live) => self.sum_live(simd, live, shared),
+            None => self.sum_linear(simd, shared),
+        });
+        self.live = live;
     }
 
     /// Lists the images for which each cell is computed.
     fn list_rows(&mut self, shared: &Shared<'_>) {
         let count = shared.images.count() as u32;
         self.rows.iter_mut().for_each(Vec::clear);
-        if shared.skip_zeros {
+        if shared.skip != Skip::Nothing {
             for (image, cells) in (0..count).zip(shared.images.inked_cells(self.y)) {
                 cells.for_each(|x| self.rows[x].push(image));
             }
@@ -159,14 +174,14 @@ impl<S: Products> CellRow<S> {
 
     /// Number of images for which the convolution is computed, for each cell of the row.
     fn inked_rows(&self, shared: &Shared<'_>) -> impl Iterator<Item = usize> {
-        let blank = usize::from(shared.skip_zeros);
+        let blank = usize::from(shared.skip != Skip::Nothing);
         self.rows.iter().map(move |rows| rows.len() - blank)
     }
 
     /// Computes the activations and masks of all cells.
     #[inline(never)]
     fn convolve(&mut self, simd: S, shared: &Shared<'_>) {
-        let Shared { network, images, plan, skip_zeros } = *shared;
+        let Shared { network, images, plan, skip } = *shared;
         let channels = network.channels;
         let vectors = channels / S::LANES;
         let capacity = images.count() + 1;
@@ -179,16 +194,25 @@ impl<S: Products> CellRow<S> {
                     .activations
                     .chunks_mut(capacity * channels)
                     .zip(self.masks.chunks_mut(capacity * vectors));
+                let mut bits = self.live.iter_mut().flat_map(|live| live.cells_mut(capacity));
                 for ((x, rows), (activations, masks)) in self.rows.iter().enumerate().zip(cells) {
-                    let inked = rows.len() - usize::from(skip_zeros);
+                    let inked = rows.len() - usize::from(skip != Skip::Nothing);
                     let each = self.patches.chunks_exact_mut(plan.patch_len());
                     for (patch, rows) in each.zip(rows[..inked].chunks(S::DEPTH)) {
                         images.patch(simd, rows, self.y, x, patch);
                     }
-                    let (activations, blank) = activations.split_at_mut(inked * channels);
+                    let (inked_activations, blank) = activations.split_at_mut(inked * channels);
                     let masks = &mut masks[..inked * vectors];
-                    conv::forward(simd, plan, weight, &self.patches, activations, masks);
+                    conv::forward(simd, plan, weight, &self.patches, inked_activations, masks);
                     blank[..channels].copy_from_slice(&plan.blank);
+                    if let Some(bits) = bits.next() {
+                        bits.fill(Bits::default());
+                        let mut each = bits.chunks_exact_mut(Bits::words(network));
+                        for (masks, bits) in masks.chunks_exact(vectors).zip(&mut each) {
+                            Bits::join(masks, S::LANES, bits);
+                        }
+                        Bits::of_blank(&plan.blank, each.next().expect("the last row"));
+                    }
                 }
             },
         );
@@ -224,20 +248,48 @@ impl<S: Products> CellRow<S> {
         );
     }
 
+    /// Computes the partial sums of the hidden units from the live activations alone.
+    #[inline(never)]
+    fn sum_live(&mut self, simd: S, live: &LiveMemory, shared: &Shared<'_>) {
+        let Shared { network, images, .. } = *shared;
+        let (width, cell) = (network.hidden_padded(), network.cell_weights());
+        let Self { rows, activations, partial_sums, w, .. } = self;
+        let block = LIVE_VECTORS * S::LANES;
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                partial_sums[..(images.count() + 1) * width].fill(0.0);
+                for first in (0..width).step_by(block) {
+                    let columns = first..(first + block).min(width);
+                    for (x, weight) in w.chunks_exact(cell).enumerate() {
+                        // Live channels come in no order in which the CPU itself would prefetch.
+                        for next in ((x + 1) * cell..(x + 2) * cell).step_by(width) {
+                            for line in columns.clone().step_by(ALIGNMENT) {
+                                simd.prefetch_l2(w, next + line);
+                            }
+                        }
+                        let count = images.count();
+                        let rows =
+                            LiveRows::of_cell(network, count, x, rows, activations, &live.bits);
+                        let columns = columns.clone();
+                        linear::forward_live(simd, rows, weight, width, columns, partial_sums);
+                    }
+                }
+            },
+        );
+    }
+
     /// Computes the part of the convolution's gradient that comes from this row, and updates the
     /// weights of the row.
     pub fn backward(&mut self, simd: S, shared: &SharedBackward<'_, S>, clock: &mut PhaseClock) {
-        let Shared { network, skip_zeros, .. } = shared.forward;
         self.gradient.clear();
         self.are_finite = true;
-        for x in 0..CELLS {
-            let rows = self.rows[x].len();
-            let inked = rows - usize::from(skip_zeros);
-            let of_linear = 2 * rows * network.channels * shared.active.count;
-            let of_conv = 2 * inked * network.taps() * network.channels;
-            clock.run(Phase::LinearBackward, of_linear, || self.input_gradient(simd, shared, x));
-            clock.run(Phase::ConvBackward, of_conv, || self.convolve_backward(simd, shared, x));
-            clock.run(Phase::LinearUpdate, of_linear, || self.update(simd, shared, x));
+        match self.live.take() {
+            Some(mut live) => {
+                self.backward_live(simd, &mut live, shared, clock);
+                self.live = Some(live);
+            }
+            None => self.backward_dense(simd, shared, clock),
         }
         clock.run(Phase::LinearUpdate, 0, || {
             simd.vectorize(
@@ -249,6 +301,46 @@ impl<S: Products> CellRow<S> {
                 },
             );
         });
+    }
+
+    /// Backward pass that multiplies all activations.
+    fn backward_dense(&mut self, simd: S, shared: &SharedBackward<'_, S>, clock: &mut PhaseClock) {
+        let Shared { network, skip, .. } = shared.forward;
+        for x in 0..CELLS {
+            let rows = self.rows[x].len();
+            let inked = rows - usize::from(skip != Skip::Nothing);
+            let of_linear = 2 * rows * network.channels * shared.active.count;
+            let of_conv = 2 * inked * network.taps() * network.channels;
+            clock.run(Phase::LinearBackward, of_linear, || self.input_gradient(simd, shared, x));
+            clock.run(Phase::ConvBackward, of_conv, || self.convolve_backward(simd, shared, x));
+            clock.run(Phase::LinearUpdate, of_linear, || self.update(simd, shared, x));
+        }
+    }
+
+    /// Backward pass that multiplies live activations alone.
+    fn backward_live(
+        &mut self,
+        simd: S,
+        live: &mut LiveMemory,
+        shared: &SharedBackward<'_, S>,
+        clock: &mut PhaseClock,
+    ) {
+        let Shared { network, images, .. } = shared.forward;
+        for x in 0..CELLS {
+            let Self { rows, activations, .. } = &*self;
+            let LiveMemory { bits, lists, .. } = live;
+            let rows = LiveRows::of_cell(network, images.count(), x, rows, activations, bits);
+            clock.run(Phase::Data, 0, || lists.fill(rows));
+            let listed = live.lists.count();
+            let of_linear = 4 * listed * shared.active.count;
+            let of_conv = 2 * listed * network.taps();
+            let multiply = || self.multiply_live(simd, live, shared, x);
+            clock.run(Phase::LinearBackward, of_linear, multiply);
+            let convolve = || self.convolve_live(simd, live, shared, x);
+            clock.run(Phase::ConvBackward, of_conv, convolve);
+            clock.run(Phase::LinearUpdate, 0, || self.update_live(simd, live, shared, x));
+        }
+        live.take_kernel_gradient(network, &mut self.gradient);
     }
 
     /// Computes `da` of cell `x`.
@@ -266,7 +358,7 @@ impl<S: Products> CellRow<S> {
                 linear::input_gradient(
                     simd,
                     shared.dz_factors,
-                    width / S::DEPTH,
+                    shared.active.stride() / S::DEPTH,
                     active.div_ceil(S::DEPTH),
                     rows,
                     simd.interleaved(transposed, |k| k, active, channels, 0..channels, right),
@@ -279,12 +371,12 @@ impl<S: Products> CellRow<S> {
     /// Adds the part of cell `x` to the gradient of the convolution.
     #[inline(never)]
     fn convolve_backward(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
-        let Shared { network, images, plan, skip_zeros, .. } = shared.forward;
+        let Shared { network, images, plan, skip, .. } = shared.forward;
         let vectors = network.channels / S::LANES;
         let Self { rows, patches, masks, da, gradient, y, activations, .. } = self;
         let capacity = (images.count() + 1) * network.channels;
         let activations = &activations[x * capacity..][..rows[x].len() * network.channels];
-        let inked = rows[x].len() - usize::from(skip_zeros);
+        let inked = rows[x].len() - usize::from(skip != Skip::Nothing);
         let masks = &masks[x * (images.count() + 1) * vectors..][..inked * vectors];
         simd.vectorize(
             #[inline(always)]
@@ -299,7 +391,7 @@ impl<S: Products> CellRow<S> {
                 }
                 let (da, blank) = da.split_at(inked * network.channels);
                 conv::backward(simd, plan, patches, da, masks, gradient);
-                if skip_zeros {
+                if skip != Skip::Nothing {
                     let terms = blank.iter().zip(plan.blank.iter());
                     for (sum, (&da, &blank)) in gradient.bias.iter_mut().zip(terms) {
                         *sum += if blank > 0.0 { da } else { 0.0 };
@@ -313,7 +405,7 @@ impl<S: Products> CellRow<S> {
     #[inline(never)]
     fn update(&mut self, simd: S, shared: &SharedBackward<'_, S>, x: usize) {
         let Shared { network, images, .. } = shared.forward;
-        let (channels, stride) = (network.channels, network.hidden_padded());
+        let (channels, stride) = (network.channels, shared.active.stride());
         let first = x * network.cell_weights();
         let Self { rows, activations, packed, left, right, w, m, v, are_finite, .. } = self;
         let rows = &rows[x];
@@ -341,5 +433,168 @@ impl<S: Products> CellRow<S> {
                 *are_finite &= update::are_finite(simd, &w[first..][..network.cell_weights()]);
             },
         );
+    }
+
+    /// Computes both products of cell `x` with its weights and activations: the gradient of the
+    /// weights, and the gradient of the live activations.
+    #[inline(never)]
+    fn multiply_live(
+        &self,
+        simd: S,
+        live: &mut LiveMemory,
+        shared: &SharedBackward<'_, S>,
+        x: usize,
+    ) {
+        let Shared { network, images, plan, .. } = shared.forward;
+        let (width, cell) = (network.hidden_padded(), network.cell_weights());
+        let LiveMemory { bits, lists, blank_dz, gradient, packed, dots, .. } = live;
+        let rows =
+            LiveRows::of_cell(network, images.count(), x, &self.rows, &self.activations, bits);
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let (active, stride) = (shared.active, shared.active.stride());
+                let (dz, sum) = shared.dz.split_at(images.count() * stride);
+                let blank_dz = &mut blank_dz[..stride];
+                if plan.blank.iter().any(|&blank| blank != 0.0) {
+                    blank_dz.copy_from_slice(&sum[..stride]);
+                    for &row in &rows.images[..rows.images.len() - 1] {
+                        let dz = dz[row as usize * stride..][..stride].chunks_exact(S::LANES);
+                        for (rest, dz) in blank_dz.chunks_exact_mut(S::LANES).zip(dz) {
+                            simd.store(simd.sub(simd.load(rest), simd.load(dz)), rest);
+                        }
+                    }
+                }
+                let dz = LiveDz { images: dz, blank: blank_dz };
+                for (weight, packed) in self.w[x * cell..][..cell]
+                    .chunks_exact(width)
+                    .zip(packed.chunks_exact_mut(width))
+                {
+                    active.compress(simd, weight, packed);
+                }
+                let weights = packed.chunks_exact(width);
+                let products = weights.zip(gradient.chunks_exact_mut(width)).zip(lists.iter_mut());
+                for ((weight, gradient), LiveList { rows: list, x, da }) in products {
+                    let channel = LiveChannel { images: rows.images, rows: list, x, dz };
+                    channel.multiply(simd, active.count, weight, gradient, da, dots);
+                }
+            },
+        );
+    }
+
+    /// Adds the part of cell `x` to the gradient of the convolution.
+    #[inline(never)]
+    fn convolve_live(
+        &mut self,
+        simd: S,
+        live: &mut LiveMemory,
+        shared: &SharedBackward<'_, S>,
+        x: usize,
+    ) {
+        let Shared { network, images, plan, .. } = shared.forward;
+        let Self { rows, activations, patches, gradient, y, .. } = self;
+        let LiveMemory { bits, lists, kernel_gradient, .. } = live;
+        let rows = LiveRows::of_cell(network, images.count(), x, rows, activations, bits);
+        let last = rows.images.len() - 1;
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let inked = rows.images[..last].chunks(1);
+                for (patch, row) in patches.chunks_exact_mut(plan.patch_len()).zip(inked) {
+                    images.patch(simd, row, *y, x, patch);
+                }
+                let gradients = kernel_gradient.chunks_exact_mut(conv::live_len(network));
+                let sums = gradients.zip(gradient.bias.iter_mut()).zip(lists.iter_mut());
+                for (channel, ((gradient, bias), LiveList { rows: list, da, .. })) in
+                    sums.enumerate()
+                {
+                    // The patches of blank images are 0.
+                    let blank = list.last().is_some_and(|&row| row as usize == last);
+                    let (list, blank) = list.split_at(list.len() - usize::from(blank));
+                    *bias += da[list.len()..][..blank.len()].iter().sum::<f32>();
+                    let channel = (rows, channel);
+                    *bias += conv::backward_live(simd, plan, channel, list, da, patches, gradient);
+                }
+            },
+        );
+    }
+
+    /// Updates the weights of cell `x` by the gradient in `live`.
+    #[inline(never)]
+    fn update_live(
+        &mut self,
+        simd: S,
+        live: &LiveMemory,
+        shared: &SharedBackward<'_, S>,
+        x: usize,
+    ) {
+        let network = shared.forward.network;
+        let (first, stride) = (x * network.cell_weights(), network.hidden_padded());
+        let Self { w, m, v, are_finite, .. } = self;
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let weights =
+                    Weights { w: &mut w[first..], m: &mut m[first..], v: &mut v[first..] };
+                let (adam, active) = (&shared.adam, shared.active);
+                update::update_live(simd, adam, active, &live.gradient, stride, weights);
+                *are_finite &= update::are_finite(simd, &w[first..][..network.cell_weights()]);
+            },
+        );
+    }
+}
+
+/// Memory of a row of cells for the kernels that multiply live activations alone.
+struct LiveMemory {
+    /// Number of words of bits for a row of activations.
+    words: usize,
+    /// Bits of the channels, (cells, N + 1, words).
+    bits: Vec<Bits>,
+    /// Live activations of one cell.
+    lists: LiveLists,
+    /// Sum of dz over the blank images of one cell, packed to the active units, (H padded).
+    blank_dz: Floats,
+    /// Gradient of the weights of one cell, packed to the active units, (C, H padded).
+    gradient: Floats,
+    /// Weights of one cell, packed to the active units, (C, H padded).
+    packed: Floats,
+    /// Memory for sums of each row, (N + 1, lanes).
+    dots: Floats,
+    /// Gradient of the convolution's weights, (C, rows, 8): the taps of a row lie in front.
+    kernel_gradient: Floats,
+}
+
+impl LiveMemory {
+    /// Memory for `rows` = N + 1 rows of a cell.
+    fn new(network: &Network, rows: usize) -> Self {
+        let words = Bits::words(network);
+        Self {
+            words,
+            bits: vec![Bits::default(); CELLS * rows * words],
+            lists: LiveLists::new(rows, network.channels),
+            blank_dz: floats::zeros(network.hidden_padded()),
+            gradient: floats::zeros(network.cell_weights()),
+            packed: floats::zeros(network.cell_weights()),
+            dots: linear::dots(rows),
+            kernel_gradient: floats::zeros(network.channels * conv::live_len(network)),
+        }
+    }
+
+    /// Bits of each cell, in a batch with `rows` = N + 1 rows of a cell.
+    fn cells_mut(&mut self, rows: usize) -> impl Iterator<Item = &mut [Bits]> {
+        self.bits.chunks_exact_mut(rows * self.words).take(CELLS)
+    }
+
+    /// Moves the gradient of the convolution's weights to `gradient`.
+    fn take_kernel_gradient(&mut self, network: &Network, gradient: &mut ConvWeights) {
+        let channels = self.kernel_gradient.chunks_exact(conv::live_len(network));
+        for (channel, rows) in channels.enumerate() {
+            let rows = rows.chunks_exact(PATCH_ROW).take(network.kernel);
+            let taps = rows.flat_map(|row| &row[..network.kernel]);
+            for (gradient, &tap) in gradient.weight.chunks_exact_mut(network.channels).zip(taps) {
+                gradient[channel] = tap;
+            }
+        }
+        self.kernel_gradient.fill(0.0);
     }
 }

@@ -36,22 +36,14 @@
 
 use super::floats::{self, Floats};
 use super::images::PATCH_ROW;
+use super::live::LiveRows;
+use super::masks::Masks;
 use super::network::Network;
 use super::products::Products;
+use super::skip::Skip;
 use super::tile;
 use super::trained::Tensors;
-
-/// Masks of max pooling and relu, which the backward pass needs, for one vector of channels of one
-/// image: a bit for each channel.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Masks {
-    /// Mask of the channels whose largest sum is in the lower row of the window.
-    lower: u16,
-    /// Mask of the channels whose largest sum is in the right column of the window.
-    right: u16,
-    /// Mask of the channels whose activation is above 0.
-    positive: u16,
-}
+use crate::simd::Pixels;
 
 /// Parameters of the convolution in the layout of the kernels, or their gradient, or a moment.
 #[derive(Debug)]
@@ -105,9 +97,11 @@ pub struct ConvPlan {
     pub weight: Floats,
     /// Biases of the convolution, (C).
     pub bias: Floats,
-    /// Activation of a cell without ink, (C), which is subtracted from every activation before it
-    /// is stored. It is 0 if blank cells are not skipped.
+    /// Activation of a cell without ink, (C). It is 0 if blank cells are not skipped.
     pub blank: Floats,
+    /// What is subtracted from every activation before it is stored, (C): `blank` if a product of
+    /// the linear layer takes all channels, 0 if it takes the live channels.
+    pub subtracted: Floats,
 }
 
 impl ConvPlan {
@@ -124,11 +118,12 @@ impl ConvPlan {
             weight: floats::zeros(taps * channels),
             bias: floats::zeros(channels),
             blank: floats::zeros(channels),
+            subtracted: floats::zeros(channels),
         }
     }
 
-    /// Sets the weights of the step. With `skip_zeros`, cells without ink are skipped.
-    pub fn set_weights(&mut self, weights: &ConvWeights, skip_zeros: bool) {
+    /// Sets the weights of the step, which leaves out the products of `skip`.
+    pub fn set_weights(&mut self, weights: &ConvWeights, skip: Skip) {
         let row = self.kernel * self.bias.len();
         let padded_row = self.weight.len() / self.kernel;
         let rows = self.weight.chunks_exact_mut(padded_row).zip(weights.weight.chunks_exact(row));
@@ -136,11 +131,14 @@ impl ConvPlan {
             scaled.iter_mut().zip(weights).for_each(|(scaled, weight)| *scaled = weight * PIXEL);
         }
         self.bias.copy_from_slice(&weights.bias);
-        if skip_zeros {
+        if skip != Skip::Nothing {
             for (blank, &bias) in self.blank.iter_mut().zip(weights.bias.iter()) {
                 // A bias that is not a number must not become 0.
                 *blank = if bias <= 0.0 { 0.0 } else { bias };
             }
+        }
+        if skip == Skip::Blank {
+            self.subtracted.copy_from_slice(&self.blank);
         }
     }
 
@@ -242,7 +240,7 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
             }
         }
     }
-    let zero = simd.splat(0.0);
+    let (zero, negative) = (simd.splat(0.0), simd.splat(-1.0));
     let vectors = channels / S::LANES;
     for (r, sums) in sums.into_iter().enumerate() {
         for u in 0..U {
@@ -252,20 +250,22 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
             let lower = simd.greater(bottom, top);
             let right = simd.greater(d, c) & lower | simd.greater(b, a) & !lower;
             let sum = simd.add(simd.max(top, bottom), simd.load(&plan.bias[channel..]));
-            let positive = simd.greater(sum, zero);
-            // `max` returns its second argument if either is NaN, so a sum that is NaN stays NaN.
-            let activation = simd.sub(simd.max(zero, sum), simd.load(&plan.blank[channel..]));
+            // If the sum is not a number, this order of the arguments keeps it so, and the channel
+            // is live, so that the loss shows it.
+            let activation = simd.max(zero, sum);
+            let live = simd.greater(activation, zero) | !simd.greater(activation, negative);
+            let activation = simd.sub(activation, simd.load(&plan.subtracted[channel..]));
             simd.store(activation, &mut out.activations[r * channels + channel..]);
-            out.masks[r * vectors + channel / S::LANES] = Masks { lower, right, positive };
+            out.masks[r * vectors + channel / S::LANES] = Masks { lower, right, live };
         }
     }
 }
 
 /// Adds the part of one cell to `gradient`.
 ///
-/// `da` is the gradient of the stored activations, from which `blank` = relu(bias) was subtracted.
-/// Where `blank` is above 0, it changes with the bias too, so `da` is subtracted from the gradient
-/// of the bias.
+/// `da` is the gradient of the stored activations, from which `subtracted` = relu(bias) was
+/// subtracted. Where this is not 0, the gradient of the bias therefore loses the part that goes
+/// through it.
 ///
 /// The gradient of the weights is for pixels in 0..=255.
 ///
@@ -304,13 +304,13 @@ fn backward_taps<S: Products, const K: usize, const TAPS: usize>(
     let zero = simd.splat(0.0);
     for vector in 0..vectors {
         let channel = vector * S::LANES;
-        let blank_positive = simd.greater(simd.load(&plan.blank[channel..]), zero);
+        let blank_positive = simd.greater(simd.load(&plan.subtracted[channel..]), zero);
         let (mut sums, mut bias_sum) = ([zero; TAPS], zero);
         let mut starts = (0..).step_by(plan.patch_len());
         let (each_da, each_masks) = (da.chunks_exact(channels), masks.chunks_exact(vectors));
         let mut images = each_da.zip(each_masks).map(|(da, masks)| {
             let (da, masks) = (simd.load(&da[channel..]), masks[vector]);
-            (masks, simd.select(masks.positive, da), simd.select(blank_positive, da))
+            (masks, simd.select(masks.live, da), simd.select(blank_positive, da))
         });
         while let Some(first) = images.next() {
             // A last image without a partner is paired with a gradient of 0.
@@ -340,4 +340,65 @@ fn backward_taps<S: Products, const K: usize, const TAPS: usize>(
         let dbias = &mut dbias[channel..];
         simd.store(simd.add(simd.load(dbias), bias_sum), dbias);
     }
+}
+
+/// Number of values of the gradient that [`backward_live`] keeps for a channel: K rows, and one
+/// more if that makes their number even, so that vectors of two rows are whole.
+pub fn live_len(network: &Network) -> usize {
+    network.kernel.next_multiple_of(2) * PATCH_ROW
+}
+
+/// Adds the part of one channel of one cell to its `gradient`, over the rows in which the channel
+/// is live, whose gradients are `da`. Returns the sum of `da`.
+///
+/// A row of a patch has [`PATCH_ROW`] pixels, and so has a row of the gradient: a vector holds one
+/// or two rows, with the K taps in front. The other lanes have no meaning.
+///
+/// # Shapes
+/// `list` (L); `da` (L); `patches` (R, `patch_len`) and 16 further pixels; `gradient`
+/// ([`live_len`]).
+#[inline(always)]
+pub fn backward_live<S: Pixels>(
+    simd: S,
+    plan: &ConvPlan,
+    (rows, channel): (LiveRows<'_>, usize),
+    list: &[u32],
+    da: &[f32],
+    patches: &[S::Pixel],
+    gradient: &mut [f32],
+) -> f32 {
+    let windows = list.iter().map(
+        #[inline(always)]
+        |&row| row as usize * plan.patch_len() + rows.window(row as usize, channel),
+    );
+    let windows = windows.zip(da);
+    match plan.kernel.div_ceil(S::LANES / PATCH_ROW) {
+        2 => add_windows::<S, 2>(simd, windows, patches, gradient),
+        3 => add_windows::<S, 3>(simd, windows, patches, gradient),
+        5 => add_windows::<S, 5>(simd, windows, patches, gradient),
+        vectors => unreachable!("no kernel of the pattern has {vectors} vectors"),
+    }
+}
+
+/// Adds da · window to V vectors of the gradient, for each window, which begins at an index of the
+/// `patches`, and its da. Returns the sum of da.
+#[inline(always)]
+fn add_windows<'a, S: Pixels, const V: usize>(
+    simd: S,
+    windows: impl Iterator<Item = (usize, &'a f32)>,
+    patches: &[S::Pixel],
+    gradient: &mut [f32],
+) -> f32 {
+    let (mut sums, mut bias_sum) = (tile::vectors::<S, V>(simd, gradient), 0.0);
+    for (start, &da) in windows {
+        let window = &patches[start..][..V * S::LANES];
+        bias_sum += da;
+        let da = simd.splat(da);
+        for v in 0..V {
+            let pixels = simd.load_pixels(&window[v * S::LANES..]);
+            sums[v] = simd.mul_add(da, pixels, sums[v]);
+        }
+    }
+    tile::store(simd, sums, gradient);
+    bias_sum
 }

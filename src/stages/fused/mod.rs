@@ -51,7 +51,7 @@
 //! 8. **Groups of eight images** (`head`) go through the middle of the step, from z to dz. Cores
 //!    share the groups in the same way.
 //! 9. **Lists of images** say for which images a cell is computed. Here they hold all images;
-//!    [sparse](super::sparse) leaves some out.
+//!    [sparse](super::sparse) and [live](super::live) leave some out.
 //! 10. **Pixels are whole numbers** in the products, 0 to 255. The kernel is divided by 255
 //!     instead, once in a step, and so is its gradient.
 //! 11. **A factor** (`products`) is what a multiply-add multiplies. Here a factor is a number;
@@ -90,8 +90,11 @@ mod head;
 mod images;
 mod layout;
 mod linear;
+mod live;
+mod masks;
 mod network;
 mod products;
+mod skip;
 mod tile;
 mod trained;
 mod update;
@@ -103,6 +106,7 @@ use head::{GROUP_IMAGES, Group, HeadWeights};
 use images::Images;
 pub use network::{CELLS, Network};
 use products::Products;
+pub use skip::Skip;
 use trained::{Tensors, Trained};
 use update::{Active, AdamVectors};
 
@@ -128,8 +132,8 @@ pub struct FusedEngine<S: Products> {
     network: Network,
     /// Settings of the optimizer.
     adam: Adam,
-    /// Whether products with factors that are known to be 0 are skipped.
-    skip_zeros: bool,
+    /// Products with 0 that are left out.
+    skip: Skip,
     /// Number of steps so far.
     steps: u64,
     /// Whether the cost of the phases is measured.
@@ -192,34 +196,34 @@ pub fn build(
     adam: Adam,
     compute: Compute,
     precision: Precision,
-    skip_zeros: bool,
+    skip: Skip,
 ) -> Result<Box<dyn Engine>> {
     let team = Team::new(compute.threads).map_err(Error::threads(compute.threads))?;
     Ok(match compute.isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 if precision == Precision::Bf16 => {
-            FusedEngine::boxed(Avx512Bf16::detect(), architecture, adam, team, skip_zeros)
+            FusedEngine::boxed(Avx512Bf16::detect(), architecture, adam, team, skip)
         }
         isa if precision == Precision::Bf16 => unreachable!("{isa} has no products of bf16"),
-        Isa::Portable => FusedEngine::boxed(Some(Portable), architecture, adam, team, skip_zeros),
+        Isa::Portable => FusedEngine::boxed(Some(Portable), architecture, adam, team, skip),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => FusedEngine::boxed(Avx2::detect(), architecture, adam, team, skip_zeros),
+        Isa::Avx2 => FusedEngine::boxed(Avx2::detect(), architecture, adam, team, skip),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => FusedEngine::boxed(Avx512::detect(), architecture, adam, team, skip_zeros),
+        Isa::Avx512 => FusedEngine::boxed(Avx512::detect(), architecture, adam, team, skip),
         #[cfg(not(target_arch = "x86_64"))]
         isa => unreachable!("{isa} is not available on this architecture"),
     })
 }
 
 impl<S: Products> FusedEngine<S> {
-    /// Engine whose parameters are 0 until a state is loaded. See [`sparse`](super::sparse) for
-    /// `skip_zeros`.
+    /// Engine whose parameters are 0 until a state is loaded, and which leaves out the products of
+    /// `skip`.
     fn boxed(
         simd: Option<S>,
         architecture: &Architecture,
         adam: Adam,
         team: Team,
-        skip_zeros: bool,
+        skip: Skip,
     ) -> Box<dyn Engine> {
         let simd = simd.expect("the stage's requirements were checked");
         let network = Network::of(architecture).expect("the stage's requirements were checked");
@@ -227,7 +231,7 @@ impl<S: Products> FusedEngine<S> {
             simd,
             network,
             adam,
-            skip_zeros,
+            skip,
             steps: 0,
             measuring: false,
             phases: Phases::default(),
@@ -262,15 +266,16 @@ impl<S: Products> FusedEngine<S> {
             self.dz_factors = S::copy_buffer(self.dz.len());
             self.logits.reserve(images * self.network.classes);
         }
-        self.cell_rows.iter_mut().for_each(|row| row.reserve(&self.network, &self.plan, images));
+        let Self { network, plan, skip, .. } = self;
+        self.cell_rows.iter_mut().for_each(|row| row.reserve(network, plan, images, *skip));
     }
 
     /// Computes the logits of `batch` and keeps them in the groups.
     fn forward(&mut self, batch: &Batch<'_>, clock: &mut PhaseClock) {
         clock.run(Phase::Data, 0, || self.prepare(batch));
         let (simd, measuring) = (self.simd, clock.is_on());
-        let Self { network, images, plan, skip_zeros, .. } = self;
-        let shared = Shared { network, images, plan, skip_zeros: *skip_zeros };
+        let Self { network, images, plan, skip, .. } = self;
+        let shared = Shared { network, images, plan, skip: *skip };
         self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
             let mut clock = PhaseClock::new(measuring);
             row.forward(simd, &shared, &mut clock);
@@ -283,16 +288,16 @@ impl<S: Products> FusedEngine<S> {
     fn prepare(&mut self, batch: &Batch<'_>) {
         let groups = batch.len().div_ceil(GROUP_IMAGES);
         self.reserve(batch.len());
-        self.images.fill(self.simd, batch, self.skip_zeros);
+        self.images.fill(self.simd, batch, self.skip != Skip::Nothing);
         for (index, group) in self.groups[..groups].iter_mut().enumerate() {
             let first = index * GROUP_IMAGES;
             group.set_labels(batch.labels().skip(first).take(GROUP_IMAGES));
         }
-        if self.skip_zeros {
+        if self.skip != Skip::Nothing {
             let images = &self.images;
             self.cell_row_order.longest_first(|y| images.inked_count(y));
         }
-        self.plan.set_weights(&self.conv.w, self.skip_zeros);
+        self.plan.set_weights(&self.conv.w, self.skip);
     }
 
     /// Computes the logits of `images` images from the partial sums of the rows of cells.
@@ -310,7 +315,7 @@ impl<S: Products> FusedEngine<S> {
     /// Computes `common`: the biases of the hidden units plus the parts of blank cells.
     fn sum_common(&mut self) {
         self.common.copy_from_slice(&self.head.w.bias1);
-        if self.skip_zeros {
+        if self.skip != Skip::Nothing {
             let width = self.common.len();
             for row in &self.cell_rows {
                 let blank = &row.partial_sums[self.images.count() * width..][..width];
@@ -342,7 +347,7 @@ impl<S: Products> FusedEngine<S> {
         let width = self.network.hidden_padded();
         let images = self.images.count();
         let groups = &self.groups[..images.div_ceil(GROUP_IMAGES)];
-        if self.skip_zeros {
+        if self.skip != Skip::Nothing {
             self.active.units.fill(0);
             for group in groups {
                 group.mark_active(&mut self.active.units);
@@ -352,7 +357,8 @@ impl<S: Products> FusedEngine<S> {
         let rows = groups.iter().flat_map(|group| group.dz.chunks_exact(width));
         let sum = &self.head.gradient.bias1;
         let rows = rows.take(images).chain([sum.as_slice()]);
-        for (row, packed) in rows.zip(self.dz.chunks_exact_mut(width)) {
+        let packed = self.dz.chunks_exact_mut(self.active.stride().max(1));
+        for (row, packed) in rows.zip(packed) {
             self.active.pack(row, packed);
         }
     }
@@ -423,17 +429,17 @@ impl<S: Products> Engine for FusedEngine<S> {
         let weights = self.adam.step(self.steps, lr);
         let biases = AdamVectors::new(simd, &weights.without_l2());
         let weights = AdamVectors::new(simd, &weights);
-        let Self { network, images, plan, skip_zeros, .. } = self;
-        let forward = Shared { network, images, plan, skip_zeros: *skip_zeros };
+        let Self { network, images, plan, skip, .. } = self;
+        let forward = Shared { network, images, plan, skip: *skip };
         let active = &self.active;
-        let dz = &self.dz[..(batch.len() + 1) * network.hidden_padded()];
+        let dz = &self.dz[..(batch.len() + 1) * active.stride()];
         let dz_factors = clock.run(Phase::Loss, 0, || {
             simd.vectorize(
                 #[inline(always)]
                 || simd.rounded(dz, &mut self.dz_factors),
             )
         });
-        let shared = SharedBackward { forward, active, dz: &self.dz, dz_factors, adam: weights };
+        let shared = SharedBackward { forward, active, dz, dz_factors, adam: weights };
         self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
             let mut clock = PhaseClock::new(measuring);
             row.backward(simd, &shared, &mut clock);

@@ -10,6 +10,7 @@
 //!
 //! The gradient of 800,000 weights is never in memory as a whole.
 
+use super::network::ALIGNMENT;
 use super::products::Products;
 use super::tile;
 use crate::optim::adam::{AdamStep, Weights};
@@ -68,6 +69,12 @@ impl<S: Simd> Active<S> {
         }
     }
 
+    /// Length of a row that is packed to the active units: A, rounded up to whole cache lines. Rows
+    /// of this length lie evenly over the sets of the first-level cache.
+    pub fn stride(&self) -> usize {
+        self.count.next_multiple_of(ALIGNMENT)
+    }
+
     /// Copies the active units of `row` (H padded) to the front of `packed`, and fills the rest
     /// with zeros.
     pub fn pack(&self, row: &[f32], packed: &mut [f32]) {
@@ -75,6 +82,36 @@ impl<S: Simd> Active<S> {
             *packed = row[index as usize];
         }
         packed[self.count..].fill(0.0);
+    }
+
+    /// Copies the active units of `row` (H padded) to the front of `packed`. The other values of
+    /// `packed` have no meaning.
+    #[inline(always)]
+    pub fn compress(&self, simd: S, row: &[f32], packed: &mut [f32]) {
+        let vectors = self.starts.iter().zip(&self.expansions);
+        assert!(packed.len() >= row.len());
+        for (row, (&start, expansion)) in row.chunks_exact(S::LANES).zip(vectors) {
+            // Values that are not of active units are overwritten by the next vector.
+            simd.store(simd.compress(simd.load(row), expansion), &mut packed[start..]);
+        }
+    }
+}
+
+/// Updates the weights of the first cell by their `gradient` (C, H padded), packed to the active
+/// units.
+#[inline(always)]
+pub fn update_live<S: Simd>(
+    simd: S,
+    adam: &AdamVectors<S>,
+    active: &Active<S>,
+    gradient: &[f32],
+    stride: usize,
+    weights: Weights<'_>,
+) {
+    let (left, cell) = (gradient.len() / stride, gradient.len());
+    let mut pending = PendingAdam { adam, active, gradient, stride, weights, left, cell };
+    while pending.left > 0 {
+        pending.update_channel(simd);
     }
 }
 
@@ -190,7 +227,7 @@ pub struct Operands<'a, F> {
     pub dz: &'a [F],
     /// Number of channels, C.
     pub channels: usize,
-    /// Length of a row of `dz`, H padded.
+    /// Length of a row of `dz`.
     pub stride: usize,
 }
 
@@ -209,7 +246,7 @@ pub fn update<S: Products>(
     weights: Weights<'_>,
     packed: &mut [f32],
 ) {
-    let Operands { channels, stride, .. } = operands;
+    let (channels, stride) = (operands.channels, active.units.len());
     let Weights { w, m, v } = weights;
     let tile_weights = TILE_CHANNELS * stride;
     let (mut present, mut past) = packed.split_at_mut(tile_weights);
@@ -329,6 +366,7 @@ impl<F: Copy> Gradient<'_, F> {
         packed: &mut [f32],
     ) -> usize {
         let Operands { x, rows, dz, channels, stride } = self.operands;
+        let packed_stride = packed.len() / TILE_CHANNELS;
         let mut sums = tile::zeros::<S, TILE_CHANNELS, U>(simd);
         let mut x = &x[self.channel..];
         for k in 0..rows.len().div_ceil(S::DEPTH) {
@@ -347,7 +385,7 @@ impl<F: Copy> Gradient<'_, F> {
             x = x.get(channels..).unwrap_or_default();
         }
         for (c, sums) in sums.into_iter().enumerate() {
-            tile::store(simd, sums, &mut packed[c * stride + first..]);
+            tile::store(simd, sums, &mut packed[c * packed_stride + first..]);
         }
         U
     }
