@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::iter;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -32,15 +32,18 @@ fn on_a_terminal(mut command: Command, columns: u16) -> String {
     let side = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
     let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&side, size).unwrap();
+    let mut end = File::from(side.try_clone().unwrap());
     command.stdout(side.try_clone().unwrap()).stderr(side);
     let reader = thread::spawn(move || {
         let mut written = Vec::new();
-        // Reading ends with an error when no process has the other side open.
-        _ = File::from(terminal).read_to_end(&mut written);
+        BufReader::new(File::from(terminal)).read_until(0, &mut written).unwrap();
+        written.pop();
         written
     });
     let status = command.status().unwrap();
-    drop(command);
+    // A terminal may lose what is not read yet when its other side is closed, so a byte that no
+    // program writes ends the output.
+    end.write_all(&[0]).unwrap();
     assert!(status.success(), "{status}");
     String::from_utf8(reader.join().unwrap()).unwrap()
 }
