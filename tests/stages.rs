@@ -171,6 +171,10 @@ fn every_stage_agrees_with_naive_whatever_is_zero() {
         }
         compare_with_naive(&mut comparison, what, &architecture, &parameters, split, size);
     }
+    let mut parameters = Init::Pytorch.parameters(&architecture, 16);
+    parameters.iter_mut().nth(3).expect("a tensor").1.fill(-100.0);
+    let what = "every hidden unit silent";
+    compare_with_naive(&mut comparison, what, &architecture, &parameters, &ink, 9);
     comparison.finish();
 }
 

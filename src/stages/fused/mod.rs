@@ -357,7 +357,7 @@ impl<S: Products> FusedEngine<S> {
         let rows = groups.iter().flat_map(|group| group.dz.chunks_exact(width));
         let sum = &self.head.gradient.bias1;
         let rows = rows.take(images).chain([sum.as_slice()]);
-        let packed = self.dz.chunks_exact_mut(self.active.stride().max(1));
+        let packed = self.dz.chunks_exact_mut(self.active.stride());
         for (row, packed) in rows.zip(packed) {
             self.active.pack(row, packed);
         }

@@ -69,10 +69,10 @@ impl<S: Simd> Active<S> {
         }
     }
 
-    /// Length of a row that is packed to the active units: A, rounded up to whole cache lines. Rows
-    /// of this length lie evenly over the sets of the first-level cache.
+    /// Length of a row that is packed to the active units: A, rounded up to whole cache lines, and
+    /// at least one. Rows of this length lie evenly over the sets of the first-level cache.
     pub fn stride(&self) -> usize {
-        self.count.next_multiple_of(ALIGNMENT)
+        self.count.max(1).next_multiple_of(ALIGNMENT)
     }
 
     /// Copies the active units of `row` (H padded) to the front of `packed`, and fills the rest
