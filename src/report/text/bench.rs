@@ -14,9 +14,10 @@ pub fn lines(bench: &Bench) -> String {
         format!("\nother programs used {:.0} % of the processors meanwhile", 100.0 * share)
     });
     let mut text = format!(
-        "data: {}, {} images\nbatch size {}, {} rounds, interleaved{others}\n\n",
+        "data: {}, {} images\nepoch {}, batch size {}, {} rounds, interleaved{others}\n\n",
         bench.dataset_description,
         grouped(bench.train_images),
+        bench.epoch,
         bench.recipe.batch_size,
         bench.repeats,
     );

@@ -40,10 +40,10 @@ pub struct SharedBackward<'a, S: Products> {
     pub forward: Shared<'a>,
     /// Hidden units that have a gradient.
     pub active: &'a Active<S>,
-    /// Gradient dz of every image and, in row N, the sum over all images, (N + 1, H padded), packed
-    /// to the active units.
+    /// Gradient dz of every image and, in row N, the sum over all images, packed to the active
+    /// units, (N + 1, [`Active::stride`]).
     pub dz: &'a [f32],
-    /// Factors of `dz` that lie side by side, (N + 1, H padded / depth).
+    /// Factors of `dz` that lie side by side, (N + 1, [`Active::stride`] / depth).
     pub dz_factors: &'a [S::Factor],
     /// Coefficients of Adam for weights.
     pub adam: AdamVectors<S>,
@@ -146,7 +146,10 @@ impl<S: Products> CellRow<S> {
         let flops = 2 * 4 * inked * shared.network.taps() * channels;
         clock.run(Phase::ConvForward, flops, || self.convolve(simd, shared));
         let multiplied = match &self.live {
-            Some(live) => live.bits.iter().map(|bits| bits.live.count_ones() as usize).sum(),
+            Some(live) => {
+                let bits = &live.bits[..CELLS * (shared.images.count() + 1) * live.words];
+                bits.iter().map(|bits| bits.live.count_ones() as usize).sum()
+            }
             None => channels * self.rows.iter().map(Vec::len).sum::<usize>(),
         };
         let flops = 2 * multiplied * hidden;

@@ -312,9 +312,9 @@ pub fn dots(rows: usize) -> Floats {
 /// Gradients of the hidden units, packed to the active units.
 #[derive(Clone, Copy)]
 pub struct LiveDz<'a> {
-    /// Gradient of every image, (N, H padded).
+    /// Gradient of every image, (N, `Active::stride`).
     pub images: &'a [f32],
-    /// Sum of the gradients of the blank images, (H padded).
+    /// Sum of the gradients of the blank images, (`Active::stride`).
     pub blank: &'a [f32],
 }
 

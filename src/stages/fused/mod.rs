@@ -160,8 +160,8 @@ pub struct FusedEngine<S: Products> {
     group_order: Order,
     /// Hidden units that have a gradient.
     active: Active<S>,
-    /// Gradient dz of every image and, in row N, the sum over all images, (N + 1, H padded), packed
-    /// to the active units.
+    /// Gradient dz of every image and, in row N, the sum over all images, packed to the active
+    /// units, (N + 1, [`Active::stride`]), with room for rows of all units.
     dz: Floats,
     /// Copy of `dz` as factors that lie side by side; empty if it is not copied.
     dz_factors: AlignedVec<S::Factor>,
