@@ -1,5 +1,6 @@
 //! Compares every stage with naive, and with itself on other numbers of threads.
 
+mod allocation;
 mod common;
 
 use common::{
@@ -205,6 +206,23 @@ fn ten_losses_of_every_stage_agree_with_naive() {
             let close = (found - expected).abs() < 2e-3;
             assert!(close, "{stage:?} {isa} step {step}: {found} {expected}");
         }
+    }
+}
+
+#[test]
+fn a_prediction_of_all_stages_but_gemm_allocates_nothing() {
+    let split = noise_split(5, 100);
+    let indices = indices(split.len());
+    let batch = Batch::new(&split, &indices);
+    let architecture = MnistCnn::default().architecture();
+    let stages = runnable(&architecture).into_iter().filter(|(stage, _)| stage.name != "gemm");
+    for (stage, isa) in stages {
+        let adam = Adam::from(&Recipe::default());
+        let mut engine = stage.build(&architecture, adam, Compute { isa, threads: 1 }).unwrap();
+        let first = allocation::peak_bytes(|| engine.predict(&batch).len()).1;
+        assert!(first > 0, "the first batch needs memory");
+        let bytes = allocation::peak_bytes(|| engine.predict(&batch).len()).1;
+        assert_eq!(bytes, 0, "{} on {isa}", stage.name);
     }
 }
 

@@ -232,16 +232,9 @@ impl Bytes for Avx2 {
             !(_mm256_movemask_epi8(zero) as u32)
         }
     }
-}
-
-impl Pixels for Avx2 {
-    type Pixel = f32;
-    type Factors = __m256;
-    /// Column of the table for each lane, and a mask of the lanes that read the second row.
-    type Indices = (__m256i, __m256);
 
     #[inline(always)]
-    fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
+    fn u8_to_f32(self, bytes: [u8; 16], to: &mut [f32]) {
         // SAFETY: `self` proves the features; `bytes` holds 16 bytes.
         let (first, second) = unsafe {
             let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
@@ -254,10 +247,17 @@ impl Pixels for Avx2 {
         self.store(first, to);
         self.store(second, &mut to[8..]);
     }
+}
+
+impl Pixels for Avx2 {
+    type Pixel = f32;
+    type Factors = __m256;
+    /// Column of the table for each lane, and a mask of the lanes that read the second row.
+    type Indices = (__m256i, __m256);
 
     #[inline(always)]
-    fn load_pixels(self, pixels: &[f32]) -> Self::Vector {
-        self.load(pixels)
+    fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
+        self.u8_to_f32(bytes, to);
     }
 
     #[inline(always)]

@@ -237,6 +237,15 @@ impl<const BF16: bool> Bytes for Avx512With<BF16> {
             _mm256_test_epi8_mask(bytes, bytes)
         }
     }
+
+    #[inline(always)]
+    fn u8_to_f32(self, bytes: [u8; 16], to: &mut [f32]) {
+        // SAFETY: `self` proves the features; `bytes` holds 16 bytes.
+        let floats = unsafe {
+            _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast())))
+        };
+        self.store(floats, to);
+    }
 }
 
 impl Pixels for Avx512 {
@@ -246,16 +255,7 @@ impl Pixels for Avx512 {
 
     #[inline(always)]
     fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
-        // SAFETY: `self` proves the features; `bytes` holds 16 bytes.
-        let floats = unsafe {
-            _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.as_ptr().cast())))
-        };
-        self.store(floats, to);
-    }
-
-    #[inline(always)]
-    fn load_pixels(self, pixels: &[f32]) -> Self::Vector {
-        self.load(pixels)
+        self.u8_to_f32(bytes, to);
     }
 
     #[inline(always)]

@@ -106,17 +106,6 @@ impl Pixels for Avx512Bf16 {
     }
 
     #[inline(always)]
-    fn load_pixels(self, pixels: &[u16]) -> __m512 {
-        assert!(pixels.len() >= Self::LANES);
-        // SAFETY: `self` proves the features; 16 numbers are there. A number in bf16 is the upper
-        // half of an f32.
-        unsafe {
-            let pixels = _mm256_loadu_si256(pixels.as_ptr().cast());
-            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(pixels)))
-        }
-    }
-
-    #[inline(always)]
     fn indices(self, lower: [u16; 2], right: [u16; 2]) -> __m512i {
         // SAFETY: `self` proves the features.
         unsafe {

@@ -6,6 +6,8 @@ use super::vector::Simd;
 pub trait Bytes: Simd {
     /// Mask with one bit for each byte, set if the byte is not 0; byte 0 has the lowest bit.
     fn nonzero(self, bytes: &[u8; 32]) -> u32;
+    /// Writes `bytes` as floats to the first 16 of `to`.
+    fn u8_to_f32(self, bytes: [u8; 16], to: &mut [f32]);
 }
 
 /// Pixels as factors of products. A factor is one number in f32, or a pair of numbers in bf16.
@@ -19,8 +21,6 @@ pub trait Pixels: Bytes {
 
     /// Writes `bytes` as numbers to the first 16 pixels of `to`, exactly.
     fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [Self::Pixel]);
-    /// Vector of the first [`LANES`](Simd::LANES) of `pixels`, exactly.
-    fn load_pixels(self, pixels: &[Self::Pixel]) -> Self::Vector;
     /// Indices into a table of rows of eight pixels. The masks `lower[k]` and `right[k]` choose,
     /// lane by lane, the pixel for the k-th number of a factor. In f32, k is 0, and the index is
     /// 8·lower + right. In bf16, rows of the first and of the second number alternate, and the

@@ -137,6 +137,12 @@ impl Bytes for Portable {
     fn nonzero(self, bytes: &[u8; 32]) -> u32 {
         bytes.iter().enumerate().map(|(i, &byte)| u32::from(byte != 0) << i).sum()
     }
+
+    #[inline(always)]
+    fn u8_to_f32(self, bytes: [u8; 16], to: &mut [f32]) {
+        let to = &mut to[..16];
+        to.iter_mut().zip(bytes).for_each(|(to, byte)| *to = f32::from(byte));
+    }
 }
 
 impl Pixels for Portable {
@@ -146,13 +152,7 @@ impl Pixels for Portable {
 
     #[inline(always)]
     fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
-        let to = &mut to[..16];
-        to.iter_mut().zip(bytes).for_each(|(to, byte)| *to = f32::from(byte));
-    }
-
-    #[inline(always)]
-    fn load_pixels(self, pixels: &[f32]) -> Self::Vector {
-        self.load(pixels)
+        self.u8_to_f32(bytes, to);
     }
 
     #[inline(always)]

@@ -8,11 +8,16 @@
 //! weights; and relu lets no gradient through to it.
 //!
 //! **Idea.** An activation is *live* if it is not 0. The forward pass keeps, for each row of a cell,
-//! the bits of its live channels; the backward pass turns them into a list of live rows for each
-//! channel. Only live activations are multiplied:
+//! the bits of its live channels; the backward pass transposes them, which gives the bits of the live
+//! rows for each channel. Only live activations are multiplied. The convolution leaves out the rows
+//! of pixels that have no ink:
 //!
 //! ```text
 //! for each cell p
+//!     for each image n of p
+//!         for each row of n's patch that has ink                for each of its pixels
+//!             s[q] += kernel · pixel, at the four places q
+//!         a[n] = relu(max over q of s[q] + bias)
 //!     for each row n of p                                       sums of H in registers
 //!         z[n] += Σ over the live channels c of a[n][c] · W[p][c]
 //! …
@@ -28,9 +33,9 @@
 //!
 //! The code departs from the pseudocode and from [sparse](super::sparse) in these ways:
 //!
-//! 1. **Lists of images for a channel, not of channels for an image**, in the backward pass: the
-//!    gradient of a channel then stays in registers, and a vector of dz that is loaded serves two
-//!    multiply-adds. W is not transposed.
+//! 1. **Rows for a channel, not channels for a row**, in the backward pass: the gradient of a channel
+//!    then stays in registers, and a vector of dz that is loaded serves two multiply-adds. W is not
+//!    transposed. A square of 64×64 bits is transposed by exchanging halves of ever smaller squares.
 //! 2. **Sums over the hidden units wait.** The product dz·W leaves a vector for each row. Square
 //!    matrices of these vectors are transposed and added up when the list is done.
 //! 3. **Activations are stored as they are.** sparse subtracts relu(bias), which would destroy the
@@ -41,13 +46,15 @@
 //! 5. **The convolution's gradient goes channel by channel**: a live activation multiplies the rows
 //!    of the window under its maximum as they lie in the patch, so no permutation is needed. A
 //!    vector holds one or two rows of taps, and its other lanes are not used.
-//! 6. **Adam runs after the products of a cell**, not in between them. On the CPUs that we could
-//!    measure, both take the same time here, and the loop of the products is simpler alone.
+//! 6. **Adam runs after the products of a cell**, not in between them. The products prefetch the
+//!    moments of the cell, and the weights and activations of the next one, channel by channel.
+//! 7. **A row of pixels meets two rows of the kernel**: the upper places of the window put row i of
+//!    the kernel on it, the lower places row i − 1. The kernel has a row of zeros above and below,
+//!    so every row of pixels is treated alike.
 //!
-//! **What it costs.** A second form of four kernels, whose loops depend on bits. Making the lists
-//! takes time, a loop over bits ends at a place that the CPU cannot predict, and a tile no longer
-//! shares a weight between images: a live product takes longer than a dense one. So live wins most
-//! late in the training. bf16 stays with the dense kernels, because a pair of activations
-//! is 0 only if both are.
+//! **What it costs.** A second form of the kernels, in `fused/live`, whose loops depend on bits. A
+//! loop over bits ends at a place that the CPU cannot predict, and a tile no longer shares a weight
+//! between images: a live product takes longer than a dense one. So live wins most late in the
+//! training. bf16 stays with the dense kernels, because a pair of activations is 0 only if both are.
 //!
 //! **Measured.** OPTIMIZATIONS.md, chapter live.

@@ -36,14 +36,12 @@
 
 use super::floats::{self, Floats};
 use super::images::PATCH_ROW;
-use super::live::LiveRows;
 use super::masks::Masks;
 use super::network::Network;
 use super::products::Products;
 use super::skip::Skip;
 use super::tile;
 use super::trained::Tensors;
-use crate::simd::Pixels;
 
 /// Parameters of the convolution in the layout of the kernels, or their gradient, or a moment.
 #[derive(Debug)]
@@ -88,7 +86,7 @@ const PIXEL: f32 = 1.0 / 255.0;
 #[derive(Debug)]
 pub struct ConvPlan {
     /// Side of the kernel, K.
-    kernel: usize,
+    pub kernel: usize,
     /// Number of numbers in a factor: 1 in f32, 2 in bf16.
     depth: usize,
     /// Index in a patch at which the pixels of each factor of taps begin.
@@ -102,6 +100,11 @@ pub struct ConvPlan {
     /// What is subtracted from every activation before it is stored, (C): `blank` if a product of
     /// the linear layer takes all channels, 0 if it takes the live channels.
     pub subtracted: Floats,
+    /// Number of floats in a vector.
+    lanes: usize,
+    /// Weights for pixels in 0..=255 between two rows of zeros, (C / lanes, K + 2, K, lanes): the
+    /// order in which the kernel of live activations reads them.
+    pub live_weight: Floats,
 }
 
 impl ConvPlan {
@@ -119,6 +122,8 @@ impl ConvPlan {
             bias: floats::zeros(channels),
             blank: floats::zeros(channels),
             subtracted: floats::zeros(channels),
+            lanes: S::LANES,
+            live_weight: floats::zeros((kernel + 2) * kernel * channels),
         }
     }
 
@@ -139,6 +144,16 @@ impl ConvPlan {
         }
         if skip == Skip::Blank {
             self.subtracted.copy_from_slice(&self.blank);
+        }
+        if skip == Skip::Zeros {
+            let (channels, taps) = (self.bias.len(), self.kernel * self.kernel);
+            let vector = (self.kernel + 2) * self.kernel * self.lanes;
+            for (v, to) in self.live_weight.chunks_exact_mut(vector).enumerate() {
+                let to = to[self.kernel * self.lanes..].chunks_exact_mut(self.lanes);
+                for (from, to) in self.weight.chunks_exact(channels).zip(to).take(taps) {
+                    to.copy_from_slice(&from[v * self.lanes..][..self.lanes]);
+                }
+            }
         }
     }
 
@@ -340,65 +355,4 @@ fn backward_taps<S: Products, const K: usize, const TAPS: usize>(
         let dbias = &mut dbias[channel..];
         simd.store(simd.add(simd.load(dbias), bias_sum), dbias);
     }
-}
-
-/// Number of values of the gradient that [`backward_live`] keeps for a channel: K rows, and one
-/// more if that makes their number even, so that vectors of two rows are whole.
-pub fn live_len(network: &Network) -> usize {
-    network.kernel.next_multiple_of(2) * PATCH_ROW
-}
-
-/// Adds the part of one channel of one cell to its `gradient`, over the rows in which the channel
-/// is live, whose gradients are `da`. Returns the sum of `da`.
-///
-/// A row of a patch has [`PATCH_ROW`] pixels, and so has a row of the gradient: a vector holds one
-/// or two rows, with the K taps in front. The other lanes have no meaning.
-///
-/// # Shapes
-/// `list` (L); `da` (L); `patches` (R, `patch_len`) and 16 further pixels; `gradient`
-/// ([`live_len`]).
-#[inline(always)]
-pub fn backward_live<S: Pixels>(
-    simd: S,
-    plan: &ConvPlan,
-    (rows, channel): (LiveRows<'_>, usize),
-    list: &[u32],
-    da: &[f32],
-    patches: &[S::Pixel],
-    gradient: &mut [f32],
-) -> f32 {
-    let windows = list.iter().map(
-        #[inline(always)]
-        |&row| row as usize * plan.patch_len() + rows.window(row as usize, channel),
-    );
-    let windows = windows.zip(da);
-    match plan.kernel.div_ceil(S::LANES / PATCH_ROW) {
-        2 => add_windows::<S, 2>(simd, windows, patches, gradient),
-        3 => add_windows::<S, 3>(simd, windows, patches, gradient),
-        5 => add_windows::<S, 5>(simd, windows, patches, gradient),
-        vectors => unreachable!("no kernel of the pattern has {vectors} vectors"),
-    }
-}
-
-/// Adds da · window to V vectors of the gradient, for each window, which begins at an index of the
-/// `patches`, and its da. Returns the sum of da.
-#[inline(always)]
-fn add_windows<'a, S: Pixels, const V: usize>(
-    simd: S,
-    windows: impl Iterator<Item = (usize, &'a f32)>,
-    patches: &[S::Pixel],
-    gradient: &mut [f32],
-) -> f32 {
-    let (mut sums, mut bias_sum) = (tile::vectors::<S, V>(simd, gradient), 0.0);
-    for (start, &da) in windows {
-        let window = &patches[start..][..V * S::LANES];
-        bias_sum += da;
-        let da = simd.splat(da);
-        for v in 0..V {
-            let pixels = simd.load_pixels(&window[v * S::LANES..]);
-            sums[v] = simd.mul_add(da, pixels, sums[v]);
-        }
-    }
-    tile::store(simd, sums, gradient);
-    bias_sum
 }

@@ -135,6 +135,34 @@ impl Images {
             simd.u8_to_pixels(bytes, patch);
         }
     }
+
+    /// Writes the pixels that cell (`y`, `x`) sees of `image` to `patch`, (K + 1, [`PATCH_ROW`]), of
+    /// which the first K + 1 of a row are used. Returns a bit for each row of the patch, which is
+    /// set if the row has ink.
+    #[inline(always)]
+    pub fn inked_patch<S: Bytes>(
+        &self,
+        simd: S,
+        image: u32,
+        y: usize,
+        x: usize,
+        patch: &mut [f32],
+    ) -> u8 {
+        let first = (image as usize * self.rows() + 2 * y) * ROW + 2 * x;
+        let window = &self.pixels[first..][..self.kernel * ROW + PATCH_ROW];
+        let seen = u64::MAX >> (8 * (PATCH_ROW - self.kernel - 1));
+        let mut inked = 0;
+        for (pair, patch) in patch.chunks_exact_mut(2 * PATCH_ROW).enumerate() {
+            let mut bytes = [0; 2 * PATCH_ROW];
+            for (i, bytes) in bytes.chunks_exact_mut(PATCH_ROW).enumerate() {
+                let row = window[(2 * pair + i) * ROW..].first_chunk().expect("a row of the patch");
+                bytes.copy_from_slice(row);
+                inked |= u8::from(u64::from_le_bytes(*row) & seen != 0) << (2 * pair + i);
+            }
+            simd.u8_to_f32(bytes, patch);
+        }
+        inked
+    }
 }
 
 /// Finds the cells of one padded image that see ink, each through a window of `side`² pixels.

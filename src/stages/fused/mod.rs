@@ -45,7 +45,7 @@
 //!    they are in the cache, the gradient of a few channels is summed, goes through L2 and Adam,
 //!    and is forgotten: w, m and v pass through memory once. Adam runs in between the products of
 //!    the next few channels, and prefetches the weights that come next.
-//! 7. **A row of 14 cells** (`cell_row`) has its own weights, z and gradient of the convolution.
+//! 7. **A row of 14 cells** (`cells`) has its own weights, z and gradient of the convolution.
 //!    The z and the gradients of all rows are added in the order of the rows, so cores can share
 //!    the rows.
 //! 8. **Groups of eight images** (`head`) go through the middle of the step, from z to dz. Cores
@@ -84,7 +84,9 @@
 //! **Measured.** OPTIMIZATIONS.md, chapter fused.
 
 mod cell_row;
+mod cells;
 mod conv;
+mod dense;
 mod floats;
 mod head;
 mod images;
@@ -99,7 +101,8 @@ mod tile;
 mod trained;
 mod update;
 
-use cell_row::{CellRow, Shared, SharedBackward};
+use cell_row::CellRow;
+use cells::{Shared, SharedBackward};
 use conv::{ConvPlan, ConvWeights};
 use floats::{AlignedVec, Floats};
 use head::{GROUP_IMAGES, Group, HeadWeights};
@@ -240,7 +243,7 @@ impl<S: Products> FusedEngine<S> {
             plan: ConvPlan::new::<S>(&network),
             conv: Trained::new(|| ConvWeights::new(&network)),
             head: Trained::new(|| HeadWeights::new(&network)),
-            cell_rows: (0..CELLS).map(|y| CellRow::new(&network, y)).collect(),
+            cell_rows: (0..CELLS).map(|y| CellRow::new(&network, y, skip)).collect(),
             cell_row_order: Order::of(CELLS),
             groups: Vec::new(),
             group_order: Order::of(0),
@@ -266,8 +269,8 @@ impl<S: Products> FusedEngine<S> {
             self.dz_factors = S::copy_buffer(self.dz.len());
             self.logits.reserve(images * self.network.classes);
         }
-        let Self { network, plan, skip, .. } = self;
-        self.cell_rows.iter_mut().for_each(|row| row.reserve(network, plan, images, *skip));
+        let Self { network, plan, .. } = self;
+        self.cell_rows.iter_mut().for_each(|row| row.reserve(network, plan, images));
     }
 
     /// Computes the logits of `batch` and keeps them in the groups.
@@ -306,7 +309,7 @@ impl<S: Products> FusedEngine<S> {
         let (simd, head, common) = (self.simd, &self.head.w, &self.common);
         let (cell_rows, groups) = (&self.cell_rows, images.div_ceil(GROUP_IMAGES));
         self.team.for_each(&mut self.groups[..groups], &self.group_order, |index, group| {
-            let partial_sums = cell_rows.iter().map(|row| row.partial_sums.as_slice());
+            let partial_sums = cell_rows.iter().map(|row| row.cells.partial_sums.as_slice());
             let first = index * GROUP_IMAGES;
             Phase::Loss.run(|| group.forward(simd, head, first, common, partial_sums));
         });
@@ -318,7 +321,7 @@ impl<S: Products> FusedEngine<S> {
         if self.skip != Skip::Nothing {
             let width = self.common.len();
             for row in &self.cell_rows {
-                let blank = &row.partial_sums[self.images.count() * width..][..width];
+                let blank = &row.cells.partial_sums[self.images.count() * width..][..width];
                 self.common.iter_mut().zip(blank).for_each(|(sum, blank)| *sum += blank);
             }
         }
@@ -370,8 +373,8 @@ impl<S: Products> FusedEngine<S> {
         conv.gradient.clear();
         let mut are_finite = true;
         for row in cell_rows {
-            conv.gradient.add(&row.gradient);
-            are_finite &= row.are_finite;
+            conv.gradient.add(&row.cells.gradient);
+            are_finite &= row.cells.are_finite;
         }
         conv.gradient.scale_gradient();
         let simd = *simd;
@@ -391,11 +394,11 @@ impl<S: Products> Engine for FusedEngine<S> {
         assert_eq!(state.parameters.specs(), self.canonical.specs());
         self.steps = state.steps;
         let Self { conv, head, cell_rows, network, .. } = self;
-        let w: layout::Accessor<S> = &|row| &mut row.w;
+        let w: layout::Accessor<S> = &|row| &mut row.cells.w;
         layout::load(network, &state.parameters, &mut conv.w, cell_rows, w, &mut head.w);
-        let m: layout::Accessor<S> = &|row| &mut row.m;
+        let m: layout::Accessor<S> = &|row| &mut row.cells.m;
         layout::load(network, state.slot(Adam::SLOTS[0]), &mut conv.m, cell_rows, m, &mut head.m);
-        let v: layout::Accessor<S> = &|row| &mut row.v;
+        let v: layout::Accessor<S> = &|row| &mut row.cells.v;
         layout::load(network, state.slot(Adam::SLOTS[1]), &mut conv.v, cell_rows, v, &mut head.v);
     }
 
@@ -407,12 +410,12 @@ impl<S: Products> Engine for FusedEngine<S> {
             canonical
         };
         let moments = [
-            canonical(&conv.m, &|row| &row.m, &head.m),
-            canonical(&conv.v, &|row| &row.v, &head.v),
+            canonical(&conv.m, &|row| &row.cells.m, &head.m),
+            canonical(&conv.v, &|row| &row.cells.v, &head.v),
         ];
         let slots = Adam::SLOTS.iter().zip(moments);
         TrainState {
-            parameters: canonical(&conv.w, &|row| &row.w, &head.w),
+            parameters: canonical(&conv.w, &|row| &row.cells.w, &head.w),
             slots: slots.map(|(name, values)| Slot { name: (*name).into(), values }).collect(),
             steps: self.steps,
         }

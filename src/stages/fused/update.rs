@@ -84,15 +84,17 @@ impl<S: Simd> Active<S> {
         packed[self.count..].fill(0.0);
     }
 
-    /// Copies the active units of `row` (H padded) to the front of `packed`. The other values of
-    /// `packed` have no meaning.
+    /// Copies the active units of each row of `matrix` (R, H padded) to the front of the row of
+    /// `packed` (R, H padded). The other values of `packed` have no meaning.
     #[inline(always)]
-    pub fn compress(&self, simd: S, row: &[f32], packed: &mut [f32]) {
-        let vectors = self.starts.iter().zip(&self.expansions);
-        assert!(packed.len() >= row.len());
-        for (row, (&start, expansion)) in row.chunks_exact(S::LANES).zip(vectors) {
-            // Values that are not of active units are overwritten by the next vector.
-            simd.store(simd.compress(simd.load(row), expansion), &mut packed[start..]);
+    pub fn compress(&self, simd: S, matrix: &[f32], packed: &mut [f32]) {
+        let width = self.units.len();
+        for (vector, (&start, expansion)) in self.starts.iter().zip(&self.expansions).enumerate() {
+            let from = matrix[vector * S::LANES..].chunks(width);
+            for (from, to) in from.zip(packed[start..].chunks_mut(width)) {
+                // Values that are not of active units are overwritten by the next vector.
+                simd.store(simd.compress(simd.load(from), expansion), to);
+            }
         }
     }
 }
@@ -108,10 +110,17 @@ pub fn update_live<S: Simd>(
     stride: usize,
     weights: Weights<'_>,
 ) {
-    let (left, cell) = (gradient.len() / stride, gradient.len());
-    let mut pending = PendingAdam { adam, active, gradient, stride, weights, left, cell };
-    while pending.left > 0 {
-        pending.update_channel(simd);
+    let Weights { w, m, v } = weights;
+    let moments = m.chunks_exact_mut(stride).zip(v.chunks_exact_mut(stride));
+    let rows = w.chunks_exact_mut(stride).zip(moments);
+    for (gradient, (w, (m, v))) in gradient.chunks_exact(stride).zip(rows) {
+        let moments = m.chunks_exact_mut(S::LANES).zip(v.chunks_exact_mut(S::LANES));
+        let vectors = w.chunks_exact_mut(S::LANES).zip(moments);
+        let gradients = active.starts.iter().zip(&active.expansions);
+        for ((w, (m, v)), (&start, expansion)) in vectors.zip(gradients) {
+            let g = simd.expand(simd.load(&gradient[start..]), expansion);
+            adam.update(simd, g, w, m, v);
+        }
     }
 }
 
