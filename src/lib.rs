@@ -58,7 +58,8 @@
 //! # Reading order
 //!
 //! 1. [`nn`]: the mathematics. Each layer has a file, and is made of primitives. The files of
-//!    layers and primitives derive the backward passes.
+//!    layers and primitives derive the backward passes. [`autograd`] is the tape on which each layer
+//!    records its definition, and by which its backward pass is checked.
 //! 2. [`model::architecture`]: a network, its shapes, its tensors and the work of its layers.
 //! 3. [`engine`]: the ways to execute a step. [`engine::plan`] gives every buffer its place, and
 //!    [`engine::layerwise`] runs any network.
@@ -88,6 +89,7 @@
 //! pattern of network; there, C is the number of output channels of the convolution, and H the
 //! number of hidden units.
 
+pub mod autograd;
 pub mod bench;
 pub mod cli;
 pub mod commands;
@@ -104,6 +106,7 @@ pub mod optim;
 pub mod profile;
 pub mod random;
 pub mod report;
+pub mod scalar;
 pub mod simd;
 pub mod stages;
 pub mod team;
