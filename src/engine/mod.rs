@@ -1,10 +1,12 @@
 //! The trait [`Engine`], through which training executes a step in one of several ways.
 //!
 //! All engines share the description of their resources in [`compute`] and the clock in [`phases`].
-//! [`layerwise`] is the engine of the first stages, and [`plan`] gives its buffers their places.
+//! [`layerwise`] is the engine of the first stages; its two passes are in [`passes`], and [`plan`]
+//! gives their buffers their places.
 
 pub mod compute;
 pub mod layerwise;
+pub mod passes;
 pub mod phases;
 pub mod plan;
 

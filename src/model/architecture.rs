@@ -5,11 +5,13 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::autograd::{Tape, Var};
 use crate::data::dataset::ImageFormat;
 use crate::nn::grammar;
-use crate::nn::layer::{Layer, Work};
+use crate::nn::layer::{Layer, Pass, Work};
 use crate::nn::shape::Shape;
 use crate::nn::tensor::TensorSpec;
+use crate::scalar::Scalar;
 
 /// Largest number of elements of a tensor, or of a layer's output for one image.
 const MOST_ELEMENTS: usize = 1 << 31;
@@ -116,6 +118,19 @@ impl Architecture {
     /// Number of weights and biases.
     pub fn parameter_count(&self) -> usize {
         self.layers.last().map_or(0, |placed| placed.parameters.end)
+    }
+
+    /// Logits for the images `x`, (N, C, H, W), recorded on `tape`; `tensors` are those of the
+    /// network in canonical order.
+    pub fn record<T: Scalar>(&self, tape: &mut Tape<T>, x: Var, mut tensors: &[Var]) -> Var
+    where
+        dyn Layer: Pass<T>,
+    {
+        self.layers.iter().fold(x, |x, placed| {
+            let count = placed.layer.tensors(placed.input).len();
+            let own = tensors.split_off(..count).expect("a node for each tensor");
+            placed.layer.record(tape, x, own)
+        })
     }
 
     /// Work of layer `index` for a batch of `images` images, as \[forward, backward\], if every

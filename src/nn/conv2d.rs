@@ -4,12 +4,14 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer};
+use super::layer::{Backward, Forward, Kept, Layer, Pass};
 use super::primitives::Primitives;
 use super::primitives::convolution::{ConvBackward, ConvForward, Convolution};
 use super::settings::Settings;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
+use crate::autograd::{Tape, Var};
+use crate::scalar::Scalar;
 
 /// Layer `convOkKsSpP`: (C, H, W) → (O, H', W'). Its tensors are a weight (O, C, K, K) and a bias
 /// (O).
@@ -83,18 +85,45 @@ impl Layer for Conv2d {
     fn kept(&self, _: Shape) -> Kept {
         Kept { input: true, ..Kept::default() }
     }
+}
 
-    fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>) {
+impl<T: Scalar> Pass<T> for Conv2d {
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         let conv = self.on(io.input);
         let (weight, bias) = io.parameters.split_at(self.out_channels * conv.taps());
         primitives.convolve(&conv, ConvForward { x: io.x, weight, bias, y: io.y });
     }
 
-    fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>) {
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let conv = self.on(io.input);
         let Backward { x, parameters, dy, dparameters, dx, .. } = io;
         let (dw, db) = dparameters.split_at_mut(self.out_channels * conv.taps());
         let weight = &parameters[..dw.len()];
         primitives.convolve_backward(&conv, ConvBackward { x, weight, dy, dw, db, dx });
+    }
+
+    /// The pixels under each window are a column of a matrix, so that the sums over the taps are one
+    /// product: y = b + W·columns.
+    fn record(&self, tape: &mut Tape<T>, x: Var, tensors: &[Var]) -> Var {
+        let [images, channels, height, width] = tape.shape(x).try_into().expect("x is images");
+        let conv = self.on(Shape::new(channels, height, width));
+        let (outputs, taps, side) = (conv.output(), conv.taps(), self.kernel);
+        let columns = tape.gather(x, [taps, images * outputs.plane()], |[tap, window]| {
+            let (c, m, k) = (tap / (side * side), tap / side % side, tap % side);
+            let (n, place) = (window / outputs.plane(), window % outputs.plane());
+            let (i, j) = (place / outputs.width, place % outputs.width);
+            let h = (i * self.stride + m).checked_sub(self.padding)?;
+            let w = (j * self.stride + k).checked_sub(self.padding)?;
+            let is_pixel = h < height && w < width;
+            is_pixel.then_some(((n * channels + c) * height + h) * width + w)
+        });
+        let weight = tape.reshape(tensors[0], &[self.out_channels, taps]);
+        let products = tape.matmul(weight, columns);
+        let bias = tape.reshape(tensors[1], &[self.out_channels, 1]);
+        let sums = tape.add(products, bias);
+        let Shape { channels, height, width } = outputs;
+        tape.gather(sums, [images, channels, height, width], |[n, o, i, j]| {
+            Some(((o * images + n) * height + i) * width + j)
+        })
     }
 }

@@ -17,6 +17,9 @@
 //! dz_c = (softmax(z)_c − [c = t]) / N
 //! ```
 
+use crate::autograd::{Tape, Var};
+use crate::scalar::Scalar;
+
 /// Sum of the losses of some images, and the number of correct answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct LossSum {
@@ -35,13 +38,13 @@ impl std::ops::AddAssign for LossSum {
 }
 
 /// Sum of the losses of `logits` (N, classes) with the right `labels` (N).
-pub fn evaluate(logits: &[f32], labels: impl ExactSizeIterator<Item = u8>) -> LossSum {
+pub fn evaluate<T: Scalar>(logits: &[T], labels: impl ExactSizeIterator<Item = u8>) -> LossSum {
     let classes = logits.len() / labels.len();
     let mut sum = LossSum::default();
     for (z, label) in logits.chunks_exact(classes).zip(labels) {
         let label = usize::from(label);
         let loss = log_sum_exp(z) - z[label];
-        sum.loss += f64::from(loss);
+        sum.loss += loss.wide();
         sum.correct += usize::from(argmax(z) == label && !loss.is_nan());
     }
     sum
@@ -50,11 +53,11 @@ pub fn evaluate(logits: &[f32], labels: impl ExactSizeIterator<Item = u8>) -> Lo
 /// Sum of the losses of `logits` (n, classes) with the right `labels` (n), for all or a part of the
 /// images of a batch. Writes dz, the gradient of the mean loss of the batch, which has `images`
 /// images, to `dlogits` (n, classes).
-pub fn backward(
-    logits: &[f32],
+pub fn backward<T: Scalar>(
+    logits: &[T],
     labels: impl ExactSizeIterator<Item = u8> + Clone,
     images: usize,
-    dlogits: &mut [f32],
+    dlogits: &mut [T],
 ) -> LossSum {
     assert_eq!(logits.len(), dlogits.len());
     let classes = logits.len() / labels.len();
@@ -62,11 +65,25 @@ pub fn backward(
     for ((z, dz), label) in rows.zip(labels.clone()) {
         let log_sum_exp = log_sum_exp(z);
         for (c, (dz, &z)) in dz.iter_mut().zip(z).enumerate() {
-            let target = if c == usize::from(label) { 1.0 } else { 0.0 };
-            *dz = ((z - log_sum_exp).exp() - target) / images as f32;
+            let target = if c == usize::from(label) { T::one() } else { T::zero() };
+            *dz = ((z - log_sum_exp).exp() - target) / T::of(images as f64);
         }
     }
     evaluate(logits, labels)
+}
+
+/// Mean loss of `logits` (N, classes) with the right `labels` (N), recorded on `tape` from the first
+/// formula, whose exp must not overflow.
+pub fn record<T: Scalar>(tape: &mut Tape<T>, logits: Var, labels: &[u8]) -> Var {
+    let images = labels.len();
+    let classes = tape.value(logits).len() / images;
+    let z = tape.reshape(logits, &[images, classes]);
+    let powers = tape.exp(z);
+    let sums = tape.sum(powers, 1);
+    let logarithms = tape.log(sums);
+    let right = tape.gather(z, [images, 1], |[n, _]| Some(n * classes + usize::from(labels[n])));
+    let losses = tape.sub(logarithms, right);
+    tape.mean(losses, 0)
 }
 
 /// Probability of `class` by the softmax of `logits` (classes).
@@ -74,13 +91,13 @@ pub fn probability(logits: &[f32], class: usize) -> f32 {
     (logits[class] - log_sum_exp(logits)).exp()
 }
 
-fn log_sum_exp(z: &[f32]) -> f32 {
-    let largest = z.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    largest + z.iter().map(|&z| (z - largest).exp()).sum::<f32>().ln()
+fn log_sum_exp<T: Scalar>(z: &[T]) -> T {
+    let largest = z.iter().copied().fold(T::neg_infinity(), T::max);
+    largest + z.iter().map(|&z| (z - largest).exp()).sum::<T>().ln()
 }
 
 /// Class with the largest of the logits `z` (classes); the first class among equals.
-pub fn argmax(z: &[f32]) -> usize {
+pub fn argmax<T: Scalar>(z: &[T]) -> usize {
     let mut best = 0;
     for (c, &value) in z.iter().enumerate() {
         if value > z[best] {

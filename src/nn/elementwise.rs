@@ -2,29 +2,39 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer};
-use super::primitives::{Map, Map2, Primitives};
+use super::layer::{Backward, Forward, Kept, Layer, Pass};
+use super::primitives::Primitives;
 use super::shape::Shape;
+use crate::autograd::{Tape, Var};
+use crate::scalar::Scalar;
 
-/// Layer that applies a function to each element: (C, H, W) → (C, H, W). Its backward pass needs
-/// the output alone.
-#[derive(Debug)]
-pub struct Elementwise {
-    /// Name of the layer.
-    pub word: &'static str,
-    /// Function that writes the output y for the input x: `forward(x, y)`.
-    pub forward: Map,
-    /// Function that writes dx, from the output y and its gradient dy: `backward(y, dy, dx)`.
-    pub backward: Map2,
+/// Function of each element, whose derivative follows from the output alone.
+pub trait Function: fmt::Debug + Send + Sync + 'static {
+    /// Name of the layer that applies the function.
+    const WORD: &'static str;
+
+    /// Writes the output `y` for the input `x`, which has the same length.
+    fn forward<T: Scalar>(x: &[T], y: &mut [T]);
+
+    /// Writes the gradient of the input to `dx`, from the output `y` and its gradient `dy`. The
+    /// three slices have the same length.
+    fn backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T]);
+
+    /// Output for `x`, recorded on `tape`.
+    fn record<T: Scalar>(tape: &mut Tape<T>, x: Var) -> Var;
 }
 
-impl fmt::Display for Elementwise {
+/// Layer that applies a function to each element: (C, H, W) → (C, H, W).
+#[derive(Debug)]
+pub struct Elementwise<F>(pub F);
+
+impl<F: Function> fmt::Display for Elementwise<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word)
+        f.write_str(F::WORD)
     }
 }
 
-impl Layer for Elementwise {
+impl<F: Function> Layer for Elementwise<F> {
     fn output(&self, input: Shape) -> Result<Shape, String> {
         Ok(input)
     }
@@ -32,14 +42,20 @@ impl Layer for Elementwise {
     fn kept(&self, _: Shape) -> Kept {
         Kept { output: true, ..Kept::default() }
     }
+}
 
-    fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>) {
-        primitives.map(io.x, io.y, self.forward);
+impl<F: Function, T: Scalar> Pass<T> for Elementwise<F> {
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
+        primitives.map(io.x, io.y, F::forward);
     }
 
-    fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>) {
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         if let Some(dx) = io.dx {
-            primitives.map2(io.y, io.dy, dx, self.backward);
+            primitives.map2(io.y, io.dy, dx, F::backward);
         }
+    }
+
+    fn record(&self, tape: &mut Tape<T>, x: Var, _: &[Var]) -> Var {
+        F::record(tape, x)
     }
 }

@@ -4,9 +4,11 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer};
+use super::layer::{Backward, Forward, Kept, Layer, Pass};
 use super::primitives::Primitives;
 use super::shape::Shape;
+use crate::autograd::{Tape, Var};
+use crate::scalar::Scalar;
 
 /// Layer `flatten`: (C, H, W) → (C·H·W, 1, 1).
 #[derive(Debug)]
@@ -30,14 +32,21 @@ impl Layer for Flatten {
     fn is_view(&self) -> bool {
         true
     }
+}
 
-    fn forward(&self, _: &mut dyn Primitives, io: Forward<'_>) {
+impl<T: Scalar> Pass<T> for Flatten {
+    fn forward(&self, _: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         io.y.copy_from_slice(io.x);
     }
 
-    fn backward(&self, _: &mut dyn Primitives, io: Backward<'_>) {
+    fn backward(&self, _: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         if let Some(dx) = io.dx {
             dx.copy_from_slice(io.dy);
         }
+    }
+
+    fn record(&self, tape: &mut Tape<T>, x: Var, _: &[Var]) -> Var {
+        let [images, channels, height, width] = tape.shape(x).try_into().expect("x is images");
+        tape.reshape(x, &[images, channels * height * width, 1, 1])
     }
 }

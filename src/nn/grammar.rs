@@ -6,9 +6,12 @@
 //! channels, a kernel of side 5 and a padding of 2. A network that is displayed and parsed again is
 //! the same network.
 
+use super::elementwise::Elementwise;
 use super::layer::Layer;
+use super::relu::Relu;
 use super::settings::Settings;
-use super::{conv2d, flatten, linear, maxpool2d, relu, sigmoid};
+use super::sigmoid::Sigmoid;
+use super::{conv2d, flatten, linear, maxpool2d};
 
 /// Kind of layer: a row of the table [`LAYERS`], which the parser and the tests go through.
 pub struct LayerKind {
@@ -24,8 +27,12 @@ pub struct LayerKind {
 pub static LAYERS: [LayerKind; 6] = [
     LayerKind { name: "conv", example: "conv8k3s2p1", parse: conv2d::parse },
     LayerKind { name: "maxpool", example: "maxpool3s2", parse: maxpool2d::parse },
-    LayerKind { name: "relu", example: "relu", parse: |_| Ok(Box::new(relu::RELU)) },
-    LayerKind { name: "sigmoid", example: "sigmoid", parse: |_| Ok(Box::new(sigmoid::SIGMOID)) },
+    LayerKind { name: "relu", example: "relu", parse: |_| Ok(Box::new(Elementwise(Relu))) },
+    LayerKind {
+        name: "sigmoid",
+        example: "sigmoid",
+        parse: |_| Ok(Box::new(Elementwise(Sigmoid))),
+    },
     LayerKind { name: "flatten", example: "flatten", parse: |_| Ok(Box::new(flatten::Flatten)) },
     LayerKind { name: "fc", example: "fc10", parse: linear::parse },
 ];

@@ -1,18 +1,19 @@
 //! The trait of all layers, and the operands of its two passes.
 
-use std::any::Any;
 use std::fmt;
 
 use super::primitives::Primitives;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
+use crate::autograd::{Tape, Var};
+use crate::scalar::Scalar;
 
 /// Layer of a network, of any kind.
 ///
 /// A layer holds its settings and nothing else. Its caller tells it the shape of its input. It owns
 /// neither parameters nor buffers: the engine's plan says where they are. Its `Display` is its text
 /// in the [network language](super::grammar).
-pub trait Layer: Any + fmt::Debug + fmt::Display + Send + Sync {
+pub trait Layer: Pass<f32> + Pass<f64> + fmt::Debug + fmt::Display + Send + Sync {
     /// Word with which the layer's text begins. The network makes the names of the layer and its
     /// tensors from it: `conv`, `relu`.
     fn word(&self) -> String {
@@ -43,13 +44,22 @@ pub trait Layer: Any + fmt::Debug + fmt::Display + Send + Sync {
     fn is_view(&self) -> bool {
         false
     }
+}
 
+/// The arithmetic of a layer in the number format T. A layer is written once, for every format:
+/// training computes in f32, and `gradcheck` runs the same code in f64.
+pub trait Pass<T: Scalar> {
     /// Computes the output `io.y`, and writes to `io.kept` what only the backward pass needs.
-    fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>);
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>);
 
     /// Computes the gradients `io.dparameters` and `io.dx`. Overwrites the gradient of the
     /// parameters with the sum over the batch.
-    fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>);
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>);
+
+    /// Output of the layer, recorded on `tape` from its definition alone, without the code of the
+    /// two passes: the tape's gradient is a second opinion on the backward pass. The input `x` has
+    /// the shape (N, C, H, W), and so has the output; `tensors` are those of the layer.
+    fn record(&self, tape: &mut Tape<T>, x: Var, tensors: &[Var]) -> Var;
 }
 
 /// Values of the forward pass that a layer's backward pass needs.
@@ -65,15 +75,15 @@ pub struct Kept {
 
 /// Operands of a forward pass of N images.
 #[derive(Debug)]
-pub struct Forward<'a> {
+pub struct Forward<'a, T = f32> {
     /// Shape of one image's input.
     pub input: Shape,
     /// Input of the layer, (N, input).
-    pub x: &'a [f32],
+    pub x: &'a [T],
     /// Parameters of the layer: the elements of its tensors, one tensor after the other.
-    pub parameters: &'a [f32],
+    pub parameters: &'a [T],
     /// Output of the layer, to be written, (N, output).
-    pub y: &'a mut [f32],
+    pub y: &'a mut [T],
     /// Memory for what the backward pass needs beside input and output, to be written,
     /// (N, [`Kept::bytes`]).
     pub kept: &'a mut [u8],
@@ -81,25 +91,25 @@ pub struct Forward<'a> {
 
 /// Operands of a backward pass of N images.
 #[derive(Debug)]
-pub struct Backward<'a> {
+pub struct Backward<'a, T = f32> {
     /// Shape of one image's input.
     pub input: Shape,
     /// Input of the forward pass, (N, input).
-    pub x: &'a [f32],
+    pub x: &'a [T],
     /// Output of the forward pass, (N, output).
-    pub y: &'a [f32],
+    pub y: &'a [T],
     /// Parameters of the layer: the elements of its tensors, one tensor after the other.
-    pub parameters: &'a [f32],
+    pub parameters: &'a [T],
     /// Bytes that the forward pass has written to [`Forward::kept`], (N, [`Kept::bytes`]).
     pub kept: &'a [u8],
     /// Gradient of the loss with respect to the output, (N, output).
-    pub dy: &'a [f32],
+    pub dy: &'a [T],
     /// Gradient of the loss with respect to the parameters, to be written, in the order of
     /// `parameters`.
-    pub dparameters: &'a mut [f32],
+    pub dparameters: &'a mut [T],
     /// Gradient of the loss with respect to the input, to be written, (N, input); `None` for the
     /// first layer, whose input is the image.
-    pub dx: Option<&'a mut [f32]>,
+    pub dx: Option<&'a mut [T]>,
 }
 
 /// Work of a pass: its floating-point operations and its memory traffic.

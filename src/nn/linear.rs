@@ -15,12 +15,14 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer};
+use super::layer::{Backward, Forward, Kept, Layer, Pass};
 use super::primitives::Primitives;
 use super::primitives::product::Matrix;
 use super::settings::Settings;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
+use crate::autograd::{Tape, Var};
+use crate::scalar::Scalar;
 
 /// Layer `fcO`: F features → O features. Its tensors are a weight (O, F) and a bias (O).
 #[derive(Debug)]
@@ -63,8 +65,10 @@ impl Layer for Linear {
     fn kept(&self, _: Shape) -> Kept {
         Kept { input: true, ..Kept::default() }
     }
+}
 
-    fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>) {
+impl<T: Scalar> Pass<T> for Linear {
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         let Forward { input, x, parameters, y, .. } = io;
         let (features, outputs) = (input.len(), self.out_features);
         let (weight, bias) = parameters.split_at(outputs * features);
@@ -73,22 +77,34 @@ impl Layer for Linear {
         primitives.add_product(x, Matrix::new(weight, outputs, features).transposed(), y);
     }
 
-    fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>) {
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let Backward { input, x, parameters, dy, dparameters, dx, .. } = io;
         let (features, outputs) = (input.len(), self.out_features);
         let images = input.images_in(x.len());
         let weight = Matrix::new(&parameters[..outputs * features], outputs, features);
-        dparameters.fill(0.0);
+        dparameters.fill(T::zero());
         let (dw, db) = dparameters.split_at_mut(outputs * features);
         for dy in dy.chunks_exact(outputs) {
-            db.iter_mut().zip(dy).for_each(|(db, dy)| *db += dy);
+            db.iter_mut().zip(dy).for_each(|(db, &dy)| *db += dy);
         }
         let dy = Matrix::new(dy, images, outputs);
         primitives.add_product(dy.transposed(), Matrix::new(x, images, features), dw);
         if let Some(dx) = dx {
-            dx.fill(0.0);
+            dx.fill(T::zero());
             primitives.add_product(dy, weight, dx);
         }
+    }
+
+    /// Y = (W·Xᵀ)ᵀ + b, which transposes X and not the larger W.
+    fn record(&self, tape: &mut Tape<T>, x: Var, tensors: &[Var]) -> Var {
+        let images = tape.shape(x)[0];
+        let features = tape.shape(tensors[0])[1];
+        let rows = tape.reshape(x, &[images, features]);
+        let columns = tape.transpose(rows);
+        let products = tape.matmul(tensors[0], columns);
+        let products = tape.transpose(products);
+        let y = tape.add(products, tensors[1]);
+        tape.reshape(y, &[images, self.out_features, 1, 1])
     }
 }
 

@@ -3,11 +3,13 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer};
+use super::layer::{Backward, Forward, Kept, Layer, Pass};
 use super::primitives::Primitives;
 use super::primitives::pooling::{LARGEST_WINDOW, Pooling};
 use super::settings::Settings;
 use super::shape::Shape;
+use crate::autograd::{Tape, Var};
+use crate::scalar::Scalar;
 
 /// Layer `maxpoolKsS`: (C, H, W) → (C, H', W').
 #[derive(Debug)]
@@ -58,14 +60,32 @@ impl Layer for MaxPool2d {
     fn kept(&self, input: Shape) -> Kept {
         Kept { bytes: self.on(input).output().len(), ..Kept::default() }
     }
+}
 
-    fn forward(&self, primitives: &mut dyn Primitives, io: Forward<'_>) {
+impl<T: Scalar> Pass<T> for MaxPool2d {
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         primitives.max_pool(&self.on(io.input), io.x, io.y, io.kept);
     }
 
-    fn backward(&self, primitives: &mut dyn Primitives, io: Backward<'_>) {
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         if let Some(dx) = io.dx {
             primitives.max_pool_backward(&self.on(io.input), io.kept, io.dy, dx);
         }
+    }
+
+    /// The pixels under each window are a row, of which the maximum is taken.
+    fn record(&self, tape: &mut Tape<T>, x: Var, _: &[Var]) -> Var {
+        let [images, channels, height, width] = tape.shape(x).try_into().expect("x is images");
+        let outputs = self.on(Shape::new(channels, height, width)).output();
+        let (side, plane) = (self.kernel, outputs.plane());
+        let windows =
+            tape.gather(x, [images * channels * plane, side * side], |[window, place]| {
+                let (map, i, j) =
+                    (window / plane, window % plane / outputs.width, window % outputs.width);
+                let (h, w) = (i * self.stride + place / side, j * self.stride + place % side);
+                Some((map * height + h) * width + w)
+            });
+        let largest = tape.max(windows, 1);
+        tape.reshape(largest, &[images, channels, outputs.height, outputs.width])
     }
 }

@@ -10,6 +10,10 @@
 //! gradient with respect to the logits has already been divided by the number of images, so the sum
 //! is the gradient of the mean loss.
 //!
+//! The passes and the primitives are written for any number format: f32 trains, and f64 checks the
+//! gradients. A layer also records its definition on a [tape](crate::autograd), with which its
+//! backward pass is compared.
+//!
 //! A new layer is a file here and a row of [`grammar::LAYERS`].
 
 pub mod conv2d;

@@ -3,23 +3,32 @@
 //! The backward pass gives dx = dy where y > 0, and dx = 0 elsewhere: the derivative at x = 0,
 //! which does not exist, is taken as 0.
 
-use super::elementwise::Elementwise;
+use super::elementwise::Function;
+use crate::autograd::{Tape, Var};
+use crate::scalar::Scalar;
 
-/// Layer `relu`: (C, H, W) → (C, H, W).
-pub const RELU: Elementwise = Elementwise { word: "relu", forward, backward };
+/// Function of the layer `relu`: (C, H, W) → (C, H, W).
+#[derive(Debug)]
+pub struct Relu;
 
-/// Writes max(0, x) for each element of `x` to `y`, which has the same length.
-fn forward(x: &[f32], y: &mut [f32]) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        // Not `max`, which would turn a NaN into 0 and hide that training has diverged.
-        *y = if x <= 0.0 { 0.0 } else { x };
+impl Function for Relu {
+    const WORD: &'static str = "relu";
+
+    fn forward<T: Scalar>(x: &[T], y: &mut [T]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            // Not `max`, which would turn a NaN into 0 and hide that training has diverged.
+            *y = if x <= T::zero() { T::zero() } else { x };
+        }
     }
-}
 
-/// Writes dy where y > 0, and 0 elsewhere, to `dx`. The three slices have the same length.
-fn backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
-    for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
-        *dx = if y > 0.0 { dy } else { 0.0 };
+    fn backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T]) {
+        for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
+            *dx = if y > T::zero() { dy } else { T::zero() };
+        }
+    }
+
+    fn record<T: Scalar>(tape: &mut Tape<T>, x: Var) -> Var {
+        tape.relu(x)
     }
 }
 
@@ -30,12 +39,12 @@ mod tests {
     #[test]
     fn zero_and_its_derivative_are_zero_and_nan_stays() {
         let mut y = [9.0; 5];
-        forward(&[-1.0, 0.0, -0.0, 2.5, f32::NAN], &mut y);
+        Relu::forward(&[-1.0, 0.0, -0.0, 2.5, f32::NAN], &mut y);
         assert_eq!(y[..4], [0.0, 0.0, 0.0, 2.5]);
         assert!(y[4].is_nan());
 
         let mut dx = [9.0; 3];
-        backward(&[0.0, 2.5, 0.0], &[7.0, 8.0, 9.0], &mut dx);
+        Relu::backward(&[0.0, 2.5, 0.0], &[7.0, 8.0, 9.0], &mut dx);
         assert_eq!(dx, [0.0, 8.0, 0.0]);
     }
 }

@@ -8,21 +8,30 @@
 //! dx = dy · y · (1 − y)
 //! ```
 
-use super::elementwise::Elementwise;
+use super::elementwise::Function;
+use crate::autograd::{Tape, Var};
+use crate::scalar::Scalar;
 
-/// Layer `sigmoid`: (C, H, W) → (C, H, W).
-pub const SIGMOID: Elementwise = Elementwise { word: "sigmoid", forward, backward };
+/// Function of the layer `sigmoid`: (C, H, W) → (C, H, W).
+#[derive(Debug)]
+pub struct Sigmoid;
 
-/// Writes 1/(1 + e⁻ˣ) for each element of `x` to `y`, which has the same length.
-fn forward(x: &[f32], y: &mut [f32]) {
-    // e⁻ˣ overflows to infinity for x below -88, then 1/(1 + ∞) = 0 is the right output.
-    y.iter_mut().zip(x).for_each(|(y, x)| *y = 1.0 / (1.0 + (-x).exp()));
-}
+impl Function for Sigmoid {
+    const WORD: &'static str = "sigmoid";
 
-/// Writes the gradient of the input to `dx`, from the output `y` and its gradient `dy`. The three
-/// slices have the same length.
-fn backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
-    dx.iter_mut().zip(dy).zip(y).for_each(|((dx, dy), y)| *dx = dy * y * (1.0 - y));
+    fn forward<T: Scalar>(x: &[T], y: &mut [T]) {
+        // In f32, e⁻ˣ overflows to infinity for x below -88; then 1/(1 + ∞) = 0 is the right output.
+        y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::one() / (T::one() + (-x).exp()));
+    }
+
+    fn backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T]) {
+        let elements = dx.iter_mut().zip(dy).zip(y);
+        elements.for_each(|((dx, &dy), &y)| *dx = dy * y * (T::one() - y));
+    }
+
+    fn record<T: Scalar>(tape: &mut Tape<T>, x: Var) -> Var {
+        tape.sigmoid(x)
+    }
 }
 
 #[cfg(test)]
@@ -32,13 +41,13 @@ mod tests {
     #[test]
     fn the_ends_are_0_and_1_and_nan_stays() {
         let mut y = [9.0; 6];
-        forward(&[-1000.0, -1.0, 0.0, 1.0, 1000.0, f32::NAN], &mut y);
+        Sigmoid::forward(&[-1000.0, -1.0, 0.0, 1.0, 1000.0, f32::NAN], &mut y);
         assert_eq!((y[0], y[2], y[4]), (0.0, 0.5, 1.0));
         assert!((y[3] - 0.731_058_6).abs() < 1e-7 && (y[1] + y[3] - 1.0).abs() < 1e-7, "{y:?}");
         assert!(y[5].is_nan());
 
         let mut dx = [9.0; 3];
-        backward(&[0.0, 0.5, 1.0], &[2.0; 3], &mut dx);
+        Sigmoid::backward(&[0.0, 0.5, 1.0], &[2.0; 3], &mut dx);
         assert_eq!(dx, [0.0, 0.5, 0.0]);
     }
 }

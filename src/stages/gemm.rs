@@ -41,6 +41,7 @@ use crate::nn::primitives::pooling::{self, Pooling};
 use crate::nn::primitives::product::Matrix;
 use crate::nn::primitives::{Map, Map2, Primitives};
 use crate::optim::adam::{AdamStep, Weights};
+use crate::scalar::Scalar;
 use crate::team::STACK_BYTES;
 
 /// Number of images that a core takes at a time.
@@ -55,26 +56,26 @@ const CHUNK_ELEMENTS: usize = 1 << 14;
 
 /// Primitives that multiply matrices with `ndarray` and share their work over a pool of threads.
 #[derive(Debug)]
-pub struct Gemm {
+pub struct Gemm<T = f32> {
     pool: ThreadPool,
     /// Buffers for each chunk of images in a convolution.
-    chunks: Vec<ConvChunk>,
+    chunks: Vec<ConvChunk<T>>,
     /// Partial sums of a product, (rows, columns), for each chunk of terms.
-    partial_sums: Vec<Vec<f32>>,
+    partial_sums: Vec<Vec<T>>,
 }
 
 /// Buffers for one chunk of images in a convolution.
 #[derive(Debug)]
-struct ConvChunk {
+struct ConvChunk<T> {
     /// Convolution of the chapter im2col, with the library's product.
-    im2col: Im2col,
+    im2col: Im2col<T>,
     /// Gradient of the weight from the images of the chunk, (O, C, K, K).
-    dw: Vec<f32>,
+    dw: Vec<T>,
     /// Gradient of the bias from the images of the chunk, (O).
-    db: Vec<f32>,
+    db: Vec<T>,
 }
 
-impl Gemm {
+impl<T: Scalar> Gemm<T> {
     /// Primitives with a pool of `threads` threads.
     ///
     /// # Errors
@@ -89,7 +90,7 @@ impl Gemm {
         Ok(Self { pool, chunks: Vec::new(), partial_sums: Vec::new() })
     }
 
-    fn conv_chunks(&mut self, images: usize) -> (&ThreadPool, &mut [ConvChunk]) {
+    fn conv_chunks(&mut self, images: usize) -> (&ThreadPool, &mut [ConvChunk<T>]) {
         let new = || ConvChunk { im2col: Im2col::with(multiply), dw: Vec::new(), db: Vec::new() };
         self.chunks.resize_with(images.div_ceil(CHUNK_IMAGES), new);
         (&self.pool, &mut self.chunks)
@@ -98,22 +99,22 @@ impl Gemm {
 
 /// Calls `piece` with every item of `work`, on the threads of `pool`. The calls belong to the phase
 /// of the thread that waits for them.
-fn share<T: Send>(
+fn share<I: Send>(
     pool: &ThreadPool,
-    work: impl ParallelIterator<Item = T>,
-    piece: impl Fn(T) + Sync,
+    work: impl ParallelIterator<Item = I>,
+    piece: impl Fn(I) + Sync,
 ) {
     let phase = Phase::current();
     pool.install(|| work.for_each(|item| Phase::go_on(phase, || piece(item))));
 }
 
 /// Adds a · b to c (a.rows, b.columns) by the library's product, on this thread.
-fn multiply(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
-    general_mat_mul(1.0, &view(a), &view(b), 1.0, &mut matrix_mut(c, a.rows, b.columns));
+fn multiply<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T]) {
+    general_mat_mul(T::one(), &view(a), &view(b), T::one(), &mut matrix_mut(c, a.rows, b.columns));
 }
 
 /// View of `matrix` for `ndarray`.
-fn view(matrix: Matrix<'_>) -> ArrayView2<'_, f32> {
+fn view<T: Scalar>(matrix: Matrix<'_, T>) -> ArrayView2<'_, T> {
     let (rows, columns) = (matrix.rows, matrix.columns);
     if matrix.is_transposed() {
         self::matrix(matrix.data(), columns, rows).reversed_axes()
@@ -123,17 +124,17 @@ fn view(matrix: Matrix<'_>) -> ArrayView2<'_, f32> {
 }
 
 /// Matrix whose elements are `data`, row by row.
-fn matrix(data: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
+fn matrix<T>(data: &[T], rows: usize, columns: usize) -> ArrayView2<'_, T> {
     ArrayView2::from_shape((rows, columns), data).expect("the lengths agree")
 }
 
 /// Mutable matrix whose elements are `data`, row by row.
-fn matrix_mut(data: &mut [f32], rows: usize, columns: usize) -> ArrayViewMut2<'_, f32> {
+fn matrix_mut<T>(data: &mut [T], rows: usize, columns: usize) -> ArrayViewMut2<'_, T> {
     ArrayViewMut2::from_shape((rows, columns), data).expect("the lengths agree")
 }
 
-impl Primitives for Gemm {
-    fn add_product(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+impl<T: Scalar> Primitives<T> for Gemm<T> {
+    fn add_product(&mut self, a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T]) {
         let (a, b) = (view(a), view(b));
         let (rows, columns) = (a.nrows(), b.ncols());
         if columns >= b.nrows() {
@@ -142,7 +143,9 @@ impl Primitives for Gemm {
                 .axis_chunks_iter(Axis(1), CHUNK_FEATURES)
                 .into_par_iter()
                 .zip(c.axis_chunks_iter_mut(Axis(1), CHUNK_FEATURES));
-            share(&self.pool, work, |(b, mut c)| general_mat_mul(1.0, &a, &b, 1.0, &mut c));
+            share(&self.pool, work, |(b, mut c)| {
+                general_mat_mul(T::one(), &a, &b, T::one(), &mut c)
+            });
             return;
         }
         let partial_sums = &mut self.partial_sums;
@@ -153,15 +156,15 @@ impl Primitives for Gemm {
             .zip(b.axis_chunks_iter(Axis(0), CHUNK_FEATURES))
             .zip(&mut *partial_sums);
         share(&self.pool, work, |((a, b), sums)| {
-            sums.resize(rows * columns, 0.0);
-            general_mat_mul(1.0, &a, &b, 0.0, &mut matrix_mut(sums, rows, columns));
+            sums.resize(rows * columns, T::zero());
+            general_mat_mul(T::one(), &a, &b, T::zero(), &mut matrix_mut(sums, rows, columns));
         });
         for sums in partial_sums {
             c.iter_mut().zip(sums).for_each(|(c, sum)| *c += *sum);
         }
     }
 
-    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_>) {
+    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_, T>) {
         let ConvForward { x, weight, bias, y } = io;
         let (input, output) = (conv.input.len(), conv.output().len());
         let images = conv.input.images_in(x.len());
@@ -176,14 +179,14 @@ impl Primitives for Gemm {
         });
     }
 
-    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_>) {
+    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_, T>) {
         let ConvBackward { x, weight, dy, dw, db, dx } = io;
         let (input, output) = (conv.input.len(), conv.output().len());
         let images = conv.input.images_in(x.len());
         assert_eq!(dy.len(), images * output);
         let (pool, chunks) = self.conv_chunks(images);
         // One chunk of dx, or `None` if there is no dx, for each chunk of images.
-        let dx_chunks: Vec<Option<&mut [f32]>> = match dx {
+        let dx_chunks: Vec<Option<&mut [T]>> = match dx {
             Some(dx) => dx.chunks_mut(CHUNK_IMAGES * input).map(Some).collect(),
             None => (0..chunks.len()).map(|_| None).collect(),
         };
@@ -193,25 +196,25 @@ impl Primitives for Gemm {
             .zip(dx_chunks)
             .zip(&mut *chunks);
         share(pool, work, |(((x, dy), dx), ConvChunk { im2col, dw, db })| {
-            dw.resize(weight.len(), 0.0);
-            db.resize(conv.out_channels, 0.0);
+            dw.resize(weight.len(), T::zero());
+            db.resize(conv.out_channels, T::zero());
             im2col.convolve_backward(conv, ConvBackward { x, weight, dy, dw, db, dx });
         });
-        dw.fill(0.0);
-        db.fill(0.0);
+        dw.fill(T::zero());
+        db.fill(T::zero());
         for chunk in chunks {
-            dw.iter_mut().zip(&chunk.dw).for_each(|(sum, dw)| *sum += dw);
-            db.iter_mut().zip(&chunk.db).for_each(|(sum, db)| *sum += db);
+            dw.iter_mut().zip(&chunk.dw).for_each(|(sum, &dw)| *sum += dw);
+            db.iter_mut().zip(&chunk.db).for_each(|(sum, &db)| *sum += db);
         }
     }
 
-    fn map(&mut self, x: &[f32], y: &mut [f32], function: Map) {
+    fn map(&mut self, x: &[T], y: &mut [T], function: Map<T>) {
         assert_eq!(x.len(), y.len());
         let work = x.par_chunks(CHUNK_ELEMENTS).zip(y.par_chunks_mut(CHUNK_ELEMENTS));
         share(&self.pool, work, |(x, y)| function(x, y));
     }
 
-    fn map2(&mut self, a: &[f32], b: &[f32], y: &mut [f32], function: Map2) {
+    fn map2(&mut self, a: &[T], b: &[T], y: &mut [T], function: Map2<T>) {
         assert_eq!((a.len(), b.len()), (y.len(), y.len()));
         let work = a
             .par_chunks(CHUNK_ELEMENTS)
@@ -220,7 +223,7 @@ impl Primitives for Gemm {
         share(&self.pool, work, |((a, b), y)| function(a, b, y));
     }
 
-    fn max_pool(&mut self, pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
+    fn max_pool(&mut self, pool: &Pooling, x: &[T], y: &mut [T], argmax: &mut [u8]) {
         let (input, output) = (pool.input.len(), pool.output().len());
         let outputs = pool.input.images_in(x.len()) * output;
         assert_eq!((y.len(), argmax.len()), (outputs, outputs));
@@ -231,7 +234,7 @@ impl Primitives for Gemm {
         share(&self.pool, work, |((x, y), argmax)| pooling::forward(pool, x, y, argmax));
     }
 
-    fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
+    fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[T], dx: &mut [T]) {
         let (input, output) = (pool.input.len(), pool.output().len());
         let outputs = pool.input.images_in(dx.len()) * output;
         assert_eq!((dy.len(), argmax.len()), (outputs, outputs));

@@ -51,9 +51,13 @@ pub struct Stage {
 /// Kind of engine: a way to execute a whole step.
 #[derive(Debug, Clone, Copy)]
 pub enum EngineKind {
-    /// Layer after layer, for any network: [`layerwise`](crate::engine::layerwise). The function
-    /// makes the primitives for a number of threads.
-    Layerwise(fn(usize) -> Result<Box<dyn Primitives>>),
+    /// Layer after layer, for any network: [`layerwise`](crate::engine::layerwise).
+    Layerwise {
+        /// Function that makes the primitives for a number of threads.
+        primitives: fn(usize) -> Result<Box<dyn Primitives>>,
+        /// Function that makes the same primitives in f64, in which gradients are checked.
+        in_f64: fn(usize) -> Result<Box<dyn Primitives<f64>>>,
+    },
     /// Cell by cell, for one pattern of network: [`fused`].
     Fused {
         /// Products with 0 that a step leaves out.
@@ -65,7 +69,7 @@ impl EngineKind {
     /// Name of the kind in reports.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Layerwise(_) => "layerwise",
+            Self::Layerwise { .. } => "layerwise",
             Self::Fused { .. } => "fused",
         }
     }
@@ -88,7 +92,7 @@ impl Stage {
     ) -> Result<Box<dyn Engine>> {
         let compute = Compute { threads: self.threads(compute.threads), ..compute };
         match self.engine {
-            EngineKind::Layerwise(primitives) => {
+            EngineKind::Layerwise { primitives, .. } => {
                 let primitives = primitives(compute.threads)?;
                 Ok(Box::new(LayerwiseEngine::new(architecture, adam, primitives)))
             }
@@ -104,7 +108,7 @@ impl Stage {
             _ if !self.multithreaded => 1,
             // More threads than rows of cells would only wait.
             EngineKind::Fused { .. } => most.min(fused::CELLS),
-            EngineKind::Layerwise(_) => most,
+            EngineKind::Layerwise { .. } => most,
         }
     }
 
@@ -139,7 +143,7 @@ impl Stage {
     /// the activations.
     pub fn memory_bytes(&self, architecture: &Architecture, images: usize) -> u64 {
         let floats = match self.engine {
-            EngineKind::Layerwise(_) => Plan::new(architecture, images).floats,
+            EngineKind::Layerwise { .. } => Plan::new(architecture, images).floats,
             EngineKind::Fused { .. } => fused::activations(architecture, images),
         };
         ((4 * architecture.parameter_count() + floats) * size_of::<f32>()) as u64
@@ -170,7 +174,10 @@ pub static STAGES: [Stage; 8] = [
     Stage {
         name: "naive",
         idea: "the loops of the definition",
-        engine: EngineKind::Layerwise(|_| Ok(Box::new(Reference))),
+        engine: EngineKind::Layerwise {
+            primitives: |_| Ok(Box::new(Reference)),
+            in_f64: |_| Ok(Box::new(Reference)),
+        },
         precision: Precision::F32,
         predecessor: None,
         multithreaded: false,
@@ -179,7 +186,10 @@ pub static STAGES: [Stage; 8] = [
     Stage {
         name: "im2col",
         idea: "convolution as a matrix product, by a plain blocked product",
-        engine: EngineKind::Layerwise(|_| Ok(Box::new(Im2col::default()))),
+        engine: EngineKind::Layerwise {
+            primitives: |_| Ok(Box::new(Im2col::default())),
+            in_f64: |_| Ok(Box::new(Im2col::default())),
+        },
         precision: Precision::F32,
         predecessor: Some("naive"),
         multithreaded: false,
@@ -188,7 +198,10 @@ pub static STAGES: [Stage; 8] = [
     Stage {
         name: "gemm",
         idea: "a library's product, in fixed chunks shared over the cores; allocates",
-        engine: EngineKind::Layerwise(|threads| Ok(Box::new(Gemm::new(threads)?))),
+        engine: EngineKind::Layerwise {
+            primitives: |threads| Ok(Box::new(Gemm::new(threads)?)),
+            in_f64: |threads| Ok(Box::new(Gemm::new(threads)?)),
+        },
         precision: Precision::F32,
         predecessor: Some("im2col"),
         multithreaded: true,

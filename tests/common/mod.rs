@@ -1,10 +1,9 @@
-//! Tools of several test files: an oracle in f64, random inputs, the sets of primitives, and a
+//! Tools of several test files: the gradients of a tape in f64, random inputs, the sets of primitives, and a
 //! comparison that reports all failures and details three.
 
 #![allow(dead_code)] // Each test file uses its own part.
 
-pub mod oracle;
-
+use mnist_train::autograd::{Tape, Var};
 use mnist_train::data::batches::Batch;
 use mnist_train::data::dataset::Split;
 use mnist_train::data::synthetic::SIDE;
@@ -12,6 +11,7 @@ use mnist_train::engine::Engine;
 use mnist_train::engine::compute::{Compute, Precision};
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::parameters::{Parameters, TrainState};
+use mnist_train::nn::cross_entropy;
 use mnist_train::nn::layer::{Backward, Forward, Layer};
 use mnist_train::nn::primitives::{Primitives, Reference};
 use mnist_train::nn::shape::Shape;
@@ -120,6 +120,57 @@ pub fn run_layer(
     layer.backward(primitives, io);
     assert_eq!(dparameters_alone, dparameters, "{layer} without dx");
     LayerResult { y, dparameters, dx }
+}
+
+/// Leaves of `tape` for tensors of these `shapes`, whose `values` lie one after the other.
+fn leaves(tape: &mut Tape<f64>, shapes: &[Vec<usize>], mut values: &[f32]) -> Vec<Var> {
+    let mut next = |shape: &Vec<usize>| {
+        let own = values.split_off(..shape.iter().product()).expect("its values");
+        tape.leaf(shape, to_f64(own))
+    };
+    shapes.iter().map(&mut next).collect()
+}
+
+/// Output of `layer` on images of shape `input`, recorded on a tape in f64, and the gradients of its
+/// parameters and of its input: \[y, dparameters, dx\]. For a random dy, the number Σ y·dy has the
+/// gradients that a backward pass computes from dy.
+pub fn layer_on_tape(
+    layer: &dyn Layer,
+    input: Shape,
+    [x, parameters, dy]: [&[f32]; 3],
+) -> [Vec<f64>; 3] {
+    let mut tape = Tape::new();
+    let [channels, height, width] = input.sizes();
+    let x = tape.leaf(&[input.images_in(x.len()), channels, height, width], to_f64(x));
+    let shapes: Vec<_> = layer.tensors(input).into_iter().map(|tensor| tensor.shape).collect();
+    let tensors = leaves(&mut tape, &shapes, parameters);
+    let y = layer.record(&mut tape, x, &tensors);
+    let of_y = tape.reshape(y, &[dy.len()]);
+    let dy = tape.leaf(&[dy.len()], to_f64(dy));
+    let products = tape.mul(of_y, dy);
+    let sum = tape.sum(products, 0);
+    let gradients = tape.gradients(sum);
+    let dparameters = tensors.iter().flat_map(|&tensor| gradients.of(tensor).to_vec()).collect();
+    [tape.value(y).to_vec(), dparameters, gradients.of(x).to_vec()]
+}
+
+/// Gradient of every tensor of `architecture` at `parameters`, for the mean loss of all images of
+/// `split`, by a tape in f64.
+pub fn gradient_on_tape(
+    architecture: &Architecture,
+    parameters: &Parameters,
+    split: &Split,
+) -> Vec<Vec<f64>> {
+    let mut tape = Tape::new();
+    let [channels, height, width] = architecture.input().sizes();
+    let pixels = (0..split.len()).flat_map(|n| split.image(n)).map(|&p| f64::from(p) / 255.0);
+    let x = tape.leaf(&[split.len(), channels, height, width], pixels.collect());
+    let shapes: Vec<_> = parameters.specs().iter().map(|spec| spec.shape.clone()).collect();
+    let tensors = leaves(&mut tape, &shapes, parameters.values());
+    let logits = architecture.record(&mut tape, x, &tensors);
+    let loss = cross_entropy::record(&mut tape, logits, split.labels());
+    let gradients = tape.gradients(loss);
+    tensors.iter().map(|&tensor| gradients.of(tensor).to_vec()).collect()
 }
 
 /// `values` as f64.

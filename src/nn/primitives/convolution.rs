@@ -26,45 +26,46 @@ use std::ops::Range;
 
 use super::view::TensorView;
 use crate::nn::shape::Shape;
+use crate::scalar::Scalar;
 
 /// Operands of the forward pass of a convolution.
 #[derive(Debug)]
-pub struct ConvForward<'a> {
+pub struct ConvForward<'a, T = f32> {
     /// Input, (N, C, H, W).
-    pub x: &'a [f32],
+    pub x: &'a [T],
     /// Weight, (O, C, K, K).
-    pub weight: &'a [f32],
+    pub weight: &'a [T],
     /// Bias, (O).
-    pub bias: &'a [f32],
+    pub bias: &'a [T],
     /// Output, to be written, (N, O, H', W').
-    pub y: &'a mut [f32],
+    pub y: &'a mut [T],
 }
 
 /// Operands of the backward pass of a convolution.
 #[derive(Debug)]
-pub struct ConvBackward<'a> {
+pub struct ConvBackward<'a, T = f32> {
     /// Input of the forward pass, (N, C, H, W).
-    pub x: &'a [f32],
+    pub x: &'a [T],
     /// Weight, (O, C, K, K).
-    pub weight: &'a [f32],
+    pub weight: &'a [T],
     /// Gradient of the output, (N, O, H', W').
-    pub dy: &'a [f32],
+    pub dy: &'a [T],
     /// Gradient of the weight, to be written, (O, C, K, K).
-    pub dw: &'a mut [f32],
+    pub dw: &'a mut [T],
     /// Gradient of the bias, to be written, (O).
-    pub db: &'a mut [f32],
+    pub db: &'a mut [T],
     /// Gradient of the input, to be written, (N, C, H, W); `None` for the first layer, whose input
     /// is the image.
-    pub dx: Option<&'a mut [f32]>,
+    pub dx: Option<&'a mut [T]>,
 }
 
-impl ConvBackward<'_> {
+impl<T: Scalar> ConvBackward<'_, T> {
     /// Fills the gradients with zeros, so that sums can be added to them.
     pub fn cleared(mut self) -> Self {
-        self.dw.fill(0.0);
-        self.db.fill(0.0);
+        self.dw.fill(T::zero());
+        self.db.fill(T::zero());
         if let Some(dx) = self.dx.as_deref_mut() {
-            dx.fill(0.0);
+            dx.fill(T::zero());
         }
         self
     }
@@ -132,7 +133,7 @@ impl Convolution {
 }
 
 /// Writes the output of a convolution, by the reference arithmetic.
-pub fn forward(conv: &Convolution, io: ConvForward<'_>) {
+pub fn forward<T: Scalar>(conv: &Convolution, io: ConvForward<'_, T>) {
     let ConvForward { x, weight, bias, y } = io;
     let Shape { channels, height, width } = conv.input;
     let output = conv.output();
@@ -162,7 +163,7 @@ pub fn forward(conv: &Convolution, io: ConvForward<'_>) {
 }
 
 /// Overwrites the gradients of a convolution, by the reference arithmetic.
-pub fn backward(conv: &Convolution, io: ConvBackward<'_>) {
+pub fn backward<T: Scalar>(conv: &Convolution, io: ConvBackward<'_, T>) {
     let ConvBackward { x, weight, dy, dw, db, mut dx } = io.cleared();
     let Shape { channels, height, width } = conv.input;
     let output = conv.output();

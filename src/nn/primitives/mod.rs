@@ -13,53 +13,57 @@ use self::convolution::{ConvBackward, ConvForward, Convolution};
 use self::pooling::Pooling;
 use self::product::Matrix;
 use crate::optim::adam::{AdamStep, Weights};
+use crate::scalar::Scalar;
 
 /// Function y = f(x) of each element: `function(x, y)`.
-pub type Map = fn(&[f32], &mut [f32]);
+pub type Map<T = f32> = fn(&[T], &mut [T]);
 /// Function y = f(a, b) of each pair of elements: `function(a, b, y)`.
-pub type Map2 = fn(&[f32], &[f32], &mut [f32]);
+pub type Map2<T = f32> = fn(&[T], &[T], &mut [T]);
 
 /// Set of the operations that layers are made of, computed in one way.
 ///
 /// The number of images, N, follows from the lengths of the slices; activations are (N, C, H, W).
 /// Every operation is right for every size: any stride, padding, number of channels and side.
-pub trait Primitives {
+///
+/// T is the number format: f32 in training, f64 in the checks of gradients. Weights are updated in
+/// training alone, so the update is in f32.
+pub trait Primitives<T: Scalar = f32> {
     /// Adds a product of matrices: c += a · b, with c (a.rows, b.columns) in row-major order, as
     /// [`product::add_product`] does.
-    fn add_product(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+    fn add_product(&mut self, a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T]) {
         product::add_product(a, b, c);
     }
 
     /// Writes the output of a convolution, as [`convolution::forward`] does.
-    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_>) {
+    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_, T>) {
         convolution::forward(conv, io);
     }
 
     /// Overwrites the gradients of a convolution, as [`convolution::backward`] does.
-    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_>) {
+    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_, T>) {
         convolution::backward(conv, io);
     }
 
     /// Writes the maximum of each window to `y` and its place in the window to `argmax`, as
     /// [`pooling::forward`] does.
-    fn max_pool(&mut self, pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
+    fn max_pool(&mut self, pool: &Pooling, x: &[T], y: &mut [T], argmax: &mut [u8]) {
         pooling::forward(pool, x, y, argmax);
     }
 
     /// Overwrites the gradient `dx` of the input of max pooling, as [`pooling::backward`] does.
-    fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
+    fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[T], dx: &mut [T]) {
         pooling::backward(pool, argmax, dy, dx);
     }
 
     /// Computes y = `function`(x). The function works element by element, so it may be called on
     /// any parts of `x` and `y` that belong together.
-    fn map(&mut self, x: &[f32], y: &mut [f32], function: Map) {
+    fn map(&mut self, x: &[T], y: &mut [T], function: Map<T>) {
         function(x, y);
     }
 
     /// Computes y = `function`(a, b). The function works element by element, so it may be called on
     /// any parts of `a`, `b` and `y` that belong together.
-    fn map2(&mut self, a: &[f32], b: &[f32], y: &mut [f32], function: Map2) {
+    fn map2(&mut self, a: &[T], b: &[T], y: &mut [T], function: Map2<T>) {
         function(a, b, y);
     }
 
@@ -81,4 +85,4 @@ pub trait Primitives {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reference;
 
-impl Primitives for Reference {}
+impl<T: Scalar> Primitives<T> for Reference {}

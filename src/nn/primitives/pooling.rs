@@ -15,6 +15,7 @@
 
 use super::view::TensorView;
 use crate::nn::shape::Shape;
+use crate::scalar::Scalar;
 
 /// Largest side of a window whose places, 0 to 255, fit into a byte.
 pub const LARGEST_WINDOW: usize = 16;
@@ -52,7 +53,7 @@ impl Pooling {
 ///
 /// # Shapes
 /// x (N, C, H, W) → y (N, C, H', W') and argmax (N, C, H', W'), whose elements are m·K + k.
-pub fn forward(pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
+pub fn forward<T: Scalar>(pool: &Pooling, x: &[T], y: &mut [T], argmax: &mut [u8]) {
     let output = pool.output();
     let samples = pool.input.images_in(x.len());
     assert_eq!((y.len(), argmax.len()), (samples * output.len(), samples * output.len()));
@@ -64,7 +65,7 @@ pub fn forward(pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
         for c in 0..output.channels {
             for i in 0..output.height {
                 for j in 0..output.width {
-                    let (mut best, mut best_at) = (f32::NEG_INFINITY, 0);
+                    let (mut best, mut best_at) = (T::neg_infinity(), 0);
                     for m in 0..pool.kernel {
                         for k in 0..pool.kernel {
                             let value = x.get([c, i * pool.stride + m, j * pool.stride + k]);
@@ -85,11 +86,11 @@ pub fn forward(pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
 ///
 /// # Shapes
 /// argmax and dy (N, C, H', W') → dX (N, C, H, W).
-pub fn backward(pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
+pub fn backward<T: Scalar>(pool: &Pooling, argmax: &[u8], dy: &[T], dx: &mut [T]) {
     let output = pool.output();
     let samples = pool.input.images_in(dx.len());
     assert_eq!((dy.len(), argmax.len()), (samples * output.len(), samples * output.len()));
-    dx.fill(0.0);
+    dx.fill(T::zero());
     for (sample, dx) in dx.chunks_exact_mut(pool.input.len()).enumerate() {
         let mut dx = TensorView::new(dx, pool.input.sizes());
         let outputs = sample * output.len()..(sample + 1) * output.len();

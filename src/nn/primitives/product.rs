@@ -1,9 +1,11 @@
 //! The product of two matrices.
 
+use crate::scalar::Scalar;
+
 /// Matrix in memory: row by row or, if it is transposed, column by column.
 #[derive(Debug, Clone, Copy)]
-pub struct Matrix<'a> {
-    data: &'a [f32],
+pub struct Matrix<'a, T = f32> {
+    data: &'a [T],
     /// Number of rows of the matrix.
     pub rows: usize,
     /// Number of columns of the matrix.
@@ -11,12 +13,12 @@ pub struct Matrix<'a> {
     transposed: bool,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, T: Scalar> Matrix<'a, T> {
     /// Matrix whose elements are `data`, row by row.
     ///
     /// # Panics
     /// When `data` does not have `rows` · `columns` elements.
-    pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns);
         Self { data, rows, columns, transposed: false }
     }
@@ -29,7 +31,7 @@ impl<'a> Matrix<'a> {
 
     /// Elements of the matrix, row by row or, if it [is transposed](Self::is_transposed), column by
     /// column.
-    pub fn data(&self) -> &'a [f32] {
+    pub fn data(&self) -> &'a [T] {
         self.data
     }
 
@@ -46,14 +48,14 @@ impl<'a> Matrix<'a> {
 
     /// Element in row `i` and column `j`.
     #[inline]
-    pub fn get(&self, i: usize, j: usize) -> f32 {
+    pub fn get(&self, i: usize, j: usize) -> T {
         let [row, column] = self.strides();
         self.data[i * row + j * column]
     }
 
     /// Elements of row `i` from column `from` on.
     #[inline]
-    pub fn row(&self, i: usize, from: usize) -> impl Iterator<Item = f32> + use<'a> {
+    pub fn row(&self, i: usize, from: usize) -> impl Iterator<Item = T> + use<'a, T> {
         let [row, column] = self.strides();
         let data = &self.data[i * row + from * column..];
         data.iter().step_by(column).take(self.columns - from).copied()
@@ -62,7 +64,7 @@ impl<'a> Matrix<'a> {
     /// Row `i` or, if the matrix [is transposed](Self::is_transposed), column `i`: elements that
     /// are neighbours in memory.
     #[inline]
-    fn line(&self, i: usize) -> &'a [f32] {
+    fn line(&self, i: usize) -> &'a [T] {
         let length = if self.transposed { self.rows } else { self.columns };
         &self.data[i * length..][..length]
     }
@@ -77,7 +79,7 @@ impl<'a> Matrix<'a> {
 ///
 /// The terms are added to each element of c in the order of k. The loops over i, j and k are nested
 /// so that the innermost loop reads neighbouring elements of b.
-pub fn add_product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+pub fn add_product<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T]) {
     assert_eq!(a.columns, b.rows);
     assert_eq!(c.len(), a.rows * b.columns);
     for (i, c) in c.chunks_exact_mut(b.columns).enumerate() {
@@ -85,12 +87,12 @@ pub fn add_product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
             for (j, c) in c.iter_mut().enumerate() {
                 // The sum is a local value, which stays in a register: c itself would be stored and
                 // loaded again for every term.
-                *c = a.row(i, 0).zip(b.line(j)).fold(*c, |sum, (a, b)| sum + a * b);
+                *c = a.row(i, 0).zip(b.line(j)).fold(*c, |sum, (a, &b)| sum + a * b);
             }
         } else {
             for k in 0..a.columns {
                 let a = a.get(i, k);
-                for (c, b) in c.iter_mut().zip(b.line(k)) {
+                for (c, &b) in c.iter_mut().zip(b.line(k)) {
                     *c += a * b;
                 }
             }

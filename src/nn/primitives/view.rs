@@ -1,25 +1,27 @@
 //! A view of a slice as a tensor, with an index for each dimension.
 
+use std::ops::{Deref, DerefMut};
+
 /// View of `data` as a row-major tensor of rank `R`.
 ///
 /// Every access computes its offset, Σ indexᵢ·strideᵢ, anew, as a beginner's tensor type does. The
 /// compiler may move the parts that do not change out of the loops.
-pub struct TensorView<T, const R: usize> {
-    data: T,
+pub struct TensorView<D, const R: usize> {
+    data: D,
     shape: [usize; R],
     strides: [usize; R],
 }
 
-impl<T, const R: usize> TensorView<T, R>
+impl<D, T: Copy, const R: usize> TensorView<D, R>
 where
-    T: AsRef<[f32]>,
+    D: Deref<Target = [T]>,
 {
     /// View of `data` as a tensor of this `shape`.
     ///
     /// # Panics
     /// When `data` does not have exactly as many elements as `shape`.
-    pub fn new(data: T, shape: [usize; R]) -> Self {
-        assert_eq!(data.as_ref().len(), shape.iter().product::<usize>());
+    pub fn new(data: D, shape: [usize; R]) -> Self {
+        assert_eq!(data.len(), shape.iter().product::<usize>());
         let mut strides = [1; R];
         for axis in (0..R - 1).rev() {
             strides[axis] = strides[axis + 1] * shape[axis + 1];
@@ -35,19 +37,19 @@ where
 
     /// Element of the tensor at `index`.
     #[inline]
-    pub fn get(&self, index: [usize; R]) -> f32 {
-        self.data.as_ref()[self.offset(index)]
+    pub fn get(&self, index: [usize; R]) -> T {
+        self.data[self.offset(index)]
     }
 }
 
-impl<T, const R: usize> TensorView<T, R>
+impl<D, T: Copy, const R: usize> TensorView<D, R>
 where
-    T: AsRef<[f32]> + AsMut<[f32]>,
+    D: DerefMut<Target = [T]>,
 {
     /// Mutable element of the tensor at `index`.
     #[inline]
-    pub fn at(&mut self, index: [usize; R]) -> &mut f32 {
+    pub fn at(&mut self, index: [usize; R]) -> &mut T {
         let offset = self.offset(index);
-        &mut self.data.as_mut()[offset]
+        &mut self.data[offset]
     }
 }

@@ -33,24 +33,25 @@ use self::product::add_product;
 use crate::nn::primitives::Primitives;
 use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution};
 use crate::nn::primitives::product::Matrix;
+use crate::scalar::Scalar;
 
 /// Primitives that compute a convolution as a product with [unfolded](unfold) images.
 #[derive(Debug)]
-pub struct Im2col {
+pub struct Im2col<T = f32> {
     /// Function that adds a · b to c (a.rows, b.columns): `product(a, b, c)`.
-    product: fn(Matrix<'_>, Matrix<'_>, &mut [f32]),
+    product: fn(Matrix<'_, T>, Matrix<'_, T>, &mut [T]),
     /// Windows of one image or their gradient, (C·K·K, H'·W').
-    columns: Vec<f32>,
+    columns: Vec<T>,
 }
 
-impl Im2col {
+impl<T> Im2col<T> {
     /// Primitives with `product`.
-    pub fn with(product: fn(Matrix<'_>, Matrix<'_>, &mut [f32])) -> Self {
+    pub fn with(product: fn(Matrix<'_, T>, Matrix<'_, T>, &mut [T])) -> Self {
         Self { product, columns: Vec::new() }
     }
 }
 
-impl Default for Im2col {
+impl<T: Scalar> Default for Im2col<T> {
     /// Primitives with the product by blocks.
     fn default() -> Self {
         Self::with(add_product)
@@ -58,11 +59,11 @@ impl Default for Im2col {
 }
 
 /// Copies the windows of one image `x` (C, H, W) to `columns` (C·K·K, H'·W'); the padding is 0.
-pub fn unfold(conv: &Convolution, x: &[f32], columns: &mut [f32]) {
+pub fn unfold<T: Scalar>(conv: &Convolution, x: &[T], columns: &mut [T]) {
     let output = conv.output();
     assert_eq!(x.len(), conv.input.len());
     assert_eq!(columns.len(), conv.taps() * output.plane());
-    columns.fill(0.0);
+    columns.fill(T::zero());
     for (row, columns) in columns.chunks_exact_mut(output.plane()).enumerate() {
         for_each_run(conv, row, |outputs, at, length| {
             let columns = &mut columns[outputs..outputs + length];
@@ -80,14 +81,14 @@ pub fn unfold(conv: &Convolution, x: &[f32], columns: &mut [f32]) {
 
 /// Adds every element of `columns` (C·K·K, H'·W') to the element of `x` (C, H, W) that
 /// [`unfold`] would have copied it from.
-pub fn fold(conv: &Convolution, columns: &[f32], x: &mut [f32]) {
+pub fn fold<T: Scalar>(conv: &Convolution, columns: &[T], x: &mut [T]) {
     let output = conv.output();
     assert_eq!(x.len(), conv.input.len());
     assert_eq!(columns.len(), conv.taps() * output.plane());
     for (row, columns) in columns.chunks_exact(output.plane()).enumerate() {
         for_each_run(conv, row, |outputs, at, length| {
             let columns = &columns[outputs..outputs + length];
-            x[at..].iter_mut().step_by(conv.stride).zip(columns).for_each(|(x, c)| *x += c);
+            x[at..].iter_mut().step_by(conv.stride).zip(columns).for_each(|(x, &c)| *x += c);
         });
     }
 }
@@ -110,18 +111,18 @@ fn for_each_run(conv: &Convolution, row: usize, mut run: impl FnMut(usize, usize
     }
 }
 
-impl Primitives for Im2col {
-    fn add_product(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+impl<T: Scalar> Primitives<T> for Im2col<T> {
+    fn add_product(&mut self, a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T]) {
         (self.product)(a, b, c);
     }
 
-    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_>) {
+    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_, T>) {
         let ConvForward { x, weight, bias, y } = io;
         let output = conv.output();
         let images = conv.input.images_in(x.len());
         assert_eq!(y.len(), images * output.len());
         let weight = Matrix::new(weight, conv.out_channels, conv.taps());
-        self.columns.resize(conv.taps() * output.plane(), 0.0);
+        self.columns.resize(conv.taps() * output.plane(), T::zero());
         for (x, y) in x.chunks_exact(conv.input.len()).zip(y.chunks_exact_mut(output.len())) {
             unfold(conv, x, &mut self.columns);
             for (y, &bias) in y.chunks_exact_mut(output.plane()).zip(bias) {
@@ -131,24 +132,24 @@ impl Primitives for Im2col {
         }
     }
 
-    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_>) {
+    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_, T>) {
         let ConvBackward { x, weight, dy, dw, db, mut dx } = io.cleared();
         let output = conv.output();
         let images = conv.input.images_in(x.len());
         assert_eq!(dy.len(), images * output.len());
         let weight = Matrix::new(weight, conv.out_channels, conv.taps());
-        self.columns.resize(conv.taps() * output.plane(), 0.0);
+        self.columns.resize(conv.taps() * output.plane(), T::zero());
         let images = x.chunks_exact(conv.input.len()).zip(dy.chunks_exact(output.len()));
         for (image, (x, dy)) in images.enumerate() {
             for (db, dy) in db.iter_mut().zip(dy.chunks_exact(output.plane())) {
-                *db += dy.iter().sum::<f32>();
+                *db += dy.iter().copied().sum();
             }
             let dy = Matrix::new(dy, conv.out_channels, output.plane());
             unfold(conv, x, &mut self.columns);
             let columns = Matrix::new(&self.columns, conv.taps(), output.plane());
             (self.product)(dy, columns.transposed(), dw);
             if let Some(dx) = dx.as_deref_mut() {
-                self.columns.fill(0.0);
+                self.columns.fill(T::zero());
                 (self.product)(weight.transposed(), dy, &mut self.columns);
                 fold(conv, &self.columns, &mut dx[image * conv.input.len()..][..conv.input.len()]);
             }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::nn::primitives::product::Matrix;
+use crate::scalar::Scalar;
 
 /// Number of rows in a block of the factor a. The copy of the block has 16 KiB and fits the
 /// first-level cache.
@@ -14,11 +15,11 @@ const BLOCK_DEPTH: usize = 64;
 const BLOCK_COLUMNS: usize = 256;
 
 /// Adds the product of two matrices: c += a · b, with c (a.rows, b.columns) in row-major order.
-pub fn add_product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+pub fn add_product<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T]) {
     assert_eq!(a.columns, b.rows);
     assert_eq!(c.len(), a.rows * b.columns);
-    let mut a_block = [0.0; BLOCK_ROWS * BLOCK_DEPTH];
-    let mut b_block = [0.0; BLOCK_DEPTH * BLOCK_COLUMNS];
+    let mut a_block = [T::zero(); BLOCK_ROWS * BLOCK_DEPTH];
+    let mut b_block = [T::zero(); BLOCK_DEPTH * BLOCK_COLUMNS];
     for columns in blocks(b.columns, BLOCK_COLUMNS) {
         for depth in blocks(a.columns, BLOCK_DEPTH) {
             copy_block(&b, depth.clone(), columns.clone(), &mut b_block);
@@ -34,7 +35,12 @@ pub fn add_product(a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
 }
 
 /// Copies the block of `matrix` in `rows` and `columns` to the front of `block`, row by row.
-fn copy_block(matrix: &Matrix<'_>, rows: Range<usize>, columns: Range<usize>, block: &mut [f32]) {
+fn copy_block<T: Scalar>(
+    matrix: &Matrix<'_, T>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    block: &mut [T],
+) {
     let mut places = block.iter_mut();
     for i in rows {
         let row = matrix.row(i, columns.start).take(columns.len());
@@ -44,7 +50,7 @@ fn copy_block(matrix: &Matrix<'_>, rows: Range<usize>, columns: Range<usize>, bl
 
 /// Adds the product of a row and a matrix: c += a · b, with a (depth), b (depth, columns) and c
 /// (columns). Takes four rows of b at a time, so that c is read and written once for four products.
-fn add_row_product(a: &[f32], b: &[f32], c: &mut [f32]) {
+fn add_row_product<T: Scalar>(a: &[T], b: &[T], c: &mut [T]) {
     let columns = c.len();
     let (a_fours, a_rest) = a.as_chunks::<4>();
     let (b_fours, b_rest) = b.split_at(a_fours.len() * 4 * columns);
@@ -52,12 +58,12 @@ fn add_row_product(a: &[f32], b: &[f32], c: &mut [f32]) {
         let (b0, b) = b.split_at(columns);
         let (b1, b) = b.split_at(columns);
         let (b2, b3) = b.split_at(columns);
-        for ((((c, b0), b1), b2), b3) in c.iter_mut().zip(b0).zip(b1).zip(b2).zip(b3) {
+        for ((((c, &b0), &b1), &b2), &b3) in c.iter_mut().zip(b0).zip(b1).zip(b2).zip(b3) {
             *c += a[0] * b0 + a[1] * b1 + a[2] * b2 + a[3] * b3;
         }
     }
-    for (a, b) in a_rest.iter().zip(b_rest.chunks_exact(columns)) {
-        c.iter_mut().zip(b).for_each(|(c, b)| *c += a * b);
+    for (&a, b) in a_rest.iter().zip(b_rest.chunks_exact(columns)) {
+        c.iter_mut().zip(b).for_each(|(c, &b)| *c += a * b);
     }
 }
 
