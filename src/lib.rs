@@ -73,7 +73,8 @@
 //!    a whole, and written while training goes on.
 //! 9. [`mod@bench`] and [`measure`]: stages measured against each other, and against the limits of the
 //!    machine. `profile`, which needs the feature of that name, finds the time of each function.
-//! 10. [`commands`]: the commands of the program.
+//! 10. [`gradcheck`]: backward passes, tape and central differences, side by side.
+//! 11. [`commands`]: the commands of the program.
 //!
 //! # Notation
 //!
@@ -98,6 +99,7 @@ pub mod digest;
 pub mod engine;
 pub mod error;
 pub mod files;
+pub mod gradcheck;
 pub mod measure;
 pub mod model;
 pub mod nn;

@@ -109,6 +109,40 @@ fn json_has_the_promised_keys_on_stdout_and_nothing_else() {
 }
 
 #[test]
+fn gradcheck_says_whether_gradients_agree_and_how_much_it_compared() {
+    let place = Workplace::new();
+    let check = |flags: &str| {
+        let sizes = "--channels 2 --kernel-size 3 --hidden 5";
+        Run::of(place.bare(&format!("gradcheck {sizes} {flags}")))
+    };
+    let fast = check("--fast --json --seed 7").succeeds();
+    let found = fast.last("gradcheck");
+    let keys =
+        "schema architecture images seed eps atol rtol fast tensors primitives failures passed";
+    assert_has(&found, keys);
+    assert_eq!(
+        (&found["passed"], &found["seed"], fast.events().len()),
+        (&true.into(), &7.into(), 1)
+    );
+    let keys =
+        "name shape elements checked kinks backward_tape backward_central tape_central passed";
+    assert_has(&found["tensors"][6], keys);
+    assert_eq!(found["tensors"][6]["shape"], serde_json::json!([5, 1, 28, 28]));
+    assert_has(
+        &found["primitives"][0],
+        "stage threads from_tape from_sum_of_images repeats as_on_one_thread passed",
+    );
+
+    let text = check("").succeeds();
+    assert!(text.stdout.contains(" 18 of 18 ") && text.stdout.contains(" 1,000 of 3,920 "));
+    assert!(text.stdout.ends_with("\nall gradients agree\n"), "{text:#?}");
+    // With so long a step and no tolerance, no element seems to have a derivative.
+    let refused = check("--eps 1e-2 --atol 0 --rtol 0 --fast");
+    let refused = refused.fails(1, &["gradients do not agree: conv1.weight, "]);
+    assert!(refused.stdout.ends_with("gradients do NOT agree\n"), "{refused:#?}");
+}
+
+#[test]
 fn three_epochs_are_one_epoch_and_two_more() {
     let (whole, parts) = (Workplace::new(), Workplace::new());
     let expected = whole.run(&format!("{SHORT} --epochs 3")).succeeds();
@@ -409,6 +443,9 @@ fn what_is_printed_fits_a_terminal_of_80_columns() {
         "stages",
         "summary",
         "summary --channels 256 --kernel-size 27 --hidden 1024",
+        "gradcheck --fast",
+        "gradcheck --channels 2 --kernel-size 3 --hidden 5",
+        "gradcheck --help",
         "--help",
         "bench stages --help",
     ] {

@@ -22,7 +22,8 @@ pub use self::recipe::RecipeArgs;
 #[cfg(feature = "profile")]
 use self::values::MOST_SECONDS;
 use self::values::{
-    MOST_EPOCH, MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, path, stage, whole,
+    MOST_EPOCH, MOST_IMAGES, MOST_ROUNDS, MOST_THREADS, isa, kernel_size, number, path, stage,
+    step, whole,
 };
 use crate::bench::child::Job;
 use crate::data::synthetic;
@@ -32,6 +33,7 @@ use crate::measure::machine;
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::DEFAULT_FILE;
 use crate::model::mnist_cnn::MnistCnn;
+use crate::model::recipe::Range;
 use crate::simd::Isa;
 use crate::stages::Stage;
 
@@ -88,6 +90,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Show the layers: shapes, parameters, FLOP, bytes
     Summary(SummaryArgs),
+    /// Check the gradients: backward passes, tape, central differences
+    Gradcheck(GradcheckArgs),
     /// Show the stages that --stage can name
     Stages(OutputArgs),
     /// List the data files; download or generate data
@@ -225,6 +229,40 @@ pub struct SummaryArgs {
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// Flags of the command `gradcheck`.
+#[derive(Debug, Args)]
+pub struct GradcheckArgs {
+    /// Step of the central differences
+    #[arg(long, value_name = "X", default_value = "1e-6", value_parser = step)]
+    pub eps: f64,
+    /// Absolute tolerance; for a tensor of small gradients, relative to the largest
+    #[arg(long, value_name = "X", default_value = "1e-5", value_parser = tolerance)]
+    pub atol: f64,
+    /// Relative tolerance
+    #[arg(long, value_name = "X", default_value = "1e-3", value_parser = tolerance)]
+    pub rtol: f64,
+    /// Compare one random projection of each tensor with a central difference, not its elements
+    #[arg(long)]
+    pub fast: bool,
+    /// Most disagreeing elements that are listed with their three values
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(0_usize, None))]
+    pub max_failures: usize,
+    /// Seed of the random parameters, images and samples
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(0_u64, None))]
+    pub seed: u64,
+    /// Sizes of the network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Parses a tolerance of the command `gradcheck`.
+fn tolerance(text: &str) -> Result<f64, String> {
+    number(text, Range::NotNegative)
 }
 
 /// Flags of the command `eval`.

@@ -53,6 +53,15 @@ pub fn number(text: &str, range: Range) -> Result<f64, String> {
     }
 }
 
+/// Parses the step of a central difference. Steps outside the range would measure rounding errors
+/// or the curvature of the loss.
+pub fn step(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(step) if (1e-9..=1e-2).contains(&step) => Ok(step),
+        _ => Err("must be a number from 1e-9 to 0.01".into()),
+    }
+}
+
 /// Parser of the path after `flag` that refuses a ~ at its beginning: the shell has not replaced it, and
 /// a folder of this name would be made.
 pub fn path(flag: String) -> impl Fn(PathBuf) -> Result<PathBuf, String> + Clone {

@@ -3,6 +3,7 @@
 mod bench;
 mod data;
 mod eval;
+mod gradcheck;
 mod output;
 mod peak_memory;
 mod plan;
@@ -28,6 +29,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         None => train::run(&cli.train),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Summary(args)) => summary::run(args),
+        Some(Command::Gradcheck(args)) => gradcheck::run(args),
         Some(Command::Stages(args)) => stages::run(*args),
         Some(Command::Data(args)) => data::run(args),
         Some(Command::Bench(args)) => bench::run(&args.action),

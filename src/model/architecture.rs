@@ -41,12 +41,17 @@ pub struct PlacedLayer {
 }
 
 impl Architecture {
+    /// Network without layers, for images of shape `input`.
+    pub fn new(input: Shape) -> Self {
+        Self { input, layers: Vec::new() }
+    }
+
     /// Network that `text` describes, for images of shape `input`.
     ///
     /// # Errors
     /// The first layer that is not valid: its number, its text, and the problem.
     pub fn parse(text: &str, input: Shape) -> Result<Self, String> {
-        let mut network = Self { input, layers: Vec::new() };
+        let mut network = Self::new(input);
         for (index, text) in grammar::split(text).into_iter().enumerate() {
             let problem = |problem| format!("layer {} '{text}': {problem}", index + 1);
             network.push(grammar::layer(&text).map_err(problem)?.into()).map_err(problem)?;
@@ -54,7 +59,11 @@ impl Architecture {
         Ok(network)
     }
 
-    fn push(&mut self, layer: Arc<dyn Layer>) -> Result<(), String> {
+    /// Adds `layer` at the end.
+    ///
+    /// # Errors
+    /// The input that the layer needs, or its tensor that is too large.
+    pub fn push(&mut self, layer: Arc<dyn Layer>) -> Result<(), String> {
         let input = self.output();
         let output = layer.output(input)?;
         let tensors = layer.tensors(input);

@@ -113,14 +113,14 @@ mod tests {
 
     #[test]
     fn equal_logits_cost_the_logarithm_of_their_number() {
-        let sum = evaluate(&[1.5; 10], [3].into_iter());
+        let sum = evaluate(&[1.5_f32; 10], [3].into_iter());
         assert!((sum.loss - 10_f64.ln()).abs() < 1e-6, "{sum:?}");
-        assert_eq!(evaluate(&[1.5; 10], [0].into_iter()).correct, 1, "the first among equals");
+        assert_eq!(evaluate(&[1.5_f32; 10], [0].into_iter()).correct, 1, "the first among equals");
     }
 
     #[test]
     fn large_logits_neither_overflow_nor_lose_the_loss() {
-        let sum = evaluate(&[1000.0, 0.0, -1000.0, 0.0], [1, 0].into_iter());
+        let sum = evaluate(&[1000.0_f32, 0.0, -1000.0, 0.0], [1, 0].into_iter());
         assert!((sum.loss - 2000.0).abs() < 1e-3, "{sum:?}");
         assert_eq!(sum.correct, 0);
     }

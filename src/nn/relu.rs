@@ -43,7 +43,7 @@ mod tests {
         assert_eq!(y[..4], [0.0, 0.0, 0.0, 2.5]);
         assert!(y[4].is_nan());
 
-        let mut dx = [9.0; 3];
+        let mut dx = [9.0_f32; 3];
         Relu::backward(&[0.0, 2.5, 0.0], &[7.0, 8.0, 9.0], &mut dx);
         assert_eq!(dx, [0.0, 8.0, 0.0]);
     }

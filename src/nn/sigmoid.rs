@@ -46,7 +46,7 @@ mod tests {
         assert!((y[3] - 0.731_058_6).abs() < 1e-7 && (y[1] + y[3] - 1.0).abs() < 1e-7, "{y:?}");
         assert!(y[5].is_nan());
 
-        let mut dx = [9.0; 3];
+        let mut dx = [9.0_f32; 3];
         Sigmoid::backward(&[0.0, 0.5, 1.0], &[2.0; 3], &mut dx);
         assert_eq!(dx, [0.0, 0.5, 0.0]);
     }

@@ -5,6 +5,7 @@
 //! describes. They contain the units; a count without a unit counts images.
 
 pub mod bench;
+pub mod gradcheck;
 #[cfg(feature = "profile")]
 pub mod html;
 pub mod json;
@@ -40,6 +41,8 @@ pub enum Event {
     Stages(Stages),
     /// Files in the data folder.
     Data(Data),
+    /// Check of the gradients of a network.
+    Gradcheck(gradcheck::Gradcheck),
     /// Comparison of the stages' speed.
     Bench(bench::Bench),
     /// Profile of the stages.

@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_product_is_added_whichever_factor_is_transposed() {
-        let (a, b) = ([1., 2., 3., 4., 5., 6.], [1., 0., -1., 2., 1., 3.]);
+        let (a, b) = ([1_f32, 2., 3., 4., 5., 6.], [1_f32, 0., -1., 2., 1., 3.]);
         let (a_columns, b_columns) = ([1., 4., 2., 5., 3., 6.], [1., -1., 1., 0., 2., 3.]);
         for a in [Matrix::new(&a, 2, 3), Matrix::new(&a_columns, 3, 2).transposed()] {
             for b in [Matrix::new(&b, 3, 2), Matrix::new(&b_columns, 2, 3).transposed()] {

@@ -1,6 +1,7 @@
 //! Results as text for people, in aligned columns and at most 80 characters wide.
 
 mod bench;
+mod gradcheck;
 pub mod numbers;
 #[cfg(feature = "profile")]
 mod profile;
@@ -25,6 +26,7 @@ pub fn lines(event: &Event, width: Option<usize>) -> String {
         Event::Summary(summary) => self::summary(summary),
         Event::Stages(stages) => self::stages(stages),
         Event::Data(data) => self::data(data),
+        Event::Gradcheck(check) => gradcheck::lines(check),
         Event::Bench(bench) => bench::lines(bench),
         #[cfg(feature = "profile")]
         Event::Profile(profile) => profile::lines(profile),

@@ -1,0 +1,363 @@
+//! The check of gradients: it passes for every kind of layer, and each of many mistakes in a backward
+//! pass makes it fail.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mnist_train::autograd::{Tape, Var};
+use mnist_train::gradcheck::{Options, check};
+use mnist_train::model::architecture::Architecture;
+use mnist_train::model::mnist_cnn::MnistCnn;
+use mnist_train::nn::grammar::{self, LAYERS};
+use mnist_train::nn::layer::{Backward, Forward, Kept, Layer, Pass};
+use mnist_train::nn::primitives::Primitives;
+use mnist_train::nn::shape::Shape;
+use mnist_train::nn::tensor::TensorSpec;
+use mnist_train::report::gradcheck::Gradcheck;
+
+const OPTIONS: Options =
+    Options { eps: 1e-6, atol: 1e-5, rtol: 1e-3, fast: false, max_failures: 10, seed: 1 };
+
+const FAST: Options = Options { fast: true, ..OPTIONS };
+
+/// A network with a layer of every kind.
+const NETWORK: &str = "conv3k3p1,relu,maxpool2,flatten,fc5,sigmoid,fc4";
+
+fn input() -> Shape {
+    Shape::new(2, 6, 6)
+}
+
+fn network(text: &str) -> Architecture {
+    Architecture::parse(text, input()).unwrap()
+}
+
+#[test]
+fn every_kind_of_layer_passes() {
+    for kind in &LAYERS {
+        assert!(NETWORK.contains(kind.name), "{} is not checked here", kind.name);
+    }
+    for text in [
+        NETWORK,
+        "conv3k3s2p2,relu,conv4k2,sigmoid,maxpool2s1,flatten,fc3",
+        "maxpool3s2,conv2k3p2,relu,flatten,fc3",
+        "flatten,fc6,relu,fc5,sigmoid,fc3",
+    ] {
+        let network = network(text);
+        for seed in 1..4 {
+            let found = check(&network, &Options { seed, ..OPTIONS }).unwrap();
+            assert!(found.passed && found.failures.is_empty(), "{text}, seed {seed}: {found:#?}");
+            let kinks: usize = found.tensors.iter().map(|tensor| tensor.kinks).sum();
+            let checked: usize = found.tensors.iter().map(|tensor| tensor.checked).sum();
+            assert!(checked > 20 * kinks && checked + kinks >= network.parameter_count());
+            let found = check(&network, &Options { seed, ..FAST }).unwrap();
+            assert!(found.passed, "{text}, seed {seed}: {found:#?}");
+            assert!(found.tensors.iter().all(|tensor| tensor.checked == 1));
+        }
+    }
+}
+
+#[test]
+fn the_default_network_passes() {
+    let found = check(&MnistCnn::default().architecture(), &FAST).unwrap();
+    assert!(found.passed, "{found:#?}");
+    let names: Vec<_> = found.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let expected =
+        ["conv1.weight", "conv1.bias", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "input"];
+    assert_eq!(names, expected);
+    let sets: Vec<_> = found.primitives.iter().map(|row| (row.stage, row.threads)).collect();
+    let gemm = [("gemm", 1), ("gemm", 2), ("gemm", 3), ("gemm", 7)];
+    assert_eq!(sets, [&[("naive", 1), ("im2col", 1)], &gemm[..]].concat());
+}
+
+#[test]
+fn an_element_at_a_kink_is_counted_and_not_compared() {
+    // A step so long crosses kinks; the tolerance is for its error where there is no kink.
+    let options = Options { eps: 1e-2, rtol: 5e-2, atol: 2e-2, ..OPTIONS };
+    let network = MnistCnn { channels: 1, kernel_size: 1, hidden: 3 }.architecture();
+    let found = check(&network, &options).unwrap();
+    assert!(found.passed, "{found:#?}");
+    let input = found.tensors.last().unwrap();
+    assert!((1..20).contains(&input.kinks), "{input:#?}");
+    assert_eq!(input.kinks + input.checked, 1000);
+}
+
+#[test]
+fn a_tensor_of_which_nothing_could_be_compared_does_not_pass() {
+    // Nothing is smooth enough for this step and these tolerances.
+    let options = Options { eps: 1e-2, rtol: 0.0, atol: 0.0, ..OPTIONS };
+    let found = check(&network(NETWORK), &options).unwrap();
+    assert!(!found.passed && found.tensors.iter().any(|tensor| tensor.checked == 0));
+}
+
+/// Backward pass with a mistake.
+type Mistake = fn(&dyn Layer, &mut dyn Primitives<f64>, Backward<'_, f64>);
+
+/// Layer that has a mistake in its backward pass.
+#[derive(Debug)]
+struct Mutant {
+    layer: Arc<dyn Layer>,
+    forward: fn(&dyn Layer, &mut dyn Primitives<f64>, Forward<'_, f64>),
+    backward: Mistake,
+}
+
+impl fmt::Display for Mutant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.layer.fmt(f)
+    }
+}
+
+impl Layer for Mutant {
+    fn output(&self, input: Shape) -> Result<Shape, String> {
+        self.layer.output(input)
+    }
+
+    fn tensors(&self, input: Shape) -> Vec<TensorSpec> {
+        self.layer.tensors(input)
+    }
+
+    fn kept(&self, input: Shape) -> Kept {
+        self.layer.kept(input)
+    }
+
+    fn is_view(&self) -> bool {
+        self.layer.is_view()
+    }
+}
+
+impl Pass<f64> for Mutant {
+    fn forward(&self, primitives: &mut dyn Primitives<f64>, io: Forward<'_, f64>) {
+        (self.forward)(self.layer.as_ref(), primitives, io);
+    }
+
+    fn backward(&self, primitives: &mut dyn Primitives<f64>, io: Backward<'_, f64>) {
+        (self.backward)(self.layer.as_ref(), primitives, io);
+    }
+
+    fn record(&self, tape: &mut Tape<f64>, x: Var, tensors: &[Var]) -> Var {
+        self.layer.record(tape, x, tensors)
+    }
+}
+
+impl Pass<f32> for Mutant {
+    fn forward(&self, _: &mut dyn Primitives, _: Forward<'_>) {
+        unreachable!("gradients are checked in f64")
+    }
+
+    fn backward(&self, _: &mut dyn Primitives, _: Backward<'_>) {
+        unreachable!("gradients are checked in f64")
+    }
+
+    fn record(&self, _: &mut Tape<f32>, _: Var, _: &[Var]) -> Var {
+        unreachable!("gradients are checked in f64")
+    }
+}
+
+/// [`NETWORK`] with mistakes in layer `index`.
+fn with_mistake(
+    index: usize,
+    forward: fn(&dyn Layer, &mut dyn Primitives<f64>, Forward<'_, f64>),
+    backward: Mistake,
+) -> Architecture {
+    let mut network = Architecture::new(input());
+    for (at, text) in grammar::split(NETWORK).into_iter().enumerate() {
+        let layer: Arc<dyn Layer> = grammar::layer(&text).unwrap().into();
+        let mutant = || Arc::new(Mutant { layer: Arc::clone(&layer), forward, backward });
+        network.push(if at == index { mutant() } else { layer }).unwrap();
+    }
+    network
+}
+
+/// The operands `io`, for a call after which they are used again.
+fn again<'a>(io: &'a mut Backward<'_, f64>) -> Backward<'a, f64> {
+    let Backward { input, x, y, parameters, kept, dy, dparameters, dx } = io;
+    let dx = dx.as_deref_mut();
+    Backward { input: *input, x, y, parameters, kept, dy, dparameters, dx }
+}
+
+fn weights(layer: &dyn Layer, io: &Backward<'_, f64>) -> usize {
+    layer.tensors(io.input)[0].len()
+}
+
+fn images(io: &Backward<'_, f64>) -> usize {
+    io.input.images_in(io.x.len())
+}
+
+/// Place of the mistake in [`NETWORK`]; the mistake in words; tensors whose gradient it makes wrong;
+/// the mistaken backward pass.
+const MISTAKES: [(usize, &str, &[&str], Mistake); 18] = [
+    (0, "a convolution takes the last image alone", &["conv1.weight", "conv1.bias"], {
+        |layer, primitives, mut io| {
+            layer.backward(primitives, again(&mut io));
+            let images = images(&io);
+            let last = |values: &[f64]| values.len() / images * (images - 1);
+            let (x, y, dy) = (&io.x[last(io.x)..], &io.y[last(io.y)..], &io.dy[last(io.dy)..]);
+            layer.backward(primitives, Backward { x, y, dy, dx: None, ..io });
+        }
+    }),
+    (0, "the gradient of the input has the wrong sign", &["input"], |layer, primitives, mut io| {
+        layer.backward(primitives, again(&mut io));
+        io.dx.unwrap().iter_mut().for_each(|dx| *dx = -*dx);
+    }),
+    (0, "the gradient of the bias is missing", &["conv1.bias"], |layer, primitives, mut io| {
+        layer.backward(primitives, again(&mut io));
+        let weights = weights(layer, &io);
+        io.dparameters[weights..].fill(0.0);
+    }),
+    (0, "the sum is divided by the images once more", &["conv1.weight", "conv1.bias"], {
+        |layer, primitives, mut io| {
+            layer.backward(primitives, again(&mut io));
+            let images = images(&io) as f64;
+            io.dparameters.iter_mut().for_each(|value| *value /= images);
+        }
+    }),
+    (0, "the padding is off by one column", &["conv1.weight"], |layer, primitives, io| {
+        let mut x = io.x.to_vec();
+        x.chunks_exact_mut(io.input.width).for_each(|row| row.rotate_right(1));
+        layer.backward(primitives, Backward { x: &x, ..io });
+    }),
+    (0, "the kernel is turned by half a turn", &["input"], |layer, primitives, io| {
+        let mut parameters = io.parameters.to_vec();
+        let weights = &mut parameters[..weights(layer, &io)];
+        weights.chunks_exact_mut(9).for_each(|kernel| kernel.reverse());
+        layer.backward(primitives, Backward { parameters: &parameters, ..io });
+    }),
+    (0, "the gradient is added to the last one", &["conv1.weight", "conv1.bias"], {
+        |layer, primitives, mut io| {
+            let before = io.dparameters.to_vec();
+            layer.backward(primitives, again(&mut io));
+            io.dparameters.iter_mut().zip(before).for_each(|(value, before)| *value += before);
+        }
+    }),
+    (0, "the gradients of two images are exchanged", &["input"], |layer, primitives, mut io| {
+        layer.backward(primitives, again(&mut io));
+        let length = io.input.len().min(io.x.len() - io.input.len());
+        io.dx.unwrap().rotate_right(length);
+    }),
+    (1, "relu has no mask", &["conv1.weight", "conv1.bias", "input"], |_, _, io| {
+        io.dx.unwrap().copy_from_slice(io.dy);
+    }),
+    (1, "relu masks by the gradient", &["conv1.weight", "conv1.bias", "input"], |_, _, io| {
+        let elements = io.dx.unwrap().iter_mut().zip(io.dy);
+        elements.for_each(|(dx, dy)| *dx = dy.max(0.0));
+    }),
+    (2, "pooling takes the last place", &["conv1.weight", "input"], |layer, primitives, io| {
+        let kept = vec![3; io.kept.len()];
+        layer.backward(primitives, Backward { kept: &kept, ..io });
+    }),
+    (2, "pooling takes the gradient of the next window", &["conv1.weight", "input"], {
+        |layer, primitives, io| {
+            let mut dy = io.dy.to_vec();
+            dy.rotate_left(1);
+            layer.backward(primitives, Backward { dy: &dy, ..io });
+        }
+    }),
+    (4, "a product lacks a transposition", &["fc1.weight"], |layer, primitives, mut io| {
+        layer.backward(primitives, again(&mut io));
+        let (features, outputs) = (io.input.len(), weights(layer, &io) / io.input.len());
+        let dw = io.dparameters[..features * outputs].to_vec();
+        for (place, value) in io.dparameters[..features * outputs].iter_mut().enumerate() {
+            *value = dw[place % outputs * features + place / outputs];
+        }
+    }),
+    (4, "the bias gets the first image alone", &["fc1.bias"], |layer, primitives, mut io| {
+        layer.backward(primitives, again(&mut io));
+        let db = weights(layer, &io)..io.dparameters.len();
+        let length = db.len();
+        io.dparameters[db].copy_from_slice(&io.dy[..length]);
+    }),
+    (4, "the gradient of one weight is a little off", &["fc1.weight"], {
+        |layer, primitives, mut io| {
+            layer.backward(primitives, again(&mut io));
+            io.dparameters[7] *= 1.0 + 1e-2;
+        }
+    }),
+    (5, "the derivative of sigmoid lacks a factor", &["fc1.weight", "fc1.bias", "input"], {
+        |_, _, io| {
+            let elements = io.dx.unwrap().iter_mut().zip(io.dy).zip(io.y);
+            elements.for_each(|((dx, dy), y)| *dx = dy * y);
+        }
+    }),
+    (6, "the loss is not divided by the images", &["fc2.bias", "fc1.weight", "input"], {
+        |layer, primitives, io| {
+            let images = images(&io) as f64;
+            let dy: Vec<f64> = io.dy.iter().map(|dy| dy * images).collect();
+            layer.backward(primitives, Backward { dy: &dy, ..io });
+        }
+    }),
+    (6, "the gradient of the input was never written", &["fc1.weight", "input"], {
+        |layer, primitives, io| layer.backward(primitives, Backward { dx: None, ..io })
+    }),
+];
+
+/// Names of the tensors that do not pass.
+fn failed(found: &Gradcheck) -> Vec<&str> {
+    found.tensors.iter().filter(|tensor| !tensor.passed).map(|tensor| &*tensor.name).collect()
+}
+
+#[test]
+fn a_mistake_in_a_backward_pass_fails_the_check() {
+    for (index, mistake, tensors, backward) in MISTAKES {
+        let network =
+            with_mistake(index, |layer, primitives, io| layer.forward(primitives, io), backward);
+        for options in [OPTIONS, FAST] {
+            let found = check(&network, &options).unwrap();
+            assert!(!found.passed, "{mistake}");
+            let failed = failed(&found);
+            assert!(tensors.iter().all(|name| failed.contains(name)), "{mistake}: {failed:?}");
+            assert!(!failed.contains(&"fc2.weight") || index == 6, "{mistake}: {failed:?}");
+            assert!(found.failures.len() <= 10 && !found.failures.is_empty(), "{mistake}");
+            let naive = &found.primitives[0];
+            assert!(!naive.passed && naive.from_tape > 1e-9, "{mistake}");
+        }
+        // The central differences notice it without the tape.
+        let found = check(&network, &OPTIONS).unwrap();
+        for tensor in found.tensors.iter().filter(|tensor| tensors.contains(&&*tensor.name)) {
+            assert!(tensor.backward_central.relative > 1e-3, "{mistake}: {tensor:#?}");
+            assert!(tensor.tape_central.relative < 1e-3, "{mistake}: {tensor:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_gradient_of_the_last_image_alone_is_not_the_sum_over_the_images() {
+    let (index, _, _, backward) = MISTAKES[0];
+    let network =
+        with_mistake(index, |layer, primitives, io| layer.forward(primitives, io), backward);
+    let found = check(&network, &FAST).unwrap();
+    assert!(found.primitives.iter().all(|row| row.from_sum_of_images > 0.1), "{found:#?}");
+}
+
+#[test]
+fn a_gradient_with_other_bits_the_second_time_fails_the_check() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let network = with_mistake(
+        4,
+        |layer, primitives, io| layer.forward(primitives, io),
+        |layer, primitives, mut io| {
+            layer.backward(primitives, again(&mut io));
+            io.dparameters[0] *= 1.0 + 1e-13 * CALLS.fetch_add(1, Ordering::Relaxed) as f64;
+        },
+    );
+    let found = check(&network, &OPTIONS).unwrap();
+    assert!(!found.passed && failed(&found).is_empty(), "{found:#?}");
+    assert!(found.primitives.iter().all(|row| !row.repeats && row.from_tape < 1e-9));
+}
+
+#[test]
+fn a_mistake_in_both_passes_differs_from_the_tape_alone() {
+    let network = with_mistake(
+        1,
+        |_, _, io| {
+            io.y.iter_mut().zip(io.x).for_each(|(y, &x)| *y = if x > 0.0 { x } else { x * 1e-4 });
+        },
+        |_, _, io| {
+            let elements = io.dx.unwrap().iter_mut().zip(io.dy).zip(io.y);
+            elements.for_each(|((dx, dy), &y)| *dx = if y > 0.0 { *dy } else { dy * 1e-4 });
+        },
+    );
+    let found = check(&network, &OPTIONS).unwrap();
+    assert!(!found.passed);
+    let input = found.tensors.last().unwrap();
+    assert!(!input.passed && input.backward_central.absolute < 1e-7, "{input:#?}");
+}
