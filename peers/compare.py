@@ -9,7 +9,6 @@ import json
 import math
 import os
 import pathlib
-import statistics
 import struct
 import subprocess
 import sys
@@ -25,27 +24,37 @@ CURVE_EPOCHS, CURVE_IMAGES = 10, 300
 CURVE_STEPS = CURVE_EPOCHS * -(-CURVE_IMAGES // BATCH_SIZE)
 # Of each mean loss, absolute, and of each tensor's L2 norm after the last step, relative.
 TOLERANCES = {"f32": (1e-4, 1e-4), "bf16": (3e-2, 3e-2)}
-# Of the mean loss of a timed run.
+# Of the mean loss of each epoch that is timed.
 EPOCH_TOLERANCES = {"f32": 3e-3, "bf16": 2e-2}
 # What takes a minute and more an epoch is timed on fewer images.
 SLOW_IMAGES = 6400
+# The records, by their epochs: how many rounds are timed, and how many before them warm up and do not count.
+ROUNDS = {1: (5, 1), 10: (3, 0)}
 # Others may use this share of the machine before a run counts as contended.
 CONTENTION = 0.05
 PATIENCE_SECONDS = 60
 
 AVX2_ONLY = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
-
-
-# Who is also compared with which of ours: the same instruction set, the same format.
-PAIRS = [("pytorch-best-avx2", "ours-sparse-avx2"), ("pytorch-bf16", "ours-bf16")]
-
+# glibc then keeps the memory of a step for the next one. Otherwise it may give it back to the kernel, which has to clear
+# it anew.
+KEPT_HEAP = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_TOP_PAD_": str(64 << 20),
+}
+# What a row needs of the CPU, and what is said if the CPU does not have it.
+UNMET = {
+    "avx512f": "without AVX-512 it would repeat another row",
+    "avx512_bf16": "the CPU does not have avx512_bf16",
+}
 
 class Contestant:
-    """One row: how it is called, what runs it, and what it computes in."""
+    """One row: how it is called, what runs it, what it computes in, and in which records it is."""
 
-    def __init__(self, name, title, flags, peer=None, precision="f32", environment=None, slow=False):
+    def __init__(
+        self, name, title, flags, peer=None, precision="f32", environment=None, needs=None, slow=False, epochs=(1,)
+    ):
         self.name, self.title, self.flags, self.peer = name, title, flags, peer
-        self.precision, self.environment, self.slow = precision, environment or {}, slow
+        self.precision, self.environment, self.needs = precision, environment or {}, needs
+        self.slow, self.epochs = slow, epochs
 
     def command(self, program, data, inputs, model, epochs, threads, images, evaluate):
         """The whole command line."""
@@ -64,19 +73,25 @@ class Contestant:
 
 # The first row is what every other one is compared with.
 CONTESTANTS = [
-    Contestant("ours", "mnist-train, default stage", []),
-    Contestant("ours-sparse-avx2", "mnist-train, sparse on AVX2", ["--stage", "sparse", "--isa", "avx2"]),
-    Contestant("ours-bf16", "mnist-train, bf16", ["--stage", "bf16"], precision="bf16"),
+    Contestant("ours", "mnist-train, default stage", [], epochs=(1, 10)),
+    Contestant("ours-avx2", "mnist-train, default stage held to AVX2", ["--isa", "avx2"], needs="avx512f"),
+    Contestant("ours-bf16", "mnist-train, bf16", ["--stage", "bf16"], precision="bf16", needs="avx512_bf16"),
     Contestant("ours-gemm", "mnist-train, gemm", ["--stage", "gemm"]),
     Contestant("pytorch-eager", "PyTorch eager", ["--variant", "eager"], "pytorch"),
-    Contestant("pytorch-best", "PyTorch best (channels_last, fused Adam)", ["--variant", "best"], "pytorch"),
     Contestant(
-        "pytorch-best-avx2", "PyTorch best, held to AVX2", ["--variant", "best"], "pytorch", environment=AVX2_ONLY
+        "pytorch-best", "PyTorch best", ["--variant", "best"], "pytorch", environment=KEPT_HEAP, epochs=(1, 10)
     ),
-    Contestant("pytorch-bf16", "PyTorch, best + bf16 autocast", ["--variant", "bf16"], "pytorch", "bf16"),
-    Contestant("jax", "JAX jit", [], "jax"),
-    Contestant("burn", "burn, flex backend", [], "burn", slow=True),
-    Contestant("candle", "candle", [], "candle", slow=True),
+    Contestant(
+        "pytorch-best-avx2", "PyTorch best held to AVX2", ["--variant", "best"], "pytorch",
+        environment={**KEPT_HEAP, **AVX2_ONLY}, needs="avx512f",
+    ),
+    Contestant(
+        "pytorch-bf16", "PyTorch best + bf16 autocast", ["--variant", "bf16"], "pytorch", "bf16",
+        environment=KEPT_HEAP, needs="avx512_bf16",
+    ),
+    Contestant("jax", "JAX jit", [], "jax", environment=KEPT_HEAP, epochs=(1, 10)),
+    Contestant("burn", "burn, flex backend", [], "burn", environment=KEPT_HEAP, slow=True),
+    Contestant("candle", "candle", [], "candle", environment=KEPT_HEAP, slow=True),
 ]
 
 
@@ -156,15 +171,12 @@ def stages(program):
 
 
 def available(program, wanted):
-    """The contestants among `wanted` that can run here; says why the others cannot."""
-    unmet = {stage["name"]: stage.get("unmet") for stage in stages(program)["stages"]}
-    ready = {}
+    """The contestants among `wanted` that can run here, and what is said of the others."""
+    features = stages(program)["machine"]["features"]
+    ready, left_out = {}, {}
     for contestant in wanted:
-        reason = None
-        if contestant.peer is None:
-            flags = dict(zip(contestant.flags[::2], contestant.flags[1::2]))
-            reason = unmet.get(flags.get("--stage"))
-        else:
+        reason = UNMET[contestant.needs] if contestant.needs and contestant.needs not in features else None
+        if not reason and contestant.peer:
             if contestant.peer not in ready:
                 print(f"setting {contestant.peer} up", flush=True)
                 made = subprocess.run(
@@ -172,11 +184,11 @@ def available(program, wanted):
                 )
                 lines = [line for line in made.stderr.splitlines() if line.strip() and not line.startswith("make")]
                 ready[contestant.peer] = None if made.returncode == 0 else (lines or ["make failed"])[-1].strip()
-            reason = ready[contestant.peer] and f"could not be set up: {ready[contestant.peer]}"
+            reason = ready[contestant.peer] and f"it could not be set up: {ready[contestant.peer]}"
         if reason:
+            left_out[contestant.title] = reason
             print(f"{contestant.title}: left out, {reason}", flush=True)
-        else:
-            yield contestant
+    return [contestant for contestant in wanted if contestant.title not in left_out], left_out
 
 
 def official_images(program, data):
@@ -210,7 +222,7 @@ def norms(model):
     return json.loads(subprocess.run(command, cwd=PEERS, check=True, capture_output=True, text=True).stdout)
 
 
-def compare_curves(folder, contestants, program, data, inputs, threads):
+def compare_curves(folder, contestants, left_out, program, data, inputs, threads):
     """Runs the first steps of everyone; leaves those that agree, and ends with an error if one does not."""
     reference, agreeing, wrong = None, [], []
     for contestant in contestants:
@@ -220,7 +232,8 @@ def compare_curves(folder, contestants, program, data, inputs, threads):
             lines = run(path, command, environment(contestant, threads))
         except (RuntimeError, OSError) as error:
             path.unlink(missing_ok=True)
-            print(f"{contestant.title}: left out, it does not run: {error}", flush=True)
+            left_out[contestant.title] = f"it does not run: {error}"
+            print(f"{contestant.title}: left out, {left_out[contestant.title]}", flush=True)
             continue
         curve = [line["loss"] for line in lines if line["event"] == "epoch"]
         sizes = one(lines, "done").get("norms") or norms(model)
@@ -259,44 +272,54 @@ def clean(path, model):
     path.write_text(path.read_text().replace(str(model), "ckpt.bin"))
 
 
-def record(folder, program, data, arguments):
-    """Compares losses, then times rounds; keeps the lines of every run in `folder`; says whether to publish them."""
+def options_of(arguments):
+    """What a recording is asked to do."""
     parser = argparse.ArgumentParser(prog="profiles/record.py compare")
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds [default: 5]")
+    parser.add_argument("--epochs", type=int, choices=ROUNDS, help="record these epochs alone [default: all of them]")
+    rounds = ", ".join(f"{count} for --epochs {epochs}" for epochs, (count, _) in ROUNDS.items())
+    parser.add_argument("--rounds", type=int, help=f"timed rounds [default: {rounds}]")
     parser.add_argument("--max-samples", type=int, help="a trial on the first N images")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=[c.name for c in CONTESTANTS[1:]],
                         help="a trial of these rows alone, and the first")
     options = parser.parse_args(arguments)
-    trial = options.max_samples is not None or options.only is not None
+    options.trial = options.max_samples is not None or options.only is not None
+    return options
+
+
+def record(folder, program, data, epochs, options):
+    """Compares losses, then times rounds of `epochs` epochs; keeps the lines of every run in `folder`."""
+    count, warm_ups = ROUNDS[epochs]
+    count = options.rounds or count
     threads, program, data = stages(program)["machine"]["threads"], str(program), str(data)
     names = [CONTESTANTS[0].name, *(options.only or [c.name for c in CONTESTANTS])]
-    wanted = available(program, [c for c in CONTESTANTS if c.name in names])
+    wanted, left_out = available(program, [c for c in CONTESTANTS if c.name in names and epochs in c.epochs])
     with tempfile.TemporaryDirectory() as scratch:
         inputs = Inputs(scratch, program, data, official_images(program, data))
-        contestants = compare_curves(folder, wanted, program, data, inputs, threads)
+        contestants = compare_curves(folder, wanted, left_out, program, data, inputs, threads)
         plan = {
-            "rounds": options.rounds, "threads": threads, "train_images": options.max_samples or inputs.train_images,
+            "epochs": epochs, "rounds": count, "warm_ups": warm_ups, "threads": threads,
+            "train_images": options.max_samples or inputs.train_images,
             "contestants": [
                 {"name": c.name, "title": c.title, "precision": c.precision, "environment": c.environment,
                  "flags": c.flags, "images": images_of(c, options, inputs)}
                 for c in contestants
             ],
-            "left_out": [c.title for c in CONTESTANTS if c not in contestants],
+            "left_out": left_out,
         }
         (folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n")
-        # Round 0 warms the files and the machine up, and does not count. The first row runs once more before each
-        # other one: the machine's moods last seconds.
+        # The rounds up to 0 warm the files and the machine up, and do not count. The first row runs once more before
+        # each other one: the machine's moods last seconds.
         first, *others = contestants
-        for number in range(options.rounds + 1):
+        for number in range(1 - warm_ups, count + 1):
             turns = others[:: 1 if number % 2 else -1]
             pairs = [((first, before(first.name, number, c.name)), (c, f"{c.name}-{number}")) for c in turns]
             for contestant, name in itertools.chain(*pairs):
-                path = folder / f"{name}.jsonl" if number else inputs.folder / "warm-up.jsonl"
+                path = folder / f"{name}.jsonl" if number > 0 else inputs.folder / "warm-up.jsonl"
                 model = inputs.folder / f"{name}.bin"
                 images = images_of(contestant, options, inputs)
                 limit = None if images == inputs.train_images else images
-                command = contestant.command(program, data, inputs, model, 1, threads, limit, True)
-                if not trial:
+                command = contestant.command(program, data, inputs, model, epochs, threads, limit, True)
+                if not options.trial:
                     wait_for_quiet()
                 try:
                     lines = run(path, command, environment(contestant, threads))
@@ -307,7 +330,6 @@ def record(folder, program, data, arguments):
                 seconds, process = one(lines, "done")["train_seconds"], one(lines, "process")
                 contended = ", contended" if process["share_of_others"] > CONTENTION else ""
                 print(f"round {number}, {contestant.title}: {seconds:.3f} s{contended}", flush=True)
-    return not trial
 
 
 def before(first, number, name):
@@ -318,86 +340,3 @@ def before(first, number, name):
 def images_of(contestant, options, inputs):
     images = options.max_samples or inputs.train_images
     return min(images, SLOW_IMAGES) if contestant.slow else images
-
-
-def median_and_mad(values):
-    median = statistics.median(values)
-    return median, statistics.median(abs(value - median) for value in values)
-
-
-def table(folder):
-    """The rows and what is to be said of them, from the record in `folder`."""
-    plan = json.loads((folder / "plan.json").read_text())
-    rounds = range(1, plan["rounds"] + 1)
-    first, *others = [c["name"] for c in plan["contestants"]]
-    runs = {name: [events(folder / f"{name}-{number}.jsonl") for number in rounds] for name in others}
-    compared_with = {
-        name: [events(folder / f"{before(first, number, name)}.jsonl") for number in rounds] for name in others
-    }
-    runs[first] = list(itertools.chain(*compared_with.values()))
-    stage = one(runs[first][0], "start")["stage"]
-    rows, contended, capped = [], 0, set()
-    for contestant in plan["contestants"]:
-        name, images = contestant["name"], contestant["images"]
-        whole = images == plan["train_images"]
-        own, firsts = (
-            [one(lines, "epoch")["seconds"] / one(lines, "start")["train_images"] for lines in of]
-            for of in (runs[name], compared_with.get(name, runs[first]))
-        )
-        if whole:
-            check_losses(contestant, runs[name], one(runs[first][0], "epoch")["loss"])
-        else:
-            capped.add(images)
-        seconds, spread = median_and_mad([value * plan["train_images"] for value in own])
-        least = min(own) * plan["train_images"]
-        ratio, ratio_spread = median_and_mad([a / b for a, b in zip(own, firsts)])
-        done = [one(lines, "done") for lines in runs[name]]
-        process = [one(lines, "process") for lines in runs[name]]
-        contended += sum(facts["share_of_others"] > CONTENTION for facts in process)
-        evaluated = statistics.median(facts["test_total"] / facts["eval_seconds"] for facts in done)
-        rss = statistics.median(facts["peak_rss_bytes"] for facts in process) / 1e6
-        clock = f"{statistics.median(facts['seconds'] for facts in process):.2f}" if whole else "–"
-        title = contestant["title"].replace("default stage", f"{stage} (default)")
-        compared = "1" if name == first else f"{ratio:.2f} ± {ratio_spread:.2f}"
-        rows.append(
-            f"| {title} | {contestant['precision']} | {seconds:.3g} ± {spread:.2g} | {least:.3g} "
-            f"| {compared} | {clock} | {evaluated:,.0f} | {rss:,.0f} |\n"
-        )
-    curves = {precision: f"{loss:g}" for precision, (loss, _) in TOLERANCES.items()}
-    notes = [
-        f"One epoch of {plan['train_images']:,} MNIST images in batches of {BATCH_SIZE} on {plan['threads']} threads, "
-        f"{plan['rounds']} interleaved rounds after one that does not count; ± is the MAD; the ratio is over a run "
-        f"of the first row right before. *Start to trained* is the whole process, with loading and evaluating the "
-        f"{one(runs[first][0], 'done')['test_total']:,} test images. Before anything was timed, the losses of "
-        f"{CURVE_STEPS} steps from the same weights agreed with the first row's within {curves['f32']}, "
-        f"in bf16 within {curves['bf16']}."
-    ]
-    for images in sorted(capped):
-        notes.append(f"Rows without a start-to-trained time were timed on {images:,} images and scaled to the epoch.")
-    for name, other in PAIRS:
-        if name in runs and other in runs:
-            ratios = [one(a, "epoch")["seconds"] / one(b, "epoch")["seconds"] for a, b in zip(runs[name], runs[other])]
-            ratio, spread = median_and_mad(ratios)
-            titles = {c["name"]: c["title"] for c in plan["contestants"]}
-            notes.append(f"{titles[name]} takes {ratio:.2f} ± {spread:.2f} times as long as {titles[other]}.")
-    versions = [one(lines[0], "start").get("versions", {}) for lines in runs.values()]
-    versions = {name: version for each in versions for name, version in each.items() if version[:1].isdigit()}
-    notes.append("Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
-    if plan["left_out"]:
-        notes.append(f"Not there: {'; '.join(plan['left_out'])}.")
-    total = sum(map(len, runs.values()))
-    notes.append(
-        f"Other processes used more than {100 * CONTENTION:.0f} % of the processors in {contended} of the {total} runs."
-    )
-    return (
-        "| who | format | s/epoch (median ± MAD) | min | ratio | start to trained, s | evaluation, images/s | peak RSS, MB |\n"
-        "|---|---|---|---|---|---|---|---|\n" + "".join(rows) + "\n" + " ".join(notes) + "\n"
-    )
-
-
-def check_losses(contestant, lines_of_runs, expected):
-    """A timed run that learnt something else is not a result."""
-    for lines in lines_of_runs:
-        loss = one(lines, "epoch")["loss"]
-        if not abs(loss - expected) <= EPOCH_TOLERANCES[contestant["precision"]]:
-            sys.exit(f"{contestant['title']}: mean loss {loss:.4f} of a timed epoch, expected {expected:.4f}")

@@ -10,7 +10,8 @@
     profiles/record.py saving                     what writing a checkpoint costs → OPTIMIZATIONS.md
     MNIST_DATA=DIR profiles/record.py profiles    flamegraphs of every stage → OPTIMIZATIONS.md
     MNIST_DATA=DIR profiles/record.py profiling   what profiles cost, and pprof beside perf → docs/PROFILING.md
-    profiles/record.py compare [--rounds N]       other frameworks on the same job → OPTIMIZATIONS.md, README.md
+    profiles/record.py compare [--epochs 1|10] [--rounds N]
+                                                  other frameworks on the same job → OPTIMIZATIONS.md, README.md
     profiles/record.py splice                     only the tables, from the records that are there
 
 Needs Python 3.9 or newer and nothing else. A record is the JSON lines of the program and what says where
@@ -41,11 +42,12 @@ from program import PROGRAM, ROOT
 PROFILES = ROOT / "profiles"
 sys.path.insert(0, str(ROOT / "peers"))
 import compare  # noqa: E402
+import comparison  # noqa: E402
 SEEDS = range(1, 11)
 # The rung that a library carries, the default, and the one that is not exact.
 ACCURACY_STAGES = ["gemm", "sparse", "bf16"]
 # Rows of the comparison that README.md shows: the default, and the fastest f32 variants of two frameworks.
-README_ROWS = ["(default)", "PyTorch best (", "JAX jit"]
+README_ROWS = ["ours", "pytorch-best", "jax"]
 # Epochs in which stages that leave zeros out are measured again.
 LATER_EPOCHS = [2, 9]
 SCALING_ROUNDS = 3
@@ -293,11 +295,11 @@ def accuracy_table():
     heading = ["seed", *(f"{stage} (multiplies {product})" for stage, product in zip(stages, products))]
     return (
         "Correct of the 10,000 test images, after ten epochs:\n\n" + table(heading, rows)
-        + accuracy_footer([f"accuracy/{stage}" for stage in stages])
+        + shared_footer([f"accuracy/{stage}" for stage in stages])
     )
 
 
-def accuracy_footer(records):
+def shared_footer(records):
     """One for all that were made on the same computer."""
     facts = {record: facts_of(record) for record in records}
     computers = dict.fromkeys(map(computer, facts.values()))
@@ -584,27 +586,51 @@ def scaling_table():
 
 
 def record_compare(arguments):
-    """A trial runs in a folder that goes away, and only prints its table."""
+    """A record for each number of epochs. A trial runs in a folder that goes away, and only prints its table."""
     data = os.environ.get("MNIST_DATA") or ROOT / "data"
+    options = compare.options_of(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        facts = machine()
-        published = compare.record(folder, PROGRAM, data, arguments)
-        print("\n" + compare.table(folder))
-        if published:
-            write_facts(folder, facts)
-            shutil.rmtree(PROFILES / "compare", ignore_errors=True)
-            shutil.copytree(folder, PROFILES / "compare")
+        for epochs in [options.epochs] if options.epochs else compare.ROUNDS:
+            part = pathlib.Path(folder) / f"epochs-{epochs}"
+            part.mkdir()
+            write_facts(part, machine())
+            compare.record(part, PROGRAM, data, epochs, options)
+            if not options.trial:
+                shutil.rmtree(PROFILES / "compare" / part.name, ignore_errors=True)
+                shutil.copytree(part, PROFILES / "compare" / part.name)
+        if options.trial:
+            print("\n" + whole_comparison(list(comparisons(pathlib.Path(folder)))))
+        else:
             splice_compare()
 
 
+def comparisons(folder):
+    """The records in `folder`, fewest epochs first."""
+    for epochs in compare.ROUNDS:
+        part = folder / f"epochs-{epochs}"
+        if part.exists():
+            facts = json.loads((part / "machine.json").read_text())
+            # A virtual machine may hide the name of the model, but not its numbers.
+            lines = [line.split(":", 1) for line in facts["lscpu"] if re.match("(CPU family|Model):", line)]
+            numbers = ", ".join(f"{name.removeprefix('CPU ').lower()} {value.strip()}" for name, value in lines)
+            yield comparison.Record(part, f"{facts['cpu']} ({numbers})" if numbers else facts["cpu"])
+
+
+def whole_comparison(records):
+    return "\n".join([comparison.table(records), comparison.caption(records), comparison.remarks(records)])
+
+
 def splice_compare():
-    """The whole comparison into OPTIMIZATIONS.md, its heading and three rows into README.md."""
-    whole = compare.table(PROFILES / "compare")
-    heading, line, *rows = [row for row in whole.splitlines(keepends=True) if row.startswith("|")]
-    few = "".join([heading, line, *(row for row in rows if any(title in row for title in README_ROWS))])
-    for document, table in [("OPTIMIZATIONS.md", whole), ("README.md", few)]:
-        splice(document, "compare", f"{table}\n{RATIOS}.\n{footer('compare')}")
+    """The whole comparison into OPTIMIZATIONS.md; a sentence and a few rows into README.md."""
+    records = list(comparisons(PROFILES / "compare"))
+    if not records:
+        return
+    made = shared_footer([f"compare/epochs-{record.plan['epochs']}" for record in records])
+    few = f"{comparison.table(records, README_ROWS)}\n{comparison.caption(records)}"
+    if records[-1].plan["epochs"] == comparison.NN_C_EPOCHS:
+        splice("README.md", "headline", comparison.headline(records[-1]))
+    splice("README.md", "compare", few + made)
+    splice("OPTIMIZATIONS.md", "compare", whole_comparison(records) + made)
 
 
 def splice(document, name, table):
