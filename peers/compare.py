@@ -29,7 +29,7 @@ EPOCH_TOLERANCES = {"f32": 3e-3, "bf16": 2e-2}
 # What takes a minute and more an epoch is timed on fewer images.
 SLOW_IMAGES = 6400
 # The records, by their epochs: how many rounds are timed, and how many before them warm up and do not count.
-ROUNDS = {1: (5, 1), 10: (3, 0)}
+ROUNDS = {1: (3, 1), 10: (2, 0)}
 # Others may use this share of the machine before a run counts as contended.
 CONTENTION = 0.05
 PATIENCE_SECONDS = 60

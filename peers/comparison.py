@@ -157,13 +157,14 @@ def headline(record):
     """What the runs of NN_C_EPOCHS epochs say."""
     first, best = record.first, "pytorch-best"
     text = (
-        f"**{record.epochs} take {record.cell(first, start_to_end)} s** on {record.cpu} with {record.plan['threads']} "
+        f"**{record.epochs} of MNIST take {record.cell(first, start_to_end)} s** on {record.cpu} with {record.plan['threads']} "
         f"threads, from the start of the program to the saved model, which classifies {record.correct(first):,.0f} of the "
         f"{one(record.runs[first][0], 'done')['test_total']:,} test images correctly. "
     )
     if best in record.rows:
+        seconds = spread([start_to_end(lines) for lines in record.runs[best]], ".3g")
         ratio = spread(record.ratios(best, start_to_end), ".2f")
-        text += f"PyTorch takes {ratio} times as long on this machine, in the variant that we found the fastest. "
+        text += f"PyTorch at its best takes {seconds} s on the same machine, {ratio} times as long. "
     return text + (
         f"The C program nn_c, whose timeline of optimizations this project continues, reports {NN_C_SECONDS:,} s for "
         f"{record.epochs} before its first optimization, on another machine.\n"
