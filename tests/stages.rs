@@ -310,6 +310,7 @@ fn a_cpu_that_has_wide_vectors_is_tested_with_them() {
     let architecture = MnistCnn::default().architecture();
     let fused = stage("fused").isas(&architecture);
     assert!(fused.contains(&Isa::Portable));
+    assert_eq!(fused.contains(&Isa::Neon), cfg!(target_arch = "aarch64"));
     #[cfg(target_arch = "x86_64")]
     {
         assert_eq!(fused.contains(&Isa::Avx512), is_x86_feature_detected!("avx512bw"));

@@ -429,7 +429,7 @@ pub struct MachineArgs {
     /// Number of threads [default: all]
     #[arg(long, value_name = "N", value_parser = whole(1, Some(MOST_THREADS)))]
     threads: Option<usize>,
-    /// Vector instructions: portable, avx2 or avx512 [default: the widest that the CPU has]
+    /// Vector instructions: portable, neon, avx2 or avx512 [default: the widest that the CPU has]
     #[arg(long, value_name = "NAME", value_parser = isa)]
     isa: Option<Isa>,
 }

@@ -94,5 +94,7 @@ fn features() -> Vec<&'static str> {
 
 #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
 fn features() -> Vec<&'static str> {
-    Vec::new()
+    use crate::simd::Isa;
+
+    Isa::Neon.is_available().then_some("neon").into_iter().collect()
 }

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Isa {
     /// Plain loops, compiled for any CPU of the architecture.
     Portable,
+    /// NEON: 8 floats a vector, 16 vectors in registers.
+    Neon,
     /// AVX2 and FMA: 8 floats a vector, 16 vector registers.
     Avx2,
     /// AVX-512 F, BW, DQ and VL: 16 floats a vector, 32 vector registers.
@@ -18,7 +20,7 @@ pub enum Isa {
 
 impl Isa {
     /// All sets of instructions, the widest last.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512];
 
     /// Widest set of instructions that this CPU has.
     pub fn detect() -> Self {
@@ -29,6 +31,8 @@ impl Isa {
     pub fn is_available(self) -> bool {
         match self {
             Self::Portable => true,
+            // Targets of 64-bit ARM include it, so the compiler may use it everywhere.
+            Self::Neon => cfg!(all(target_arch = "aarch64", target_feature = "neon")),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
@@ -47,6 +51,7 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         }

@@ -30,6 +30,8 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 pub mod bf16;
 mod isa;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod peak;
 mod pixels;
 mod portable;
@@ -46,6 +48,8 @@ pub use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
 pub use bf16::Avx512Bf16;
 pub use isa::{Isa, has_bf16};
+#[cfg(target_arch = "aarch64")]
+pub use neon::Neon;
 pub use pixels::{Bytes, Pixels};
 pub use portable::Portable;
 pub use vector::Simd;

@@ -1,6 +1,8 @@
 //! Comparison of every operation of every set of instructions that this CPU has with plain
 //! arithmetic.
 
+#[cfg(target_arch = "aarch64")]
+use super::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::{Avx2, Avx512, Avx512Bf16, bf16::Pair, has_bf16};
 use super::{Isa, Pixels, Portable, Simd};
@@ -23,6 +25,8 @@ fn with_every_isa<C: Check>() {
         }
     }
     run::<C, _>(Some(Portable), Isa::Portable);
+    #[cfg(target_arch = "aarch64")]
+    run::<C, _>(Neon::detect(), Isa::Neon);
     #[cfg(target_arch = "x86_64")]
     {
         run::<C, _>(Avx2::detect(), Isa::Avx2);

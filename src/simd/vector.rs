@@ -6,7 +6,7 @@
 pub trait Simd: Copy + Send + Sync + 'static {
     /// Number of floats in a vector: 8 or 16.
     const LANES: usize;
-    /// Number of vector registers that the CPU has.
+    /// Number of vectors that the registers of the CPU hold.
     const REGISTERS: usize;
     /// Vector of [`LANES`](Simd::LANES) floats.
     type Vector: Copy + Send + Sync;

@@ -10,6 +10,7 @@ use mnist_train::data::{idx, synthetic};
 use mnist_train::files::durable;
 use mnist_train::model::checkpoint::{self, Model};
 use mnist_train::model::mnist_cnn::MnistCnn;
+use mnist_train::simd::Isa;
 use mnist_train::stages::STAGES;
 
 use super::SHORT;
@@ -96,6 +97,11 @@ fn refuses_flags_that_make_no_sense() {
     for (flags, words) in refused {
         let flag = flags.split(' ').next().unwrap();
         place.run(flags).rejects_flags(&[flag, words]);
+    }
+    // There always is one: no CPU has the instructions of two architectures.
+    for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {
+        let words = ["--isa", "this CPU does not have it; it has portable"];
+        place.run(&format!("--isa {isa}")).rejects_flags(&words);
     }
     for batch_size in [TRAIN_IMAGES + 1, usize::MAX] {
         let problem = format!("--batch-size {batch_size} is more than the {TRAIN_IMAGES}");

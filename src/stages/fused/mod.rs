@@ -122,6 +122,8 @@ use crate::model::architecture::Architecture;
 use crate::model::parameters::{Parameters, Slot, TrainState};
 use crate::nn::cross_entropy::LossSum;
 use crate::optim::adam::Adam;
+#[cfg(target_arch = "aarch64")]
+use crate::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512, Avx512Bf16};
 use crate::simd::{Isa, Portable};
@@ -209,12 +211,13 @@ pub fn build(
         }
         isa if precision == Precision::Bf16 => unreachable!("{isa} has no products of bf16"),
         Isa::Portable => FusedEngine::boxed(Some(Portable), architecture, adam, team, skip),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => FusedEngine::boxed(Neon::detect(), architecture, adam, team, skip),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => FusedEngine::boxed(Avx2::detect(), architecture, adam, team, skip),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => FusedEngine::boxed(Avx512::detect(), architecture, adam, team, skip),
-        #[cfg(not(target_arch = "x86_64"))]
-        isa => unreachable!("{isa} is not available on this architecture"),
+        isa => unreachable!("{isa} belongs to another architecture"),
     })
 }
 
