@@ -1,6 +1,8 @@
 # make train    train the default recipe, write ckpt.bin
 # make test     run every test that needs no real MNIST
 # make check    what must hold before a commit: format, lints, tests, documentation
+# make check-aarch64
+#               lints, tests and short runs on 64-bit ARM, in an emulator; needs gcc-aarch64-linux-gnu and qemu-aarch64
 # make data     download MNIST into data/
 # make bench    time every stage, keep the record, write the tables of OPTIMIZATIONS.md; after make data
 # make scaling  likewise for threads, batch size, training-set size and the network's sizes, with pictures
@@ -11,7 +13,7 @@
 # make faults   kill runs, fail system calls, fuzz for hours and look over unsafe code, keep the records;
 #               needs strace, cargo-fuzz, Miri, Valgrind and qemu-x86_64
 
-.PHONY: train test check data bench scaling profiles compare perf-record perf-report perf-annotate faults
+.PHONY: train test check check-aarch64 data bench scaling profiles compare perf-record perf-report perf-annotate faults
 
 train:
 	cargo run --release -- --epochs 10
@@ -24,6 +26,9 @@ check: test
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+
+check-aarch64:
+	.ci/aarch64
 
 data:
 	cargo run --release -- data fetch
