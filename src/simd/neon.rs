@@ -296,17 +296,9 @@ impl Bytes for Neon {
             vgetq_lane_u32::<0>(vreinterpretq_u32_u8(vpaddq_u8(sums, sums)))
         }
     }
-}
-
-impl Pixels for Neon {
-    type Pixel = f32;
-    type Factors = float32x4x2_t;
-    /// For each byte of the factors its place in four pixels: the first two of each row of the
-    /// table.
-    type Indices = uint8x16x2_t;
 
     #[inline(always)]
-    fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
+    fn u8_to_f32(self, bytes: [u8; 16], to: &mut [f32]) {
         // SAFETY: `self` proves the features; `bytes` holds 16 bytes.
         let (first, second) = unsafe {
             let floats = |eight| {
@@ -319,10 +311,18 @@ impl Pixels for Neon {
         self.store(first, to);
         self.store(second, &mut to[8..]);
     }
+}
+
+impl Pixels for Neon {
+    type Pixel = f32;
+    type Factors = float32x4x2_t;
+    /// For each byte of the factors its place in four pixels: the first two of each row of the
+    /// table.
+    type Indices = uint8x16x2_t;
 
     #[inline(always)]
-    fn load_pixels(self, pixels: &[f32]) -> Self::Vector {
-        self.load(pixels)
+    fn u8_to_pixels(self, bytes: [u8; 16], to: &mut [f32]) {
+        self.u8_to_f32(bytes, to);
     }
 
     #[inline(always)]
