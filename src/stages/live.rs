@@ -47,7 +47,7 @@
 //!    of the window under its maximum as they lie in the patch, so no permutation is needed. A
 //!    vector holds one or two rows of taps, and its other lanes are not used.
 //! 6. **Adam runs after the products of a cell**, not in between them. The products prefetch the
-//!    moments of the cell, and the weights and activations of the next one, channel by channel.
+//!    moments of the cell, and the weights of the next one, channel by channel.
 //! 7. **A row of pixels meets two rows of the kernel**: the upper places of the window put row i of
 //!    the kernel on it, the lower places row i − 1. The kernel has a row of zeros above and below,
 //!    so every row of pixels is treated alike.

@@ -218,18 +218,12 @@ impl Live {
                 let capacity = da.len() / network.channels;
                 let each = columns.channels(rows).zip(da.chunks_exact_mut(capacity));
                 for (c, ((weight, gradient), (channel, da))) in weights.zip(each).enumerate() {
-                    // The update reads the moments next, and the next cell its weights and
-                    // activations.
+                    // The update reads the moments next, and the next cell its weights.
                     let row = x * cell + c * width;
                     for line in (row..row + width).step_by(ALIGNMENT) {
                         simd.prefetch_l2(&cells.m, line);
                         simd.prefetch_l2(&cells.v, line);
                         simd.prefetch_l2(&cells.w, line + cell);
-                    }
-                    let part = images.count() + 1;
-                    let next = (x + 1) * part * network.channels + c * part;
-                    for line in (next..next + part).step_by(ALIGNMENT) {
-                        simd.prefetch_l2(&cells.activations, line);
                     }
                     let channel = (channel, dz, active.count);
                     linear::backward(simd, channel, weight, gradient, da, dots);
