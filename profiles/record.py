@@ -50,6 +50,8 @@ ACCURACY_STAGES = ["gemm", "sparse", "bf16"]
 README_ROWS = ["ours", "pytorch-best", "jax"]
 # Epochs in which stages that leave zeros out are measured again.
 LATER_EPOCHS = [2, 9]
+# Where Debian's package dataset-fashion-mnist has its files.
+FASHION = pathlib.Path("/usr/share/datasets/fashion-mnist")
 SCALING_ROUNDS = 3
 SAVING_ROUNDS = 7
 SAVING_EPOCHS = 5
@@ -80,6 +82,7 @@ def machine():
         "cpu": cpu.group(1) if cpu else platform.processor(),
         "threads": seen["threads"],
         "features": seen["features"],
+        "topology": seen["topology"],
         "lscpu": lscpu.splitlines(),
         "kernel": platform.release(),
         "rustc": output_of("rustc", "--version"),
@@ -156,6 +159,11 @@ def record_ladder():
         for epoch in LATER_EPOCHS:
             at = ["--stage", "sparse,live", "--epoch", str(epoch)]
             subprocess.run([*bench, *at, "--record", records / f"epoch-{epoch}.json"], check=True)
+        if FASHION.is_dir():
+            on_clothes = ["--stage", "parallel,sparse,live", "--data", FASHION]
+            subprocess.run([*bench, *on_clothes, "--record", records / "fashion.json"], check=True)
+        else:
+            print(f"{FASHION} is not there: no record of Fashion-MNIST", file=sys.stderr)
         shutil.copytree(records, PROFILES / "ladder", dirs_exist_ok=True)
 
 
@@ -271,7 +279,12 @@ def facts_of(record):
 
 def computer(facts):
     features = " ".join(facts["features"])
-    return f"{facts['cpu']}, {facts['threads']} threads, {features}; {facts['kernel']}, {facts['rustc']}"
+    topology = facts.get("topology")
+    where = "" if not topology else (
+        f", {topology['cores']} cores, {topology['l3_caches']} L3 caches"
+        f"{', virtual machine' if topology['virtual_machine'] else ''}"
+    )
+    return f"{facts['cpu']}, {facts['threads']} threads{where}, {features}; {facts['kernel']}, {facts['rustc']}"
 
 
 def origin(record, facts, root=""):
@@ -534,6 +547,24 @@ def epochs_table(ladder):
     )
 
 
+def fashion_table(ladder):
+    """The stages that leave zeros out on the digits of MNIST and on the clothes of Fashion-MNIST."""
+    path = PROFILES / "ladder" / "fashion.json"
+    records = {"MNIST": ladder, **({"Fashion-MNIST": json.loads(path.read_text())} if path.exists() else {})}
+    stages = ("parallel", "sparse", "live")
+    cells = []
+    for name, record in records.items():
+        for threads in sorted({row["threads"] for row in record["rows"] if row["stage"] == "live"}):
+            rows = [
+                next(row for row in record["rows"] if (row["stage"], row["threads"]) == (stage, threads))
+                for stage in stages
+            ]
+            times = [digits(row["step_ms"]["median"]) for row in rows]
+            cells.append([name, threads, *times, *(over(row["over_previous"]) for row in rows[1:])])
+    heading = ["images", "threads", *(f"{stage}, ms a step" for stage in stages), "sparse over parallel", "live over sparse"]
+    return table(heading, cells)
+
+
 def saving_line():
     seconds = {
         every: [
@@ -688,6 +719,7 @@ def main():
         splice("OPTIMIZATIONS.md", "limits", limits_table(record))
         splice("OPTIMIZATIONS.md", "no background", no_background_line())
         splice("OPTIMIZATIONS.md", "epochs", epochs_table(record))
+        splice("OPTIMIZATIONS.md", "fashion", fashion_table(record))
     if is_there("saving"):
         splice("OPTIMIZATIONS.md", "saving", saving_line())
     if is_there("scaling"):

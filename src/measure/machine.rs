@@ -1,5 +1,7 @@
 //! Facts about the machine that limit the speed of a stage.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::thread;
 use std::time::SystemTime;
@@ -15,13 +17,72 @@ pub struct Machine {
     pub features: Vec<&'static str>,
     /// Number of threads that can run at once and that this process may use.
     pub threads: usize,
+    /// Arrangement of the CPUs that this process may use; `None` outside Linux.
+    pub topology: Option<Topology>,
 }
 
 impl Machine {
     /// The machine that this process runs on.
     pub fn detect() -> Self {
-        Self { architecture: std::env::consts::ARCH, features: features(), threads: threads() }
+        Self {
+            architecture: std::env::consts::ARCH,
+            features: features(),
+            threads: threads(),
+            topology: Topology::detect(),
+        }
     }
+}
+
+/// Arrangement of the CPUs that a process may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Topology {
+    /// Number of cores. A core may run several threads, which share its arithmetic units.
+    pub cores: usize,
+    /// Number of third-level caches. A core takes long to read what lies in another one's cache.
+    pub l3_caches: usize,
+    /// Whether the system runs in a virtual machine, which shares its CPUs with others and may hide
+    /// their true arrangement. Only x86 CPUs say so.
+    pub virtual_machine: bool,
+}
+
+impl Topology {
+    /// Topology of the CPUs that this process may use; `None` outside Linux.
+    fn detect() -> Option<Self> {
+        let status = contents("/proc/self/status")?;
+        let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+        let cpus = cpus(allowed.trim())?;
+        // The same text for CPUs that share a core or a cache.
+        let distinct = |file: &str| {
+            let of_cpu = |cpu| contents(&format!("/sys/devices/system/cpu/cpu{cpu}/{file}"));
+            cpus.iter().filter_map(of_cpu).collect::<BTreeSet<_>>().len()
+        };
+        let flags = contents("/proc/cpuinfo").unwrap_or_default();
+        Some(Self {
+            cores: distinct("topology/thread_siblings_list"),
+            l3_caches: distinct("cache/index3/shared_cpu_list"),
+            virtual_machine: flags.split_ascii_whitespace().any(|word| word == "hypervisor"),
+        })
+    }
+}
+
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cores, l3_caches, virtual_machine } = *self;
+        let plural = |count| if count == 1 { "" } else { "s" };
+        write!(f, "{cores} core{}, {l3_caches} L3 cache{}", plural(cores), plural(l3_caches))?;
+        if virtual_machine { write!(f, ", virtual machine") } else { Ok(()) }
+    }
+}
+
+/// Numbers of a list of CPUs in Linux's form, like `0-3,8`; `None` for another text.
+fn cpus(list: &str) -> Option<Vec<usize>> {
+    let mut cpus = Vec::new();
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        cpus.extend(first..=last);
+    }
+    Some(cpus)
 }
 
 /// Circumstances of a measurement: the machine, the time and the build of the program.
@@ -97,4 +158,38 @@ fn features() -> Vec<&'static str> {
     use crate::simd::Isa;
 
     Isa::Neon.is_available().then_some("neon").into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_cpus_are_read() {
+        assert_eq!(cpus("0"), Some(vec![0]));
+        assert_eq!(cpus("0-2,8,10-11"), Some(vec![0, 1, 2, 8, 10, 11]));
+        assert_eq!(cpus(""), None);
+        assert_eq!(cpus("0-x"), None);
+    }
+
+    #[test]
+    fn a_topology_says_how_many_share_what() {
+        let one = Topology { cores: 1, l3_caches: 1, virtual_machine: false };
+        assert_eq!(one.to_string(), "1 core, 1 L3 cache");
+        let two = Topology { cores: 4, l3_caches: 2, virtual_machine: true };
+        assert_eq!(two.to_string(), "4 cores, 2 L3 caches, virtual machine");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn there_are_no_more_cores_than_cpus_and_no_more_caches_than_cores() {
+        let Machine { threads, topology, .. } = Machine::detect();
+        let topology = topology.expect("Linux tells it");
+        let status = contents("/proc/self/status").unwrap();
+        let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        let allowed = cpus(allowed.unwrap().trim()).unwrap().len();
+        assert!(threads <= allowed);
+        assert!((1..=allowed).contains(&topology.cores), "{topology}");
+        assert!(topology.l3_caches <= topology.cores, "{topology}");
+    }
 }

@@ -244,13 +244,16 @@ fn stages(stages: &Stages) -> String {
             _ = write!(text, "\n  not here: {unmet}");
         }
     }
-    let Machine { architecture, features, threads } = &stages.machine;
+    let Machine { architecture, features, threads, topology } = &stages.machine;
     _ = write!(
         text,
         "\n\nthis machine: {}, {architecture}{}",
         counted(*threads, "thread"),
         features.iter().map(|feature| format!(" {feature}")).collect::<String>(),
     );
+    if let Some(topology) = topology {
+        _ = write!(text, "\n{topology}");
+    }
     text
 }
 
