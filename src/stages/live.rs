@@ -3,9 +3,9 @@
 //! **Starting point.** [sparse](super::sparse); the engine is the same.
 //!
 //! **Observation.** relu makes zeros too, and more of them from epoch to epoch: in the first steps
-//! about 70 % of the activations of the listed images are above 0, in the tenth epoch about 30 %. A product with an
-//! activation of 0 adds nothing to the sums of the hidden units, and nothing to the gradient of the
-//! weights; and relu lets no gradient through to it.
+//! most activations of the listed images are above 0, in the tenth epoch about a third of them. A
+//! product with an activation of 0 adds nothing to the sums of the hidden units, and nothing to the
+//! gradient of the weights; and relu lets no gradient through to it.
 //!
 //! **Idea.** An activation is *live* if it is not 0. The forward pass keeps, for each row of a cell,
 //! the bits of its live channels; the backward pass transposes them, which gives the bits of the live

@@ -267,7 +267,7 @@ impl Live {
         );
     }
 
-    /// Updates the weights of cell `x` by the gradient in `live`.
+    /// Updates the weights of cell `x` by their gradient.
     #[inline(never)]
     fn update<S: Products>(
         &self,
