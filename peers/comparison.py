@@ -9,7 +9,7 @@ from compare import BATCH_SIZE, CONTENTION, CONTESTANTS, CURVE_STEPS, EPOCH_TOLE
 
 # Who is also compared with which of ours: the same instruction set, the same format.
 PAIRS = [("pytorch-best-avx2", "ours-avx2"), ("pytorch-bf16", "ours-bf16")]
-# Seconds of the first program in the published timeline of nn_c, and their epochs.
+# Seconds that the timeline of the C program nn_c reports for this many epochs of its first version.
 NN_C_SECONDS, NN_C_EPOCHS = 1556.7, 10
 
 
@@ -175,6 +175,8 @@ def check_losses(row, runs, expected):
     """Each epoch must have the mean loss that it has in the run `expected`."""
     losses = lambda lines: [line["loss"] for line in lines if line["event"] == "epoch"]  # noqa: E731
     for lines in runs:
+        if len(losses(lines)) != len(losses(expected)):
+            sys.exit(f"{row['title']}: {len(losses(lines))} epochs, expected {len(losses(expected))}")
         for epoch, (loss, wanted) in enumerate(zip(losses(lines), losses(expected))):
             if not abs(loss - wanted) <= EPOCH_TOLERANCES[row["precision"]]:
                 sys.exit(f"{row['title']}: mean loss {loss:.4f} of epoch {epoch}, expected {wanted:.4f}")

@@ -44,8 +44,8 @@ sys.path.insert(0, str(ROOT / "peers"))
 import compare  # noqa: E402
 import comparison  # noqa: E402
 SEEDS = range(1, 11)
-# The rung that a library carries, the default, and the one that is not exact.
-ACCURACY_STAGES = ["gemm", "sparse", "bf16"]
+# A stage whose products a library computes, two exact stages of our own, and the stage that is not exact.
+ACCURACY_STAGES = ["gemm", "sparse", "live", "bf16"]
 # Rows of the comparison that README.md shows: the default, and the fastest f32 variants of two frameworks.
 README_ROWS = ["ours", "pytorch-best", "jax"]
 # Epochs in which stages that leave zeros out are measured again.
@@ -280,8 +280,9 @@ def facts_of(record):
 def computer(facts):
     features = " ".join(facts["features"])
     topology = facts.get("topology")
+    counted = lambda count, noun: f"{count} {noun}{'' if count == 1 else 's'}"  # noqa: E731
     where = "" if not topology else (
-        f", {topology['cores']} cores, {topology['l3_caches']} L3 caches"
+        f", {counted(topology['cores'], 'core')}, {counted(topology['l3_caches'], 'L3 cache')}"
         f"{', virtual machine' if topology['virtual_machine'] else ''}"
     )
     return f"{facts['cpu']}, {facts['threads']} threads{where}, {features}; {facts['kernel']}, {facts['rustc']}"

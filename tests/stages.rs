@@ -184,6 +184,32 @@ fn ten_losses_of_every_stage_agree_with_naive() {
 }
 
 #[test]
+fn the_counted_work_does_not_depend_on_the_batch_before() {
+    let inked = noise_split(7, 20);
+    let mut pixels = vec![0; 3 * 784];
+    pixels[784 + 300..784 + 320].fill(200);
+    let blank = Split::new(pixels, [28, 28], vec![1, 2, 3]);
+    let (many, few) = (indices(20), indices(3));
+    let architecture = MnistCnn::default().architecture();
+    let state = TrainState::new(Init::Pytorch.parameters(&architecture, 5), &Adam::SLOTS);
+    for (stage, isa) in runnable(&architecture) {
+        let work_after = |batches: &[Batch<'_>]| {
+            let adam = Adam::from(&Recipe::default());
+            let mut engine = stage.build(&architecture, adam, Compute { isa, threads: 1 }).unwrap();
+            engine.load(&state);
+            for batch in batches {
+                engine.predict(batch);
+            }
+            engine.measure_phases(true);
+            engine.step(&Batch::new(&blank, &few), 1e-3);
+            engine.take_phases().total().flops
+        };
+        let alone = work_after(&[]);
+        assert_eq!(work_after(&[Batch::new(&inked, &many)]), alone, "{} on {isa}", stage.name);
+    }
+}
+
+#[test]
 fn a_prediction_of_all_stages_but_gemm_allocates_nothing() {
     let split = noise_split(5, 100);
     let indices = indices(split.len());

@@ -40,7 +40,8 @@ def main():
     tuned = args.variant != "eager"
     if tuned:
         # Before PyTorch starts threads, because a thread inherits the setting of the one that starts it.
-        torch.set_flush_denormal(True)
+        if not torch.set_flush_denormal(True):
+            sys.exit("this CPU cannot flush denormals")
     torch.set_num_threads(args.threads)
     run = Run(args)
     run.start({

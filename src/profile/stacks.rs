@@ -7,7 +7,7 @@
 //!    [team](crate::team) share work, are left out.
 //! 2. **The parts of a kernel count for the kernel**: adapters of the standard library and [vector
 //!    operations](crate::simd).
-//! 3. **Names are short**: `CellRow::convolve`, without type arguments, closures and most of the
+//! 3. **Names are short**: `Dense::convolve`, without type arguments, closures and most of the
 //!    path.
 //! 4. **Waiting** is the time in which threads share out work or look for work. A sample that
 //!    belongs to no phase is **other**.
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn names_lose_types_closures_and_most_of_their_path() {
         for (symbol, expected) in [
-            ("mnist_train::stages::fused::cell_row::CellRow::convolve", "CellRow::convolve"),
+            ("mnist_train::stages::fused::dense::Dense::convolve", "Dense::convolve"),
             ("<mnist_train::stages::gemm::Gemm as a::Kernels>::adam::{{closure}}", "Gemm::adam"),
             ("<a::Engine<b::Avx512> as c::Engine>::step", "Engine::step"),
             ("<usize as core::iter::Sum>::sum::<core::iter::Map<I, F>>", "Sum::sum"),
@@ -260,7 +260,7 @@ mod tests {
         let folded = Folded::of(&[stack(
             &[
                 "mnist_train::engine::phases::frames::conv_forward",
-                "<mnist_train::stages::fused::cell_row::CellRow<S>>::convolve",
+                "<mnist_train::stages::fused::dense::Dense<S>>::convolve",
                 "<mnist_train::simd::avx2::Avx2 as mnist_train::simd::Simd>::vectorize",
                 "mnist_train::stages::fused::conv::forward",
                 "<usize as core::iter::Sum>::sum",
@@ -268,7 +268,7 @@ mod tests {
             ],
             2,
         )]);
-        assert_eq!(folded.lines("s"), "s;conv forward;CellRow::convolve;conv::forward 2\n");
+        assert_eq!(folded.lines("s"), "s;conv forward;Dense::convolve;conv::forward 2\n");
     }
 
     #[test]

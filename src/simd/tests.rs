@@ -181,8 +181,8 @@ fn bytes_become_pixels_and_masks() {
         fn run<S: F32>(simd: S, isa: Isa) {
             let bytes: [u8; 16] = std::array::from_fn(|i| (i * 17) as u8);
             let mut floats = [0.0; 16];
-            simd.vectorize(|| simd.u8_to_pixels(bytes, &mut floats));
-            assert!(floats.into_iter().eq(bytes.map(f32::from)), "u8_to_pixels of {isa}");
+            simd.vectorize(|| simd.u8_to_f32(bytes, &mut floats));
+            assert!(floats.into_iter().eq(bytes.map(f32::from)), "u8_to_f32 of {isa}");
             let bytes: [u8; 32] =
                 std::array::from_fn(|i| if i % 3 == 0 { 0 } else { 128 + i as u8 });
             let bits = simd.vectorize(|| simd.nonzero(&bytes));

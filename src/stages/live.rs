@@ -37,7 +37,7 @@
 //!    then stays in registers, and a vector of dz that is loaded serves two multiply-adds. W is not
 //!    transposed. A square of 64×64 bits is transposed by exchanging halves of ever smaller squares.
 //! 2. **Sums over the hidden units wait.** The product dz·W leaves a vector for each row. Square
-//!    matrices of these vectors are transposed and added up when the list is done.
+//!    matrices of these vectors are transposed and added up when all rows of the channel are done.
 //! 3. **Activations are stored as they are.** sparse subtracts relu(bias), which would destroy the
 //!    zeros. Here each listed image begins its sums with −Σ_p relu(bias)·W_p instead, because the
 //!    sums of all images get Σ_p relu(bias)·W_p from the virtual row.

@@ -95,11 +95,9 @@ pub struct ConvPlan {
     pub weight: Floats,
     /// Biases of the convolution, (C).
     pub bias: Floats,
-    /// Activation of a cell without ink, (C). It is 0 if blank cells are not skipped.
+    /// Activation of a cell without ink, (C); 0 if blank cells are not skipped. The dense kernels
+    /// subtract it from every activation that they store.
     pub blank: Floats,
-    /// What is subtracted from every activation before it is stored, (C): `blank` if a product of
-    /// the linear layer takes all channels, 0 if it takes the live channels.
-    pub subtracted: Floats,
     /// Number of floats in a vector.
     lanes: usize,
     /// Weights for pixels in 0..=255 between two rows of zeros, (C / lanes, K + 2, K, lanes): the
@@ -121,7 +119,6 @@ impl ConvPlan {
             weight: floats::zeros(taps * channels),
             bias: floats::zeros(channels),
             blank: floats::zeros(channels),
-            subtracted: floats::zeros(channels),
             lanes: S::LANES,
             live_weight: floats::zeros((kernel + 2) * kernel * channels),
         }
@@ -142,10 +139,8 @@ impl ConvPlan {
                 *blank = if bias <= 0.0 { 0.0 } else { bias };
             }
         }
-        if skip == Skip::Blank {
-            self.subtracted.copy_from_slice(&self.blank);
-        }
         if skip == Skip::Zeros {
+            assert_eq!(self.depth, 1, "the kernels of live activations compute in f32");
             let (channels, taps) = (self.bias.len(), self.kernel * self.kernel);
             let vector = (self.kernel + 2) * self.kernel * self.lanes;
             for (v, to) in self.live_weight.chunks_exact_mut(vector).enumerate() {
@@ -269,7 +264,7 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
             // is live, so that the loss shows it.
             let activation = simd.max(zero, sum);
             let live = simd.greater(activation, zero) | !simd.greater(activation, negative);
-            let activation = simd.sub(activation, simd.load(&plan.subtracted[channel..]));
+            let activation = simd.sub(activation, simd.load(&plan.blank[channel..]));
             simd.store(activation, &mut out.activations[r * channels + channel..]);
             out.masks[r * vectors + channel / S::LANES] = Masks { lower, right, live };
         }
@@ -278,7 +273,7 @@ fn forward_tile<S: Products, const R: usize, const U: usize>(
 
 /// Adds the part of one cell to `gradient`.
 ///
-/// `da` is the gradient of the stored activations, from which `subtracted` = relu(bias) was
+/// `da` is the gradient of the stored activations, from which `blank` = relu(bias) was
 /// subtracted. Where this is not 0, the gradient of the bias therefore loses the part that goes
 /// through it.
 ///
@@ -319,7 +314,7 @@ fn backward_taps<S: Products, const K: usize, const TAPS: usize>(
     let zero = simd.splat(0.0);
     for vector in 0..vectors {
         let channel = vector * S::LANES;
-        let blank_positive = simd.greater(simd.load(&plan.subtracted[channel..]), zero);
+        let blank_positive = simd.greater(simd.load(&plan.blank[channel..]), zero);
         let (mut sums, mut bias_sum) = ([zero; TAPS], zero);
         let mut starts = (0..).step_by(plan.patch_len());
         let (each_da, each_masks) = (da.chunks_exact(channels), masks.chunks_exact(vectors));

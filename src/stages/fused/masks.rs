@@ -1,4 +1,5 @@
-//! Bits that max pooling and relu leave for the backward pass: one for each channel.
+//! Bits that max pooling and relu leave for the backward pass of the dense kernels: three for each
+//! channel.
 
 /// Masks of max pooling and relu, which the backward pass needs, for one vector of channels of one
 /// image: a bit for each channel.

@@ -157,8 +157,8 @@ pub fn gradient_len(network: &Network) -> usize {
 /// or two rows, with the K taps in front. The other lanes have no meaning.
 ///
 /// # Shapes
-/// `list` (L); `da` (L); `patches` (R, `patch_len`) and 16 further pixels; `gradient`
-/// ([`gradient_len`]).
+/// `channel` is live in L rows; `da` (at least L, of which the first L are read); `patches` (R,
+/// `patch_len`) and 16 further pixels; `gradient` ([`gradient_len`]).
 #[inline(always)]
 pub fn backward<S: Simd>(
     simd: S,
@@ -177,8 +177,8 @@ pub fn backward<S: Simd>(
     }
 }
 
-/// Adds da · window to V vectors of the gradient, for each window, which begins at an index of the
-/// `patches`, and its da. Returns the sum of da.
+/// Adds da · window to V vectors of the gradient, for each row in which the channel is live. The
+/// window is the part of the row's patch under the largest sum. Returns the sum of da.
 #[inline(always)]
 fn add_windows<S: Simd, const V: usize>(
     simd: S,

@@ -54,7 +54,7 @@ pub fn forward<S: Simd>(
     }
 }
 
-/// [`forward`] for the first U vectors of columns; returns U.
+/// Adds the first U vectors of columns of [`forward`]; returns U.
 #[inline(always)]
 fn forward_tile<S: Simd, const U: usize>(
     simd: S,
@@ -111,7 +111,7 @@ fn add_live<S: Simd, const U: usize>(
 /// registers the weights are read from the first-level cache.
 const BACKWARD_VECTORS: usize = 10;
 
-/// Memory for the dots of [`LiveChannel::multiply`]: a vector for each of `rows` rows of a cell.
+/// Memory for the `dots` of [`backward`]: a vector for each of `rows` rows of a cell.
 pub fn dots(rows: usize) -> Floats {
     floats::zeros(rows.next_multiple_of(ALIGNMENT) * ALIGNMENT)
 }

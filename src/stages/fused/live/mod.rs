@@ -86,9 +86,7 @@ impl Live {
         let inked: usize = cells.inked_rows(shared).sum();
         let flops = 2 * 4 * inked * shared.network.taps() * channels;
         clock.run(Phase::ConvForward, flops, || self.convolve(simd, cells, shared));
-        let bits = &self.bits[..CELLS * (shared.images.count() + 1) * self.words];
-        let live: usize = bits.iter().map(|bits| bits.live.count_ones() as usize).sum();
-        let flops = 2 * live * hidden;
+        let flops = 2 * self.live(cells, shared) * hidden;
         clock.run(Phase::LinearForward, flops, || self.sum(simd, cells, shared));
     }
 
@@ -118,6 +116,15 @@ impl Live {
                 }
             },
         );
+    }
+
+    /// Number of live activations of all cells.
+    fn live(&self, cells: &Cells, shared: &Shared<'_>) -> usize {
+        let Shared { network, images, .. } = *shared;
+        let Cells { rows, activations, .. } = cells;
+        let of_cell =
+            |x| LiveRows::of_cell(network, images.count(), x, rows, activations, &self.bits).live();
+        (0..CELLS).map(of_cell).sum()
     }
 
     /// Computes the partial sums of the hidden units from the live activations alone.
@@ -170,7 +177,7 @@ impl Live {
                     || columns.fill(rows),
                 );
             });
-            let live = columns.count();
+            let live = rows.live();
             let of_linear = 4 * live * shared.active.count;
             let of_conv = 2 * live * network.taps();
             let multiply = || self.multiply(simd, cells, shared, x);

@@ -52,11 +52,11 @@ pub struct LiveRows<'a> {
     /// Index of the image of each row, (R).
     pub images: &'a [u32],
     /// Activations, (R, C).
-    pub x: &'a [f32],
+    x: &'a [f32],
     /// Bits of the channels, (R, words).
-    pub bits: &'a [Bits],
+    bits: &'a [Bits],
     /// Number of channels, C.
-    pub channels: usize,
+    channels: usize,
     /// Number of words of bits for a row.
     words: usize,
 }
@@ -83,6 +83,11 @@ impl<'a> LiveRows<'a> {
             channels,
             words,
         }
+    }
+
+    /// Number of live activations.
+    pub fn live(&self) -> usize {
+        self.bits.iter().map(|bits| bits.live.count_ones() as usize).sum()
     }
 
     /// Activations of row `r`, and its bits.
@@ -166,11 +171,6 @@ impl LiveColumns {
                 columns.zip(square).for_each(|(column, bits)| column[first] = bits);
             }
         }
-    }
-
-    /// Number of live activations.
-    pub fn count(&self) -> usize {
-        self.bits.iter().map(|bits| bits.count_ones() as usize).sum()
     }
 
     /// Channels of the cell whose rows are `rows`.
