@@ -61,7 +61,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         environment,
         commit: args.record.as_ref().and_then(|_| commit()),
     };
-    let event = Event::Bench(ladder.measure(&mut LadderProgress::new(&output))?);
+    let event = Event::Bench(Box::new(ladder.measure(&mut LadderProgress::new(&output))?));
     let _lock = at_once.end();
     output.event(&event);
     if let Some(path) = &args.record {

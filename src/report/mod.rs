@@ -44,10 +44,10 @@ pub enum Event {
     /// Check of the gradients of a network.
     Gradcheck(gradcheck::Gradcheck),
     /// Comparison of the stages' speed.
-    Bench(bench::Bench),
+    Bench(Box<bench::Bench>),
     /// Profile of the stages.
     #[cfg(feature = "profile")]
-    Profile(profile::Profile),
+    Profile(Box<profile::Profile>),
 }
 
 /// Description of a run that begins.

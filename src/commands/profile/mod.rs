@@ -113,7 +113,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     drawing.finish_and_clear();
     let failed: Vec<_> = profile.failures.iter().map(|failure| failure.stage).collect();
     let page = profile.page.clone();
-    output.event(&Event::Profile(profile));
+    output.event(&Event::Profile(Box::new(profile)));
     output.finish()?;
     if !failed.is_empty() {
         let failed = failed.join(", ");

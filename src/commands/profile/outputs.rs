@@ -141,7 +141,7 @@ impl Outputs<'_> {
             page: printable(&self.folder.join(PAGE)),
         };
         self.remove_others(&profile)?;
-        let event = Event::Profile(profile.clone());
+        let event = Event::Profile(Box::new(profile.clone()));
         self.replace(RECORD, &format!("{}\n", json::line(&event)))?;
         self.replace(PAGE, &html::page(&profile, &graphs))?;
         Ok(profile)
