@@ -36,7 +36,7 @@ fn main() -> anyhow::Result<()> {
     let recipe = Recipe::default();
     let stage = Stage::fastest_exact(&architecture);
     let compute = Compute { threads: machine::threads(), isa: Isa::detect() };
-    let mut engine = stage.build(&architecture, Adam::from(&recipe), compute)?;
+    let mut engine = stage.build(&architecture, &recipe, compute)?;
     let parameters = recipe.init.parameters(&architecture, recipe.seed);
     engine.load(&TrainState::new(parameters, &Adam::SLOTS));
 

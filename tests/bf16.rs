@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Comparison, SEE_GRADIENT, gradient, noise_split, to_f64};
+use common::{Comparison, gradient, noise_split, see_gradient, to_f64};
 use mnist_train::data::batches::{Batch, epoch_order};
 use mnist_train::data::dataset::Split;
 use mnist_train::data::synthetic::SIDE;
@@ -185,7 +185,7 @@ fn the_gradient_is_the_gradient_of_rounded_factors() {
         let expected = rounded_gradient(&network, &parameters, &split);
         let indices: Vec<u32> = (0..images as u32).collect();
         let compute = Compute { threads: 2, isa: Isa::Avx512 };
-        let mut engine = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
+        let mut engine = stage.build(&architecture, &see_gradient(), compute).unwrap();
         let batch = Batch::new(&split, &indices);
         let found = gradient(engine.as_mut(), &parameters, &batch);
         for ((spec, found), expected) in found.iter().zip(&expected) {
@@ -205,7 +205,7 @@ fn losses_stay_near_the_losses_of_naive() {
     let start = TrainState::new(recipe.init.parameters(&architecture, 3), &Adam::SLOTS);
     let losses = |stage: &Stage| -> Vec<f64> {
         let compute = Compute { threads: 2, isa: Isa::detect() };
-        let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
+        let mut engine = stage.build(&architecture, &recipe, compute).unwrap();
         engine.load(&start);
         let order = epoch_order(split.len(), 3, 0);
         let batches = order.chunks(recipe.batch_size);

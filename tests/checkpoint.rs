@@ -28,7 +28,7 @@ fn refusal(bytes: &[u8], architecture: &Architecture) -> String {
 /// Error message for the file at `path`, without its path.
 #[track_caller]
 fn refusal_of(path: &Path) -> String {
-    let error = checkpoint::read(path).expect_err("accepted");
+    let error = checkpoint::read(path, None).expect_err("accepted");
     assert!(matches!(error, Error::InvalidFile { .. }), "{error:?}");
     assert_eq!(error.exit_code(), 3);
     let message = error.to_string();
@@ -93,14 +93,14 @@ fn a_file_tells_the_sizes_of_its_network() {
         durable::replace(&path, &written.to_bytes()).unwrap();
         let architecture = network.architecture();
         let expected = (architecture.clone(), Model::Checkpoint(Box::new(written)));
-        assert_eq!(checkpoint::read(&path).unwrap(), expected);
+        assert_eq!(checkpoint::read(&path, None).unwrap(), expected);
 
         let mut weights = Crafted::from(&fs::read(&path).unwrap());
         weights.keep(|name| !name.starts_with("adam."));
         weights.metadata = None;
         fs::write(&path, weights.bytes()).unwrap();
         let expected = (architecture, Model::Weights(expected.1.parameters().clone()));
-        assert_eq!(checkpoint::read(&path).unwrap(), expected);
+        assert_eq!(checkpoint::read(&path, None).unwrap(), expected);
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -716,7 +716,7 @@ fn a_folder_or_a_missing_file_is_refused() {
     for (path, reason) in
         [(folder.path(), "is a directory"), (&missing, "no such file or directory")]
     {
-        let error = checkpoint::read(path).unwrap_err();
+        let error = checkpoint::read(path, None).unwrap_err();
         assert_eq!(error.exit_code(), 1);
         let expected = format!("{}: cannot open: {reason}", path.display());
         assert_eq!(error.to_string(), expected);

@@ -226,7 +226,8 @@ fn a_run_that_goes_on_in_another_way_says_so() {
     resume("--stage gemm", "by stage fused, going on with gemm");
 
     // This checkpoint looks as if a newer version had written it.
-    let (_, Model::Checkpoint(mut newer)) = checkpoint::read(&place.path("ckpt.bin")).unwrap()
+    let (_, Model::Checkpoint(mut newer)) =
+        checkpoint::read(&place.path("ckpt.bin"), None).unwrap()
     else {
         panic!("a checkpoint");
     };
@@ -354,7 +355,7 @@ fn a_model_is_evaluated_by_its_name_alone_and_the_accuracy_is_the_last_line() {
 fn weights_without_a_recipe_are_evaluated_with_a_note_on_how_pixels_are_scaled() {
     let place = Workplace::new();
     place.run(&format!("{SHORT} --epochs 1")).succeeds();
-    let (_, model) = checkpoint::read(&place.path("ckpt.bin")).unwrap();
+    let (_, model) = checkpoint::read(&place.path("ckpt.bin"), None).unwrap();
     let weights = model.parameters().iter().map(|(spec, values)| {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
         (spec.name.clone(), spec.shape.clone(), bytes)

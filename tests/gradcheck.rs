@@ -9,8 +9,8 @@ use mnist_train::autograd::{Tape, Var};
 use mnist_train::gradcheck::{Options, check};
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::mnist_cnn::MnistCnn;
-use mnist_train::nn::grammar::{self, LAYERS};
-use mnist_train::nn::layer::{Backward, Forward, Kept, Layer, Pass};
+use mnist_train::nn::grammar::LAYERS;
+use mnist_train::nn::layer::{Backward, Forward, Kept, Layer, Pass, Training};
 use mnist_train::nn::primitives::Primitives;
 use mnist_train::nn::shape::Shape;
 use mnist_train::nn::tensor::TensorSpec;
@@ -25,7 +25,7 @@ const FAST: Options = Options { fast: true, ..OPTIONS };
 const NETWORK: &str = "conv3k3p1,relu,maxpool2,flatten,fc5,sigmoid,fc4";
 
 fn input() -> Shape {
-    Shape::new(2, 6, 6)
+    Shape::image(2, 6, 6)
 }
 
 fn network(text: &str) -> Architecture {
@@ -42,6 +42,7 @@ fn every_kind_of_layer_passes() {
         "conv3k3s2p2,relu,conv4k2,sigmoid,maxpool2s1,flatten,fc3",
         "maxpool3s2,conv2k3p2,relu,flatten,fc3",
         "flatten,fc6,relu,fc5,sigmoid,fc3",
+        "res(conv2k3p1),relu,res(relu,res(conv2k1,sigmoid)),maxpool3s2p1,flatten,res(fc18,relu),fc3",
     ] {
         let network = network(text);
         for seed in 1..4 {
@@ -134,8 +135,8 @@ impl Pass<f64> for Mutant {
         (self.backward)(self.layer.as_ref(), primitives, io);
     }
 
-    fn record(&self, tape: &mut Tape<f64>, x: Var, tensors: &[Var]) -> Var {
-        self.layer.record(tape, x, tensors)
+    fn record(&self, tape: &mut Tape<f64>, x: Var, tensors: &[Var], training: Training) -> Var {
+        self.layer.record(tape, x, tensors, training)
     }
 }
 
@@ -148,7 +149,7 @@ impl Pass<f32> for Mutant {
         unreachable!("gradients are checked in f64")
     }
 
-    fn record(&self, _: &mut Tape<f32>, _: Var, _: &[Var]) -> Var {
+    fn record(&self, _: &mut Tape<f32>, _: Var, _: &[Var], _: Training) -> Var {
         unreachable!("gradients are checked in f64")
     }
 }
@@ -160,8 +161,8 @@ fn with_mistake(
     backward: Mistake,
 ) -> Architecture {
     let mut network = Architecture::new(input());
-    for (at, text) in grammar::split(NETWORK).into_iter().enumerate() {
-        let layer: Arc<dyn Layer> = grammar::layer(&text).unwrap().into();
+    for (at, placed) in self::network(NETWORK).layers().iter().enumerate() {
+        let layer = Arc::clone(&placed.layer);
         let mutant = || Arc::new(Mutant { layer: Arc::clone(&layer), forward, backward });
         network.push(if at == index { mutant() } else { layer }).unwrap();
     }
@@ -170,9 +171,7 @@ fn with_mistake(
 
 /// The operands `io`, for a call after which they are used again.
 fn again<'a>(io: &'a mut Backward<'_, f64>) -> Backward<'a, f64> {
-    let Backward { input, x, y, parameters, kept, dy, dparameters, dx } = io;
-    let dx = dx.as_deref_mut();
-    Backward { input: *input, x, y, parameters, kept, dy, dparameters, dx }
+    Backward { dparameters: io.dparameters, dx: io.dx.as_deref_mut(), scratch: io.scratch, ..*io }
 }
 
 fn weights(layer: &dyn Layer, io: &Backward<'_, f64>) -> usize {
@@ -213,7 +212,7 @@ const MISTAKES: [(usize, &str, &[&str], Mistake); 18] = [
     }),
     (0, "the padding is off by one column", &["conv1.weight"], |layer, primitives, io| {
         let mut x = io.x.to_vec();
-        x.chunks_exact_mut(io.input.width).for_each(|row| row.rotate_right(1));
+        x.chunks_exact_mut(io.input.last()).for_each(|row| row.rotate_right(1));
         layer.backward(primitives, Backward { x: &x, ..io });
     }),
     (0, "the kernel is turned by half a turn", &["input"], |layer, primitives, io| {
@@ -242,8 +241,8 @@ const MISTAKES: [(usize, &str, &[&str], Mistake); 18] = [
         elements.for_each(|(dx, dy)| *dx = dy.max(0.0));
     }),
     (2, "pooling takes the last place", &["conv1.weight", "input"], |layer, primitives, io| {
-        let kept = vec![3; io.kept.len()];
-        layer.backward(primitives, Backward { kept: &kept, ..io });
+        let kept_bytes = vec![3; io.kept_bytes.len()];
+        layer.backward(primitives, Backward { kept_bytes: &kept_bytes, ..io });
     }),
     (2, "pooling takes the gradient of the next window", &["conv1.weight", "input"], {
         |layer, primitives, io| {
@@ -325,7 +324,7 @@ fn a_gradient_of_the_last_image_alone_is_not_the_sum_over_the_images() {
     let network =
         with_mistake(index, |layer, primitives, io| layer.forward(primitives, io), backward);
     let found = check(&network, &FAST).unwrap();
-    assert!(found.primitives.iter().all(|row| row.from_sum_of_images > 0.1), "{found:#?}");
+    assert!(found.primitives.iter().all(|row| row.from_sum_of_images > Some(0.1)), "{found:#?}");
 }
 
 #[test]

@@ -121,7 +121,7 @@ impl Running {
 /// Position of training in the checkpoint file, which must be complete.
 #[track_caller]
 fn position(place: &Workplace) -> Position {
-    match checkpoint::read(&place.path("ckpt.bin")).unwrap().1 {
+    match checkpoint::read(&place.path("ckpt.bin"), None).unwrap().1 {
         Model::Checkpoint(checkpoint) => checkpoint.metadata.position,
         Model::Weights(_) => panic!("the moments are missing"),
     }

@@ -18,7 +18,7 @@ mod common;
 use std::ops::Range;
 use std::path::Path;
 
-use common::{Comparison, SEE_GRADIENT, all_primitives, compute, gradient, run_layer, to_f64};
+use common::{Comparison, all_primitives, compute, gradient, run_layer, see_gradient, to_f64};
 use mnist_train::data::batches::Batch;
 use mnist_train::data::dataset::{DatasetKind, Split};
 use mnist_train::data::files;
@@ -141,10 +141,10 @@ fn train(stage: &Stage, start: &Parameters, split: &Split, sizes: &[usize]) -> T
     let mut next = |&size| Batch::new(split, rest.split_off(..size).expect("enough images"));
     let batches: Vec<Batch<'_>> = sizes.iter().map(&mut next).collect();
 
-    let mut engine = stage.build(&architecture, SEE_GRADIENT, compute(2)).unwrap();
+    let mut engine = stage.build(&architecture, &see_gradient(), compute(2)).unwrap();
     let gradients = gradient(engine.as_mut(), start, &batches[0]);
 
-    let mut engine = stage.build(&architecture, Adam::from(&recipe), compute(2)).unwrap();
+    let mut engine = stage.build(&architecture, &recipe, compute(2)).unwrap();
     engine.load(&TrainState::new(start.clone(), &Adam::SLOTS));
     let logits = engine.predict(&batches[0]).to_vec();
     let mut step = |batch: &Batch<'_>| {
@@ -268,7 +268,7 @@ impl LayerCase {
             LayerKind::Linear => format!("fc{}", self.weight_shape[0]),
         };
         let shape = |shape: &[usize]| match shape[1..] {
-            [channels, height, width] => Shape::new(channels, height, width),
+            [channels, height, width] => Shape::image(channels, height, width),
             _ => Shape::features(shape[1]),
         };
         let (layer, input) = (grammar::layer(&text).unwrap(), shape(&self.input_shape));

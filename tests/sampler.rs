@@ -141,7 +141,7 @@ fn phases_have_about_the_shares_that_the_clock_gives_them() {
     let order = epoch_order(images.len(), recipe.seed, 0);
     for name in ["gemm", "parallel"] {
         let stage = STAGES.iter().find(|stage| stage.name == name).unwrap();
-        let built = || stage.build(&architecture, Adam::from(&recipe), common::compute(2));
+        let built = || stage.build(&architecture, &recipe, common::compute(2));
         let run = CappedRun::new(&architecture, &recipe, &images);
         let sampled = run.sample(built, Duration::from_secs(20)).unwrap().stacks;
         let mut engine = built().unwrap();
@@ -185,8 +185,7 @@ fn phases_are_found_on_every_kind_of_thread() {
     for (name, through) in kinds {
         let stage = STAGES.iter().find(|stage| stage.name == name).unwrap();
         let sampler = Sampler::start().unwrap();
-        let mut engine =
-            stage.build(&architecture, Adam::from(&recipe), common::compute(2)).unwrap();
+        let mut engine = stage.build(&architecture, &recipe, common::compute(2)).unwrap();
         let mut stacks = Vec::new();
         for _ in 0..60 {
             let began = Instant::now();
@@ -213,7 +212,7 @@ fn every_stage_computes_the_same_bits_while_it_is_sampled() {
     let initial = TrainState::new(parameters, &Adam::SLOTS);
     for stage in STAGES.iter().filter(|stage| !stage.isas(&architecture).is_empty()) {
         let compute = common::compute(2);
-        let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
+        let mut engine = stage.build(&architecture, &recipe, compute).unwrap();
         engine.load(&initial);
         engine.step(&Batch::new(&images, &order), recipe.lr);
         let undisturbed = engine.store().parameters.sha256();

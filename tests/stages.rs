@@ -4,7 +4,7 @@ mod allocation;
 mod common;
 
 use common::{
-    Comparison, SEE_GRADIENT, compute, exact, gradient, gradient_on_tape, noise_split, runnable,
+    Comparison, compute, exact, gradient, gradient_on_tape, noise_split, runnable, see_gradient,
     to_f64,
 };
 use mnist_train::data::batches::{Batch, epoch_order};
@@ -32,7 +32,7 @@ fn indices(count: usize) -> Vec<u32> {
 fn small_network() -> Architecture {
     Architecture::parse(
         "conv3k5s2p1,relu,conv4k3,relu,maxpool2,flatten,fc9,relu,fc10",
-        Shape::new(1, 28, 28),
+        Shape::image(1, 28, 28),
     )
     .expect("is a network")
 }
@@ -48,7 +48,7 @@ fn gradients_of_whole_networks_agree_with_a_tape() {
         let batch = Batch::new(&split, &indices);
         for (stage, isa) in exact(&architecture) {
             let mut engine =
-                stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa }).unwrap();
+                stage.build(&architecture, &see_gradient(), Compute { threads: 2, isa }).unwrap();
             let found = gradient(engine.as_mut(), &parameters, &batch);
             for ((spec, found), expected) in found.iter().zip(&expected) {
                 let what = format!("{stage:?} {isa} {}", spec.name);
@@ -78,13 +78,13 @@ fn compare_with_naive(
 ) {
     let indices = indices(size);
     let batch = Batch::new(split, &indices);
-    let mut naive = stage("naive").build(architecture, SEE_GRADIENT, compute(1)).unwrap();
+    let mut naive = stage("naive").build(architecture, &see_gradient(), compute(1)).unwrap();
     let expected = gradient(naive.as_mut(), parameters, &batch);
     let expected_logits = to_f64(naive.predict(&batch));
     for (stage, isa) in exact(architecture).into_iter().skip(1) {
         let what = format!("{what} {stage:?} {isa} batch {size}");
         let compute = Compute { threads: 2, isa };
-        let mut engine = stage.build(architecture, SEE_GRADIENT, compute).unwrap();
+        let mut engine = stage.build(architecture, &see_gradient(), compute).unwrap();
         let found = gradient(engine.as_mut(), parameters, &batch);
         for ((spec, found), (_, expected)) in found.iter().zip(expected.iter()) {
             let what = format!("{what} {}", spec.name);
@@ -158,7 +158,7 @@ fn every_stage_agrees_with_naive_whatever_is_zero() {
 fn ten_steps(stage: &Stage, compute: Compute, split: &Split) -> (Vec<f64>, TrainState) {
     let architecture = MnistCnn::default().architecture();
     let recipe = Recipe { batch_size: 13, ..Recipe::default() };
-    let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
+    let mut engine = stage.build(&architecture, &recipe, compute).unwrap();
     engine.load(&TrainState::new(recipe.init.parameters(&architecture, 3), &Adam::SLOTS));
     let order = epoch_order(split.len(), 3, 0);
     let losses = order
@@ -194,8 +194,8 @@ fn the_counted_work_does_not_depend_on_the_batch_before() {
     let state = TrainState::new(Init::Pytorch.parameters(&architecture, 5), &Adam::SLOTS);
     for (stage, isa) in runnable(&architecture) {
         let work_after = |batches: &[Batch<'_>]| {
-            let adam = Adam::from(&Recipe::default());
-            let mut engine = stage.build(&architecture, adam, Compute { isa, threads: 1 }).unwrap();
+            let compute = Compute { isa, threads: 1 };
+            let mut engine = stage.build(&architecture, &Recipe::default(), compute).unwrap();
             engine.load(&state);
             for batch in batches {
                 engine.predict(batch);
@@ -217,8 +217,8 @@ fn a_prediction_of_all_stages_but_gemm_allocates_nothing() {
     let architecture = MnistCnn::default().architecture();
     let stages = runnable(&architecture).into_iter().filter(|(stage, _)| stage.name != "gemm");
     for (stage, isa) in stages {
-        let adam = Adam::from(&Recipe::default());
-        let mut engine = stage.build(&architecture, adam, Compute { isa, threads: 1 }).unwrap();
+        let compute = Compute { isa, threads: 1 };
+        let mut engine = stage.build(&architecture, &Recipe::default(), compute).unwrap();
         let first = allocation::peak_bytes(|| engine.predict(&batch).len()).1;
         assert!(first > 0, "the first batch needs memory");
         let bytes = allocation::peak_bytes(|| engine.predict(&batch).len()).1;
@@ -256,13 +256,13 @@ fn a_state_comes_back_from_every_engine_as_it_went_in() {
     let split = noise_split(8, 20);
     for network in networks_of_the_pattern() {
         let architecture = network.architecture();
-        let mut gemm = stage("gemm").build(&architecture, SEE_GRADIENT, compute(2)).unwrap();
+        let mut gemm = stage("gemm").build(&architecture, &see_gradient(), compute(2)).unwrap();
         let parameters = Init::Pytorch.parameters(&architecture, 4);
         gradient(gemm.as_mut(), &parameters, &Batch::new(&split, &indices(20)));
         let state = gemm.store();
         for (stage, isa) in runnable(&architecture) {
             let mut engine =
-                stage.build(&architecture, SEE_GRADIENT, Compute { threads: 2, isa }).unwrap();
+                stage.build(&architecture, &see_gradient(), Compute { threads: 2, isa }).unwrap();
             engine.load(&state);
             assert!(engine.store() == state, "{stage:?} {isa} {network:?}");
         }
@@ -280,9 +280,9 @@ fn a_batch_does_not_depend_on_the_size_of_the_batch_before() {
             let [before, batch] = sizes.map(indices);
             let [before, batch] = [&before, &batch].map(|indices| Batch::new(&split, indices));
             let compute = Compute { threads: 2, isa };
-            let mut fresh = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
+            let mut fresh = stage.build(&architecture, &see_gradient(), compute).unwrap();
             let expected = gradient(fresh.as_mut(), &parameters, &batch);
-            let mut engine = stage.build(&architecture, SEE_GRADIENT, compute).unwrap();
+            let mut engine = stage.build(&architecture, &see_gradient(), compute).unwrap();
             engine.predict(&before);
             let found = gradient(engine.as_mut(), &parameters, &batch);
             assert!(found == expected, "{stage:?} {isa} {sizes:?}, after a prediction");
@@ -308,7 +308,8 @@ fn an_engine_starts_the_threads_that_its_stage_says() {
     let architecture = MnistCnn::default().architecture();
     for (stage, isa) in runnable(&architecture) {
         for most in [1, 3, 40] {
-            let engine = stage.build(&architecture, SEE_GRADIENT, Compute { threads: most, isa });
+            let engine =
+                stage.build(&architecture, &see_gradient(), Compute { threads: most, isa });
             assert_eq!(engine.unwrap().threads(), stage.threads(most), "{stage:?}");
         }
     }
@@ -321,10 +322,10 @@ fn the_smallest_eps_makes_no_weight_nan() {
     let split = noise_split(14, 9);
     let architecture = MnistCnn::default().architecture();
     let indices = indices(9);
-    let adam = Adam::from(&Recipe { eps: f32::from_bits(1).into(), ..Recipe::default() });
     let parameters = Init::Pytorch.parameters(&architecture, 4);
+    let recipe = Recipe { eps: f32::from_bits(1).into(), ..Recipe::default() };
     for (stage, isa) in runnable(&architecture) {
-        let mut engine = stage.build(&architecture, adam, Compute { threads: 1, isa }).unwrap();
+        let mut engine = stage.build(&architecture, &recipe, Compute { threads: 1, isa }).unwrap();
         engine.load(&TrainState::new(parameters.clone(), &Adam::SLOTS));
         assert!(engine.step(&Batch::new(&split, &indices), 1e-3).loss.is_finite(), "{stage:?}");
     }
@@ -353,8 +354,8 @@ fn a_step_that_leaves_a_weight_that_is_not_finite_has_no_loss() {
     let indices = indices(9);
     let batch = Batch::new(&split, &indices);
     for (stage, isa) in runnable(&architecture) {
-        let adam = Adam::from(&Recipe::default());
-        let mut engine = stage.build(&architecture, adam, Compute { threads: 2, isa }).unwrap();
+        let compute = Compute { threads: 2, isa };
+        let mut engine = stage.build(&architecture, &Recipe::default(), compute).unwrap();
         let parameters = Init::Pytorch.parameters(&architecture, 4);
         let good = TrainState::new(parameters, &Adam::SLOTS);
         for tensor in 0..6 {

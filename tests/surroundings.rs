@@ -479,7 +479,7 @@ fn commands_for_other_programs_end_with_one_line_too() {
     use mnist_train::bench::child::Job;
     use mnist_train::model::mnist_cnn::MnistCnn;
     let place = Workplace::new();
-    let network = MnistCnn { channels: 1, kernel_size: 1, hidden: 1 };
+    let network = MnistCnn { channels: 1, kernel_size: 1, hidden: 1 }.architecture().to_string();
     let small =
         program::line(&Job { stage: "naive".into(), network, images: 64, ..Job::default() });
     let (repeat, sample) = (format!("capped-run --seconds 1 {small}"), "--sampled --seconds 60");

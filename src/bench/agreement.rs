@@ -176,7 +176,6 @@ mod tests {
     use crate::nn::primitives::convolution::{self, ConvBackward, ConvForward, Convolution};
     use crate::nn::primitives::pooling::{self, Pooling};
     use crate::nn::primitives::product::{self, Matrix};
-    use crate::optim::adam::Adam;
     use crate::simd::Isa;
     use crate::stages::Stage;
     use crate::stages::gemm::Gemm;
@@ -252,11 +251,10 @@ mod tests {
             }
             let expected = benchmark.losses(benchmark.naive().unwrap().as_mut(), 0.0);
             let tolerances = benchmark.tolerances(&expected).unwrap();
-            let adam = Adam::from(&recipe);
             let wrong: [Box<dyn Engine>; 3] = [
-                Box::new(LayerwiseEngine::new(&architecture, adam, Box::new(ShortProduct))),
-                Box::new(LayerwiseEngine::new(&architecture, adam, Box::new(NoBias))),
-                Box::new(LayerwiseEngine::new(&architecture, adam, Box::new(FirstPixel))),
+                Box::new(LayerwiseEngine::new(&architecture, &recipe, Box::new(ShortProduct))),
+                Box::new(LayerwiseEngine::new(&architecture, &recipe, Box::new(NoBias))),
+                Box::new(LayerwiseEngine::new(&architecture, &recipe, Box::new(FirstPixel))),
             ];
             for (number, mut engine) in wrong.into_iter().enumerate() {
                 engine.load(&benchmark.initial);
@@ -324,8 +322,7 @@ mod tests {
             let expected = benchmark.losses(right().as_mut(), 0.0);
             for (factor, is_right) in [(1.0, true), (1.03, false), (0.97, false)] {
                 let products = Bf16Products(Gemm::new(1).unwrap(), factor);
-                let adam = Adam::from(&recipe);
-                let mut engine = LayerwiseEngine::new(&architecture, adam, Box::new(products));
+                let mut engine = LayerwiseEngine::new(&architecture, &recipe, Box::new(products));
                 engine.load(&benchmark.initial);
                 let found = benchmark.losses_beside(right().as_mut(), &mut engine);
                 let compared = compare(gemm, &found, &expected, &[BF16_TOLERANCE; STEPS]);

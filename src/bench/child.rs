@@ -13,7 +13,9 @@ use super::contestant::Contestant;
 use crate::engine::compute::Compute;
 use crate::error::{Error, Result, explained};
 use crate::measure::machine;
+use crate::model::architecture::Architecture;
 use crate::model::mnist_cnn::MnistCnn;
+use crate::model::presets;
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
 use crate::stages::Stage;
@@ -24,8 +26,8 @@ use crate::team::STACK_BYTES;
 pub struct Workload {
     /// Hyperparameters of the training.
     pub recipe: Recipe,
-    /// Sizes of the network.
-    pub network: MnistCnn,
+    /// Network that is trained.
+    pub architecture: Architecture,
     /// Vector instructions of the stages that can choose them.
     pub isa: Isa,
     /// Data folder that the user named, if any.
@@ -48,7 +50,7 @@ impl Workload {
             stage: contestant.stage.name.into(),
             threads: contestant.threads,
             isa: self.isa,
-            network: self.network,
+            network: self.architecture.to_string(),
             recipe: self.recipe.clone(),
             images,
         };
@@ -74,8 +76,8 @@ pub struct Job {
     pub threads: usize,
     /// Vector instructions, if the stage can choose them.
     pub isa: Isa,
-    /// Sizes of the network.
-    pub network: MnistCnn,
+    /// Text of the network.
+    pub network: String,
     /// Hyperparameters of the training.
     pub recipe: Recipe,
     /// Largest number of images to train on; they are the first ones of the dataset.
@@ -84,12 +86,12 @@ pub struct Job {
 
 impl Default for Job {
     fn default() -> Self {
-        let network = MnistCnn::default();
+        let architecture = MnistCnn::default().architecture();
         Self {
-            stage: Stage::fastest_exact(&network.architecture()).name.into(),
+            stage: Stage::fastest_exact(&architecture).name.into(),
             threads: machine::threads(),
             isa: Isa::detect(),
-            network,
+            network: architecture.to_string(),
             recipe: Recipe::default(),
             images: 1000,
         }
@@ -107,11 +109,16 @@ impl Job {
         if let Some((field, found)) = recipe.invalid() {
             return Err(format!("{} is {found}, expected {}", field.name, field.valid));
         }
-        if *threads == 0 || !network.is_possible() || !isa.is_available() {
-            return Err("has sizes, threads or instructions that are not possible".into());
+        if *threads == 0 || !isa.is_available() {
+            return Err("has threads or instructions that are not possible".into());
         }
         let stage = Stage::find(stage).ok_or_else(|| format!("there is no stage {stage}"))?;
-        stage.unmet(&network.architecture(), *isa).map_or(Ok(job), Err)
+        stage.unmet(&presets::network(network)?, *isa).map_or(Ok(job), Err)
+    }
+
+    /// Network that the job trains.
+    pub fn architecture(&self) -> Architecture {
+        presets::network(&self.network).expect("a job is checked when it is read")
     }
 
     /// Stage that the job names.
@@ -193,13 +200,15 @@ mod tests {
         let read = Job::parse(&line).unwrap();
         assert_eq!((read.stage().name, read.threads), ("gemm", 3));
         assert_eq!(read.recipe, job.recipe);
-        assert_eq!(Job::parse("{}").unwrap().network, MnistCnn::default());
+        let default = MnistCnn::default().architecture();
+        assert_eq!(Job::parse("{}").unwrap().architecture(), default);
         for (job, problem) in [
             ("{", "EOF"),
             (r#"{"stages":"gemm"}"#, "unknown field `stages`"),
             (r#"{"stage":"fastest"}"#, "there is no stage fastest"),
             (r#"{"threads":0}"#, "not possible"),
-            (r#"{"stage":"fused","network":{"channels":1,"kernel_size":1,"hidden":1}}"#, "alone"),
+            (r#"{"stage":"fused","network":"flatten,fc10"}"#, "alone"),
+            (r#"{"network":"flatten,fc"}"#, "layer 2 'fc': needs the number of outputs"),
         ] {
             let found = Job::parse(job).unwrap_err();
             assert!(found.contains(problem), "{job}: {found}");

@@ -99,12 +99,11 @@ impl Ladder<'_> {
     /// process that measures memory fails.
     pub fn measure(self, observer: &mut dyn Observer) -> anyhow::Result<Bench> {
         let Self { contestants, workload, dataset, repeats, epoch, environment, commit } = self;
-        let Workload { recipe, network, isa, data: _ } = workload;
+        let Workload { recipe, architecture, isa, data: _ } = workload;
         let images = dataset.train.len();
         let batch_size = recipe.batch_size;
-        let architecture = network.architecture();
-        check_memory(contestants.iter().map(|one| one.stage), &architecture, batch_size)?;
-        let benchmark = Benchmark::new(&architecture, recipe, &dataset.train, *isa);
+        check_memory(contestants.iter().map(|one| one.stage), architecture, batch_size)?;
+        let benchmark = Benchmark::new(architecture, recipe, &dataset.train, *isa);
 
         let benchmark = if epoch > 0 {
             observer.part("training up to the measured epoch");
@@ -207,7 +206,7 @@ mod tests {
             contestants: &Contestant::all(&[Stage::find("fused").unwrap()], 1),
             workload: &Workload {
                 recipe: Recipe { batch_size: 1 << 40, ..Recipe::default() },
-                network: MnistCnn::default(),
+                architecture: MnistCnn::default().architecture(),
                 isa: Isa::detect(),
                 data: None,
             },

@@ -195,7 +195,7 @@ impl<'a> Benchmark<'a> {
         Contestant { stage, threads }: Contestant,
     ) -> Result<Box<dyn Engine>> {
         let compute = Compute { threads, isa: self.isa };
-        let mut engine = stage.build(self.architecture, Adam::from(self.recipe), compute)?;
+        let mut engine = stage.build(self.architecture, self.recipe, compute)?;
         engine.load(&self.initial);
         Ok(engine)
     }

@@ -6,6 +6,7 @@ mod values;
 
 use std::any::TypeId;
 use std::env;
+use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::slice;
@@ -33,7 +34,9 @@ use crate::measure::machine;
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::DEFAULT_FILE;
 use crate::model::mnist_cnn::MnistCnn;
+use crate::model::presets::{self, PRESETS, Preset};
 use crate::model::recipe::Range;
+use crate::nn::grammar::{LAYERS, LayerKind};
 use crate::simd::Isa;
 use crate::stages::Stage;
 
@@ -89,6 +92,7 @@ pub enum Command {
     #[command(after_help = "Pixels become numbers from 0 to 1: pixels/255, no mean and deviation.")]
     Eval(EvalArgs),
     /// Show the layers: shapes, parameters, FLOP, bytes
+    #[command(after_help = networks())]
     Summary(SummaryArgs),
     /// Check the gradients: backward passes, tape, central differences
     Gradcheck(GradcheckArgs),
@@ -109,6 +113,21 @@ pub enum Command {
     #[cfg(feature = "profile")]
     #[command(hide = true)]
     PerfFlamegraph(PerfFlamegraphArgs),
+}
+
+/// Text about the values of `--arch`.
+fn networks() -> String {
+    let mut text = "--arch lists the layers in their order, as in \
+                    --arch conv16k3p1,relu,maxpool2,flatten,fc10:\n"
+        .to_string();
+    for LayerKind { example, idea, .. } in &LAYERS {
+        _ = writeln!(text, "  {example:<14} {idea}");
+    }
+    text += "  res(…)         what stands in it, plus its own input\n\nNetworks with a name:\n";
+    for Preset { name, idea, text: layers } in &PRESETS {
+        _ = writeln!(text, "  {name:<14} {idea}\n  {:<14} {layers}", "");
+    }
+    text.trim_end().into()
 }
 
 /// Arguments of a child process that trains.
@@ -184,10 +203,16 @@ pub struct TrainArgs {
     pub quiet: bool,
 }
 
-/// Flags of the network's sizes. A size that is not given is the default network's.
-#[derive(Debug, Clone, Copy, Args, Serialize)]
+/// Flags of the network: its layers, or sizes of the default network. A size that is not given is the
+/// default network's.
+#[derive(Debug, Args, Serialize)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
+    /// Layers of the network, or its name, see 'mnist-train help summary' [default: default]
+    #[arg(long, value_name = "LAYERS", value_parser = presets::network)]
+    #[arg(conflicts_with_all = ["channels", "kernel_size", "hidden"])]
+    #[serde(skip)]
+    pub arch: Option<Architecture>,
     /// Channels of the convolution [default: 32]
     #[arg(long, value_name = "C", value_parser = whole(1, Some(MnistCnn::LARGEST.channels)))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -202,21 +227,16 @@ pub struct NetworkArgs {
     pub hidden: Option<usize>,
 }
 
-impl From<&NetworkArgs> for MnistCnn {
-    fn from(args: &NetworkArgs) -> Self {
-        let default = Self::default();
-        Self {
-            channels: args.channels.unwrap_or(default.channels),
-            kernel_size: args.kernel_size.unwrap_or(default.kernel_size),
-            hidden: args.hidden.unwrap_or(default.hidden),
-        }
-    }
-}
-
 impl NetworkArgs {
-    /// Network with these sizes.
+    /// Network with these layers or sizes.
     pub fn architecture(&self) -> Architecture {
-        MnistCnn::from(self).architecture()
+        let default = MnistCnn::default();
+        let of_sizes = MnistCnn {
+            channels: self.channels.unwrap_or(default.channels),
+            kernel_size: self.kernel_size.unwrap_or(default.kernel_size),
+            hidden: self.hidden.unwrap_or(default.hidden),
+        };
+        self.arch.clone().unwrap_or_else(|| of_sizes.architecture())
     }
 }
 
@@ -271,9 +291,12 @@ pub struct EvalArgs {
     /// The model, as with --model
     #[arg(value_name = "FILE", conflicts_with = "model")]
     file: Option<PathBuf>,
-    /// A checkpoint, or a safetensors file with the six tensors of the network
+    /// A checkpoint, or a safetensors file with the tensors of the network
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     model: PathBuf,
+    /// Network of a file with weights alone, unless it is the default one in any size
+    #[arg(long, value_name = "LAYERS", value_parser = presets::network)]
+    pub arch: Option<Architecture>,
     /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,
@@ -592,7 +615,7 @@ mod tests {
     fn no_flags_give_the_default_recipe_and_network() {
         let cli = Cli::parse_from(["mnist-train"]);
         assert_eq!(Recipe::from(&cli.train.recipe), Recipe::default());
-        assert_eq!(MnistCnn::from(&cli.train.network), MnistCnn::default());
+        assert_eq!(cli.train.network.architecture(), MnistCnn::default().architecture());
     }
 
     #[test]

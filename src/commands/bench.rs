@@ -14,7 +14,6 @@ use crate::files::durable;
 use crate::files::lock::lock_for_writing;
 use crate::files::replaceable;
 use crate::measure::machine::Environment;
-use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::report::{Event, json};
 
@@ -49,12 +48,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "training images")?;
     let ladder = Ladder {
         contestants: &Contestant::all(&stages, compute.threads),
-        workload: &Workload {
-            recipe,
-            network: MnistCnn::from(&args.network),
-            isa: compute.isa,
-            data: args.data.directory(),
-        },
+        workload: &Workload { recipe, architecture, isa: compute.isa, data: args.data.directory() },
         dataset: &dataset,
         repeats: args.repeats,
         epoch: args.epoch,

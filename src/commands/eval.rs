@@ -20,7 +20,7 @@ const MISTAKES: usize = 6;
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
     // The model is read first: it is small, and the data may have to be downloaded.
-    let (architecture, model) = checkpoint::read(args.model())?;
+    let (architecture, model) = checkpoint::read(args.model(), args.arch.as_ref())?;
     let stage = args.compute.stage(None, &architecture)?;
     if let Some(note) = args.compute.idle_threads(stage) {
         output.note(&note);
@@ -44,7 +44,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         output.warn(&note);
     }
 
-    let mut engine = stage.build(&architecture, Adam::from(&Recipe::default()), compute)?;
+    let mut engine = stage.build(&architecture, &Recipe::default(), compute)?;
     engine.load(&TrainState::new(model.parameters().clone(), &Adam::SLOTS));
     let evaluation = Evaluation::of(engine.as_mut(), &test.split, &|| false)
         .expect("nothing stops it but the end of the process");

@@ -18,12 +18,12 @@ pub fn run(args: &JobArgs) -> anyhow::Result<()> {
     child::end_with_parent(|| {})?;
     let output = Output::new(OutputArgs { json: true }, true);
     let job = &args.job;
-    let (stage, recipe, architecture) = (job.stage(), &job.recipe, job.network.architecture());
+    let (stage, recipe, architecture) = (job.stage(), &job.recipe, job.architecture());
     let signals = Signals::install(true)?;
     let mut dataset =
         data::load(&args.data, false, architecture.format(), job.threads, &output, &signals)?;
     dataset.train.truncate(job.images);
-    let mut engine = stage.build(&architecture, Adam::from(recipe), job.compute())?;
+    let mut engine = stage.build(&architecture, recipe, job.compute())?;
     let parameters = recipe.init.parameters(&architecture, recipe.seed);
     engine.load(&TrainState::new(parameters, &Adam::SLOTS));
 

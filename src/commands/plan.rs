@@ -15,7 +15,7 @@ use crate::model::checkpoint::{DatasetIdentity, Metadata, Position, check_place}
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
-use crate::stages::Stage;
+use crate::stages::{Stage, fused};
 
 /// Plan of a training run whose flags do not contradict each other.
 #[derive(Debug)]
@@ -52,22 +52,21 @@ impl TrainPlan {
     ///
     /// # Errors
     /// [`Error::Usage`] when flags contradict the checkpoint, or the stage cannot run.
-    pub fn new(args: &TrainArgs, saved: Option<(MnistCnn, &Metadata)>) -> Result<Self> {
-        let (network, recipe) = match saved {
-            Some((network, Metadata { recipe, .. })) => {
-                check_flags(args, network, recipe)?;
-                (network, recipe.clone())
+    pub fn new(args: &TrainArgs, saved: Option<(&Architecture, &Metadata)>) -> Result<Self> {
+        let (architecture, recipe) = match saved {
+            Some((architecture, Metadata { recipe, .. })) => {
+                check_flags(args, architecture, recipe)?;
+                (architecture.clone(), recipe.clone())
             }
-            None => (MnistCnn::from(&args.network), Recipe::from(&args.recipe)),
+            None => (args.network.architecture(), Recipe::from(&args.recipe)),
         };
         let saved = saved.map(|(_, metadata)| metadata);
-        let architecture = network.architecture();
         let mut notes = Vec::new();
         let stage = stage(args, saved, &architecture, &mut notes)?;
         let isa = isa(args, saved, stage, &architecture, &mut notes);
         notes.extend(args.compute.idle_threads(stage));
         if args.compute.stage.is_none() && saved.is_none() {
-            notes.extend(nearest_fast(network, stage));
+            notes.extend(faster_network(&architecture, stage));
         }
         if recipe.lr > recipe.min_lr && args.epochs > recipe.t_max.saturating_add(1) {
             notes.push(format!(
@@ -151,14 +150,21 @@ impl TrainPlan {
 }
 
 /// Refuses flags on the command line that contradict the checkpoint's `network` or `recipe`.
-fn check_flags(args: &TrainArgs, network: MnistCnn, recipe: &Recipe) -> Result<()> {
+fn check_flags(args: &TrainArgs, network: &Architecture, recipe: &Recipe) -> Result<()> {
     let mut given = args.recipe.given.clone();
     given.extend(fields(&args.network));
     let mut saved = fields(recipe);
-    saved.extend(fields(&network));
+    saved.insert("arch".into(), network.to_string().into());
+    if let Some(arch) = &args.network.arch {
+        given.insert("arch".into(), arch.to_string().into());
+    }
+    if let Some(sizes) = MnistCnn::of(network) {
+        saved.extend(fields(&sizes));
+    }
+    let not_there = Value::from("no size of its network");
     let differences: Vec<String> = given
         .iter()
-        .map(|(field, given)| (field, given, &saved[field]))
+        .map(|(field, given)| (field, given, saved.get(field).unwrap_or(&not_there)))
         .filter(|(_, given, saved)| given != saved)
         .map(|(field, given, saved)| {
             let flag = field.replace('_', "-");
@@ -215,11 +221,21 @@ fn stage(
     Ok(stage)
 }
 
-/// Note that `stage` is slow, and which sizes near those of `network` are fast, if there is a faster
-/// stage for them.
-fn nearest_fast(network: MnistCnn, stage: &Stage) -> Option<String> {
+/// Note that `stage` trains because no faster stage can run `architecture`, if that is so, and what
+/// faster stages run.
+fn faster_network(architecture: &Architecture, stage: &Stage) -> Option<String> {
     let (default, largest) = (MnistCnn::default(), MnistCnn::LARGEST);
     let fastest = Stage::fastest_exact(&default.architecture()).name;
+    if stage.name == fastest {
+        return None;
+    }
+    let Some(network) = MnistCnn::of(architecture) else {
+        return Some(format!(
+            "note: stage {} trains; {fastest}, several times faster, runs other networks:\n{}",
+            stage.name,
+            fused::Network::PATTERN
+        ));
+    };
     let is_fast =
         |network: &MnistCnn| Stage::fastest_exact(&network.architecture()).name == fastest;
     let channels = (1..=largest.channels).map(|channels| MnistCnn { channels, ..default });
@@ -229,14 +245,11 @@ fn nearest_fast(network: MnistCnn, stage: &Stage) -> Option<String> {
     let channels = channels.min_by_key(|channels| channels.abs_diff(network.channels))?;
     let kernel_size = kernels.filter(is_fast).map(|fast| fast.kernel_size);
     let kernel_size = kernel_size.min_by_key(|side| side.abs_diff(network.kernel_size))?;
-    let note = || {
-        format!(
-            "note: stage {} trains, because no faster stage runs a network of these sizes;\n\
-             {fastest}, several times faster, runs --channels {channels} --kernel-size {kernel_size}",
-            stage.name
-        )
-    };
-    (stage.name != fastest).then(note)
+    Some(format!(
+        "note: stage {} trains, because no faster stage runs a network of these sizes;\n\
+         {fastest}, several times faster, runs --channels {channels} --kernel-size {kernel_size}",
+        stage.name
+    ))
 }
 
 /// Vector instructions that the flags name, or else the instructions that trained the model so far,
@@ -272,7 +285,8 @@ mod tests {
     /// The plan of a run with these flags, separated by spaces.
     fn plan(flags: &str, saved: Option<&Metadata>) -> Result<TrainPlan> {
         let flags = ["mnist-train"].into_iter().chain(flags.split_whitespace());
-        let saved = saved.map(|metadata| (MnistCnn::default(), metadata));
+        let network = MnistCnn::default().architecture();
+        let saved = saved.map(|metadata| (&network, metadata));
         TrainPlan::new(&Cli::parse_from(flags).train, saved)
     }
 

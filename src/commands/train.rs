@@ -12,12 +12,12 @@ use super::signals::Signals;
 use crate::cli::TrainArgs;
 use crate::data::dataset::{Dataset, Split};
 use crate::engine::Engine;
-use crate::error::{Error, Result, printable, quoted};
+use crate::error::{Error, Result, printable};
 use crate::files::durable;
 use crate::files::lock::lock_for_writing;
 use crate::measure::memory;
+use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{self, Checkpoint, DatasetIdentity, Metadata, Model};
-use crate::model::mnist_cnn::MnistCnn;
 use crate::model::parameters::TrainState;
 use crate::optim::adam::Adam;
 use crate::report::{self, Event, SCHEMA_VERSION};
@@ -41,7 +41,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         }
         None
     };
-    let metadata = saved.as_ref().map(|(network, saved)| (*network, &saved.metadata));
+    let metadata = saved.as_ref().map(|(network, saved)| (network, &saved.metadata));
     let plan = TrainPlan::new(args, metadata)?;
     plan.notes.iter().for_each(|note| output.note(note));
 
@@ -90,9 +90,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     Ok(output.finish()?)
 }
 
-/// Checkpoint from which the run goes on, and the sizes of its network.
-fn saved(path: &Path) -> Result<(MnistCnn, Checkpoint)> {
-    match checkpoint::read(path) {
+/// Checkpoint from which the run goes on, and its network.
+fn saved(path: &Path) -> Result<(Architecture, Checkpoint)> {
+    match checkpoint::read(path, None) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             Err(Error::Unavailable(format!(
                 "{}: no such file to resume: leave --resume out to start anew",
@@ -100,13 +100,7 @@ fn saved(path: &Path) -> Result<(MnistCnn, Checkpoint)> {
             )))
         }
         Err(error) => Err(error),
-        Ok((architecture, Model::Checkpoint(checkpoint))) => match MnistCnn::of(&architecture) {
-            Some(network) => Ok((network, *checkpoint)),
-            None => Err(Error::invalid(path)(format!(
-                "holds a network that is not trained here: {}",
-                quoted(&architecture.to_string())
-            ))),
-        },
+        Ok((architecture, Model::Checkpoint(checkpoint))) => Ok((architecture, *checkpoint)),
         Ok((_, Model::Weights(_))) => Err(Error::invalid(path)(
             "holds weights alone, and --resume needs the whole checkpoint with Adam's moments: \
              evaluate it with 'mnist-train eval'",
@@ -119,7 +113,7 @@ fn engine(plan: &TrainPlan, saved: Option<TrainState>) -> Result<Box<dyn Engine>
     let TrainPlan { architecture, stage, compute, metadata, .. } = plan;
     let recipe = &metadata.recipe;
     memory::check_available(stage.memory_bytes(architecture, recipe.batch_size))?;
-    let mut engine = stage.build(architecture, Adam::from(recipe), *compute)?;
+    let mut engine = stage.build(architecture, recipe, *compute)?;
     engine.load(&saved.unwrap_or_else(|| {
         TrainState::new(recipe.init.parameters(architecture, recipe.seed), &Adam::SLOTS)
     }));

@@ -9,15 +9,19 @@ use super::phases::{Phase, PhaseClock, Phases};
 use crate::data::batches::Batch;
 use crate::model::architecture::Architecture;
 use crate::model::parameters::{Parameters, TrainState};
+use crate::model::recipe::Recipe;
 use crate::nn::cross_entropy::LossSum;
+use crate::nn::layer::Training;
 use crate::nn::primitives::Primitives;
-use crate::nn::tensor::Role;
+use crate::nn::tensor::MOMENTUM;
 use crate::optim::adam::{Adam, Weights};
 
 /// Engine that executes a step layer by layer with a set of primitives.
 pub struct LayerwiseEngine {
     primitives: Box<dyn Primitives>,
     adam: Adam,
+    /// Seed of what is random in a step.
+    seed: u64,
     passes: Passes<f32>,
     state: TrainState,
     /// Gradient of the last step, without L2.
@@ -27,12 +31,18 @@ pub struct LayerwiseEngine {
 }
 
 impl LayerwiseEngine {
-    /// Engine for `architecture` whose parameters are all zero until a state is loaded.
-    pub fn new(architecture: &Architecture, adam: Adam, primitives: Box<dyn Primitives>) -> Self {
+    /// Engine that trains `architecture` by `recipe`. Its parameters are all zero until a state is
+    /// loaded.
+    pub fn new(
+        architecture: &Architecture,
+        recipe: &Recipe,
+        primitives: Box<dyn Primitives>,
+    ) -> Self {
         let parameters = Parameters::zeros(architecture);
         Self {
             primitives,
-            adam,
+            adam: Adam::from(recipe),
+            seed: recipe.seed,
             passes: Passes::new(architecture),
             gradients: parameters.clone(),
             state: TrainState::new(parameters, &Adam::SLOTS),
@@ -51,33 +61,38 @@ impl LayerwiseEngine {
         }
     }
 
-    fn forward(&mut self, batch: &Batch<'_>, clock: &mut PhaseClock) {
+    fn forward(&mut self, batch: &Batch<'_>, training: Option<Training>, clock: &mut PhaseClock) {
         clock.run(Phase::Data, 0, || self.take_images(batch));
-        self.passes.forward(0, self.state.parameters.values(), self.primitives.as_mut(), clock);
+        let Self { primitives, passes, state, .. } = self;
+        passes.forward(0, state.parameters.values(), training, primitives.as_mut(), clock);
     }
 
     /// Computes the gradients of all parameters, after the loss.
-    fn backward(&mut self, clock: &mut PhaseClock) {
+    fn backward(&mut self, training: Training, clock: &mut PhaseClock) {
         let Self { primitives, passes, state, gradients, .. } = self;
-        let parameters = state.parameters.values();
-        passes.backward(parameters, gradients.values_mut(), None, primitives.as_mut(), clock);
+        let (parameters, gradients) = (state.parameters.values(), gradients.values_mut());
+        passes.backward(parameters, gradients, None, training, primitives.as_mut(), clock);
     }
 
-    /// Updates all weights and biases. Returns whether every updated value is finite.
+    /// Updates all parameters. Returns whether every updated value is finite.
     fn update(&mut self, lr: f64) -> bool {
         let TrainState { parameters, slots, steps } = &mut self.state;
         let [m, v] = slots.as_mut_slice() else { unreachable!("Adam keeps two moments") };
         *steps += 1;
         let weights = self.adam.step(*steps, lr);
-        let biases = weights.without_l2();
+        let others = weights.without_l2();
         let gradients = self.gradients.iter().zip(parameters.iter_mut());
         let moments = m.values.iter_mut().zip(v.values.iter_mut());
         let mut are_finite = true;
         for (((spec, g), (_, w)), ((_, m), (_, v))) in gradients.zip(moments) {
-            let step = match spec.role {
-                Role::Weight => &weights,
-                Role::Bias => &biases,
-            };
+            if spec.role.is_running() {
+                for (w, &of_batch) in w.iter_mut().zip(g) {
+                    *w += MOMENTUM * (of_batch - *w);
+                    are_finite &= w.is_finite();
+                }
+                continue;
+            }
+            let step = if spec.role.has_l2() { &weights } else { &others };
             are_finite &= self.primitives.update(step, g, Weights { w, m, v });
         }
         are_finite
@@ -96,9 +111,10 @@ impl Engine for LayerwiseEngine {
 
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
         let mut clock = PhaseClock::new(self.measuring);
-        self.forward(batch, &mut clock);
+        let training = Training { seed: self.seed, step: self.state.steps, ..Training::default() };
+        self.forward(batch, Some(training), &mut clock);
         let mut sum = clock.run(Phase::Loss, 0, || self.passes.loss(batch.labels()));
-        self.backward(&mut clock);
+        self.backward(training, &mut clock);
         if !clock.run(Phase::Optimizer, 0, || self.update(lr)) {
             sum.loss = f64::NAN;
         }
@@ -107,7 +123,7 @@ impl Engine for LayerwiseEngine {
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> &[f32] {
-        self.forward(batch, &mut PhaseClock::new(false));
+        self.forward(batch, None, &mut PhaseClock::new(false));
         self.passes.logits()
     }
 

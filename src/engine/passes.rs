@@ -7,10 +7,10 @@
 use std::mem;
 
 use super::phases::{Phase, PhaseClock};
-use super::plan::{Plan, PlannedLayer};
+use super::plan::{Plan, PlannedLayer, Shortcut, Step};
 use crate::model::architecture::Architecture;
 use crate::nn::cross_entropy::{self, LossSum};
-use crate::nn::layer::{Backward, Forward, Layer, Pass};
+use crate::nn::layer::{Backward, Forward, Layer, Pass, Training};
 use crate::nn::primitives::Primitives;
 use crate::scalar::Scalar;
 
@@ -41,12 +41,12 @@ where
         }
     }
 
-    /// Layers that the passes execute.
-    pub fn layers(&self) -> &[PlannedLayer] {
-        &self.plan.layers
+    /// What the forward pass does, in this order.
+    pub fn steps(&self) -> &[Step] {
+        &self.plan.steps
     }
 
-    /// Begins a batch of `images` images. Returns the memory of its input, (N, C, H, W), to be
+    /// Begins a batch of `images` images. Returns the memory of its input, (N, input), to be
     /// written. Allocates only if no earlier batch had as many images.
     pub fn begin(&mut self, images: usize) -> &mut [T] {
         if self.plan.images < images {
@@ -58,94 +58,142 @@ where
         &mut self.floats[..images * self.architecture.input().len()]
     }
 
-    /// Writes the output of every layer from layer `first` on to its place in the arena; the last
-    /// output is the logits. The input of layer `first` is there already.
+    /// Writes the output of every layer from step `first` on to its place in the arena; the last
+    /// output is the logits. The input of step `first` is there already. `training` is the place of the
+    /// pass in a training; in an evaluation it is `None`.
     pub fn forward(
         &mut self,
         first: usize,
         parameters: &[T],
+        training: Option<Training>,
         primitives: &mut dyn Primitives<T>,
         clock: &mut PhaseClock,
     ) {
         let images = self.images;
-        for planned in &self.plan.layers[first..] {
-            let PlannedLayer { layer, input, x, y, kept, kept_len, .. } = planned;
-            let (before, from_y) = self.floats.split_at_mut(*y);
-            let io = Forward {
-                input: *input,
-                x: &before[*x..][..images * input.len()],
-                parameters: &parameters[planned.parameters.clone()],
-                y: &mut from_y[..images * planned.output_len],
-                kept: &mut self.bytes[*kept..][..images * kept_len],
-            };
-            clock.run(phases(planned)[0], images * planned.flops[0], || {
-                layer.forward(primitives, io);
-            });
+        let (activations, scratch) = self.floats.split_at_mut(self.plan.scratch);
+        for step in &self.plan.steps[first..] {
+            match step {
+                Step::Layer(planned) => {
+                    let PlannedLayer { layer, index, input, x, y, .. } = planned;
+                    let (before, from_y) = activations.split_at_mut(*y);
+                    let (from_y, kept) = from_y.split_at_mut(planned.kept_floats - y);
+                    let io = Forward {
+                        input: *input,
+                        x: &before[*x..][..images * input.len()],
+                        parameters: &parameters[planned.parameters.clone()],
+                        y: &mut from_y[..images * planned.output_len],
+                        kept_bytes: &mut self.bytes[planned.kept_bytes..]
+                            [..images * planned.kept_bytes_len],
+                        kept_floats: &mut kept[..images * planned.kept_floats_len],
+                        scratch: &mut scratch[..images * planned.scratch_len],
+                        training: training.map(|place| Training { layer: *index, ..place }),
+                    };
+                    clock.run(phases(planned)[0], images * planned.flops[0], || {
+                        layer.forward(primitives, io);
+                    });
+                }
+                Step::Open(_) => {}
+                Step::Close(Shortcut { x, f, y, len, .. }) => {
+                    let (before, from_y) = activations.split_at_mut(*y);
+                    let [x, f] = [x, f].map(|at| &before[*at..][..images * len]);
+                    clock.run(Phase::ConvForward, 0, || {
+                        primitives.map2(x, f, &mut from_y[..images * len], add);
+                    });
+                }
+            }
         }
     }
 
     /// Logits of the batch, (N, classes).
     pub fn logits(&self) -> &[T] {
-        logits(&self.plan, &self.floats, self.images)
+        &self.floats[self.plan.logits..][..self.images * self.architecture.classes()]
     }
 
     /// Loss of the batch with the right `labels`. Writes the gradient of the loss with respect to
     /// the logits to the first of the two buffers of gradients.
     pub fn loss(&mut self, labels: impl ExactSizeIterator<Item = u8> + Clone) -> LossSum {
         let (activations, deltas) = self.floats.split_at_mut(self.plan.deltas);
-        let logits = logits(&self.plan, activations, self.images);
+        let logits = &activations[self.plan.logits..][..self.images * self.architecture.classes()];
         cross_entropy::backward(logits, labels, self.images, &mut deltas[..logits.len()])
     }
 
     /// Overwrites the `gradients` of all parameters, and the gradient `dx` of the input if it is
     /// wanted. The gradient with respect to the logits is in the first of the two buffers of
-    /// gradients.
+    /// gradients. `training` is that of the forward pass.
     pub fn backward(
         &mut self,
         parameters: &[T],
         gradients: &mut [T],
-        mut dx: Option<&mut [T]>,
+        dx: Option<&mut [T]>,
+        training: Training,
         primitives: &mut dyn Primitives<T>,
         clock: &mut PhaseClock,
     ) {
         let Self { plan, images, .. } = self;
         let images = *images;
-        let (activations, deltas) = self.floats.split_at_mut(plan.deltas);
+        let (activations, rest) = self.floats.split_at_mut(plan.scratch);
+        let (scratch, rest) = rest.split_at_mut(plan.saved - plan.scratch);
+        let (saved, deltas) = rest.split_at_mut(plan.deltas - plan.saved);
         let (mut delta, mut next_delta) = deltas.split_at_mut(plan.delta);
-        for (index, planned) in plan.layers.iter().enumerate().rev() {
-            let PlannedLayer { layer, input, output_len, x, y, kept, kept_len, .. } = planned;
-            let io = Backward {
-                input: *input,
-                x: &activations[*x..][..images * input.len()],
-                y: &activations[*y..][..images * output_len],
-                parameters: &parameters[planned.parameters.clone()],
-                kept: &self.bytes[*kept..][..images * kept_len],
-                dy: &delta[..images * output_len],
-                dparameters: &mut gradients[planned.parameters.clone()],
-                dx: match index {
-                    0 => dx.take(),
-                    _ => Some(&mut next_delta[..images * input.len()]),
-                },
-            };
-            clock.run(phases(planned)[1], images * planned.flops[1], || {
-                layer.backward(primitives, io);
-            });
-            mem::swap(&mut delta, &mut next_delta);
+        // The gradient of the images, at place 0, is computed only if it is wanted.
+        let is_wanted = |x: usize| x > 0 || dx.is_some();
+        for step in plan.steps.iter().rev() {
+            match step {
+                Step::Layer(planned) => {
+                    let PlannedLayer { layer, index, input, output_len, x, y, .. } = planned;
+                    let io = Backward {
+                        input: *input,
+                        x: &activations[*x..][..images * input.len()],
+                        y: &activations[*y..][..images * output_len],
+                        parameters: &parameters[planned.parameters.clone()],
+                        kept_bytes: &self.bytes[planned.kept_bytes..]
+                            [..images * planned.kept_bytes_len],
+                        kept_floats: &activations[planned.kept_floats..]
+                            [..images * planned.kept_floats_len],
+                        scratch: &mut scratch[..images * planned.scratch_len],
+                        training: Training { layer: *index, ..training },
+                        dy: &delta[..images * output_len],
+                        dparameters: &mut gradients[planned.parameters.clone()],
+                        dx: is_wanted(*x).then(|| &mut next_delta[..images * input.len()]),
+                    };
+                    clock.run(phases(planned)[1], images * planned.flops[1], || {
+                        layer.backward(primitives, io);
+                    });
+                    mem::swap(&mut delta, &mut next_delta);
+                }
+                // y = f(x) + x, so f(x) and x get the gradient of y.
+                Step::Close(Shortcut { saved: at, len, .. }) => {
+                    saved[at - plan.saved..][..images * len]
+                        .copy_from_slice(&delta[..images * len]);
+                }
+                Step::Open(Shortcut { x, saved: at, len, .. }) if is_wanted(*x) => {
+                    let saved = &saved[at - plan.saved..][..images * len];
+                    let (delta_here, sum) =
+                        (&delta[..images * len], &mut next_delta[..images * len]);
+                    clock.run(Phase::ConvBackward, 0, || {
+                        primitives.map2(delta_here, saved, sum, add);
+                    });
+                    mem::swap(&mut delta, &mut next_delta);
+                }
+                Step::Open(_) => {}
+            }
+        }
+        if let Some(dx) = dx {
+            dx.copy_from_slice(&delta[..dx.len()]);
         }
     }
 }
 
-/// Logits of the first `images` images, which are a part of the `activations`.
-fn logits<'a, T>(plan: &Plan, activations: &'a [T], images: usize) -> &'a [T] {
-    let PlannedLayer { y, output_len, .. } = plan.layers.last().expect("a network has layers");
-    &activations[*y..][..images * output_len]
+/// Writes a + b to `sum`, element by element.
+fn add<T: Scalar>(a: &[T], b: &[T], sum: &mut [T]) {
+    sum.iter_mut().zip(a).zip(b).for_each(|((sum, &a), &b)| *sum = a + b);
 }
 
-/// Phases to which the time of a layer is added, as \[forward, backward\]. A layer whose input has
-/// rows and columns counts for the convolution, any other layer for the linear layers. So relu and
-/// pooling count for the layer before them.
+/// Phases to which the time of a layer is added, as \[forward, backward\]. A layer whose input is an
+/// image counts for the convolution, any other layer for the linear layers. So relu and pooling count
+/// for the layer before them.
 fn phases(planned: &PlannedLayer) -> [Phase; 2] {
-    if planned.input.plane() > 1 {
+    if planned.input.sizes().len() == 3 {
         [Phase::ConvForward, Phase::ConvBackward]
     } else {
         [Phase::LinearForward, Phase::LinearBackward]

@@ -7,13 +7,16 @@ use crate::model::architecture::Architecture;
 use crate::nn::layer::Layer;
 use crate::nn::shape::Shape;
 
-/// Plan of the memory of a step, for one network and a number of images. The engine makes it before
-/// the first step, and anew only for a batch that is larger than all batches before. The plan gives
-/// every buffer a place in one of two arenas, one of floats and one of bytes:
+/// Plan of a step, for one network and a number of images: what the passes do one after the other, and
+/// the place of every buffer in one of two arenas, of floats and of bytes. The engine makes the plan
+/// before the first step, and anew only for a batch that is larger than all batches before.
 ///
 /// ```text
-/// floats   images (N, input) │ output of each layer (N, output) … │ delta │ next delta
-/// bytes    bytes that each layer keeps for its backward pass (N, kept) …
+/// floats   images (N, input)
+///          for each layer its output (N, output), and what it keeps (N, kept)
+///          for each residual block its output (N, output)
+///          scratch │ saved gradient of each open block … │ delta │ next delta
+/// bytes    for each layer what it keeps (N, kept)
 /// ```
 ///
 /// A layer reads the gradient of its output from one of `delta` and `next delta`, and writes the
@@ -22,9 +25,16 @@ use crate::nn::shape::Shape;
 pub struct Plan {
     /// Largest number of images of a batch, N.
     pub images: usize,
-    /// Layers of the network in their order, without layers that only change the shape.
-    pub layers: Vec<PlannedLayer>,
-    /// Index of the first float of `delta`. The outputs of all layers are before it.
+    /// What the forward pass does, in this order; the backward pass goes back. Layers that only change
+    /// the shape are left out.
+    pub steps: Vec<Step>,
+    /// Index of the first float of the logits.
+    pub logits: usize,
+    /// Index of the first float of the scratch. The outputs of all layers are before it.
+    pub scratch: usize,
+    /// Index of the first float of the saved gradients. The scratch ends there.
+    pub saved: usize,
+    /// Index of the first float of `delta`.
     pub deltas: usize,
     /// Number of floats in `delta`, and in `next delta`: as many as in the largest activations.
     pub delta: usize,
@@ -34,58 +44,140 @@ pub struct Plan {
     pub bytes: usize,
 }
 
+/// Step of the passes.
+#[derive(Debug)]
+pub enum Step {
+    /// Layer, which is executed.
+    Layer(PlannedLayer),
+    /// Beginning of a residual block, at which the backward pass adds the saved gradient.
+    Open(Shortcut),
+    /// End of a residual block, at which the forward pass adds the input of the block, and the backward
+    /// pass saves the gradient.
+    Close(Shortcut),
+}
+
 /// Layer with the places of its buffers in the arenas.
 #[derive(Debug)]
 pub struct PlannedLayer {
     /// Layer that is executed.
     pub layer: Arc<dyn Layer>,
+    /// Index of the layer in the network.
+    pub index: usize,
     /// Shape of one image's input.
     pub input: Shape,
     /// Number of elements of one image's output.
     pub output_len: usize,
-    /// Index of the first float of the input: the output of the layer before, or the images.
+    /// Index of the first float of the input: the output of the step before, or the images.
     pub x: usize,
     /// Index of the first float of the output.
     pub y: usize,
+    /// Index of the first float that the layer keeps for its backward pass, right after the output.
+    pub kept_floats: usize,
+    /// Number of floats for each image that the layer keeps.
+    pub kept_floats_len: usize,
     /// Index of the first byte that the layer keeps for its backward pass.
-    pub kept: usize,
-    /// Number of bytes for each image that the layer keeps for its backward pass.
-    pub kept_len: usize,
+    pub kept_bytes: usize,
+    /// Number of bytes for each image that the layer keeps.
+    pub kept_bytes_len: usize,
+    /// Number of floats of scratch for each image.
+    pub scratch_len: usize,
     /// Range of the layer's parameters among all parameters of the network.
     pub parameters: Range<usize>,
     /// Number of floating-point operations in the products for one image, as \[forward, backward\].
     pub flops: [usize; 2],
 }
 
+/// Residual block with the places of its buffers: y = f(x) + x.
+#[derive(Debug, Clone, Copy)]
+pub struct Shortcut {
+    /// Index of the first float of the block's input.
+    pub x: usize,
+    /// Index of the first float of f(x), the output of the last layer.
+    pub f: usize,
+    /// Index of the first float of the block's output.
+    pub y: usize,
+    /// Index of the first float of the saved gradient.
+    pub saved: usize,
+    /// Number of elements of one image.
+    pub len: usize,
+}
+
 impl Plan {
     /// Plan for `architecture` and batches of up to `images` images.
     pub fn new(architecture: &Architecture, images: usize) -> Self {
-        let (mut x, mut bytes) = (0, 0);
+        let mut bytes = 0;
         let mut floats = images * architecture.input().len();
-        let mut widest = floats;
-        let mut layers = Vec::new();
+        let (mut widest, mut scratch) = (floats, 0);
+        let mut steps = Vec::new();
+        let mut x = 0;
+        // Open blocks: the step of the beginning, the place of the input, the depth in floats.
+        let mut open: Vec<(usize, usize)> = Vec::new();
+        let (mut depth, mut deepest) = (0, 0);
         for (index, placed) in architecture.layers().iter().enumerate() {
-            if placed.layer.is_view() {
-                continue;
+            for _ in architecture.blocks_from(index) {
+                open.push((steps.len(), depth));
+                let len = placed.input.len();
+                // Where the block ends is not known yet.
+                steps.push(Step::Open(Shortcut { x, f: 0, y: 0, saved: depth, len }));
+                depth += images * len;
+                deepest = deepest.max(depth);
             }
-            let kept_len = placed.layer.kept(placed.input).bytes;
-            let output_len = placed.output.len();
-            layers.push(PlannedLayer {
-                layer: Arc::clone(&placed.layer),
-                input: placed.input,
-                output_len,
-                x,
-                y: floats,
-                kept: bytes,
-                kept_len,
-                parameters: placed.parameters.clone(),
-                flops: architecture.work(index, 1).map(|work| work.flops),
-            });
-            x = floats;
-            floats += images * output_len;
-            bytes += images * kept_len;
-            widest = widest.max(images * output_len);
+            if !placed.layer.is_view() {
+                let kept = placed.layer.kept(placed.input);
+                let (y, output_len) = (floats, placed.output.len());
+                let kept_floats = y + images * output_len;
+                let scratch_len = placed.layer.scratch(placed.input);
+                steps.push(Step::Layer(PlannedLayer {
+                    layer: Arc::clone(&placed.layer),
+                    index,
+                    input: placed.input,
+                    output_len,
+                    x,
+                    y,
+                    kept_floats,
+                    kept_floats_len: kept.floats,
+                    kept_bytes: bytes,
+                    kept_bytes_len: kept.bytes,
+                    scratch_len,
+                    parameters: placed.parameters.clone(),
+                    flops: architecture.work(index, 1).map(|work| work.flops),
+                }));
+                x = y;
+                floats = kept_floats + images * kept.floats;
+                bytes += images * kept.bytes;
+                scratch = scratch.max(images * scratch_len);
+                widest = widest.max(images * output_len);
+            }
+            for _ in architecture.blocks_to(index) {
+                let (beginning, saved) = open.pop().expect("the block has a beginning");
+                let Step::Open(block) = &mut steps[beginning] else {
+                    unreachable!("a block begins there")
+                };
+                (block.f, block.y) = (x, floats);
+                let block = *block;
+                steps.push(Step::Close(block));
+                depth = saved;
+                x = floats;
+                floats += images * block.len;
+            }
         }
-        Self { images, layers, deltas: floats, delta: widest, floats: floats + 2 * widest, bytes }
+        let saved = floats + scratch;
+        let deltas = saved + deepest;
+        for step in &mut steps {
+            if let Step::Open(block) | Step::Close(block) = step {
+                block.saved += saved;
+            }
+        }
+        Self {
+            images,
+            steps,
+            logits: x,
+            scratch: floats,
+            saved,
+            deltas,
+            delta: widest,
+            floats: deltas + 2 * widest,
+            bytes,
+        }
     }
 }

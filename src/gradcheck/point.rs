@@ -5,8 +5,10 @@ use std::ops::Range;
 use crate::autograd::Tape;
 use crate::engine::passes::Passes;
 use crate::engine::phases::PhaseClock;
+use crate::engine::plan::Step;
 use crate::model::architecture::Architecture;
 use crate::nn::cross_entropy;
+use crate::nn::layer::Training;
 use crate::nn::primitives::Primitives;
 use crate::random::Stream;
 
@@ -26,6 +28,7 @@ pub struct Point<'a> {
     /// Number of values that are parameters.
     pub parameter_count: usize,
     labels: Vec<u8>,
+    seed: u64,
 }
 
 /// Tensor whose gradient is checked.
@@ -36,6 +39,8 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// Place of the tensor's values among all values.
     pub place: Range<usize>,
+    /// Whether the tensor is a running statistic, which has no gradient.
+    pub is_running: bool,
 }
 
 impl Tensor {
@@ -60,7 +65,7 @@ impl<'a> Point<'a> {
             let point = Self::new(architecture, seed, draw);
             let gradient = point.on_tape();
             let has_gradient = |tensor: &Tensor| largest(&gradient[tensor.place.clone()]) > 0.0;
-            if draw == MOST_DRAWS || point.tensors.iter().all(has_gradient) {
+            if draw == MOST_DRAWS || point.with_gradient().all(has_gradient) {
                 return (point, gradient);
             }
             draw += 1;
@@ -72,20 +77,32 @@ impl<'a> Point<'a> {
     fn new(architecture: &'a Architecture, seed: u64, draw: u64) -> Self {
         let mut stream = Stream::new(seed, "gradcheck", draw);
         let (mut tensors, mut values) = (Vec::new(), Vec::new());
-        let [channels, height, width] = architecture.input().sizes();
         let parameters = architecture.tensors().into_iter();
-        let parameters = parameters.map(|spec| (spec.name, spec.shape, 6.0 / spec.fan_in as f32));
-        let images = ("input".to_string(), vec![IMAGES, channels, height, width], 1.0);
-        for (name, shape, square) in parameters.chain([images]) {
+        let parameters = parameters.map(|spec| {
+            let role = spec.role;
+            (spec.name, spec.shape, 6.0 / spec.fan_in as f32, role.is_running())
+        });
+        let images = ("input".to_string(), architecture.input().of_batch(IMAGES), 1.0, false);
+        for (name, shape, square, is_running) in parameters.chain([images]) {
             let place = values.len()..values.len() + shape.iter().product::<usize>();
             let bound = f32::sqrt(square);
             values.extend(place.clone().map(|_| f64::from(stream.uniform(-bound, bound))));
-            tensors.push(Tensor { name, shape, place });
+            tensors.push(Tensor { name, shape, place, is_running });
         }
         let classes = architecture.classes().min(256) as u32;
         let labels = (0..IMAGES).map(|_| stream.below(classes) as u8).collect();
         let parameter_count = architecture.parameter_count();
-        Self { architecture, tensors, values, parameter_count, labels }
+        Self { architecture, tensors, values, parameter_count, labels, seed }
+    }
+
+    /// Tensors that have a gradient: all but running statistics.
+    pub fn with_gradient(&self) -> impl Iterator<Item = &Tensor> {
+        self.tensors.iter().filter(|tensor| !tensor.is_running)
+    }
+
+    /// Whether the gradient of a batch is the sum over its images.
+    pub fn is_sum_of_images(&self) -> bool {
+        !self.architecture.layers().iter().any(|placed| placed.layer.mixes_images())
     }
 
     /// Number of values of one image.
@@ -106,7 +123,7 @@ impl<'a> Point<'a> {
         };
         let nodes: Vec<_> = self.tensors.iter().map(leaf).collect();
         let (x, parameters) = nodes.split_last().expect("the input is the last tensor");
-        let logits = self.architecture.record(&mut tape, *x, parameters);
+        let logits = self.architecture.record(&mut tape, *x, parameters, self.training(0));
         let loss = cross_entropy::record(&mut tape, logits, &self.labels);
         let gradients = tape.gradients(loss);
         nodes.iter().flat_map(|&node| gradients.of(node).to_vec()).collect()
@@ -125,10 +142,16 @@ impl<'a> Point<'a> {
         let x = &x[images.start * self.pixels()..images.end * self.pixels()];
         let (dparameters, dx) = gradient.split_at_mut(self.parameter_count);
         let clock = &mut PhaseClock::new(false);
+        let training = self.training(images.start);
         passes.begin(images.len()).copy_from_slice(x);
-        passes.forward(0, parameters, primitives, clock);
+        passes.forward(0, parameters, Some(training), primitives, clock);
         passes.loss(self.labels[images].iter().copied());
-        passes.backward(parameters, dparameters, Some(dx), primitives, clock);
+        passes.backward(parameters, dparameters, Some(dx), training, primitives, clock);
+    }
+
+    /// Place in a training of a pass whose first image is `first_image`.
+    fn training(&self, first_image: usize) -> Training {
+        Training { seed: self.seed, first_image, ..Training::default() }
     }
 }
 
@@ -144,7 +167,7 @@ pub struct Numerical<'a> {
     primitives: Box<dyn Primitives<f64>>,
     /// Values of the point, some of them moved by a step.
     values: Vec<f64>,
-    /// First layer whose output depends on the present tensor.
+    /// First step whose output depends on the present tensor.
     first: usize,
     /// Loss at the point.
     loss: f64,
@@ -178,9 +201,11 @@ impl<'a> Numerical<'a> {
     pub fn begin(&mut self, tensor: &Tensor) {
         self.first = 0;
         self.loss = self.loss_here();
-        let has_tensor = |layer: &Range<usize>| layer.contains(&tensor.place.start);
-        let mut layers = self.passes.layers().iter().map(|layer| &layer.parameters);
-        self.first = layers.position(has_tensor).unwrap_or(0);
+        let has_tensor = |step: &Step| match step {
+            Step::Layer(layer) => layer.parameters.contains(&tensor.place.start),
+            _ => false,
+        };
+        self.first = self.passes.steps().iter().position(has_tensor).unwrap_or(0);
     }
 
     /// Slopes of the loss along the `direction` of the values at `place`, by steps of `eps`.
@@ -198,14 +223,15 @@ impl<'a> Numerical<'a> {
         Slopes { left, right, rounding }
     }
 
-    /// Loss for the present values, from the first layer on.
+    /// Loss for the present values, from the first step on.
     fn loss_here(&mut self) -> f64 {
         let (parameters, x) = self.values.split_at(self.point.parameter_count);
         if self.first == 0 {
             self.passes.begin(IMAGES).copy_from_slice(x);
         }
         let clock = &mut PhaseClock::new(false);
-        self.passes.forward(self.first, parameters, self.primitives.as_mut(), clock);
+        let training = Some(self.point.training(0));
+        self.passes.forward(self.first, parameters, training, self.primitives.as_mut(), clock);
         self.passes.loss(self.point.labels.iter().copied()).loss / IMAGES as f64
     }
 }

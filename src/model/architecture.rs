@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use crate::autograd::{Tape, Var};
 use crate::data::dataset::ImageFormat;
-use crate::nn::grammar;
-use crate::nn::layer::{Layer, Pass, Work};
-use crate::nn::shape::Shape;
+use crate::nn::grammar::{self, Part};
+use crate::nn::layer::{Layer, Pass, Training, Work};
+use crate::nn::shape::{ImageShape, Shape};
 use crate::nn::tensor::TensorSpec;
 use crate::scalar::Scalar;
 
-/// Largest number of elements of a tensor, or of a layer's output for one image.
-const MOST_ELEMENTS: usize = 1 << 31;
+/// Largest number of elements of a layer's output for one image.
+const MOST_ELEMENTS: usize = 1 << 28;
+/// Largest number of multiply-adds of a layer for one image.
+const MOST_MULTIPLY_ADDS: usize = 1 << 40;
 
 /// Sequence of layers for images of one shape. Its `Display` is its text in the [network
 /// language](crate::nn::grammar).
@@ -22,6 +24,8 @@ const MOST_ELEMENTS: usize = 1 << 31;
 pub struct Architecture {
     input: Shape,
     layers: Vec<PlacedLayer>,
+    /// Residual blocks, each as the range of its layers. A block comes after the blocks inside it.
+    blocks: Vec<Range<usize>>,
 }
 
 /// Layer at its place in a network.
@@ -41,9 +45,12 @@ pub struct PlacedLayer {
 }
 
 impl Architecture {
+    /// Largest number of parameters of a network.
+    pub const MOST_PARAMETERS: usize = 1 << 28;
+
     /// Network without layers, for images of shape `input`.
     pub fn new(input: Shape) -> Self {
-        Self { input, layers: Vec::new() }
+        Self { input, layers: Vec::new(), blocks: Vec::new() }
     }
 
     /// Network that `text` describes, for images of shape `input`.
@@ -52,9 +59,18 @@ impl Architecture {
     /// The first layer that is not valid: its number, its text, and the problem.
     pub fn parse(text: &str, input: Shape) -> Result<Self, String> {
         let mut network = Self::new(input);
-        for (index, text) in grammar::split(text).into_iter().enumerate() {
-            let problem = |problem| format!("layer {} '{text}': {problem}", index + 1);
-            network.push(grammar::layer(&text).map_err(problem)?.into()).map_err(problem)?;
+        let mut open = Vec::new();
+        for part in grammar::parts(text)? {
+            match part {
+                Part::Layer(text) => {
+                    let number = network.layers.len() + 1;
+                    let problem = |problem| format!("layer {number} '{text}': {problem}");
+                    let layer = grammar::layer(&text).map_err(problem)?;
+                    network.push(layer.into()).map_err(problem)?;
+                }
+                Part::Open => open.push(network.layers.len()),
+                Part::Close => network.end_block(open.pop().expect("the parentheses fit"))?,
+            }
         }
         Ok(network)
     }
@@ -62,26 +78,51 @@ impl Architecture {
     /// Adds `layer` at the end.
     ///
     /// # Errors
-    /// The input that the layer needs, or its tensor that is too large.
+    /// The input that the layer needs, or what of it is too large.
     pub fn push(&mut self, layer: Arc<dyn Layer>) -> Result<(), String> {
         let input = self.output();
         let output = layer.output(input)?;
         let tensors = layer.tensors(input);
-        for sizes in tensors.iter().map(|tensor| &tensor.shape[..]).chain([&output.sizes()[..]]) {
-            let elements = sizes.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
-            if elements.is_none_or(|elements| elements > MOST_ELEMENTS) {
-                return Err(format!("has a tensor of shape {sizes:?}, which is too large"));
-            }
-        }
         let first = self.parameter_count();
-        let count = tensors.iter().map(TensorSpec::len).sum::<usize>();
+        let lengths = tensors.iter().map(|tensor| product(&tensor.shape));
+        let end = lengths.fold(Some(first), |sum, length| sum?.checked_add(length?));
+        let Some(end) = end.filter(|end| *end <= Self::MOST_PARAMETERS) else {
+            let most = Self::MOST_PARAMETERS;
+            return Err(format!("the network would have more than {most} parameters"));
+        };
+        if product(output.sizes()).is_none_or(|elements| elements > MOST_ELEMENTS) {
+            return Err(format!("its output {output} has more than {MOST_ELEMENTS} elements"));
+        }
+        if layer.multiply_adds(input) > MOST_MULTIPLY_ADDS {
+            return Err(format!(
+                "an image would take more than {MOST_MULTIPLY_ADDS} multiply-adds"
+            ));
+        }
         let mut name = layer.word();
-        if count > 0 {
+        if end > first {
             let is_same = |one: &&PlacedLayer| one.layer.word() == name;
             name += &(self.layers.iter().filter(is_same).count() + 1).to_string();
         }
-        let parameters = first..first + count;
+        let parameters = first..end;
         self.layers.push(PlacedLayer { layer, name, input, output, parameters });
+        Ok(())
+    }
+
+    /// Makes all layers from layer `first` on a residual block: its output is the output of the last
+    /// layer plus the input of layer `first`.
+    ///
+    /// # Errors
+    /// When the two shapes differ.
+    pub fn end_block(&mut self, first: usize) -> Result<(), String> {
+        let (input, output) = (self.layers[first].input, self.output());
+        if input != output {
+            return Err(format!(
+                "layers {} to {} in 'res(…)': must keep the shape {input}, make {output}",
+                first + 1,
+                self.layers.len()
+            ));
+        }
+        self.blocks.push(first..self.layers.len());
         Ok(())
     }
 
@@ -93,6 +134,11 @@ impl Architecture {
     /// Layers from the image to the logits.
     pub fn layers(&self) -> &[PlacedLayer] {
         &self.layers
+    }
+
+    /// Residual blocks, each as the range of its layers. A block comes after the blocks inside it.
+    pub fn blocks(&self) -> &[Range<usize>] {
+        &self.blocks
     }
 
     /// Shape of the last layer's output for one image.
@@ -107,7 +153,7 @@ impl Architecture {
 
     /// Format of the images and labels that the network takes.
     pub fn format(&self) -> ImageFormat {
-        let Shape { height, width, .. } = self.input;
+        let ImageShape { height, width, .. } = self.input.as_image();
         ImageFormat { rows: height, columns: width, classes: self.classes() }
     }
 
@@ -129,17 +175,39 @@ impl Architecture {
         self.layers.last().map_or(0, |placed| placed.parameters.end)
     }
 
-    /// Logits for the images `x`, (N, C, H, W), recorded on `tape`; `tensors` are those of the
-    /// network in canonical order.
-    pub fn record<T: Scalar>(&self, tape: &mut Tape<T>, x: Var, mut tensors: &[Var]) -> Var
+    /// Logits for the images `x`, (N, input), in a step of `training`, recorded on `tape`; `tensors`
+    /// are those of the network in canonical order.
+    pub fn record<T: Scalar>(
+        &self,
+        tape: &mut Tape<T>,
+        mut x: Var,
+        mut tensors: &[Var],
+        training: Training,
+    ) -> Var
     where
         dyn Layer: Pass<T>,
     {
-        self.layers.iter().fold(x, |x, placed| {
+        let mut open = Vec::new();
+        for (index, placed) in self.layers.iter().enumerate() {
+            open.extend(self.blocks_from(index).map(|_| x));
             let count = placed.layer.tensors(placed.input).len();
             let own = tensors.split_off(..count).expect("a node for each tensor");
-            placed.layer.record(tape, x, own)
-        })
+            x = placed.layer.record(tape, x, own, Training { layer: index, ..training });
+            for _ in self.blocks_to(index) {
+                x = tape.add(x, open.pop().expect("the block has a beginning"));
+            }
+        }
+        x
+    }
+
+    /// Residual blocks whose first layer is layer `index`.
+    pub fn blocks_from(&self, index: usize) -> impl Iterator<Item = &Range<usize>> {
+        self.blocks.iter().filter(move |block| block.start == index)
+    }
+
+    /// Residual blocks whose last layer is layer `index`, the innermost first.
+    pub fn blocks_to(&self, index: usize) -> impl Iterator<Item = &Range<usize>> {
+        self.blocks.iter().filter(move |block| block.end == index + 1)
     }
 
     /// Work of layer `index` for a batch of `images` images, as \[forward, backward\], if every
@@ -159,10 +227,18 @@ impl PartialEq for Architecture {
 impl fmt::Display for Architecture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, placed) in self.layers.iter().enumerate() {
-            write!(f, "{}{}", if index == 0 { "" } else { "," }, placed.layer)?;
+            f.write_str(if index == 0 { "" } else { "," })?;
+            self.blocks_from(index).try_for_each(|_| f.write_str("res("))?;
+            write!(f, "{}", placed.layer)?;
+            self.blocks_to(index).try_for_each(|_| f.write_str(")"))?;
         }
         Ok(())
     }
+}
+
+/// Product of `sizes`, unless it overflows.
+fn product(sizes: &[usize]) -> Option<usize> {
+    sizes.iter().try_fold(1, |product: usize, &size| product.checked_mul(size))
 }
 
 #[cfg(test)]
@@ -170,7 +246,7 @@ mod tests {
     use super::*;
     use crate::model::mnist_cnn::MnistCnn;
 
-    const IMAGE: Shape = Shape::new(1, 28, 28);
+    const IMAGE: Shape = Shape::image(1, 28, 28);
 
     #[test]
     fn the_mnist_cnn_has_the_published_counts() {
@@ -213,6 +289,7 @@ mod tests {
         for text in [
             "conv32k5p2,relu,maxpool2,flatten,fc128,relu,fc10",
             "conv6k5,relu,maxpool3s2,conv16k3s2p1,relu,flatten,fc10",
+            "res(conv1k3p1,res(relu),res(sigmoid)),flatten,res(fc784),fc10",
         ] {
             let network = Architecture::parse(text, IMAGE).unwrap();
             assert_eq!(network.to_string(), text);
@@ -228,13 +305,28 @@ mod tests {
         for (text, problem) in [
             (
                 "conv32k5p2, relu, maxpool2, fc128",
-                "layer 4 'fc128': needs features, gets 32x14x14; put 'flatten' before it",
+                "layer 4 'fc128': needs features or tokens, gets 32x14x14; put 'flatten' before it",
             ),
             ("conv8k31", "layer 1 'conv8k31': needs at least 31x31 pixels, gets 1x28x28"),
-            ("maxpool16,maxpool2", "layer 2 'maxpool2': needs at least 2x2 pixels, gets 1"),
+            ("maxpool16,maxpool2", "layer 2 'maxpool2': needs at least 2x2 pixels, gets 1x1x1"),
             ("relu,,fc10", "layer 2 '': is no layer"),
-            ("flatten,fc1048576,fc1048576", "layer 3 'fc1048576': has a tensor of shape"),
-            ("conv1048576k1048576p1048576", "layer 1 'conv1048576k1048576p1048576': has a tensor"),
+            (
+                "flatten,fc1048576",
+                "layer 2 'fc1048576': the network would have more than 268435456 parameters",
+            ),
+            (
+                "conv1048576k1048576p1048576",
+                "layer 1 'conv1048576k1048576p1048576': the network would have more than",
+            ),
+            (
+                "conv1048576k1,maxpool2",
+                "layer 1 'conv1048576k1': its output 1048576x28x28 has more than 268435456 elements",
+            ),
+            (
+                "conv8192k1,conv8192k1,conv8192k1,conv8192k1,conv8192k1",
+                "layer 5 'conv8192k1': the network would have more than 268435456 parameters",
+            ),
+            ("conv8k3,res(relu,conv8k3)", "layers 2 to 3 in 'res(…)': must keep the shape 8x26x26"),
         ] {
             let found = Architecture::parse(text, IMAGE).unwrap_err();
             assert!(found.starts_with(problem), "{found}");

@@ -1,21 +1,22 @@
 //! Initial values of weights and biases.
 //!
-//! Every scheme draws from a uniform distribution, because that needs no function whose last bit
-//! depends on the platform. Each tensor has its own stream, so a tensor's values do not depend on
+//! The schemes of weights and biases draw from uniform distributions, because that needs no function
+//! whose last bit depends on the platform. Gains, tables and running statistics begin in the same way
+//! under every scheme. Each tensor has its own stream, so a tensor's values do not depend on
 //! the tensors before it.
 
 use serde::{Deserialize, Serialize};
 
 use super::architecture::Architecture;
 use super::parameters::Parameters;
-use crate::nn::tensor::{Role, TensorSpec};
+use crate::nn::tensor::{Role, TensorSpec, Uniform};
 use crate::random::Stream;
 
 /// Scheme of the initial values of weights and biases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Init {
-    /// U(±1/√fan_in) for weights and biases: the default of PyTorch's Conv2d and Linear.
+    /// PyTorch's default for each layer: U(±1/√fan_in) for most weights and biases.
     Pytorch,
     /// U(±√(2/(fan_in + fan_out))), biases 0: the scheme of the C program nn_c, which calls it
     /// Xavier although it is narrower by a factor of √3.
@@ -30,15 +31,18 @@ impl Init {
     /// Names of the schemes in text and in JSON.
     pub const NAMES: [&str; 4] = ["pytorch", "seed", "xavier", "he"];
 
-    /// Bound of the uniform distribution of a tensor's values; 0 makes every value 0.
+    /// Bound of the uniform distribution of the values of a weight or a bias; 0 makes every value 0.
     fn bound(self, spec: &TensorSpec) -> f32 {
         let (fan_in, fan_out) = (spec.fan_in as f64, spec.fan_out as f64);
-        let bound = match self {
-            Self::Pytorch => 1.0 / fan_in.sqrt(),
+        let xavier = (6.0 / (fan_in + fan_out)).sqrt();
+        let bound = match (self, spec.pytorch) {
+            (Self::Pytorch, Uniform::FanIn) => 1.0 / fan_in.sqrt(),
+            (Self::Pytorch, Uniform::Xavier) => xavier,
+            (Self::Pytorch, Uniform::Zero) => 0.0,
             _ if spec.role == Role::Bias => 0.0,
-            Self::Seed => (2.0 / (fan_in + fan_out)).sqrt(),
-            Self::Xavier => (6.0 / (fan_in + fan_out)).sqrt(),
-            Self::He => (6.0 / fan_in).sqrt(),
+            (Self::Seed, _) => (2.0 / (fan_in + fan_out)).sqrt(),
+            (Self::Xavier, _) => xavier,
+            (Self::He, _) => (6.0 / fan_in).sqrt(),
         };
         bound as f32
     }
@@ -48,12 +52,25 @@ impl Init {
     pub fn parameters(self, architecture: &Architecture, seed: u64) -> Parameters {
         let mut parameters = Parameters::zeros(architecture);
         for (index, (spec, values)) in parameters.iter_mut().enumerate() {
-            let bound = self.bound(spec);
             let mut stream = Stream::new(seed, "initial parameters", index as u64);
-            values.fill_with(|| stream.uniform(-bound, bound));
+            match spec.role {
+                Role::Weight | Role::Bias => {
+                    let bound = self.bound(spec);
+                    values.fill_with(|| stream.uniform(-bound, bound));
+                }
+                Role::Gain | Role::RunningVariance => values.fill(1.0),
+                Role::RunningMean => values.fill(0.0),
+                Role::Table => values.fill_with(|| 0.02 * normal(&mut stream)),
+            }
         }
         parameters
     }
+}
+
+/// Number that is nearly of the normal distribution N(0, 1): the sum of twelve uniform numbers from 0
+/// to 1, minus 6. It needs additions alone, so it has the same bits on every machine.
+fn normal(stream: &mut Stream) -> f32 {
+    (0..12).map(|_| stream.uniform(-0.5, 0.5)).sum()
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl MnistCnn {
         let text = format!(
             "conv{channels}k{kernel_size}p{padding},relu,maxpool2,flatten,fc{hidden},relu,fc10"
         );
-        Architecture::parse(&text, Shape::new(1, 28, 28)).expect("every possible size fits")
+        Architecture::parse(&text, Shape::image(1, 28, 28)).expect("every possible size fits")
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
         for network in [smallest, MnistCnn::default(), MnistCnn::LARGEST] {
             let architecture = network.architecture();
             let convolution = architecture.layers()[0].output;
-            assert_eq!(convolution, Shape::new(network.channels, 28, 28));
+            assert_eq!(convolution, Shape::image(network.channels, 28, 28));
             assert_eq!(architecture.classes(), 10);
             assert_eq!(MnistCnn::of(&architecture), Some(network));
         }

@@ -6,4 +6,5 @@ pub mod checkpoint;
 pub mod init;
 pub mod mnist_cnn;
 pub mod parameters;
+pub mod presets;
 pub mod recipe;

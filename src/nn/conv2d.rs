@@ -4,9 +4,10 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass};
+use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
 use super::primitives::Primitives;
-use super::primitives::convolution::{ConvBackward, ConvForward, Convolution};
+use super::primitives::convolution::{self, ConvBackward, ConvForward, Convolution};
+use super::primitives::window::Window;
 use super::settings::Settings;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
@@ -44,7 +45,8 @@ impl Conv2d {
     /// Sizes of the convolution for images of shape `input`.
     fn on(&self, input: Shape) -> Convolution {
         let Self { out_channels, kernel, stride, padding } = *self;
-        Convolution { input, out_channels, kernel, stride, padding }
+        let window = Window { kernel, stride, padding };
+        Convolution { input: input.as_image(), out_channels, rows: window, columns: window }
     }
 }
 
@@ -64,11 +66,14 @@ impl fmt::Display for Conv2d {
 
 impl Layer for Conv2d {
     fn output(&self, input: Shape) -> Result<Shape, String> {
+        let &[_, height, width] = input.sizes() else {
+            return Err(format!("needs an image, gets {input}"));
+        };
         let smallest = self.kernel.saturating_sub(2 * self.padding);
-        if input.height.min(input.width) < smallest {
+        if height.min(width) < smallest {
             return Err(format!("needs at least {smallest}x{smallest} pixels, gets {input}"));
         }
-        Ok(self.on(input).output())
+        Ok(self.on(input).output().into())
     }
 
     fn tensors(&self, input: Shape) -> Vec<TensorSpec> {
@@ -102,28 +107,9 @@ impl<T: Scalar> Pass<T> for Conv2d {
         primitives.convolve_backward(&conv, ConvBackward { x, weight, dy, dw, db, dx });
     }
 
-    /// The pixels under each window are a column of a matrix, so that the sums over the taps are one
-    /// product: y = b + W·columns.
-    fn record(&self, tape: &mut Tape<T>, x: Var, tensors: &[Var]) -> Var {
-        let [images, channels, height, width] = tape.shape(x).try_into().expect("x is images");
-        let conv = self.on(Shape::new(channels, height, width));
-        let (outputs, taps, side) = (conv.output(), conv.taps(), self.kernel);
-        let columns = tape.gather(x, [taps, images * outputs.plane()], |[tap, window]| {
-            let (c, m, k) = (tap / (side * side), tap / side % side, tap % side);
-            let (n, place) = (window / outputs.plane(), window % outputs.plane());
-            let (i, j) = (place / outputs.width, place % outputs.width);
-            let h = (i * self.stride + m).checked_sub(self.padding)?;
-            let w = (j * self.stride + k).checked_sub(self.padding)?;
-            let is_pixel = h < height && w < width;
-            is_pixel.then_some(((n * channels + c) * height + h) * width + w)
-        });
-        let weight = tape.reshape(tensors[0], &[self.out_channels, taps]);
-        let products = tape.matmul(weight, columns);
-        let bias = tape.reshape(tensors[1], &[self.out_channels, 1]);
-        let sums = tape.add(products, bias);
-        let Shape { channels, height, width } = outputs;
-        tape.gather(sums, [images, channels, height, width], |[n, o, i, j]| {
-            Some(((o * images + n) * height + i) * width + j)
-        })
+    fn record(&self, tape: &mut Tape<T>, x: Var, tensors: &[Var], _: Training) -> Var {
+        let [_, channels, height, width] = tape.shape(x).try_into().expect("x is images");
+        let conv = self.on(Shape::image(channels, height, width));
+        convolution::record(&conv, tape, x, tensors)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass};
+use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
 use super::primitives::Primitives;
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
@@ -24,7 +24,7 @@ pub trait Function: fmt::Debug + Send + Sync + 'static {
     fn record<T: Scalar>(tape: &mut Tape<T>, x: Var) -> Var;
 }
 
-/// Layer that applies a function to each element: (C, H, W) → (C, H, W).
+/// Layer that applies a function to each element: any shape → the same shape.
 #[derive(Debug)]
 pub struct Elementwise<F>(pub F);
 
@@ -55,7 +55,7 @@ impl<F: Function, T: Scalar> Pass<T> for Elementwise<F> {
         }
     }
 
-    fn record(&self, tape: &mut Tape<T>, x: Var, _: &[Var]) -> Var {
+    fn record(&self, tape: &mut Tape<T>, x: Var, _: &[Var], _: Training) -> Var {
         F::record(tape, x)
     }
 }

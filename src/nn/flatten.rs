@@ -1,16 +1,17 @@
-//! The layer that turns an image into features: (C, H, W) → C·H·W.
+//! The layer that turns an image or tokens into features: (C, H, W) → (C·H·W), (T, F) → (T·F).
 //!
-//! The order is channel-major, as in PyTorch, so the values keep their places in memory.
+//! The order is that of the axes, channel-major for images, as in PyTorch. So the values keep their
+//! places in memory.
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass};
+use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
 use super::primitives::Primitives;
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
 
-/// Layer `flatten`: (C, H, W) → (C·H·W, 1, 1).
+/// Layer `flatten`: any shape → features.
 #[derive(Debug)]
 pub struct Flatten;
 
@@ -45,8 +46,9 @@ impl<T: Scalar> Pass<T> for Flatten {
         }
     }
 
-    fn record(&self, tape: &mut Tape<T>, x: Var, _: &[Var]) -> Var {
-        let [images, channels, height, width] = tape.shape(x).try_into().expect("x is images");
-        tape.reshape(x, &[images, channels * height * width, 1, 1])
+    fn record(&self, tape: &mut Tape<T>, x: Var, _: &[Var], _: Training) -> Var {
+        let [images, ref sizes @ ..] = *tape.shape(x) else { panic!("x is a batch") };
+        let length = sizes.iter().product();
+        tape.reshape(x, &[images, length])
     }
 }

@@ -39,9 +39,20 @@ pub trait Layer: Pass<f32> + Pass<f64> + fmt::Debug + fmt::Display + Send + Sync
     /// Values of the forward pass that the backward pass needs.
     fn kept(&self, input: Shape) -> Kept;
 
+    /// Number of floats for each image that either pass needs while it runs, and not after it.
+    fn scratch(&self, _input: Shape) -> usize {
+        0
+    }
+
     /// Whether the output has the same values as the input under another shape. The engine does not
     /// call such a layer.
     fn is_view(&self) -> bool {
+        false
+    }
+
+    /// Whether, in training, the output for an image depends on the other images of the batch. Then
+    /// the gradient of a batch is not the sum over its images.
+    fn mixes_images(&self) -> bool {
         false
     }
 }
@@ -56,10 +67,25 @@ pub trait Pass<T: Scalar> {
     /// parameters with the sum over the batch.
     fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>);
 
-    /// Output of the layer, recorded on `tape` from its definition alone, without the code of the
-    /// two passes: the tape's gradient is a second opinion on the backward pass. The input `x` has
-    /// the shape (N, C, H, W), and so has the output; `tensors` are those of the layer.
-    fn record(&self, tape: &mut Tape<T>, x: Var, tensors: &[Var]) -> Var;
+    /// Output of the layer in a step of `training`, recorded on `tape` from its definition alone,
+    /// without the code of the two passes: the tape's gradient is a second opinion on the backward
+    /// pass. The input `x` has the shape (N, input), and the output has (N, output); `tensors` are
+    /// those of the layer.
+    fn record(&self, tape: &mut Tape<T>, x: Var, tensors: &[Var], training: Training) -> Var;
+}
+
+/// Place of a pass in a training. What is random in a layer is drawn from it alone, so threads, a
+/// resumed run and a second computation of the same pass all draw the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Training {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Number of steps before this one.
+    pub step: u64,
+    /// Index of the first image of the pass among the images of the step.
+    pub first_image: usize,
+    /// Index of the layer in the network.
+    pub layer: usize,
 }
 
 /// Values of the forward pass that a layer's backward pass needs.
@@ -71,6 +97,8 @@ pub struct Kept {
     pub output: bool,
     /// Number of bytes for each image that the backward pass needs beside input and output.
     pub bytes: usize,
+    /// Number of floats for each image that the backward pass needs beside input and output.
+    pub floats: usize,
 }
 
 /// Operands of a forward pass of N images.
@@ -86,7 +114,21 @@ pub struct Forward<'a, T = f32> {
     pub y: &'a mut [T],
     /// Memory for what the backward pass needs beside input and output, to be written,
     /// (N, [`Kept::bytes`]).
-    pub kept: &'a mut [u8],
+    pub kept_bytes: &'a mut [u8],
+    /// The same in floats, (N, [`Kept::floats`]).
+    pub kept_floats: &'a mut [T],
+    /// Memory for the pass itself, with any values, (N, [`Layer::scratch`]).
+    pub scratch: &'a mut [T],
+    /// Place of the pass in a training; `None` in an evaluation.
+    pub training: Option<Training>,
+}
+
+impl<'a, T> Forward<'a, T> {
+    /// Operands of a layer that keeps nothing beside input and output, in an evaluation.
+    pub fn new(input: Shape, x: &'a [T], parameters: &'a [T], y: &'a mut [T]) -> Self {
+        let (kept_bytes, kept_floats, scratch) = Default::default();
+        Self { input, x, parameters, y, kept_bytes, kept_floats, scratch, training: None }
+    }
 }
 
 /// Operands of a backward pass of N images.
@@ -100,8 +142,14 @@ pub struct Backward<'a, T = f32> {
     pub y: &'a [T],
     /// Parameters of the layer: the elements of its tensors, one tensor after the other.
     pub parameters: &'a [T],
-    /// Bytes that the forward pass has written to [`Forward::kept`], (N, [`Kept::bytes`]).
-    pub kept: &'a [u8],
+    /// Bytes that the forward pass has written to [`Forward::kept_bytes`], (N, [`Kept::bytes`]).
+    pub kept_bytes: &'a [u8],
+    /// Floats that the forward pass has written to [`Forward::kept_floats`], (N, [`Kept::floats`]).
+    pub kept_floats: &'a [T],
+    /// Memory for the pass itself, with any values, (N, [`Layer::scratch`]).
+    pub scratch: &'a mut [T],
+    /// Place of the pass in the training.
+    pub training: Training,
     /// Gradient of the loss with respect to the output, (N, output).
     pub dy: &'a [T],
     /// Gradient of the loss with respect to the parameters, to be written, in the order of
@@ -139,7 +187,7 @@ impl Work {
         }
         let output = layer.output(input).expect("the network was checked");
         let (x, y) = (images * input.len(), images * output.len());
-        let Kept { input: reads_x, output: reads_y, bytes } = layer.kept(input);
+        let Kept { input: reads_x, output: reads_y, bytes, floats } = layer.kept(input);
         let parameters: usize = layer.tensors(input).iter().map(TensorSpec::len).sum();
         let products = 2 * images * layer.multiply_adds(input);
         let work = |flops, floats| Self { flops, bytes: floats * size_of::<f32>() };
@@ -152,7 +200,10 @@ impl Work {
         if wants_dx {
             backward += work(products, parameters + x);
         }
-        [&mut forward, &mut backward].into_iter().for_each(|work| work.bytes += images * bytes);
+        let kept_bytes = bytes + floats * size_of::<f32>();
+        [&mut forward, &mut backward]
+            .into_iter()
+            .for_each(|work| work.bytes += images * kept_bytes);
         [forward, backward]
     }
 }

@@ -1,5 +1,6 @@
 //! The layer that connects every input with every output. Its F inputs are the features x and its O
-//! outputs are y, for each of N images.
+//! outputs are y, for each of N images. If an image consists of tokens, the layer takes each token as
+//! an image: n counts all tokens of all images.
 //!
 //! # Definition
 //! ```text
@@ -15,7 +16,7 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass};
+use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
 use super::primitives::Primitives;
 use super::primitives::product::Matrix;
 use super::settings::Settings;
@@ -24,7 +25,7 @@ use super::tensor::TensorSpec;
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
 
-/// Layer `fcO`: F features → O features. Its tensors are a weight (O, F) and a bias (O).
+/// Layer `fcO`: (F) → (O), or (T, F) → (T, O). Its tensors are a weight (O, F) and a bias (O).
 #[derive(Debug)]
 pub struct Linear {
     /// Number of outputs, O.
@@ -47,14 +48,15 @@ impl fmt::Display for Linear {
 
 impl Layer for Linear {
     fn output(&self, input: Shape) -> Result<Shape, String> {
-        match input.plane() {
-            1 => Ok(Shape::features(self.out_features)),
-            _ => Err(format!("needs features, gets {input}; put 'flatten' before it")),
+        match *input.sizes() {
+            [_] => Ok(Shape::features(self.out_features)),
+            [tokens, _] => Ok(Shape::matrix(tokens, self.out_features)),
+            _ => Err(format!("needs features or tokens, gets {input}; put 'flatten' before it")),
         }
     }
 
     fn tensors(&self, input: Shape) -> Vec<TensorSpec> {
-        let (inputs, outputs) = (input.len(), self.out_features);
+        let (inputs, outputs) = (input.last(), self.out_features);
         TensorSpec::weight_and_bias(&[outputs, inputs], inputs, outputs)
     }
 
@@ -70,25 +72,25 @@ impl Layer for Linear {
 impl<T: Scalar> Pass<T> for Linear {
     fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         let Forward { input, x, parameters, y, .. } = io;
-        let (features, outputs) = (input.len(), self.out_features);
+        let (features, outputs) = (input.last(), self.out_features);
         let (weight, bias) = parameters.split_at(outputs * features);
         y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
-        let x = Matrix::new(x, input.images_in(x.len()), features);
+        let x = Matrix::new(x, x.len() / features, features);
         primitives.add_product(x, Matrix::new(weight, outputs, features).transposed(), y);
     }
 
     fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let Backward { input, x, parameters, dy, dparameters, dx, .. } = io;
-        let (features, outputs) = (input.len(), self.out_features);
-        let images = input.images_in(x.len());
+        let (features, outputs) = (input.last(), self.out_features);
+        let rows = x.len() / features;
         let weight = Matrix::new(&parameters[..outputs * features], outputs, features);
         dparameters.fill(T::zero());
         let (dw, db) = dparameters.split_at_mut(outputs * features);
         for dy in dy.chunks_exact(outputs) {
             db.iter_mut().zip(dy).for_each(|(db, &dy)| *db += dy);
         }
-        let dy = Matrix::new(dy, images, outputs);
-        primitives.add_product(dy.transposed(), Matrix::new(x, images, features), dw);
+        let dy = Matrix::new(dy, rows, outputs);
+        primitives.add_product(dy.transposed(), Matrix::new(x, rows, features), dw);
         if let Some(dx) = dx {
             dx.fill(T::zero());
             primitives.add_product(dy, weight, dx);
@@ -96,15 +98,15 @@ impl<T: Scalar> Pass<T> for Linear {
     }
 
     /// Y = (W·Xᵀ)ᵀ + b, which transposes X and not the larger W.
-    fn record(&self, tape: &mut Tape<T>, x: Var, tensors: &[Var]) -> Var {
-        let images = tape.shape(x)[0];
-        let features = tape.shape(tensors[0])[1];
-        let rows = tape.reshape(x, &[images, features]);
+    fn record(&self, tape: &mut Tape<T>, x: Var, tensors: &[Var], _: Training) -> Var {
+        let shape = tape.shape(x).to_vec();
+        let [ref before @ .., features] = shape[..] else { panic!("x is a batch") };
+        let rows = tape.reshape(x, &[before.iter().product(), features]);
         let columns = tape.transpose(rows);
         let products = tape.matmul(tensors[0], columns);
         let products = tape.transpose(products);
         let y = tape.add(products, tensors[1]);
-        tape.reshape(y, &[images, self.out_features, 1, 1])
+        tape.reshape(y, &[before, &[self.out_features]].concat())
     }
 }
 
@@ -117,8 +119,7 @@ mod tests {
     fn forward(layer: &Linear, x: &[f32], parameters: &[f32]) -> Vec<f32> {
         let mut y = vec![f32::NAN; layer.out_features];
         let input = Shape::features(x.len());
-        let io = Forward { input, x, parameters, y: &mut y, kept: &mut [] };
-        layer.forward(&mut Reference, io);
+        layer.forward(&mut Reference, Forward::new(input, x, parameters, &mut y));
         y
     }
 
@@ -141,7 +142,10 @@ mod tests {
             x: &x,
             y: &z,
             parameters: &parameters,
-            kept: &[],
+            kept_bytes: &[],
+            kept_floats: &[],
+            scratch: &mut [],
+            training: Training::default(),
             dy: &[0.3],
             dparameters: &mut dparameters,
             dx: Some(&mut dx),

@@ -7,7 +7,7 @@ use super::elementwise::Function;
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
 
-/// Function of the layer `relu`: (C, H, W) → (C, H, W).
+/// Function of the layer `relu`: any shape → the same shape.
 #[derive(Debug)]
 pub struct Relu;
 

@@ -9,8 +9,8 @@ const LARGEST: usize = 1 << 20;
 /// [`finish`](Self::finish) refuses the remaining ones.
 #[derive(Debug, Default)]
 pub struct Settings {
-    /// Number that follows the name directly.
-    count: Option<usize>,
+    /// Digits that follow the name directly, with a decimal point or without.
+    number: Option<String>,
     /// Number after each letter.
     letters: BTreeMap<char, usize>,
 }
@@ -21,31 +21,20 @@ impl Settings {
     /// # Errors
     /// When a number is missing, too large, or given twice.
     pub fn read(text: &str) -> Result<Self, String> {
+        let is_digit = |c: char| c.is_ascii_digit() || c == '.';
+        let end = text.find(|c| !is_digit(c)).unwrap_or(text.len());
+        let (number, mut rest) = text.split_at(end);
         let mut settings = Self::default();
-        let mut rest = text;
-        let mut letter = None;
-        while !rest.is_empty() {
+        settings.number = (!number.is_empty()).then(|| number.into());
+        while let Some(letter) = rest.chars().next() {
+            rest = &rest[letter.len_utf8()..];
             let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
             let (digits, after) = rest.split_at(end);
-            if !digits.is_empty() || letter.is_some() {
-                let number = digits.parse().ok().filter(|number| *number <= LARGEST);
-                let number = number.ok_or_else(|| {
-                    let place = letter.map_or("the name".into(), |letter| format!("'{letter}'"));
-                    format!("needs a number up to {LARGEST} after {place}")
-                })?;
-                let earlier = match letter {
-                    None => settings.count.replace(number),
-                    Some(letter) => settings.letters.insert(letter, number),
-                };
-                if earlier.is_some() {
-                    return Err(format!("'{}' is given twice", letter.unwrap_or(' ')));
-                }
+            let number = whole(digits, &format!("'{letter}'"))?;
+            if settings.letters.insert(letter, number).is_some() {
+                return Err(format!("'{letter}' is given twice"));
             }
-            letter = after.chars().next();
-            rest = &after[letter.map_or(0, char::len_utf8)..];
-            if rest.is_empty() && letter.is_some() {
-                return Err(format!("needs a number after '{}'", letter.unwrap_or(' ')));
-            }
+            rest = after;
         }
         Ok(settings)
     }
@@ -55,11 +44,22 @@ impl Settings {
     /// # Errors
     /// When the number is missing or 0.
     pub fn count(&mut self, what: &str) -> Result<usize, String> {
-        match self.count.take() {
-            Some(0) => Err(format!("the number of {what} is at least 1")),
-            Some(count) => Ok(count),
-            None => Err(format!("needs the number of {what} after its name")),
+        let digits =
+            self.number.take().ok_or(format!("needs the number of {what} after its name"))?;
+        match whole(&digits, "the name")? {
+            0 => Err(format!("the number of {what} is at least 1")),
+            count => Ok(count),
         }
+    }
+
+    /// Takes the number after the name, which is a share: at least 0 and less than 1.
+    ///
+    /// # Errors
+    /// When the number is missing or no share.
+    pub fn share(&mut self) -> Result<f32, String> {
+        let digits = self.number.take().unwrap_or_default();
+        let share = digits.parse().ok().filter(|share| (0.0..1.0).contains(share));
+        share.ok_or_else(|| "needs a number from 0 to less than 1 after the name, like 0.5".into())
     }
 
     /// Takes the number after `letter`, if the text has that letter.
@@ -83,10 +83,19 @@ impl Settings {
     /// # Errors
     /// When the text has a number that the layer has not taken.
     pub fn finish(self) -> Result<(), String> {
-        match (self.count, self.letters.keys().next()) {
-            (Some(count), _) => Err(format!("takes no number {count}")),
+        match (self.number, self.letters.keys().next()) {
+            (Some(number), _) => Err(format!("takes no number {number}")),
             (None, Some(letter)) => Err(format!("takes no '{letter}'")),
             (None, None) => Ok(()),
         }
     }
+}
+
+/// Number that `digits` are; they stand after `place`.
+fn whole(digits: &str, place: &str) -> Result<usize, String> {
+    if digits.is_empty() {
+        return Err(format!("needs a number after {place}"));
+    }
+    let number = digits.parse().ok().filter(|number| *number <= LARGEST);
+    number.ok_or_else(|| format!("needs a whole number up to {LARGEST} after {place}"))
 }

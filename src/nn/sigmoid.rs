@@ -12,7 +12,7 @@ use super::elementwise::Function;
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
 
-/// Function of the layer `sigmoid`: (C, H, W) → (C, H, W).
+/// Function of the layer `sigmoid`: any shape → the same shape.
 #[derive(Debug)]
 pub struct Sigmoid;
 

@@ -94,8 +94,8 @@ pub struct PrimitivesCheck {
     /// Largest difference from the tape.
     pub from_tape: f64,
     /// Largest difference of the batch's gradient from the sum over its images, each as a batch of
-    /// its own.
-    pub from_sum_of_images: f64,
+    /// its own; `null` if a layer mixes the images, as batch normalization does.
+    pub from_sum_of_images: Option<f64>,
     /// Whether the same computation gives the same bits a second time.
     pub repeats: bool,
     /// Whether the bits are those of the stage's first row, on one thread.

@@ -26,6 +26,7 @@ use crate::engine::layerwise::LayerwiseEngine;
 use crate::engine::plan::Plan;
 use crate::error::Result;
 use crate::model::architecture::Architecture;
+use crate::model::recipe::Recipe;
 use crate::nn::primitives::{Primitives, Reference};
 use crate::optim::adam::Adam;
 use crate::simd::{self, Isa};
@@ -76,7 +77,7 @@ impl EngineKind {
 }
 
 impl Stage {
-    /// Engine of this stage for `architecture`.
+    /// Engine of this stage that trains `architecture` by `recipe`.
     ///
     /// # Errors
     /// [`Unavailable`](crate::error::Error::Unavailable) when the operating system refuses to start
@@ -87,17 +88,17 @@ impl Stage {
     pub fn build(
         &self,
         architecture: &Architecture,
-        adam: Adam,
+        recipe: &Recipe,
         compute: Compute,
     ) -> Result<Box<dyn Engine>> {
         let compute = Compute { threads: self.threads(compute.threads), ..compute };
         match self.engine {
             EngineKind::Layerwise { primitives, .. } => {
                 let primitives = primitives(compute.threads)?;
-                Ok(Box::new(LayerwiseEngine::new(architecture, adam, primitives)))
+                Ok(Box::new(LayerwiseEngine::new(architecture, recipe, primitives)))
             }
             EngineKind::Fused { skip } => {
-                fused::build(architecture, adam, compute, self.precision, skip)
+                fused::build(architecture, Adam::from(recipe), compute, self.precision, skip)
             }
         }
     }

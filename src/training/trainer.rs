@@ -317,7 +317,7 @@ mod tests {
         let recipe = Recipe { batch_size: 4, ..Recipe::default() };
         let compute = Compute { threads: 1, isa: Isa::Portable };
         let stage = Stage::find("naive").unwrap();
-        let mut engine = stage.build(&architecture, Adam::from(&recipe), compute).unwrap();
+        let mut engine = stage.build(&architecture, &recipe, compute).unwrap();
         let parameters = recipe.init.parameters(&architecture, recipe.seed);
         engine.load(&TrainState::new(parameters, &Adam::SLOTS));
         let trainer = Trainer {

@@ -510,7 +510,7 @@ fn a_model_whose_outputs_overflow_is_unusable_and_not_merely_wrong() {
     let place = Workplace::new();
     place.run("--epochs 1 --max-samples 64 --no-eval").succeeds();
     let path = place.path("ckpt.bin");
-    let (_, Model::Checkpoint(mut model)) = checkpoint::read(&path).unwrap() else {
+    let (_, Model::Checkpoint(mut model)) = checkpoint::read(&path, None).unwrap() else {
         panic!("a checkpoint");
     };
     model.state.parameters.values_mut().fill(3e38);

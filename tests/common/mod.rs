@@ -11,8 +11,9 @@ use mnist_train::engine::Engine;
 use mnist_train::engine::compute::{Compute, Precision};
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::parameters::{Parameters, TrainState};
+use mnist_train::model::recipe::Recipe;
 use mnist_train::nn::cross_entropy;
-use mnist_train::nn::layer::{Backward, Forward, Layer};
+use mnist_train::nn::layer::{Backward, Forward, Kept, Layer, Training};
 use mnist_train::nn::primitives::{Primitives, Reference};
 use mnist_train::nn::shape::Shape;
 use mnist_train::optim::adam::Adam;
@@ -74,6 +75,9 @@ pub fn all_primitives() -> Vec<(&'static str, Box<dyn Primitives>)> {
     ]
 }
 
+/// Place in a training at which layers are tested.
+pub const TRAINING: Training = Training { seed: 7, step: 3, first_image: 0, layer: 2 };
+
 /// Results of a layer for a batch.
 pub struct LayerResult {
     pub y: Vec<f32>,
@@ -89,17 +93,30 @@ pub fn run_layer(
     primitives: &mut dyn Primitives,
     [x, parameters, dy]: [&[f32]; 3],
 ) -> LayerResult {
-    let mut kept = vec![255; input.images_in(x.len()) * layer.kept(input).bytes];
+    let images = input.images_in(x.len());
+    let Kept { bytes, floats, .. } = layer.kept(input);
+    let mut kept_bytes = vec![255; images * bytes];
+    let mut kept_floats = vec![f32::NAN; images * floats];
+    let mut scratch = vec![f32::NAN; images * layer.scratch(input)];
     let [mut y, mut dparameters, mut dx] =
         [dy, parameters, x].map(|like| vec![f32::NAN; like.len()]);
-    let io = Forward { input, x, parameters, y: &mut y, kept: &mut kept };
+    let io = Forward {
+        kept_bytes: &mut kept_bytes,
+        kept_floats: &mut kept_floats,
+        scratch: &mut scratch,
+        training: Some(TRAINING),
+        ..Forward::new(input, x, parameters, &mut y)
+    };
     layer.forward(primitives, io);
     let io = Backward {
         input,
         x,
         y: &y,
         parameters,
-        kept: &kept,
+        kept_bytes: &kept_bytes,
+        kept_floats: &kept_floats,
+        scratch: &mut scratch,
+        training: TRAINING,
         dy,
         dparameters: &mut dparameters,
         dx: Some(&mut dx),
@@ -112,7 +129,10 @@ pub fn run_layer(
         x,
         y: &y,
         parameters,
-        kept: &kept,
+        kept_bytes: &kept_bytes,
+        kept_floats: &kept_floats,
+        scratch: &mut scratch,
+        training: TRAINING,
         dy,
         dparameters: &mut dparameters_alone,
         dx: None,
@@ -140,11 +160,10 @@ pub fn layer_on_tape(
     [x, parameters, dy]: [&[f32]; 3],
 ) -> [Vec<f64>; 3] {
     let mut tape = Tape::new();
-    let [channels, height, width] = input.sizes();
-    let x = tape.leaf(&[input.images_in(x.len()), channels, height, width], to_f64(x));
+    let x = tape.leaf(&input.of_batch(input.images_in(x.len())), to_f64(x));
     let shapes: Vec<_> = layer.tensors(input).into_iter().map(|tensor| tensor.shape).collect();
     let tensors = leaves(&mut tape, &shapes, parameters);
-    let y = layer.record(&mut tape, x, &tensors);
+    let y = layer.record(&mut tape, x, &tensors, TRAINING);
     let of_y = tape.reshape(y, &[dy.len()]);
     let dy = tape.leaf(&[dy.len()], to_f64(dy));
     let products = tape.mul(of_y, dy);
@@ -162,12 +181,11 @@ pub fn gradient_on_tape(
     split: &Split,
 ) -> Vec<Vec<f64>> {
     let mut tape = Tape::new();
-    let [channels, height, width] = architecture.input().sizes();
     let pixels = (0..split.len()).flat_map(|n| split.image(n)).map(|&p| f64::from(p) / 255.0);
-    let x = tape.leaf(&[split.len(), channels, height, width], pixels.collect());
+    let x = tape.leaf(&architecture.input().of_batch(split.len()), pixels.collect());
     let shapes: Vec<_> = parameters.specs().iter().map(|spec| spec.shape.clone()).collect();
     let tensors = leaves(&mut tape, &shapes, parameters.values());
-    let logits = architecture.record(&mut tape, x, &tensors);
+    let logits = architecture.record(&mut tape, x, &tensors, TRAINING);
     let loss = cross_entropy::record(&mut tape, logits, split.labels());
     let gradients = tape.gradients(loss);
     tensors.iter().map(|&tensor| gradients.of(tensor).to_vec()).collect()
@@ -218,7 +236,7 @@ pub fn exact(architecture: &Architecture) -> Vec<(&'static Stage, Isa)> {
 
 /// Gradient that `engine` computes for `batch` at `parameters`. It is read from Adam's state: with
 /// β₁ = 0 and λ = 0, the first moment after a step is the gradient. This works for every engine that
-/// is built with [`SEE_GRADIENT`], also for one that never stores a gradient.
+/// is built with [`see_gradient`], also for one that never stores a gradient.
 pub fn gradient(engine: &mut dyn Engine, parameters: &Parameters, batch: &Batch<'_>) -> Parameters {
     engine.load(&TrainState::new(parameters.clone(), &Adam::SLOTS));
     engine.step(batch, 1e-3);
@@ -230,5 +248,7 @@ pub fn compute(threads: usize) -> Compute {
     Compute { threads, isa: Isa::detect() }
 }
 
-/// Settings of Adam with which [`gradient`] works.
-pub const SEE_GRADIENT: Adam = Adam { beta1: 0.0, beta2: 0.999, eps: 1e-8, l2: 0.0 };
+/// Recipe with which [`gradient`] works.
+pub fn see_gradient() -> Recipe {
+    Recipe { beta1: 0.0, l2: 0.0, ..Recipe::default() }
+}

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// A small network with a convolution and a linear layer.
 pub fn network() -> Architecture {
-    Architecture::parse("conv2k3p1,relu,maxpool2,flatten,fc3", Shape::new(1, 4, 4)).unwrap()
+    Architecture::parse("conv2k3p1,relu,maxpool2,flatten,fc3", Shape::image(1, 4, 4)).unwrap()
 }
 
 /// A checkpoint in the middle of a run.

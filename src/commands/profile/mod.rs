@@ -20,9 +20,7 @@ use crate::cli::{CappedRunArgs, OutputArgs, TrainArgs};
 use crate::data::dataset::Dataset;
 use crate::error::Error;
 use crate::measure::machine::Environment;
-use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
-use crate::optim::adam::Adam;
 use crate::profile::capped_run::{CappedRun, ENOUGH_SAMPLES, IMAGES, Sampled};
 use crate::profile::sampler::{self, LeftOver};
 use crate::report::Event;
@@ -68,7 +66,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let contestants = Contestant::all(&stages, compute.threads);
     let workload = Workload {
         recipe,
-        network: MnistCnn::from(&args.network),
+        architecture: architecture.clone(),
         isa: compute.isa,
         data: args.data.directory(),
     };
@@ -162,14 +160,14 @@ fn sample(
 pub fn capped_run(args: &CappedRunArgs) -> anyhow::Result<()> {
     let output = Output::new(OutputArgs { json: true }, true);
     let job = &args.job.job;
-    let (stage, recipe, architecture) = (job.stage(), &job.recipe, job.network.architecture());
+    let (stage, recipe, architecture) = (job.stage(), &job.recipe, job.architecture());
     let signals = Signals::install(true)?;
     let mut dataset =
         data::load(&args.job.data, false, architecture.format(), job.threads, &output, &signals)?;
     let _at_once = signals.stop_at_once(())?;
     dataset.train.truncate(job.images);
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "images of a pass")?;
-    let build = || stage.build(&architecture, Adam::from(recipe), job.compute());
+    let build = || stage.build(&architecture, recipe, job.compute());
     let run = CappedRun::new(&architecture, recipe, &dataset.train);
     let seconds = Duration::from_secs(args.seconds as u64);
     if !args.sampled {

@@ -9,7 +9,7 @@ use crate::error::quoted;
 use crate::model::architecture::Architecture;
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::{Field, Recipe};
-use crate::nn::shape::Shape;
+use crate::nn::shape::{ImageShape, Shape};
 use crate::optim::adam::Adam;
 
 /// Metadata of a checkpoint: everything in it but the tensors.
@@ -51,11 +51,11 @@ impl Metadata {
     /// Metadata of a model of `architecture` that `stage` will train with `recipe`, before the
     /// first step. The dataset has no name yet.
     pub fn new(architecture: &Architecture, recipe: Recipe, stage: &str) -> Self {
-        let input = architecture.input();
+        let ImageShape { channels, height, width } = architecture.input().as_image();
         Self {
             format_version: FORMAT_VERSION,
             architecture: architecture.to_string(),
-            input: [input.channels, input.height, input.width],
+            input: [channels, height, width],
             slots: adam_slots(),
             recipe,
             dataset: DatasetIdentity { name: String::new(), sha256: String::new() },
@@ -150,7 +150,7 @@ pub fn architecture(
 ) -> ParseResult<Architecture> {
     if metadata.format_version > 1 {
         let [channels, height, width] = metadata.input;
-        let input = Shape::new(channels, height, width);
+        let input = Shape::image(channels, height, width);
         let network = Architecture::parse(&metadata.architecture, input);
         return network.map_err(|problem| {
             CheckpointError::Metadata(format!("field architecture: {}", quoted(&problem)))

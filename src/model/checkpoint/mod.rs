@@ -105,14 +105,14 @@ impl Checkpoint {
     }
 }
 
-/// Reads a model and its network from the file at `path`. Most files that are not models are
-/// refused after their first megabyte.
+/// Reads a model and its network from the file at `path`. If a network is `expected`, the file must
+/// hold it. Most files that are not models are refused after their first megabyte.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read, [`Error::InvalidFile`] when it is not a model. If the
 /// model before it is there, the error names it, as [`Error::Unavailable`] in place of [`Error::Io`].
-pub fn read(path: &Path) -> Result<(Architecture, Model)> {
-    read_file(path).map_err(|error| {
+pub fn read(path: &Path, expected: Option<&Architecture>) -> Result<(Architecture, Model)> {
+    read_file(path, expected).map_err(|error| {
         let previous = previous_names(path, 1).unwrap_or_default();
         let Some(previous) = previous.first().filter(|previous| previous.is_file()) else {
             return error;
@@ -127,11 +127,11 @@ pub fn read(path: &Path) -> Result<(Architecture, Model)> {
     })
 }
 
-fn read_file(path: &Path) -> Result<(Architecture, Model)> {
+fn read_file(path: &Path, expected: Option<&Architecture>) -> Result<(Architecture, Model)> {
     let Beginning { mut file, mut bytes, length } = read_beginning(path)?;
     bytes.reserve_exact((length as usize).saturating_sub(bytes.len()));
     file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    parse(&bytes, None).map_err(Error::invalid(path))
+    parse(&bytes, expected).map_err(Error::invalid(path))
 }
 
 /// Checks that a model can be written to `path` without destroying anything else: no file exists
@@ -176,10 +176,17 @@ fn read_beginning(path: &Path) -> Result<Beginning> {
     Ok(Beginning { file, bytes, length })
 }
 
+/// Name of the first tensor of the default network in any size.
+const FIRST: &str = "conv1.weight";
+
+/// Name of the first tensor of `architecture`.
+fn first_name(architecture: &Architecture) -> String {
+    architecture.tensors().swap_remove(0).name
+}
+
 /// Length in bytes of the largest file that can be a model.
 fn size_limit() -> u64 {
-    let parameters = MnistCnn::LARGEST.architecture().parameter_count();
-    header::LONGEST + 3 * 4 * parameters as u64
+    header::LONGEST + 3 * 4 * Architecture::MOST_PARAMETERS as u64
 }
 
 /// Model and its network from the `bytes` of a file. If a network is `expected`, the file must hold
@@ -193,7 +200,8 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
         .map_err(|error| CheckpointError::Header(error.to_string()))?;
     let texts = header.metadata().as_ref();
     let Some(json) = texts.and_then(|texts| texts.get(METADATA_KEY)) else {
-        let prefix = wrapper(&tensors);
+        let first = expected.map_or_else(|| FIRST.into(), first_name);
+        let prefix = wrapper(&tensors, &first);
         let of_sizes = || Ok(network_of(&tensors, &prefix)?.architecture());
         let architecture = expected.cloned().map_or_else(of_sizes, Ok)?;
         let parameters = read_sets(&tensors, &architecture, &[prefix])?.swap_remove(0);
@@ -231,10 +239,11 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
 }
 
 /// Beginning that all names of weights in `file` share, like `module.` or `_orig_mod.`, because the
-/// network was inside of another module when its weights were written; empty for most files.
-fn wrapper(file: &SafeTensors<'_>) -> String {
+/// network was inside of another module when its weights were written; empty for most files. `first` is
+/// the name of the network's first tensor.
+fn wrapper(file: &SafeTensors<'_>, first: &str) -> String {
     let names = file.names();
-    let prefixes = names.iter().filter_map(|name| name.strip_suffix("conv1.weight"));
+    let prefixes = names.iter().filter_map(|name| name.strip_suffix(first));
     let shared = prefixes.filter(|prefix| names.iter().all(|name| name.starts_with(prefix)));
     shared.min().unwrap_or_default().into()
 }
@@ -251,7 +260,7 @@ fn tensor<'a>(file: &SafeTensors<'a>, name: String) -> ParseResult<TensorView<'a
 /// Sizes of the network, from the shapes of its first two weights, whose names begin with `prefix`.
 fn network_of(file: &SafeTensors<'_>, prefix: &str) -> ParseResult<MnistCnn> {
     let shape = |name| Ok(tensor(file, format!("{prefix}{name}"))?.shape().to_vec());
-    let (conv1, fc1) = (shape("conv1.weight")?, shape("fc1.weight")?);
+    let (conv1, fc1) = (shape(FIRST)?, shape("fc1.weight")?);
     let convolution = match conv1[..] {
         [channels, 1, height, width] if height == width => {
             Some(MnistCnn { channels, kernel_size: width, ..MnistCnn::default() })

@@ -22,10 +22,10 @@
 //! The sums for dw and db run over the batch. A program that keeps only the gradient of the last
 //! image still learns, but worse; the tests use batches of three and more to notice this mistake.
 
-use std::ops::Range;
-
 use super::view::TensorView;
-use crate::nn::shape::Shape;
+use super::window::Window;
+use crate::autograd::{Tape, Var};
+use crate::nn::shape::ImageShape;
 use crate::scalar::Scalar;
 
 /// Operands of the forward pass of a convolution.
@@ -75,67 +75,38 @@ impl<T: Scalar> ConvBackward<'_, T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Convolution {
     /// Shape of one image's input, (C, H, W).
-    pub input: Shape,
+    pub input: ImageShape,
     /// Number of output channels, O.
     pub out_channels: usize,
-    /// Side of the square kernel in pixels, K.
-    pub kernel: usize,
-    /// Distance between neighbouring windows in pixels, s.
-    pub stride: usize,
-    /// Number of rows or columns of zeros added on each side of the image, p.
-    pub padding: usize,
+    /// Window along the rows. Its padding is rows of zeros.
+    pub rows: Window,
+    /// Window along the columns. Its padding is columns of zeros.
+    pub columns: Window,
 }
 
 impl Convolution {
     /// Shape of one image's output: (O, ⌊(H + 2p − K)/s⌋ + 1, ⌊(W + 2p − K)/s⌋ + 1).
-    pub fn output(&self) -> Shape {
-        let side = |input: usize| {
-            let padded = input + 2 * self.padding;
-            assert!(padded >= self.kernel, "the kernel is larger than its padded input");
-            (padded - self.kernel) / self.stride + 1
-        };
-        Shape::new(self.out_channels, side(self.input.height), side(self.input.width))
+    pub fn output(&self) -> ImageShape {
+        let (height, width) =
+            (self.rows.outputs(self.input.height), self.columns.outputs(self.input.width));
+        ImageShape::new(self.out_channels, height, width)
     }
 
     /// Number of products x·w in one output, C·K·K. It is the fan-in of the weight.
     pub fn taps(&self) -> usize {
-        self.input.channels * self.kernel * self.kernel
+        self.input.channels * self.rows.kernel * self.columns.kernel
     }
 
     /// Shape of the weight, (O, C, K, K).
     pub fn weight_shape(&self) -> [usize; 4] {
-        [self.out_channels, self.input.channels, self.kernel, self.kernel]
-    }
-
-    /// Row of the input that row `tap` of the kernel multiplies for row `window` of the output; the
-    /// same for columns. The tap must be one of [`taps_inside`](Self::taps_inside).
-    #[inline]
-    pub fn position(&self, window: usize, tap: usize) -> usize {
-        window * self.stride + tap - self.padding
-    }
-
-    /// Rows of the kernel that lie inside an input of `length` rows, for row `window` of the
-    /// output; the same for columns. All other rows of the kernel lie on the padding.
-    pub fn taps_inside(&self, window: usize, length: usize) -> Range<usize> {
-        let start = window * self.stride;
-        let first = self.padding.saturating_sub(start).min(self.kernel);
-        let end = (length + self.padding).saturating_sub(start).min(self.kernel);
-        first..end.max(first)
-    }
-
-    /// Rows of the output, out of `outputs`, for which row `tap` of the kernel lies inside an input
-    /// of `length` rows; the same for columns.
-    pub fn windows_inside(&self, tap: usize, length: usize, outputs: usize) -> Range<usize> {
-        let first = self.padding.saturating_sub(tap).div_ceil(self.stride);
-        let end = (length + self.padding).saturating_sub(tap).div_ceil(self.stride).min(outputs);
-        first.min(end)..end
+        [self.out_channels, self.input.channels, self.rows.kernel, self.columns.kernel]
     }
 }
 
 /// Writes the output of a convolution, by the reference arithmetic.
 pub fn forward<T: Scalar>(conv: &Convolution, io: ConvForward<'_, T>) {
     let ConvForward { x, weight, bias, y } = io;
-    let Shape { channels, height, width } = conv.input;
+    let Convolution { input: ImageShape { channels, height, width }, rows, columns, .. } = *conv;
     let output = conv.output();
     let weight = TensorView::new(weight, conv.weight_shape());
     let samples = conv.input.images_in(x.len());
@@ -148,9 +119,9 @@ pub fn forward<T: Scalar>(conv: &Convolution, io: ConvForward<'_, T>) {
                 for j in 0..output.width {
                     let mut sum = bias;
                     for c in 0..channels {
-                        for m in conv.taps_inside(i, height) {
-                            for k in conv.taps_inside(j, width) {
-                                let (h, w) = (conv.position(i, m), conv.position(j, k));
+                        for m in rows.taps_inside(i, height) {
+                            for k in columns.taps_inside(j, width) {
+                                let (h, w) = (rows.position(i, m), columns.position(j, k));
                                 sum += x.get([c, h, w]) * weight.get([o, c, m, k]);
                             }
                         }
@@ -165,7 +136,7 @@ pub fn forward<T: Scalar>(conv: &Convolution, io: ConvForward<'_, T>) {
 /// Overwrites the gradients of a convolution, by the reference arithmetic.
 pub fn backward<T: Scalar>(conv: &Convolution, io: ConvBackward<'_, T>) {
     let ConvBackward { x, weight, dy, dw, db, mut dx } = io.cleared();
-    let Shape { channels, height, width } = conv.input;
+    let Convolution { input: ImageShape { channels, height, width }, rows, columns, .. } = *conv;
     let output = conv.output();
     let samples = conv.input.images_in(x.len());
     assert_eq!(dy.len(), samples * output.len());
@@ -183,9 +154,9 @@ pub fn backward<T: Scalar>(conv: &Convolution, io: ConvBackward<'_, T>) {
                 for j in 0..output.width {
                     *db += dy.get([o, i, j]);
                     for c in 0..channels {
-                        for m in conv.taps_inside(i, height) {
-                            for k in conv.taps_inside(j, width) {
-                                let (h, w) = (conv.position(i, m), conv.position(j, k));
+                        for m in rows.taps_inside(i, height) {
+                            for k in columns.taps_inside(j, width) {
+                                let (h, w) = (rows.position(i, m), columns.position(j, k));
                                 *dw.at([o, c, m, k]) += dy.get([o, i, j]) * x.get([c, h, w]);
                                 if let Some(dx) = &mut dx {
                                     *dx.at([c, h, w]) +=
@@ -200,6 +171,32 @@ pub fn backward<T: Scalar>(conv: &Convolution, io: ConvBackward<'_, T>) {
     }
 }
 
+/// Output of a convolution of `x` (N, C, H, W) with the `tensors` weight and bias, recorded on `tape`.
+/// The pixels under each window are a column of a matrix, so that the sums over the taps are one
+/// product: y = b + W·columns.
+pub fn record<T: Scalar>(conv: &Convolution, tape: &mut Tape<T>, x: Var, tensors: &[Var]) -> Var {
+    let Convolution { input: ImageShape { channels, height, width }, rows, columns, .. } = *conv;
+    let (images, outputs, taps) = (tape.shape(x)[0], conv.output(), conv.taps());
+    let unfolded = tape.gather(x, [taps, images * outputs.plane()], |[tap, window]| {
+        let (c, tap) = (tap / (rows.kernel * columns.kernel), tap % (rows.kernel * columns.kernel));
+        let (n, place) = (window / outputs.plane(), window % outputs.plane());
+        let (m, k) = (tap / columns.kernel, tap % columns.kernel);
+        let (i, j) = (place / outputs.width, place % outputs.width);
+        let h = (i * rows.stride + m).checked_sub(rows.padding)?;
+        let w = (j * columns.stride + k).checked_sub(columns.padding)?;
+        let is_pixel = h < height && w < width;
+        is_pixel.then_some(((n * channels + c) * height + h) * width + w)
+    });
+    let weight = tape.reshape(tensors[0], &[conv.out_channels, taps]);
+    let products = tape.matmul(weight, unfolded);
+    let bias = tape.reshape(tensors[1], &[conv.out_channels, 1]);
+    let sums = tape.add(products, bias);
+    let ImageShape { channels, height, width } = outputs;
+    tape.gather(sums, [images, channels, height, width], |[n, o, i, j]| {
+        Some(((o * images + n) * height + i) * width + j)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     //! Cases whose results were published with two other implementations.
@@ -207,13 +204,9 @@ mod tests {
     use super::*;
 
     fn conv(side: usize, kernel: usize, stride: usize) -> Convolution {
-        Convolution {
-            input: Shape::new(1, side, side),
-            out_channels: 1,
-            kernel,
-            stride,
-            padding: 0,
-        }
+        let window = Window { kernel, stride, padding: 0 };
+        let input = ImageShape::new(1, side, side);
+        Convolution { input, out_channels: 1, rows: window, columns: window }
     }
 
     fn counting(count: usize) -> Vec<f32> {
@@ -279,13 +272,9 @@ mod tests {
 
     #[test]
     fn two_channels_with_padding_give_the_published_map() {
-        let conv = Convolution {
-            input: Shape::new(2, 4, 4),
-            out_channels: 2,
-            kernel: 3,
-            stride: 1,
-            padding: 1,
-        };
+        let window = Window { kernel: 3, stride: 1, padding: 1 };
+        let input = ImageShape::new(2, 4, 4);
+        let conv = Convolution { input, out_channels: 2, rows: window, columns: window };
         let weight: Vec<f32> = (0..36).map(|i| 0.1 * ((i % 9) as f32 - 4.0)).collect();
         let mut y = [f32::NAN; 32];
         let (x, bias) = (&counting(32), &[0.5, -0.5]);
@@ -312,42 +301,5 @@ mod tests {
             sums.1[0] += db[0];
         }
         assert_eq!(backward_of(&conv(3, 2, 1), &x, &[1.0; 4], &dy, None), sums);
-    }
-
-    #[test]
-    fn output_sides_are_those_of_pytorch() {
-        let output = |side, kernel, stride, padding| {
-            let input = Shape::new(2, side, side);
-            Convolution { input, out_channels: 3, kernel, stride, padding }.output()
-        };
-        assert_eq!(output(28, 3, 1, 1), Shape::new(3, 28, 28));
-        assert_eq!(output(28, 3, 1, 0), Shape::new(3, 26, 26));
-        assert_eq!(output(28, 5, 2, 0), Shape::new(3, 12, 12));
-    }
-
-    #[test]
-    fn taps_and_windows_inside_are_those_that_see_an_element() {
-        for (side, kernel, stride, padding) in
-            [(28, 5, 1, 2), (9, 3, 2, 0), (8, 5, 2, 2), (5, 1, 1, 0), (7, 3, 3, 1), (3, 5, 1, 4)]
-        {
-            let input = Shape::new(2, side, side);
-            let conv = Convolution { input, out_channels: 3, kernel, stride, padding };
-            let outputs = conv.output().height;
-            let is_inside = |window: usize, tap: usize| {
-                (padding..side + padding).contains(&(window * stride + tap))
-            };
-            for window in 0..outputs {
-                let inside: Vec<usize> =
-                    (0..kernel).filter(|&tap| is_inside(window, tap)).collect();
-                let range: Vec<usize> = conv.taps_inside(window, side).collect();
-                assert_eq!(inside, range, "{conv:?} window {window}");
-            }
-            for tap in 0..kernel {
-                let inside: Vec<usize> =
-                    (0..outputs).filter(|&window| is_inside(window, tap)).collect();
-                let range: Vec<usize> = conv.windows_inside(tap, side, outputs).collect();
-                assert_eq!(inside, range, "{conv:?} tap {tap}");
-            }
-        }
     }
 }

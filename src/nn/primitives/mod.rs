@@ -8,6 +8,7 @@ pub mod convolution;
 pub mod pooling;
 pub mod product;
 mod view;
+pub mod window;
 
 use self::convolution::{ConvBackward, ConvForward, Convolution};
 use self::pooling::Pooling;

@@ -2,7 +2,7 @@
 //!
 //! # Definition
 //! ```text
-//! y[n,c,i,j] = max over 0 ≤ m,k < K of x[n, c, i·s + m, j·s + k]
+//! y[n,c,i,j] = max over 0 ≤ m,k < K of x[n, c, i·s + m − p, j·s + k − p]
 //! ```
 //!
 //! The forward pass remembers the place of the maximum in its window, m·K + k, in one byte for each
@@ -14,37 +14,31 @@
 //! gradients are added.
 
 use super::view::TensorView;
-use crate::nn::shape::Shape;
+use super::window::Window;
+use crate::autograd::{Tape, Var};
+use crate::nn::shape::ImageShape;
 use crate::scalar::Scalar;
 
 /// Largest side of a window whose places, 0 to 255, fit into a byte.
 pub const LARGEST_WINDOW: usize = 16;
 
-/// Sizes of max pooling without padding.
+/// Sizes of a pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pooling {
     /// Shape of one image's input, (C, H, W).
-    pub input: Shape,
-    /// Side of the square window in pixels, K.
-    pub kernel: usize,
-    /// Distance between neighbouring windows in pixels, s.
-    pub stride: usize,
+    pub input: ImageShape,
+    /// Window along the rows. Its padding is shorter than the window, so every window has an element.
+    pub rows: Window,
+    /// Window along the columns.
+    pub columns: Window,
 }
 
 impl Pooling {
-    /// Shape of one image's output: (C, ⌊(H − K)/s⌋ + 1, ⌊(W − K)/s⌋ + 1). Rows and columns at the
-    /// end that do not fill a window are ignored.
-    ///
-    /// # Panics
-    /// When the window is larger than the image or than [`LARGEST_WINDOW`].
-    pub fn output(&self) -> Shape {
-        let side = |input: usize| {
-            assert!(input >= self.kernel, "the pooling window is larger than its input");
-            assert!(self.kernel <= LARGEST_WINDOW, "a place in the window fits a byte");
-            (input - self.kernel) / self.stride + 1
-        };
-        let Shape { channels, height, width } = self.input;
-        Shape::new(channels, side(height), side(width))
+    /// Shape of one image's output: (C, ⌊(H + 2p − K)/s⌋ + 1, ⌊(W + 2p − K)/s⌋ + 1). Rows and columns
+    /// at the end that do not fill a window are ignored.
+    pub fn output(&self) -> ImageShape {
+        let ImageShape { channels, height, width } = self.input;
+        ImageShape::new(channels, self.rows.outputs(height), self.columns.outputs(width))
     }
 }
 
@@ -54,6 +48,7 @@ impl Pooling {
 /// # Shapes
 /// x (N, C, H, W) → y (N, C, H', W') and argmax (N, C, H', W'), whose elements are m·K + k.
 pub fn forward<T: Scalar>(pool: &Pooling, x: &[T], y: &mut [T], argmax: &mut [u8]) {
+    let Pooling { input: ImageShape { height, width, .. }, rows, columns } = *pool;
     let output = pool.output();
     let samples = pool.input.images_in(x.len());
     assert_eq!((y.len(), argmax.len()), (samples * output.len(), samples * output.len()));
@@ -66,11 +61,11 @@ pub fn forward<T: Scalar>(pool: &Pooling, x: &[T], y: &mut [T], argmax: &mut [u8
             for i in 0..output.height {
                 for j in 0..output.width {
                     let (mut best, mut best_at) = (T::neg_infinity(), 0);
-                    for m in 0..pool.kernel {
-                        for k in 0..pool.kernel {
-                            let value = x.get([c, i * pool.stride + m, j * pool.stride + k]);
+                    for m in rows.taps_inside(i, height) {
+                        for k in columns.taps_inside(j, width) {
+                            let value = x.get([c, rows.position(i, m), columns.position(j, k)]);
                             if value > best || value.is_nan() {
-                                (best, best_at) = (value, m * pool.kernel + k);
+                                (best, best_at) = (value, m * columns.kernel + k);
                             }
                         }
                     }
@@ -87,6 +82,7 @@ pub fn forward<T: Scalar>(pool: &Pooling, x: &[T], y: &mut [T], argmax: &mut [u8
 /// # Shapes
 /// argmax and dy (N, C, H', W') → dX (N, C, H, W).
 pub fn backward<T: Scalar>(pool: &Pooling, argmax: &[u8], dy: &[T], dx: &mut [T]) {
+    let Pooling { rows, columns, .. } = *pool;
     let output = pool.output();
     let samples = pool.input.images_in(dx.len());
     assert_eq!((dy.len(), argmax.len()), (samples * output.len(), samples * output.len()));
@@ -100,12 +96,30 @@ pub fn backward<T: Scalar>(pool: &Pooling, argmax: &[u8], dy: &[T], dx: &mut [T]
             for i in 0..output.height {
                 for j in 0..output.width {
                     let place = usize::from(*argmax.next().expect("as many as outputs"));
-                    let (m, k) = (place / pool.kernel, place % pool.kernel);
-                    *dx.at([c, i * pool.stride + m, j * pool.stride + k]) += dy.get([c, i, j]);
+                    let (m, k) = (place / columns.kernel, place % columns.kernel);
+                    *dx.at([c, rows.position(i, m), columns.position(j, k)]) += dy.get([c, i, j]);
                 }
             }
         }
     }
+}
+
+/// The pixels of `x` (N, C, H, W) under each window as a row of a matrix (windows, taps), recorded on
+/// `tape`. A tap on the padding is the first pixel of the window once more, so that it changes no
+/// maximum.
+pub fn record_windows<T: Scalar>(pool: &Pooling, tape: &mut Tape<T>, x: Var) -> Var {
+    let Pooling { input: ImageShape { channels, height, width }, rows, columns } = *pool;
+    let (images, outputs) = (tape.shape(x)[0], pool.output());
+    let windows = images * channels * outputs.plane();
+    tape.gather(x, [windows, rows.kernel * columns.kernel], |[window, tap]| {
+        let (map, place) = (window / outputs.plane(), window % outputs.plane());
+        let (i, j) = (place / outputs.width, place % outputs.width);
+        let (of_rows, of_columns) = (rows.taps_inside(i, height), columns.taps_inside(j, width));
+        let (m, k) = (tap / columns.kernel, tap % columns.kernel);
+        let is_inside = of_rows.contains(&m) && of_columns.contains(&k);
+        let (m, k) = if is_inside { (m, k) } else { (of_rows.start, of_columns.start) };
+        Some((map * height + rows.position(i, m)) * width + columns.position(j, k))
+    })
 }
 
 #[cfg(test)]
@@ -114,7 +128,13 @@ mod tests {
 
     use super::*;
 
-    const POOL: Pooling = Pooling { input: Shape::new(1, 4, 4), kernel: 2, stride: 2 };
+    /// Pooling of a square image of this side by a window of side `kernel`.
+    const fn pool(side: usize, kernel: usize, stride: usize) -> Pooling {
+        let window = Window { kernel, stride, padding: 0 };
+        Pooling { input: ImageShape::new(1, side, side), rows: window, columns: window }
+    }
+
+    const POOL: Pooling = pool(4, 2, 2);
 
     fn forward_of(pool: &Pooling, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
         let outputs = pool.output().len() * pool.input.images_in(x.len());
@@ -158,7 +178,7 @@ mod tests {
 
     #[test]
     fn overlapping_windows_add_their_gradients() {
-        let pool = Pooling { input: Shape::new(1, 5, 5), kernel: 3, stride: 2 };
+        let pool = pool(5, 3, 2);
         let mut x = [0.0; 25];
         x[12] = 1.0;
         let (_, argmax) = forward_of(&pool, &x);
@@ -167,16 +187,5 @@ mod tests {
         backward(&pool, &argmax, &[1., 2., 3., 4.], &mut dx);
         assert_eq!(dx[12], 10.0);
         assert_eq!(dx.iter().sum::<f32>(), 10.0);
-    }
-
-    #[test]
-    fn output_sides_are_those_of_pytorch() {
-        let output = |side, kernel, stride| {
-            Pooling { input: Shape::new(1, side, side), kernel, stride }.output().height
-        };
-        assert_eq!(
-            (output(4, 2, 2), output(6, 2, 2), output(8, 3, 2), output(7, 2, 2)),
-            (2, 3, 3, 3)
-        );
     }
 }

@@ -79,11 +79,11 @@ fn primitives_line(text: &mut String, primitives: &PrimitivesCheck) {
     let bits = |are_same| if are_same { "same bits" } else { "OTHER BITS" };
     _ = writeln!(
         text,
-        "{:<13}{:>7}{:>12.0e}{:>20.0e}{:>12}{:>13}{}",
+        "{:<13}{:>7}{:>12.0e}{:>20}{:>12}{:>13}{}",
         primitives.stage,
         primitives.threads,
         primitives.from_tape,
-        primitives.from_sum_of_images,
+        primitives.from_sum_of_images.map_or("-".into(), |share| format!("{share:.0e}")),
         bits(primitives.repeats),
         bits(primitives.as_on_one_thread),
         verdict(primitives.passed),
@@ -124,7 +124,7 @@ mod tests {
             stage: "im2col",
             threads: 1,
             from_tape: f64::INFINITY,
-            from_sum_of_images: 1e-16,
+            from_sum_of_images: Some(1e-16),
             repeats: false,
             as_on_one_thread: true,
             passed: false,

@@ -46,7 +46,7 @@ impl Network {
         let pattern = format!(
             "conv{channels}k{kernel}p{padding},relu,maxpool2,flatten,fc{hidden},relu,fc{classes}"
         );
-        let fits = architecture.input() == Shape::new(1, SIDE, SIDE)
+        let fits = architecture.input() == Shape::image(1, SIDE, SIDE)
             && architecture.to_string() == pattern
             && channels.is_multiple_of(ALIGNMENT)
             && matches!(kernel, 3 | LARGEST_KERNEL);
@@ -79,7 +79,7 @@ mod tests {
         let network = Network::of(&MnistCnn::default().architecture()).unwrap();
         assert_eq!(network, Network { channels: 32, kernel: 5, hidden: 128, classes: 10 });
         let with = |text: &str| {
-            Network::of(&Architecture::parse(text, Shape::new(1, SIDE, SIDE)).unwrap())
+            Network::of(&Architecture::parse(text, Shape::image(1, SIDE, SIDE)).unwrap())
         };
         assert!(with("conv16k3p1,relu,maxpool2,flatten,fc9,relu,fc10").is_some());
         for other in [
@@ -94,7 +94,7 @@ mod tests {
         ] {
             assert_eq!(with(other), None, "{other}");
         }
-        let wide = Shape::new(1, SIDE, 2 * SIDE);
+        let wide = Shape::image(1, SIDE, 2 * SIDE);
         let text = "conv16k5p2,relu,maxpool2,flatten,fc9,relu,fc10";
         assert_eq!(Network::of(&Architecture::parse(text, wide).unwrap()), None);
     }

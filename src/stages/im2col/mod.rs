@@ -67,12 +67,12 @@ pub fn unfold<T: Scalar>(conv: &Convolution, x: &[T], columns: &mut [T]) {
     for (row, columns) in columns.chunks_exact_mut(output.plane()).enumerate() {
         for_each_run(conv, row, |outputs, at, length| {
             let columns = &mut columns[outputs..outputs + length];
-            if conv.stride == 1 {
+            if conv.columns.stride == 1 {
                 columns.copy_from_slice(&x[at..at + length]);
             } else {
                 columns
                     .iter_mut()
-                    .zip(x[at..].iter().step_by(conv.stride))
+                    .zip(x[at..].iter().step_by(conv.columns.stride))
                     .for_each(|(c, x)| *c = *x);
             }
         });
@@ -88,7 +88,11 @@ pub fn fold<T: Scalar>(conv: &Convolution, columns: &[T], x: &mut [T]) {
     for (row, columns) in columns.chunks_exact(output.plane()).enumerate() {
         for_each_run(conv, row, |outputs, at, length| {
             let columns = &columns[outputs..outputs + length];
-            x[at..].iter_mut().step_by(conv.stride).zip(columns).for_each(|(x, &c)| *x += c);
+            x[at..]
+                .iter_mut()
+                .step_by(conv.columns.stride)
+                .zip(columns)
+                .for_each(|(x, &c)| *x += c);
         });
     }
 }
@@ -96,18 +100,22 @@ pub fn fold<T: Scalar>(conv: &Convolution, columns: &[T], x: &mut [T]) {
 /// Calls `run(outputs, at, length)` for every row of the output in which tap `row` (of C·K·K) lies
 /// on pixels. For the outputs `outputs..outputs + length`, it lies on x at `at`, `at + stride`, ….
 fn for_each_run(conv: &Convolution, row: usize, mut run: impl FnMut(usize, usize, usize)) {
-    let Convolution { input, kernel, stride, padding, .. } = *conv;
+    let Convolution { input, rows, columns, .. } = *conv;
     let output = conv.output();
-    let (c, m, k) = (row / (kernel * kernel), row / kernel % kernel, row % kernel);
-    let columns = conv.windows_inside(k, input.width, output.width);
-    if columns.is_empty() {
+    let (c, m, k) = (
+        row / (rows.kernel * columns.kernel),
+        row / columns.kernel % rows.kernel,
+        row % columns.kernel,
+    );
+    let windows = columns.windows_inside(k, input.width, output.width);
+    if windows.is_empty() {
         return;
     }
-    for i in conv.windows_inside(m, input.height, output.height) {
+    for i in rows.windows_inside(m, input.height, output.height) {
         let at = c * input.plane()
-            + (i * stride + m - padding) * input.width
-            + (columns.start * stride + k - padding);
-        run(i * output.width + columns.start, at, columns.len());
+            + rows.position(i, m) * input.width
+            + columns.position(windows.start, k);
+        run(i * output.width + windows.start, at, windows.len());
     }
 }
 
@@ -160,17 +168,14 @@ impl<T: Scalar> Primitives<T> for Im2col<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::shape::Shape;
+    use crate::nn::primitives::window::Window;
+    use crate::nn::shape::ImageShape;
 
     #[test]
     fn unfolding_gives_the_published_columns() {
-        let conv = Convolution {
-            input: Shape::new(1, 2, 2),
-            out_channels: 1,
-            kernel: 3,
-            stride: 1,
-            padding: 1,
-        };
+        let window = Window { kernel: 3, stride: 1, padding: 1 };
+        let input = ImageShape::new(1, 2, 2);
+        let conv = Convolution { input, out_channels: 1, rows: window, columns: window };
         let mut columns = [f32::NAN; 36];
         unfold(&conv, &[1., 2., 3., 4.], &mut columns);
         let digits: String = columns.iter().map(|&value| (b'0' + value as u8) as char).collect();
@@ -179,13 +184,9 @@ mod tests {
 
     #[test]
     fn folding_counts_how_often_each_pixel_was_copied() {
-        let conv = Convolution {
-            input: Shape::new(2, 5, 4),
-            out_channels: 1,
-            kernel: 3,
-            stride: 2,
-            padding: 1,
-        };
+        let window = Window { kernel: 3, stride: 2, padding: 1 };
+        let input = ImageShape::new(2, 5, 4);
+        let conv = Convolution { input, out_channels: 1, rows: window, columns: window };
         let x: Vec<f32> = (1..=40).map(|n| n as f32).collect();
         let mut columns = vec![f32::NAN; conv.taps() * conv.output().plane()];
         unfold(&conv, &x, &mut columns);

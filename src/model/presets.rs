@@ -1,0 +1,112 @@
+//! Networks that have a name.
+
+use super::architecture::Architecture;
+use crate::nn::shape::Shape;
+
+/// Network with a name, a row of [`PRESETS`].
+#[derive(Debug)]
+pub struct Preset {
+    /// Name of the network, a value of `--arch`.
+    pub name: &'static str,
+    /// Text of the network.
+    pub text: &'static str,
+    /// What the network is, on one line.
+    pub idea: &'static str,
+}
+
+/// Table of the networks that have a name.
+pub static PRESETS: [Preset; 6] = [
+    Preset {
+        name: "default",
+        text: "conv32k5p2,relu,maxpool2,flatten,fc128,relu,fc10",
+        idea: "the network without --arch",
+    },
+    Preset {
+        name: "lenet5",
+        text: "conv6k5p2,relu,maxpool2,conv16k5,relu,maxpool2,flatten,fc120,relu,fc84,relu,fc10",
+        idea: "LeNet-5 (LeCun et al. 1998) with relu and max pooling",
+    },
+    Preset {
+        name: "mlp",
+        text: "flatten,fc128,relu,fc10",
+        idea: "one hidden layer, as in the C program",
+    },
+    Preset {
+        name: "small",
+        text: "conv32k5p2,relu,maxpool2,flatten,fc256,relu,fc10",
+        idea: "the default network with 256 hidden units",
+    },
+    Preset {
+        name: "medium",
+        text: "conv32k5p2,relu,maxpool2,flatten,fc512,relu,fc10",
+        idea: "the default network with 512 hidden units",
+    },
+    Preset {
+        name: "large",
+        text: "conv32k5p2,relu,maxpool2,flatten,fc1024,relu,fc10",
+        idea: "the default network with 1024 hidden units",
+    },
+];
+
+/// Network for images of 28×28 that `text` names or describes. It classifies: its output is features.
+///
+/// # Errors
+/// The first layer that is not valid: its number, its text, and the problem.
+pub fn network(text: &str) -> Result<Architecture, String> {
+    let preset = PRESETS.iter().find(|preset| preset.name == text);
+    let network = Architecture::parse(preset.map_or(text, |preset| preset.text), IMAGE);
+    let network = network.map_err(|problem| {
+        if text.chars().any(|c| c == ',' || c == '(' || c.is_ascii_digit()) {
+            return problem;
+        }
+        let names: Vec<_> = PRESETS.iter().map(|preset| preset.name).collect();
+        format!("{problem}; networks with a name are {}", names.join(", "))
+    })?;
+    let output = network.output();
+    match *output.sizes() {
+        _ if network.parameter_count() == 0 => Err("the network has nothing to train".into()),
+        [2..=256] => Ok(network),
+        [_] => Err(format!("the last layer must have 2 to 256 outputs, one a class, has {output}")),
+        _ => Err(format!(
+            "the last layer must have an output for each class, makes {output}; end with \
+             'flatten,fc10'"
+        )),
+    }
+}
+
+/// Shape of the images.
+const IMAGE: Shape = Shape::image(1, 28, 28);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::mnist_cnn::MnistCnn;
+
+    #[test]
+    fn every_preset_has_ten_classes_and_its_own_name() {
+        for (index, preset) in PRESETS.iter().enumerate() {
+            assert!(PRESETS[..index].iter().all(|other| other.name != preset.name));
+            let architecture = network(preset.name).unwrap();
+            assert_eq!(architecture.to_string(), preset.text);
+            assert_eq!(architecture.classes(), 10, "{preset:?}");
+            assert_eq!(network(preset.text).unwrap(), architecture);
+        }
+        assert_eq!(network("default").unwrap(), MnistCnn::default().architecture());
+    }
+
+    #[test]
+    fn a_network_that_does_not_classify_is_refused() {
+        for (text, problem) in [
+            ("conv8k3", "the last layer must have an output for each class, makes 8x26x26"),
+            ("flatten,fc1", "the last layer must have 2 to 256 outputs, one a class, has 1"),
+            ("flatten", "the network has nothing to train"),
+            ("fc28,flatten", "layer 1 'fc28': needs features or tokens, gets 1x28x28"),
+            ("lenet", "layer 1 'lenet': is no layer; there are conv, "),
+            ("lenet", "; networks with a name are default, lenet5, mlp, "),
+            ("flatten,fc", "layer 2 'fc': needs the number of outputs after its name"),
+        ] {
+            let found = network(text).unwrap_err();
+            assert!(found.contains(problem), "{text}: {found}");
+        }
+    }
+}

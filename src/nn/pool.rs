@@ -1,0 +1,64 @@
+//! The window of the pooling layers.
+
+use std::fmt;
+
+use super::primitives::pooling::Pooling;
+use super::primitives::window::Window;
+use super::settings::Settings;
+use super::shape::Shape;
+
+/// Window of a pooling layer. On an image it is square; on a signal it has one row.
+#[derive(Debug, Clone, Copy)]
+pub struct Pool(pub Window);
+
+impl Pool {
+    /// Window in `settings`. Its stride is its side unless another is given.
+    ///
+    /// # Errors
+    /// The setting that is missing or not valid.
+    pub fn read(settings: &mut Settings) -> Result<Self, String> {
+        let kernel = settings.count("window side")?;
+        let stride = settings.letter('s')?.unwrap_or(kernel);
+        let padding = settings.letter_or_zero('p').unwrap_or(0);
+        if padding > kernel / 2 {
+            return Err(format!("the padding is at most half of the window, {}", kernel / 2));
+        }
+        Ok(Self(Window { kernel, stride, padding }))
+    }
+
+    /// Sizes of the pooling for an input of shape `input`.
+    pub fn on(&self, input: Shape) -> Pooling {
+        let rows = if input.sizes().len() == 3 { self.0 } else { Window::ONE };
+        Pooling { input: input.as_image(), rows, columns: self.0 }
+    }
+
+    /// Shape of the output for an input of shape `input`.
+    ///
+    /// # Errors
+    /// The input that the pooling needs, when it cannot take an input of this shape.
+    pub fn output(&self, input: Shape) -> Result<Shape, String> {
+        let smallest = self.0.kernel - 2 * self.0.padding;
+        let needs = |what: &str| Err(format!("needs at least {what}, gets {input}"));
+        let output = self.on(input).output();
+        match *input.sizes() {
+            [_] => Err(format!("needs an image or a signal, gets {input}")),
+            _ if !output.is_empty() => Ok(match *input.sizes() {
+                [channels, _] => Shape::matrix(channels, output.width),
+                _ => output.into(),
+            }),
+            [_, _] => needs(&format!("a signal of length {smallest}")),
+            _ => needs(&format!("{smallest}x{smallest} pixels")),
+        }
+    }
+}
+
+impl fmt::Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Window { kernel, stride, padding } = self.0;
+        write!(f, "{kernel}")?;
+        if stride != kernel {
+            write!(f, "s{stride}")?;
+        }
+        if padding != 0 { write!(f, "p{padding}") } else { Ok(()) }
+    }
+}
