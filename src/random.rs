@@ -16,7 +16,14 @@ impl Stream {
     /// The stream for (`seed`, `purpose`, `index`). Different triples give unrelated streams,
     /// because the generator's first state is the SHA-256 of the triple.
     pub fn new(seed: u64, purpose: &str, index: u64) -> Self {
-        let key = [&seed.to_le_bytes(), &index.to_le_bytes(), purpose.as_bytes()];
+        Self::at(seed, purpose, [index])
+    }
+
+    /// The stream for (`seed`, `purpose`, `indices`), for a use of randomness that needs several
+    /// indices.
+    pub fn at<const I: usize>(seed: u64, purpose: &str, indices: [u64; I]) -> Self {
+        let indices = indices.map(u64::to_le_bytes);
+        let key = [&seed.to_le_bytes(), indices.as_flattened(), purpose.as_bytes()];
         Self(Xoshiro256PlusPlus::from_seed(Sha256Digest::of(key).bytes()))
     }
 

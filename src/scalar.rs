@@ -18,7 +18,30 @@ pub trait Scalar:
     fn wide(self) -> f64 {
         self.to_f64().expect("f64 has every number of the formats")
     }
+
+    /// Error function, erf(x) = 2/√π · ∫ e^(−t²) dt from 0 to x.
+    fn erf(self) -> Self;
+
+    /// Complement of the error function, 1 − erf(x), which keeps its digits where erf(x) is near 1.
+    fn erfc(self) -> Self;
 }
 
-impl Scalar for f32 {}
-impl Scalar for f64 {}
+impl Scalar for f32 {
+    fn erf(self) -> Self {
+        libm::erff(self)
+    }
+
+    fn erfc(self) -> Self {
+        libm::erfcf(self)
+    }
+}
+
+impl Scalar for f64 {
+    fn erf(self) -> Self {
+        libm::erf(self)
+    }
+
+    fn erfc(self) -> Self {
+        libm::erfc(self)
+    }
+}

@@ -6,7 +6,9 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{Comparison, LayerResult, all_primitives, layer_on_tape, run_layer, uniform};
+use common::{
+    Comparison, LayerResult, all_primitives, evaluate_layer, layer_on_tape, run_layer, uniform,
+};
 use mnist_train::nn::grammar::{self, LAYERS};
 use mnist_train::nn::primitives::pooling::Pooling;
 use mnist_train::nn::primitives::window::Window;
@@ -58,8 +60,49 @@ const FEATURES: [Case; 10] = [
     ("fc1", &[1, 4]),
 ];
 
+/// Average pooling and pooling over all positions, of images and signals.
+const POOLS: [Case; 15] = [
+    ("avgpool2", &[2, 8, 8]),
+    ("avgpool2", &[1, 7, 9]),
+    ("avgpool2s2p1", &[3, 5, 4]),
+    ("avgpool3s2p1", &[2, 7, 8]),
+    ("avgpool3s1", &[1, 3, 3]),
+    ("avgpool1", &[1, 1, 1]),
+    ("avgpool5s3p2", &[2, 11]),
+    ("avgpool2", &[3, 7]),
+    ("globalavgpool", &[1, 1, 1]),
+    ("globalavgpool", &[3, 7, 5]),
+    ("globalavgpool", &[4, 9]),
+    ("globalmaxpool", &[1, 1, 1]),
+    ("globalmaxpool", &[3, 7, 5]),
+    ("globalmaxpool", &[2, 20, 19]),
+    ("globalmaxpool", &[4, 9]),
+];
+
+/// Layers whose outputs depend on a row, a channel or chance.
+const NORMALIZING: [Case; 18] = [
+    ("softmax", &[1]),
+    ("softmax", &[10]),
+    ("softmax", &[4, 7]),
+    ("softmax", &[2, 3, 5]),
+    ("dropout0", &[3, 5]),
+    ("dropout0.5", &[1]),
+    ("dropout0.5", &[3, 5, 7]),
+    ("dropout0.9", &[200]),
+    ("batchnorm", &[1]),
+    ("batchnorm", &[17]),
+    ("batchnorm", &[3, 17]),
+    ("batchnorm", &[1, 1, 1]),
+    ("batchnorm", &[3, 5, 7]),
+    ("layernorm", &[1]),
+    ("layernorm", &[3]),
+    ("layernorm", &[33]),
+    ("layernorm", &[1, 16]),
+    ("layernorm", &[5, 7]),
+];
+
 /// Layers that work element by element: one element, and more than the 16,384 of a chunk.
-const ELEMENTS: [Case; 8] = [
+const ELEMENTS: [Case; 14] = [
     ("relu", &[1, 1, 1]),
     ("relu", &[7, 1, 1]),
     ("relu", &[3, 5, 7]),
@@ -67,7 +110,61 @@ const ELEMENTS: [Case; 8] = [
     ("sigmoid", &[1, 1, 1]),
     ("sigmoid", &[3, 5, 7]),
     ("sigmoid", &[5462, 1, 1]),
+    ("tanh", &[1]),
+    ("tanh", &[3, 5, 7]),
+    ("tanh", &[5462]),
+    ("gelu", &[1, 1, 1]),
+    ("gelu", &[5, 7]),
+    ("gelu", &[5462]),
     ("flatten", &[2, 3, 4]),
+];
+
+/// Signals, with the windows of [`WINDOWS`].
+const SIGNALS: [Case; 9] = [
+    ("conv1d1k1", &[1, 1]),
+    ("conv1d4k5p2", &[1, 12]),
+    ("conv1d4k3s2", &[3, 9]),
+    ("conv1d3k5s2p1", &[2, 11]),
+    ("conv1d2k4", &[3, 4]),
+    ("conv1d2k3p3", &[1, 3]),
+    ("conv1d2k2s3", &[5, 8]),
+    ("channels", &[1, 1, 1]),
+    ("channels", &[1, 5, 3]),
+];
+
+/// Tokens: one token, one feature, one head, one unit, and odd numbers of them. Attention has few
+/// features, so that its scores stay small: the rounding error of a score, which grows with the score,
+/// is the relative error of a share.
+const TOKENS: [Case; 29] = [
+    ("rows", &[1, 1, 1]),
+    ("rows", &[1, 5, 3]),
+    ("patches1", &[2, 3, 4]),
+    ("patches2", &[1, 2, 2]),
+    ("patches2", &[3, 4, 6]),
+    ("patches3", &[2, 9, 3]),
+    ("pos", &[1, 1]),
+    ("pos", &[1, 9]),
+    ("pos", &[7, 5]),
+    ("attn1", &[1, 1]),
+    ("attn1", &[5, 3]),
+    ("attn2", &[1, 4]),
+    ("attn3", &[4, 9]),
+    ("attn4", &[7, 8]),
+    ("attn2", &[16, 6]),
+    ("attn7", &[3, 7]),
+    ("lstm1", &[1, 1]),
+    ("lstm1", &[4, 3]),
+    ("lstm3", &[1, 5]),
+    ("lstm4", &[7, 1]),
+    ("lstm5", &[3, 6]),
+    ("lstm17", &[9, 11]),
+    ("last", &[1, 1]),
+    ("last", &[1, 5]),
+    ("last", &[7, 3]),
+    ("mean", &[1, 1]),
+    ("mean", &[1, 5]),
+    ("mean", &[7, 3]),
+    ("fc3", &[5, 7]),
 ];
 
 /// f32 sums of up to a few hundred terms, relative to the largest value.
@@ -85,7 +182,8 @@ fn check(&(text, sizes): &Case, batch: usize, comparison: &mut Comparison) {
     let layer = grammar::layer(text).unwrap();
     let input = Shape::of(sizes).unwrap();
     let output = layer.output(input).unwrap();
-    let parameters = layer.tensors(input).iter().map(|tensor| tensor.len()).sum();
+    let specs = layer.tensors(input);
+    let parameters = specs.iter().map(|tensor| tensor.len()).sum();
     let seed = (input.len() * 100 + batch) as u64;
     let x = well_separated(seed, batch * input.len());
     let parameters = uniform(seed + 1, parameters);
@@ -100,7 +198,15 @@ fn check(&(text, sizes): &Case, batch: usize, comparison: &mut Comparison) {
         let LayerResult { y, dparameters, dx } = &found;
         comparison.slices(&what("y"), y, &expected_y, TOLERANCE);
         comparison.slices(&what("dx"), dx, &expected_dx, TOLERANCE);
-        comparison.slices(&what("dparameters"), dparameters, &expected_dparameters, TOLERANCE);
+        let (mut dparameters, mut expected) = (&dparameters[..], &expected_dparameters[..]);
+        for spec in &specs {
+            let of_tensor = dparameters.split_off(..spec.len()).unwrap();
+            let expected = expected.split_off(..spec.len()).unwrap();
+            // The tape knows no running statistics; tests/pytorch.rs compares them.
+            if !spec.role.is_running() {
+                comparison.slices(&what(&spec.name), of_tensor, expected, TOLERANCE);
+            }
+        }
         if name.starts_with("gemm") {
             let bits = (found.y, found.dparameters, found.dx);
             let of_other_threads = of_gemm.get_or_insert_with(|| bits.clone());
@@ -135,8 +241,56 @@ fn layers_that_work_element_by_element_match_the_definition_on_a_tape() {
 }
 
 #[test]
+fn pools_of_averages_and_of_all_positions_match_the_definition_on_a_tape() {
+    check_all(&POOLS);
+}
+
+#[test]
+fn normalizing_layers_match_the_definition_on_a_tape() {
+    check_all(&NORMALIZING);
+}
+
+#[test]
+fn an_evaluation_uses_running_statistics_and_drops_nothing() {
+    let input = Shape::image(3, 5, 7);
+    let (x, positions) = (uniform(1, 4 * input.len()), 35);
+    let (weight, bias, mean, variance) =
+        ([1.5, -0.5, 2.0], [0.25, 1.0, -3.0], [0.5, -0.25, 0.0], [0.5, 2.0, 4.0]);
+    let normalized = x.iter().enumerate().map(|(i, &x)| {
+        let c = i / positions % 3;
+        f64::from(x - mean[c]) / f64::sqrt(variance[c] + 1e-5) * weight[c] + bias[c]
+    });
+    let normalized: Vec<f64> = normalized.collect();
+    let unchanged: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+    let parameters = [weight, bias, mean.map(f64::from), variance].concat();
+    let parameters: Vec<f32> = parameters.into_iter().map(|value| value as f32).collect();
+    let mut comparison = Comparison::default();
+    for (name, mut primitives) in all_primitives() {
+        for (text, parameters, expected) in
+            [("dropout0.5", &[][..], &unchanged), ("batchnorm", &parameters, &normalized)]
+        {
+            let layer = grammar::layer(text).unwrap();
+            let y = evaluate_layer(layer.as_ref(), input, primitives.as_mut(), [&x, parameters]);
+            comparison.slices(&format!("{name} {text}"), &y, expected, TOLERANCE);
+        }
+    }
+    comparison.finish();
+}
+
+#[test]
+fn layers_of_signals_match_the_definition_on_a_tape() {
+    check_all(&SIGNALS);
+}
+
+#[test]
+fn layers_of_tokens_match_the_definition_on_a_tape() {
+    check_all(&TOKENS);
+}
+
+#[test]
 fn every_kind_of_layer_is_checked_here() {
-    let texts = [&WINDOWS[..], &FEATURES, &ELEMENTS].concat();
+    let texts =
+        [&WINDOWS[..], &FEATURES, &POOLS, &NORMALIZING, &ELEMENTS, &SIGNALS, &TOKENS].concat();
     let words: BTreeSet<_> =
         texts.iter().map(|(text, _)| grammar::layer(text).unwrap().word()).collect();
     assert_eq!(words, LAYERS.iter().map(|kind| kind.name.to_string()).collect());

@@ -15,10 +15,14 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
-use common::{Comparison, all_primitives, compute, gradient, run_layer, see_gradient, to_f64};
+use common::{
+    Comparison, all_primitives, compute, evaluate_layer, gradient, run_layer, see_gradient, to_f64,
+};
 use mnist_train::data::batches::Batch;
 use mnist_train::data::dataset::{DatasetKind, Split};
 use mnist_train::data::files;
@@ -29,9 +33,10 @@ use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::model::parameters::{Parameters, TrainState};
 use mnist_train::model::recipe::Recipe;
 use mnist_train::nn::cross_entropy::LossSum;
-use mnist_train::nn::grammar;
+use mnist_train::nn::grammar::{self, LAYERS};
 use mnist_train::nn::primitives::Primitives;
 use mnist_train::nn::shape::Shape;
+use mnist_train::nn::tensor::{Role, TensorSpec};
 use mnist_train::optim::adam::Adam;
 use mnist_train::stages::{STAGES, Stage};
 use serde::Deserialize;
@@ -300,6 +305,91 @@ fn single_layers_of_every_set_of_primitives_agree_with_pytorch() {
         }
     }
     comparison.finish();
+}
+
+/// Case of a file of tests/reference/layers: a layer on a batch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KindCase {
+    /// Text of the layer.
+    layer: String,
+    /// Sizes of one image's input.
+    input: Vec<usize>,
+    images: usize,
+    /// Stream of the input. The gradient of the output and the tensors have the streams after it.
+    seed: u32,
+    /// Factor of the input.
+    scale: f32,
+    /// Whether the pass is a step of a training. An evaluation has an output alone.
+    training: bool,
+    y: Vec<f64>,
+    #[serde(default)]
+    dx: Vec<f64>,
+    /// Gradient of each tensor; of a running statistic, the statistic of the batch.
+    #[serde(default)]
+    gradients: BTreeMap<String, Vec<f64>>,
+}
+
+impl KindCase {
+    /// Compares the results of every set of primitives with those of PyTorch.
+    fn check(&self, comparison: &mut Comparison) {
+        let layer = grammar::layer(&self.layer).unwrap();
+        let input = Shape::of(&self.input).unwrap();
+        let output = layer.output(input).unwrap();
+        let specs = layer.tensors(input);
+        let tensor = |(spec, stream): (&TensorSpec, u32)| {
+            let mut values = signed_units(stream, spec.len());
+            if spec.role == Role::RunningVariance {
+                values.iter_mut().for_each(|value| *value += 1.5);
+            }
+            values
+        };
+        let parameters: Vec<f32> = specs.iter().zip(self.seed + 2..).flat_map(tensor).collect();
+        let mut x = signed_units(self.seed, self.images * input.len());
+        x.iter_mut().for_each(|x| *x *= self.scale);
+        let dy = signed_units(self.seed + 1, self.images * output.len());
+        for (name, mut primitives) in all_primitives() {
+            let primitives = primitives.as_mut();
+            let what = |part: &str| format!("{name} {} on {input}: {part}", self.layer);
+            if !self.training {
+                let y = evaluate_layer(layer.as_ref(), input, primitives, [&x, &parameters]);
+                comparison.slices(&what("y in an evaluation"), &y, &self.y, LAYER);
+                continue;
+            }
+            let found = run_layer(layer.as_ref(), input, primitives, [&x, &parameters, &dy]);
+            comparison.slices(&what("y"), &found.y, &self.y, LAYER);
+            comparison.slices(&what("dx"), &found.dx, &self.dx, LAYER);
+            let mut gradients = found.dparameters.as_slice();
+            assert_eq!(specs.len(), self.gradients.len(), "{}", self.layer);
+            for spec in &specs {
+                let of_tensor = gradients.split_off(..spec.len()).expect("its gradient");
+                comparison.slices(&what(&spec.name), of_tensor, &self.gradients[&spec.name], LAYER);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_layer_agrees_with_the_module_of_pytorch() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/layers");
+    let mut kinds = BTreeSet::new();
+    let mut comparison = Comparison::default();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let kind = path.file_stem().unwrap().to_str().unwrap();
+        let cases: Vec<KindCase> = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert!(cases.len() > 1, "{kind}");
+        for case in cases {
+            assert!(case.layer.starts_with(kind), "{} in {path:?}", case.layer);
+            case.check(&mut comparison);
+        }
+        kinds.insert(kind.to_string());
+    }
+    comparison.finish();
+    // A layer that only changes the shape computes nothing.
+    let computes = |example: &str| !grammar::layer(example).unwrap().is_view();
+    let expected = LAYERS.iter().filter(|kind| computes(kind.example));
+    assert_eq!(kinds, expected.map(|kind| kind.name.to_string()).collect());
 }
 
 /// Training images `range` of MNIST, from the folder in MNIST_DATA, whose checksums are verified.

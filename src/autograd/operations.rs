@@ -5,6 +5,8 @@
 //! other tensor. The derivative needs no rule of its own: a repeated element is picked several times,
 //! so its gradient is the sum over the repetitions.
 
+use std::f64::consts::FRAC_2_SQRT_PI;
+
 use super::{Kind, Tape, Var, add_product};
 use crate::scalar::Scalar;
 
@@ -97,6 +99,11 @@ impl<T: Scalar> Tape<T> {
     /// Hyperbolic tangent, y = (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ). dy/dx = 1 − y², by the rule for quotients.
     pub fn tanh(&mut self, x: Var) -> Var {
         self.map(x, T::tanh, |_, y| T::one() - y * y)
+    }
+
+    /// Error function, y = 2/√π · ∫ e^(−t²) dt from 0 to x. dy/dx = 2/√π · e^(−x²).
+    pub fn erf(&mut self, x: Var) -> Var {
+        self.map(x, T::erf, |x, _| T::of(FRAC_2_SQRT_PI) * (-x * x).exp())
     }
 
     /// Exponential function, y = eˣ. dy/dx = y.

@@ -93,6 +93,7 @@ fn operations_of_each_element_have_the_slopes_of_central_differences() {
         check("relu", &[shape], |tape, x| tape.relu(x[0]));
         check("sigmoid", &[shape], |tape, x| tape.sigmoid(x[0]));
         check("tanh", &[shape], |tape, x| tape.tanh(x[0]));
+        check("erf", &[shape], |tape, x| tape.erf(x[0]));
         check("exp", &[shape], |tape, x| tape.exp(x[0]));
         check_between(0.3, 3.0, "log", &[shape], |tape, x| tape.log(x[0]));
     }

@@ -227,7 +227,7 @@ mod tests {
 
     impl Primitives for FirstPixel {
         fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
-            pooling::backward(pool, &vec![0; argmax.len()], dy, dx);
+            pooling::max_backward(pool, &vec![0; argmax.len()], dy, dx);
         }
     }
 

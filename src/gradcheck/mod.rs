@@ -22,6 +22,10 @@
 //! difference may be 1e-9 of the tensor's largest gradient and no more. This finds mistakes that are
 //! smaller than the error of a central difference.
 //!
+//! A tensor may have no gradient but rounding errors: batch normalization takes out what the bias of
+//! the layer before it adds. So the largest gradient of a tensor counts as at least 1e-4 of the
+//! largest gradient of all tensors.
+//!
 //! # Kinks
 //! Relu and max pooling have no derivative where they choose. If a step crosses such a point, the
 //! differences to the left and to the right are not equal, and their mean is no derivative. Such an
@@ -54,6 +58,9 @@ const MOST_CHECKED: usize = 1000;
 /// Largest difference by rounding of two gradients in f64, relative to the largest element of the
 /// tensor. Sums of 10⁴ terms differ by 1e-13.
 const ROUNDING: f64 = 1e-9;
+
+/// Smallest size of a tensor's gradient, relative to the largest gradient of all tensors.
+const SMALLEST: f64 = 1e-4;
 
 /// Most random directions that are tried until there is no kink along one.
 const MOST_DIRECTIONS: usize = 10;
@@ -98,7 +105,8 @@ pub fn check(architecture: &Architecture, options: &Options) -> Result<Gradcheck
         .with_gradient()
         .map(|tensor| {
             let gradients = [&backward, &tape].map(|gradient| &gradient[tensor.place.clone()]);
-            let comparison = TensorComparison::new(options, tensor, gradients);
+            let size = size(&point, &tape, tensor);
+            let comparison = TensorComparison::new(options, tensor, size, gradients);
             comparison.run(&mut numerical, &mut failures)
         })
         .collect();
@@ -194,19 +202,27 @@ fn are_same_bits(a: &[f64], b: &[f64]) -> bool {
 
 /// Largest difference of `found` from `expected`, relative to the largest expected value of its
 /// tensor; infinite if a difference is not a number.
-fn largest_share(point: &Point, found: &[f64], expected: &[f64]) -> f64 {
+fn largest_share(point: &Point, found: &[f64], all_expected: &[f64]) -> f64 {
     let share = |tensor: &Tensor| {
-        let (found, expected) = (&found[tensor.place.clone()], &expected[tensor.place.clone()]);
+        let (found, expected) = (&found[tensor.place.clone()], &all_expected[tensor.place.clone()]);
         let mut difference = Difference::default();
         for (&a, &b) in found.iter().zip(expected) {
             difference.take(a, b, f64::INFINITY, || None);
         }
         match difference.absolute {
             0.0 => 0.0,
-            absolute => absolute / largest(expected),
+            absolute => absolute / size(point, all_expected, tensor),
         }
     };
     point.with_gradient().map(share).fold(0.0, f64::max)
+}
+
+/// Size of the gradient of `tensor`, of which a tolerance is a share: its largest element, but at
+/// least [`SMALLEST`] of the largest element of all tensors.
+fn size(point: &Point, gradient: &[f64], tensor: &Tensor) -> f64 {
+    let largest = |tensor: &Tensor| largest(&gradient[tensor.place.clone()]);
+    let of_all = point.with_gradient().map(largest).fold(0.0, f64::max);
+    largest(tensor).max(SMALLEST * of_all)
 }
 
 impl Difference {
@@ -239,8 +255,13 @@ struct TensorComparison<'a> {
 }
 
 impl<'a> TensorComparison<'a> {
-    fn new(options: &'a Options, tensor: &'a Tensor, [backward, tape]: [&'a [f64]; 2]) -> Self {
-        let largest = largest(tape);
+    /// Comparison of the gradients by backward pass and tape, whose size is `size`.
+    fn new(
+        options: &'a Options,
+        tensor: &'a Tensor,
+        size: f64,
+        [backward, tape]: [&'a [f64]; 2],
+    ) -> Self {
         let check = TensorCheck {
             name: tensor.name.clone(),
             shape: tensor.shape.clone(),
@@ -252,7 +273,7 @@ impl<'a> TensorComparison<'a> {
             tape_central: Difference::default(),
             passed: true,
         };
-        let (atol, rounding) = (options.atol * largest.min(1.0), ROUNDING * largest);
+        let (atol, rounding) = (options.atol * size.min(1.0), ROUNDING * size);
         Self { options, tensor, backward, tape, atol, rounding, check, failures: Vec::new() }
     }
 

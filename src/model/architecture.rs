@@ -15,6 +15,8 @@ use crate::scalar::Scalar;
 
 /// Largest number of elements of a layer's output for one image.
 const MOST_ELEMENTS: usize = 1 << 28;
+/// Largest number of floats that a layer keeps for one image, and of floats of its scratch.
+const MOST_FLOATS: usize = 1 << 28;
 /// Largest number of multiply-adds of a layer for one image.
 const MOST_MULTIPLY_ADDS: usize = 1 << 40;
 
@@ -97,6 +99,9 @@ impl Architecture {
             return Err(format!(
                 "an image would take more than {MOST_MULTIPLY_ADDS} multiply-adds"
             ));
+        }
+        if layer.kept(input).floats.max(layer.scratch(input)) > MOST_FLOATS {
+            return Err(format!("it would need memory for more than {MOST_FLOATS} numbers"));
         }
         let mut name = layer.word();
         if end > first {
@@ -325,6 +330,10 @@ mod tests {
             (
                 "conv8192k1,conv8192k1,conv8192k1,conv8192k1,conv8192k1",
                 "layer 5 'conv8192k1': the network would have more than 268435456 parameters",
+            ),
+            (
+                "channels,conv1d20000k28,attn1",
+                "layer 3 'attn1': it would need memory for more than 268435456 numbers",
             ),
             ("conv8k3,res(relu,conv8k3)", "layers 2 to 3 in 'res(…)': must keep the shape 8x26x26"),
         ] {

@@ -15,7 +15,7 @@ pub struct Preset {
 }
 
 /// Table of the networks that have a name.
-pub static PRESETS: [Preset; 6] = [
+pub static PRESETS: [Preset; 9] = [
     Preset {
         name: "default",
         text: "conv32k5p2,relu,maxpool2,flatten,fc128,relu,fc10",
@@ -46,6 +46,24 @@ pub static PRESETS: [Preset; 6] = [
         text: "conv32k5p2,relu,maxpool2,flatten,fc1024,relu,fc10",
         idea: "the default network with 1024 hidden units",
     },
+    Preset {
+        name: "conv1d",
+        text: "channels,conv1d64k3p1,relu,maxpool2,conv1d128k3p1,relu,maxpool2,flatten,fc10",
+        idea: "convolutions along the rows of the image",
+    },
+    Preset {
+        name: "lstm",
+        text: "rows,lstm128,last,fc10",
+        idea: "an LSTM that reads the image row by row",
+    },
+    Preset {
+        name: "attention",
+        text: "patches7,fc64,pos,\
+               res(layernorm,attn4),res(layernorm,fc128,gelu,fc64),\
+               res(layernorm,attn4),res(layernorm,fc128,gelu,fc64),\
+               layernorm,mean,fc10",
+        idea: "two pre-norm transformer blocks on patches of the image",
+    },
 ];
 
 /// Network for images of 28×28 that `text` names or describes. It classifies: its output is features.
@@ -64,6 +82,9 @@ pub fn network(text: &str) -> Result<Architecture, String> {
     })?;
     let output = network.output();
     match *output.sizes() {
+        _ if ends_with_softmax(&network) => {
+            Err("the last layer must not be softmax: the loss has it, softmax cross-entropy".into())
+        }
         _ if network.parameter_count() == 0 => Err("the network has nothing to train".into()),
         [2..=256] => Ok(network),
         [_] => Err(format!("the last layer must have 2 to 256 outputs, one a class, has {output}")),
@@ -72,6 +93,13 @@ pub fn network(text: &str) -> Result<Architecture, String> {
              'flatten,fc10'"
         )),
     }
+}
+
+/// Whether the output of `network` is the output of a layer softmax.
+fn ends_with_softmax(network: &Architecture) -> bool {
+    let last = network.layers().len() - 1;
+    let is_in_a_block = network.blocks().iter().any(|block| block.contains(&last));
+    network.layers()[last].layer.word() == "softmax" && !is_in_a_block
 }
 
 /// Shape of the images.
@@ -103,10 +131,13 @@ mod tests {
             ("fc28,flatten", "layer 1 'fc28': needs features or tokens, gets 1x28x28"),
             ("lenet", "layer 1 'lenet': is no layer; there are conv, "),
             ("lenet", "; networks with a name are default, lenet5, mlp, "),
+            ("flatten,fc10,softmax", "the last layer must not be softmax: the loss has it"),
             ("flatten,fc", "layer 2 'fc': needs the number of outputs after its name"),
         ] {
             let found = network(text).unwrap_err();
             assert!(found.contains(problem), "{text}: {found}");
         }
+        assert!(network("flatten,fc10,softmax,fc10").is_ok());
+        assert!(network("flatten,fc10,res(softmax)").is_ok());
     }
 }

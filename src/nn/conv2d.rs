@@ -4,10 +4,10 @@
 
 use std::fmt;
 
+use super::kernels::Kernels;
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
 use super::primitives::Primitives;
 use super::primitives::convolution::{self, ConvBackward, ConvForward, Convolution};
-use super::primitives::window::Window;
 use super::settings::Settings;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
@@ -17,50 +17,27 @@ use crate::scalar::Scalar;
 /// Layer `convOkKsSpP`: (C, H, W) → (O, H', W'). Its tensors are a weight (O, C, K, K) and a bias
 /// (O).
 #[derive(Debug)]
-pub struct Conv2d {
-    /// Number of output channels, O.
-    pub out_channels: usize,
-    /// Side of the square kernel in pixels, K.
-    pub kernel: usize,
-    /// Distance between neighbouring windows in pixels, S.
-    pub stride: usize,
-    /// Number of rows or columns of zeros added on each side of the image, P.
-    pub padding: usize,
-}
+pub struct Conv2d(Kernels);
 
-/// Convolution with the output channels, kernel, stride and padding in `settings`.
+/// Convolution with the kernels in `settings`.
 ///
 /// # Errors
 /// The setting that is missing or not valid.
 pub fn parse(settings: &mut Settings) -> Result<Box<dyn Layer>, String> {
-    Ok(Box::new(Conv2d {
-        out_channels: settings.count("output channels")?,
-        kernel: settings.letter('k')?.ok_or("needs a kernel side: k3")?,
-        stride: settings.letter('s')?.unwrap_or(1),
-        padding: settings.letter_or_zero('p').unwrap_or(0),
-    }))
+    Ok(Box::new(Conv2d(Kernels::read(settings)?)))
 }
 
 impl Conv2d {
     /// Sizes of the convolution for images of shape `input`.
     fn on(&self, input: Shape) -> Convolution {
-        let Self { out_channels, kernel, stride, padding } = *self;
-        let window = Window { kernel, stride, padding };
+        let Kernels { out_channels, window } = self.0;
         Convolution { input: input.as_image(), out_channels, rows: window, columns: window }
     }
 }
 
 impl fmt::Display for Conv2d {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { out_channels, kernel, stride, padding } = self;
-        write!(f, "conv{out_channels}k{kernel}")?;
-        if *stride != 1 {
-            write!(f, "s{stride}")?;
-        }
-        if *padding != 0 {
-            write!(f, "p{padding}")?;
-        }
-        Ok(())
+        write!(f, "conv{}", self.0)
     }
 }
 
@@ -69,7 +46,7 @@ impl Layer for Conv2d {
         let &[_, height, width] = input.sizes() else {
             return Err(format!("needs an image, gets {input}"));
         };
-        let smallest = self.kernel.saturating_sub(2 * self.padding);
+        let smallest = self.0.smallest();
         if height.min(width) < smallest {
             return Err(format!("needs at least {smallest}x{smallest} pixels, gets {input}"));
         }
@@ -78,7 +55,7 @@ impl Layer for Conv2d {
 
     fn tensors(&self, input: Shape) -> Vec<TensorSpec> {
         let conv = self.on(input);
-        let fan_out = self.out_channels * self.kernel * self.kernel;
+        let fan_out = conv.out_channels * conv.rows.kernel * conv.columns.kernel;
         TensorSpec::weight_and_bias(&conv.weight_shape(), conv.taps(), fan_out)
     }
 
@@ -95,14 +72,14 @@ impl Layer for Conv2d {
 impl<T: Scalar> Pass<T> for Conv2d {
     fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         let conv = self.on(io.input);
-        let (weight, bias) = io.parameters.split_at(self.out_channels * conv.taps());
+        let (weight, bias) = io.parameters.split_at(conv.out_channels * conv.taps());
         primitives.convolve(&conv, ConvForward { x: io.x, weight, bias, y: io.y });
     }
 
     fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let conv = self.on(io.input);
         let Backward { x, parameters, dy, dparameters, dx, .. } = io;
-        let (dw, db) = dparameters.split_at_mut(self.out_channels * conv.taps());
+        let (dw, db) = dparameters.split_at_mut(conv.out_channels * conv.taps());
         let weight = &parameters[..dw.len()];
         primitives.convolve_backward(&conv, ConvBackward { x, weight, dy, dw, db, dx });
     }

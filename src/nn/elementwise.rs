@@ -8,20 +8,31 @@ use super::shape::Shape;
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
 
-/// Function of each element, whose derivative follows from the output alone.
+/// Function of each element.
 pub trait Function: fmt::Debug + Send + Sync + 'static {
     /// Name of the layer that applies the function.
     const WORD: &'static str;
+    /// Side of the function from which its derivative follows.
+    const KEPT: Side;
 
     /// Writes the output `y` for the input `x`, which has the same length.
     fn forward<T: Scalar>(x: &[T], y: &mut [T]);
 
-    /// Writes the gradient of the input to `dx`, from the output `y` and its gradient `dy`. The
-    /// three slices have the same length.
-    fn backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T]);
+    /// Writes the gradient of the input to `dx`, from the gradient `dy` of the output and from
+    /// `kept`, the values of [`Self::KEPT`]. The three slices have the same length.
+    fn backward<T: Scalar>(kept: &[T], dy: &[T], dx: &mut [T]);
 
     /// Output for `x`, recorded on `tape`.
     fn record<T: Scalar>(tape: &mut Tape<T>, x: Var) -> Var;
+}
+
+/// Side of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Input, x.
+    Input,
+    /// Output, y.
+    Output,
 }
 
 /// Layer that applies a function to each element: any shape → the same shape.
@@ -40,7 +51,10 @@ impl<F: Function> Layer for Elementwise<F> {
     }
 
     fn kept(&self, _: Shape) -> Kept {
-        Kept { output: true, ..Kept::default() }
+        match F::KEPT {
+            Side::Input => Kept { input: true, ..Kept::default() },
+            Side::Output => Kept { output: true, ..Kept::default() },
+        }
     }
 }
 
@@ -51,7 +65,11 @@ impl<F: Function, T: Scalar> Pass<T> for Elementwise<F> {
 
     fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         if let Some(dx) = io.dx {
-            primitives.map2(io.y, io.dy, dx, F::backward);
+            let kept = match F::KEPT {
+                Side::Input => io.x,
+                Side::Output => io.y,
+            };
+            primitives.map2(kept, io.dy, dx, F::backward);
         }
     }
 

@@ -7,12 +7,24 @@
 //! layers f: it computes x + f(x). Blocks may contain blocks. A network that is displayed and parsed
 //! again is the same network.
 
+use super::channels::Channels;
 use super::elementwise::Elementwise;
+use super::flatten::Flatten;
+use super::gelu::Gelu;
+use super::last::Last;
 use super::layer::Layer;
+use super::mean::Mean;
+use super::pos::Position;
 use super::relu::Relu;
+use super::rows::Rows;
 use super::settings::Settings;
 use super::sigmoid::Sigmoid;
-use super::{conv2d, flatten, linear, maxpool};
+use super::tanh::Tanh;
+use super::view::View;
+use super::{
+    attention, avgpool, batchnorm, conv1d, conv2d, dropout, globalavgpool, globalmaxpool,
+    layernorm, linear, lstm, maxpool, patches, softmax,
+};
 
 /// Kind of layer: a row of the table [`LAYERS`], which the parser and the tests go through.
 pub struct LayerKind {
@@ -27,7 +39,7 @@ pub struct LayerKind {
 }
 
 /// Table of all kinds of layers.
-pub static LAYERS: [LayerKind; 6] = [
+pub static LAYERS: [LayerKind; 24] = [
     LayerKind {
         name: "conv",
         example: "conv8k3s2p1",
@@ -39,6 +51,24 @@ pub static LAYERS: [LayerKind; 6] = [
         example: "maxpool3s2p1",
         idea: "largest of each 3x3 pixels: stride 2 (else 3), padding 1 (else 0)",
         parse: maxpool::parse,
+    },
+    LayerKind {
+        name: "avgpool",
+        example: "avgpool2s1p1",
+        idea: "average of each 2x2 pixels: stride 1 (else 2), padding 1 (else 0)",
+        parse: avgpool::parse,
+    },
+    LayerKind {
+        name: "globalavgpool",
+        example: "globalavgpool",
+        idea: "average of each channel",
+        parse: |_| Ok(Box::new(globalavgpool::GlobalAveragePool)),
+    },
+    LayerKind {
+        name: "globalmaxpool",
+        example: "globalmaxpool",
+        idea: "largest of each channel",
+        parse: |_| Ok(Box::new(globalmaxpool::GlobalMaxPool)),
     },
     LayerKind {
         name: "relu",
@@ -53,16 +83,106 @@ pub static LAYERS: [LayerKind; 6] = [
         parse: |_| Ok(Box::new(Elementwise(Sigmoid))),
     },
     LayerKind {
+        name: "tanh",
+        example: "tanh",
+        idea: "hyperbolic tangent of each element",
+        parse: |_| Ok(Box::new(Elementwise(Tanh))),
+    },
+    LayerKind {
+        name: "gelu",
+        example: "gelu",
+        idea: "x times the normal distribution function of x, of each element",
+        parse: |_| Ok(Box::new(Elementwise(Gelu))),
+    },
+    LayerKind {
+        name: "softmax",
+        example: "softmax",
+        idea: "exp(x)/sum of exp(x) along the last axis",
+        parse: |_| Ok(Box::new(softmax::Softmax)),
+    },
+    LayerKind {
+        name: "dropout",
+        example: "dropout0.5",
+        idea: "each element 0 with the probability 0.5, in training",
+        parse: dropout::parse,
+    },
+    LayerKind {
+        name: "batchnorm",
+        example: "batchnorm",
+        idea: "each channel normalized over the batch, then scaled and shifted",
+        parse: |_| Ok(Box::new(batchnorm::BatchNorm)),
+    },
+    LayerKind {
+        name: "layernorm",
+        example: "layernorm",
+        idea: "the last axis normalized, then scaled and shifted",
+        parse: |_| Ok(Box::new(layernorm::LayerNorm)),
+    },
+    LayerKind {
         name: "flatten",
         example: "flatten",
         idea: "an image or tokens as features",
-        parse: |_| Ok(Box::new(flatten::Flatten)),
+        parse: |_| Ok(Box::new(View(Flatten))),
     },
     LayerKind {
         name: "fc",
         example: "fc10",
         idea: "linear, 10 features out; of each token, if there are tokens",
         parse: linear::parse,
+    },
+    LayerKind {
+        name: "channels",
+        example: "channels",
+        idea: "rows of an image as channels of a signal",
+        parse: |_| Ok(Box::new(View(Channels))),
+    },
+    LayerKind {
+        name: "conv1d",
+        example: "conv1d8k3s2p1",
+        idea: "convolution of a signal: settings as of conv",
+        parse: conv1d::parse,
+    },
+    LayerKind {
+        name: "rows",
+        example: "rows",
+        idea: "rows of an image as tokens",
+        parse: |_| Ok(Box::new(View(Rows))),
+    },
+    LayerKind {
+        name: "patches",
+        example: "patches7",
+        idea: "patches of 7x7 pixels as tokens",
+        parse: patches::parse,
+    },
+    LayerKind {
+        name: "pos",
+        example: "pos",
+        idea: "adds a learned embedding of each token's position",
+        parse: |_| Ok(Box::new(Position)),
+    },
+    LayerKind {
+        name: "attn",
+        example: "attn4",
+        idea: "self-attention of the tokens, 4 heads",
+        parse: attention::parse,
+    },
+    LayerKind {
+        name: "lstm",
+        example: "lstm128",
+        idea: "LSTM over the tokens, 128 units",
+        parse: lstm::parse,
+    },
+    LayerKind {
+        name: "last",
+        example: "last",
+        idea: "the last token as features",
+        parse: |_| Ok(Box::new(Last)),
+    },
+    LayerKind {
+        name: "mean",
+        example: "mean",
+        idea: "the mean of the tokens as features",
+        parse: |_| Ok(Box::new(Mean)),
     },
 ];
 
@@ -155,12 +275,15 @@ mod tests {
         }
         assert_eq!(layer("conv8k3s1p0").unwrap().to_string(), "conv8k3");
         assert_eq!(layer("maxpool2s2").unwrap().to_string(), "maxpool2");
+        assert_eq!(layer("avgpool3s3p0").unwrap().to_string(), "avgpool3");
+        assert_eq!(layer("dropout0.10").unwrap().to_string(), "dropout0.1");
+        assert_eq!(layer("dropout0").unwrap().to_string(), "dropout0");
     }
 
     #[test]
     fn a_text_that_is_no_layer_says_why() {
         for (text, problem) in [
-            ("", "is no layer; there are conv, maxpool, relu, sigmoid, flatten, fc"),
+            ("", "is no layer; there are conv, maxpool, avgpool, globalavgpool, "),
             ("dense128", "is no layer"),
             ("conv8", "needs a kernel side: k3"),
             ("conv8k", "needs a number after 'k'"),
@@ -172,7 +295,15 @@ mod tests {
             ("fc9999999", "needs a whole number up to 1048576 after the name"),
             ("maxpool2s0", "the number after 's' is at least 1"),
             ("maxpool17", "a window has at most 16 rows"),
+            ("avgpool3p2", "the padding is at most half of the window, 1"),
+            ("dropout", "needs a number from 0 to less than 1 after the name, like 0.5"),
+            ("dropout1", "needs a number from 0 to less than 1 after the name, like 0.5"),
             ("relu2", "takes no number 2"),
+            ("conv1d8", "needs a kernel side: k3"),
+            ("patches", "needs the number of pixels on a patch's side after its name"),
+            ("attn0", "the number of heads is at least 1"),
+            ("lstm", "needs the number of units after its name"),
+            ("last2", "takes no number 2"),
         ] {
             let found = layer(text).unwrap_err();
             assert!(found.contains(problem), "{text}: {found}");

@@ -72,29 +72,15 @@ impl Layer for Linear {
 impl<T: Scalar> Pass<T> for Linear {
     fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         let Forward { input, x, parameters, y, .. } = io;
-        let (features, outputs) = (input.last(), self.out_features);
-        let (weight, bias) = parameters.split_at(outputs * features);
-        y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
-        let x = Matrix::new(x, x.len() / features, features);
-        primitives.add_product(x, Matrix::new(weight, outputs, features).transposed(), y);
+        let (weight, bias) = parameters.split_at(self.out_features * input.last());
+        forward(primitives, x, [weight, bias], y);
     }
 
     fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let Backward { input, x, parameters, dy, dparameters, dx, .. } = io;
-        let (features, outputs) = (input.last(), self.out_features);
-        let rows = x.len() / features;
-        let weight = Matrix::new(&parameters[..outputs * features], outputs, features);
-        dparameters.fill(T::zero());
-        let (dw, db) = dparameters.split_at_mut(outputs * features);
-        for dy in dy.chunks_exact(outputs) {
-            db.iter_mut().zip(dy).for_each(|(db, &dy)| *db += dy);
-        }
-        let dy = Matrix::new(dy, rows, outputs);
-        primitives.add_product(dy.transposed(), Matrix::new(x, rows, features), dw);
-        if let Some(dx) = dx {
-            dx.fill(T::zero());
-            primitives.add_product(dy, weight, dx);
-        }
+        let (dw, db) = dparameters.split_at_mut(self.out_features * input.last());
+        let weight = &parameters[..dw.len()];
+        backward(primitives, LinearBackward { x, weight, dy, dw, db, dx });
     }
 
     /// Y = (W·Xᵀ)ᵀ + b, which transposes X and not the larger W.
@@ -107,6 +93,54 @@ impl<T: Scalar> Pass<T> for Linear {
         let products = tape.transpose(products);
         let y = tape.add(products, tensors[1]);
         tape.reshape(y, &[before, &[self.out_features]].concat())
+    }
+}
+
+/// Operands of the backward pass of linear outputs, for R rows of inputs.
+#[derive(Debug)]
+pub struct LinearBackward<'a, T = f32> {
+    /// Input of the forward pass, (R, F).
+    pub x: &'a [T],
+    /// Weight, (O, F).
+    pub weight: &'a [T],
+    /// Gradient of the output, (R, O).
+    pub dy: &'a [T],
+    /// Gradient of the weight, to be written, (O, F).
+    pub dw: &'a mut [T],
+    /// Gradient of the bias, to be written, (O).
+    pub db: &'a mut [T],
+    /// Gradient of the input, to be written, (R, F), if it is wanted.
+    pub dx: Option<&'a mut [T]>,
+}
+
+/// Writes the outputs Y = X·Wᵀ + b for `x` (R, F), weight (O, F) and bias (O) to `y` (R, O).
+pub fn forward<T: Scalar>(
+    primitives: &mut dyn Primitives<T>,
+    x: &[T],
+    [weight, bias]: [&[T]; 2],
+    y: &mut [T],
+) {
+    let (outputs, inputs) = (bias.len(), weight.len() / bias.len());
+    y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
+    let x = Matrix::new(x, x.len() / inputs, inputs);
+    primitives.add_product(x, Matrix::new(weight, outputs, inputs).transposed(), y);
+}
+
+/// Overwrites the gradients of linear outputs.
+pub fn backward<T: Scalar>(primitives: &mut dyn Primitives<T>, io: LinearBackward<'_, T>) {
+    let LinearBackward { x, weight, dy, dw, db, dx } = io;
+    let (outputs, inputs) = (db.len(), weight.len() / db.len());
+    let rows = x.len() / inputs;
+    dw.fill(T::zero());
+    db.fill(T::zero());
+    for dy in dy.chunks_exact(outputs) {
+        db.iter_mut().zip(dy).for_each(|(db, &dy)| *db += dy);
+    }
+    let dy = Matrix::new(dy, rows, outputs);
+    primitives.add_product(dy.transposed(), Matrix::new(x, rows, inputs), dw);
+    if let Some(dx) = dx {
+        dx.fill(T::zero());
+        primitives.add_product(dy, Matrix::new(weight, outputs, inputs), dx);
     }
 }
 

@@ -16,18 +16,40 @@
 //!
 //! A new layer is a file here and a row of [`grammar::LAYERS`].
 
+pub mod attention;
+pub mod avgpool;
+pub mod batchnorm;
+pub mod channels;
+pub mod conv1d;
 pub mod conv2d;
 pub mod cross_entropy;
+pub mod dropout;
 pub mod elementwise;
 pub mod flatten;
+pub mod gelu;
+pub mod globalavgpool;
+pub mod globalmaxpool;
 pub mod grammar;
+pub mod kernels;
+pub mod last;
 pub mod layer;
+pub mod layernorm;
 pub mod linear;
+pub mod lstm;
 pub mod maxpool;
+pub mod mean;
+mod normalize;
+pub mod patches;
 pub mod pool;
+pub mod pos;
 pub mod primitives;
 pub mod relu;
+pub mod rows;
 pub mod settings;
 pub mod shape;
 pub mod sigmoid;
+pub mod softmax;
+pub mod split;
+pub mod tanh;
 pub mod tensor;
+pub mod view;

@@ -6,6 +6,8 @@ use super::primitives::pooling::Pooling;
 use super::primitives::window::Window;
 use super::settings::Settings;
 use super::shape::Shape;
+use crate::autograd::{Tape, Var};
+use crate::scalar::Scalar;
 
 /// Window of a pooling layer. On an image it is square; on a signal it has one row.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +52,31 @@ impl Pool {
             _ => needs(&format!("{smallest}x{smallest} pixels")),
         }
     }
+}
+
+/// Shape of the output of a pooling over all positions: (C, H, W) → (C), or (C, L) → (C).
+///
+/// # Errors
+/// When the input has no positions.
+pub fn global_output(input: Shape) -> Result<Shape, String> {
+    match *input.sizes() {
+        [channels, _, ..] => Ok(Shape::features(channels)),
+        _ => Err(format!("needs an image or a signal, gets {input}")),
+    }
+}
+
+/// Output of a pooling over all P positions of `x` (N, C, …), recorded on `tape`. `pool` pools a
+/// tensor (N, C, P) over its last axis.
+pub fn record_global<T: Scalar>(
+    tape: &mut Tape<T>,
+    x: Var,
+    pool: fn(&mut Tape<T>, Var) -> Var,
+) -> Var {
+    let [images, channels, ref positions @ ..] = *tape.shape(x) else { panic!("x is a batch") };
+    let positions = positions.iter().product();
+    let maps = tape.reshape(x, &[images, channels, positions]);
+    let pooled = pool(tape, maps);
+    tape.reshape(pooled, &[images, channels])
 }
 
 impl fmt::Display for Pool {

@@ -3,7 +3,7 @@
 //! The backward pass gives dx = dy where y > 0, and dx = 0 elsewhere: the derivative at x = 0,
 //! which does not exist, is taken as 0.
 
-use super::elementwise::Function;
+use super::elementwise::{Function, Side};
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
 
@@ -13,6 +13,7 @@ pub struct Relu;
 
 impl Function for Relu {
     const WORD: &'static str = "relu";
+    const KEPT: Side = Side::Output;
 
     fn forward<T: Scalar>(x: &[T], y: &mut [T]) {
         for (y, &x) in y.iter_mut().zip(x) {

@@ -68,6 +68,17 @@ impl Shape {
         self.sizes[self.rank - 1]
     }
 
+    /// Numbers \[T, F\] of tokens, and of the features of each.
+    ///
+    /// # Errors
+    /// When the shape is not (T, F).
+    pub fn tokens(&self) -> Result<[usize; 2], String> {
+        match *self.sizes() {
+            [tokens, features] => Ok([tokens, features]),
+            _ => Err(format!("needs tokens, gets {self}; put 'patches7' or 'rows' before it")),
+        }
+    }
+
     /// The shape as an image: a signal has one row, and a vector of features has one pixel.
     pub const fn as_image(self) -> ImageShape {
         let [one, two, three] = self.sizes;

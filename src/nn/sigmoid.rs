@@ -8,7 +8,7 @@
 //! dx = dy · y · (1 − y)
 //! ```
 
-use super::elementwise::Function;
+use super::elementwise::{Function, Side};
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
 
@@ -18,6 +18,7 @@ pub struct Sigmoid;
 
 impl Function for Sigmoid {
     const WORD: &'static str = "sigmoid";
+    const KEPT: Side = Side::Output;
 
     fn forward<T: Scalar>(x: &[T], y: &mut [T]) {
         // In f32, e⁻ˣ overflows to infinity for x below -88; then 1/(1 + ∞) = 0 is the right output.

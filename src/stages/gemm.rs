@@ -231,7 +231,7 @@ impl<T: Scalar> Primitives<T> for Gemm<T> {
             .par_chunks(CHUNK_IMAGES * input)
             .zip(y.par_chunks_mut(CHUNK_IMAGES * output))
             .zip(argmax.par_chunks_mut(CHUNK_IMAGES * output));
-        share(&self.pool, work, |((x, y), argmax)| pooling::forward(pool, x, y, argmax));
+        share(&self.pool, work, |((x, y), argmax)| pooling::max_forward(pool, x, y, argmax));
     }
 
     fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[T], dx: &mut [T]) {
@@ -242,7 +242,22 @@ impl<T: Scalar> Primitives<T> for Gemm<T> {
             .par_chunks(CHUNK_IMAGES * output)
             .zip(dy.par_chunks(CHUNK_IMAGES * output))
             .zip(dx.par_chunks_mut(CHUNK_IMAGES * input));
-        share(&self.pool, work, |((argmax, dy), dx)| pooling::backward(pool, argmax, dy, dx));
+        share(&self.pool, work, |((argmax, dy), dx)| pooling::max_backward(pool, argmax, dy, dx));
+    }
+
+    fn average_pool(&mut self, pool: &Pooling, x: &[T], y: &mut [T]) {
+        let (input, output) = (pool.input.len(), pool.output().len());
+        assert_eq!(y.len(), pool.input.images_in(x.len()) * output);
+        let work = x.par_chunks(CHUNK_IMAGES * input).zip(y.par_chunks_mut(CHUNK_IMAGES * output));
+        share(&self.pool, work, |(x, y)| pooling::average_forward(pool, x, y));
+    }
+
+    fn average_pool_backward(&mut self, pool: &Pooling, dy: &[T], dx: &mut [T]) {
+        let (input, output) = (pool.input.len(), pool.output().len());
+        assert_eq!(dy.len(), pool.input.images_in(dx.len()) * output);
+        let work =
+            dy.par_chunks(CHUNK_IMAGES * output).zip(dx.par_chunks_mut(CHUNK_IMAGES * input));
+        share(&self.pool, work, |(dy, dx)| pooling::average_backward(pool, dy, dx));
     }
 
     fn update(&mut self, step: &AdamStep, g: &[f32], weights: Weights<'_>) -> bool {

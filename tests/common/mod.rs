@@ -142,6 +142,27 @@ pub fn run_layer(
     LayerResult { y, dparameters, dx }
 }
 
+/// Output of `layer` on images of shape `input` in an evaluation, by `primitives`. It is full of NaN
+/// before.
+pub fn evaluate_layer(
+    layer: &dyn Layer,
+    input: Shape,
+    primitives: &mut dyn Primitives,
+    [x, parameters]: [&[f32]; 2],
+) -> Vec<f32> {
+    let images = input.images_in(x.len());
+    let Kept { bytes, floats, .. } = layer.kept(input);
+    let mut y = vec![f32::NAN; images * layer.output(input).unwrap().len()];
+    let io = Forward {
+        kept_bytes: &mut vec![255; images * bytes],
+        kept_floats: &mut vec![f32::NAN; images * floats],
+        scratch: &mut vec![f32::NAN; images * layer.scratch(input)],
+        ..Forward::new(input, x, parameters, &mut y)
+    };
+    layer.forward(primitives, io);
+    y
+}
+
 /// Leaves of `tape` for tensors of these `shapes`, whose `values` lie one after the other.
 fn leaves(tape: &mut Tape<f64>, shapes: &[Vec<usize>], mut values: &[f32]) -> Vec<Var> {
     let mut next = |shape: &Vec<usize>| {

@@ -46,14 +46,25 @@ pub trait Primitives<T: Scalar = f32> {
     }
 
     /// Writes the maximum of each window to `y` and its place in the window to `argmax`, as
-    /// [`pooling::forward`] does.
+    /// [`pooling::max_forward`] does.
     fn max_pool(&mut self, pool: &Pooling, x: &[T], y: &mut [T], argmax: &mut [u8]) {
-        pooling::forward(pool, x, y, argmax);
+        pooling::max_forward(pool, x, y, argmax);
     }
 
-    /// Overwrites the gradient `dx` of the input of max pooling, as [`pooling::backward`] does.
+    /// Overwrites the gradient `dx` of the input of max pooling, as [`pooling::max_backward`] does.
     fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[T], dx: &mut [T]) {
-        pooling::backward(pool, argmax, dy, dx);
+        pooling::max_backward(pool, argmax, dy, dx);
+    }
+
+    /// Writes the average of each window to `y`, as [`pooling::average_forward`] does.
+    fn average_pool(&mut self, pool: &Pooling, x: &[T], y: &mut [T]) {
+        pooling::average_forward(pool, x, y);
+    }
+
+    /// Overwrites the gradient `dx` of the input of average pooling, as
+    /// [`pooling::average_backward`] does.
+    fn average_pool_backward(&mut self, pool: &Pooling, dy: &[T], dx: &mut [T]) {
+        pooling::average_backward(pool, dy, dx);
     }
 
     /// Computes y = `function`(x). The function works element by element, so it may be called on
