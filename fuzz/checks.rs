@@ -8,7 +8,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use mnist_train::data::idx::{images_header, labels_header, parse_images, parse_labels};
 use mnist_train::data::synthetic::CLASSES;
+use mnist_train::model::architecture::Architecture;
 use mnist_train::model::checkpoint::{self, Model};
+use mnist_train::model::presets;
 
 /// Reads `bytes` as an IDX file of images and as an IDX file of labels.
 pub fn idx(bytes: &[u8]) {
@@ -47,6 +49,19 @@ pub fn gzip(bytes: &[u8]) {
     let plain = parse_images(bytes, bytes.len() as u64);
     let unpacked = parse_images(&packed[..], packed.len() as u64);
     assert_eq!(plain.ok(), unpacked.ok());
+}
+
+/// Reads `bytes` as the text of a network. A network that is displayed is read as the same network.
+pub fn network(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match presets::network(text) {
+        Ok(network) => {
+            let again = presets::network(&network.to_string());
+            assert_eq!(again.as_ref(), Ok(&network), "{network}");
+            assert!(network.parameter_count() <= Architecture::MOST_PARAMETERS);
+        }
+        Err(error) => assert!(!error.is_empty()),
+    }
 }
 
 /// Reads `bytes` as a checkpoint, and as the header and data of a checkpoint.

@@ -22,7 +22,7 @@ WITH_INLINED_ENTRIES = "with entry points that may be inlined"
 WITH_FRAME_POINTERS = "with frame pointers"
 # Stages, and images that keep each busy for about half a second or more.
 IMAGES = {
-    "naive": 320, "im2col": 1280, "gemm": 6400, "fused": 12800, "parallel": 12800, "sparse": 12800, "live": 12800,
+    "naive": 320, "im2col": 1280, "gemm": 6400, "tiled": 6400, "fused": 12800, "parallel": 12800, "sparse": 12800, "live": 12800,
     "bf16": 12800,
 }
 ROUNDS = 12

@@ -3,6 +3,8 @@
 
     MNIST_DATA=DIR profiles/record.py accuracy [STAGE …]
                                                   ten seeds of the default recipe → README.md, OPTIMIZATIONS.md
+    MNIST_DATA=DIR profiles/record.py networks [NAME …]
+                                                  five seeds of each network with a name → README.md
     MNIST_DATA=DIR profiles/record.py transcript  what the main command prints → README.md
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
     MNIST_DATA=DIR profiles/record.py ladder      bench stages --record, also without background → OPTIMIZATIONS.md
@@ -46,6 +48,11 @@ import comparison  # noqa: E402
 SEEDS = range(1, 11)
 # A stage whose products a library computes, two exact stages of our own, and the stage that is not exact.
 ACCURACY_STAGES = ["gemm", "sparse", "live", "bf16"]
+# Networks with a name, in the order of their table.
+NETWORKS = [
+    "default", "lenet5", "mlp", "deep", "resnet", "small", "medium", "large", "conv1d", "lstm", "attention",
+]
+NETWORK_SEEDS = range(1, 6)
 # Rows of the comparison that README.md shows: the default, and the fastest f32 variants of two frameworks.
 README_ROWS = ["ours", "pytorch-best", "jax"]
 # Epochs in which stages that leave zeros out are measured again.
@@ -123,6 +130,33 @@ def record_accuracy(stages):
         describe(record)
         for seed in SEEDS:
             run(record, f"seed-{seed}", "--epochs", "10", "--seed", str(seed), "--stage", stage)
+
+
+def record_networks(names):
+    """Of each network anew; the others' records stay."""
+    for name in names or NETWORKS:
+        record = f"networks/{name}"
+        describe(record)
+        for seed in NETWORK_SEEDS:
+            run(record, f"seed-{seed}", "--epochs", "10", "--seed", str(seed), "--arch", name)
+
+
+def networks_table():
+    names = [name for name in NETWORKS if (PROFILES / "networks" / name).exists()]
+    rows = []
+    for name in names:
+        start = events(f"networks/{name}", "seed-1", "start")[0]
+        done = [events(f"networks/{name}", f"seed-{seed}", "done")[0] for seed in NETWORK_SEEDS]
+        correct = [one["test_correct"] for one in done]
+        rows.append([
+            name, f"`{start['architecture']}`", f"{start['parameters']:,}", done[0]["stage"],
+            f"{statistics.median(correct):,}", f"{min(correct):,} to {max(correct):,}",
+        ])
+    heading = ["name", "layers", "parameters", "stage", "correct, median", "least to most"]
+    return (
+        f"Correct of the 10,000 test images after ten epochs of the default recipe, for {len(NETWORK_SEEDS)} seeds:\n\n"
+        + table(heading, rows) + shared_footer([f"networks/{name}" for name in names])
+    )
 
 
 def record_transcript():
@@ -682,6 +716,7 @@ def main():
     os.chdir(ROOT)
     recorders = {
         "accuracy": lambda: record_accuracy(arguments),
+        "networks": lambda: record_networks(arguments),
         "transcript": record_transcript,
         "synthetic": record_synthetic,
         "ladder": record_ladder,
@@ -691,12 +726,14 @@ def main():
         "profiling": record_profiling,
         "compare": lambda: record_compare(arguments),
     }
-    if task not in [*recorders, "splice"] or arguments and task not in ("accuracy", "compare"):
+    if task not in [*recorders, "splice"] or arguments and task not in ("accuracy", "networks", "compare"):
         sys.exit(__doc__)
-    if task in ("accuracy", "transcript", "ladder", "profiles", "profiling") and "MNIST_DATA" not in os.environ:
+    if task in ("accuracy", "networks", "transcript", "ladder", "profiles", "profiling") and "MNIST_DATA" not in os.environ:
         sys.exit("set MNIST_DATA to the folder of the real MNIST")
     if task == "accuracy" and not set(arguments) <= set(ACCURACY_STAGES):
         sys.exit(f"the table has the stages {', '.join(ACCURACY_STAGES)}")
+    if task == "networks" and not set(arguments) <= set(NETWORKS):
+        sys.exit(f"the table has the networks {', '.join(NETWORKS)}")
     if task in recorders:
         program.build()
         recorders[task]()
@@ -704,6 +741,8 @@ def main():
     if is_there("accuracy"):
         for document in ("README.md", "OPTIMIZATIONS.md"):
             splice(document, "accuracy", accuracy_table())
+    if is_there("networks"):
+        splice("README.md", "networks", networks_table())
     if is_there("transcript"):
         splice("README.md", "transcript", transcript())
     if is_there("synthetic"):

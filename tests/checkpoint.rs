@@ -483,7 +483,7 @@ fn refuses_metadata_from_which_no_run_can_go_on() {
         spoilt(
             "no network",
             replace("flatten,fc3", "fc3"),
-            &["field architecture: layer 4 'fc3': needs features, gets 2x2x2"],
+            &["field architecture: layer 4 'fc3': needs features or tokens, gets 2x2x2"],
         ),
         spoilt(
             "another optimizer",

@@ -181,6 +181,44 @@ fn a_network_of_other_sizes_is_trained_resumed_and_evaluated() {
 }
 
 #[test]
+fn a_network_of_any_layers_is_trained_resumed_and_evaluated() {
+    let text = "conv6k5p2,res(relu),maxpool3p1,flatten,fc12,sigmoid,fc10";
+    let (whole, parts) = (Workplace::new(), Workplace::new());
+    let arch = format!("--arch {text}");
+    let expected = whole.run(&format!("{SHORT} {arch} --epochs 2")).succeeds();
+    assert_eq!(expected.events()[0]["architecture"], text);
+    let note = "trains; live, several times faster, runs other networks:\n";
+    assert!(expected.stderr.contains(note), "{}", expected.stderr);
+    parts.run(&format!("{SHORT} {arch} --epochs 1")).succeeds();
+    let resumed = parts.run("--resume --epochs 2 --json").succeeds();
+    assert_eq!(resumed.weights(), expected.weights());
+    assert_eq!(parts.read("ckpt.bin"), whole.read("ckpt.bin"));
+    whole.run(&format!("--resume --epochs 3 {arch}")).succeeds();
+    let other = "--arch is flatten,fc10 and was conv6k5p2,res(relu),";
+    whole.run("--resume --epochs 4 --arch flatten,fc10").fails(2, &[other]);
+    let no_size = "--hidden is 12 and was no size of its network";
+    whole.run("--resume --epochs 4 --hidden 12").fails(2, &[no_size]);
+    whole.run("--arch default --hidden 12").fails(2, &["cannot be used with", "--hidden"]);
+
+    let evaluated = parts.run("eval --json").succeeds();
+    assert_eq!(evaluated.weights(), expected.weights());
+    assert_eq!(evaluated.last("eval")["architecture"], text);
+    let summary = Run::of(parts.bare(&format!("summary --json {arch}"))).succeeds();
+    assert_eq!(summary.last("summary")["architecture"], text);
+
+    let bytes = parts.read("ckpt.bin");
+    let checkpoint = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let weights = checkpoint.iter().filter(|(name, _)| !name.starts_with("adam."));
+    let weights = weights.map(|(name, tensor)| (format!("module.{name}"), tensor));
+    fs::write(parts.path("w"), safetensors::serialize(weights, None).unwrap()).unwrap();
+    let of_weights = parts.run(&format!("eval w --json {arch}")).succeeds();
+    assert_eq!(of_weights.weights(), expected.weights());
+    parts.run("eval w").fails(3, &["tensor module.fc1.weight has shape [12, 600]"]);
+    let extra = "tensor module.conv1.bias does not belong to this network";
+    parts.run("eval w --arch flatten,fc4,fc4,fc10").fails(3, &[extra]);
+}
+
+#[test]
 fn the_smallest_network_and_the_largest_kernel_are_trained() {
     for sizes in
         ["--channels 1 --kernel-size 1 --hidden 1", "--channels 3 --kernel-size 27 --hidden 2"]
@@ -390,7 +428,7 @@ fn what_the_flags_do_not_get_is_said() {
     ] {
         let run = place.run(&format!("{train} --hidden 4 {sizes}")).succeeds();
         let said = run.fits_a_terminal().stderr;
-        assert!(said.contains("note: stage gemm trains, because no faster stage"), "{said}");
+        assert!(said.contains("note: stage tiled trains, because no faster stage"), "{said}");
         assert!(said.contains(&format!("live, several times faster, runs {nearest}\n")), "{said}");
     }
     let no_notes = |flags: &str| {
@@ -729,9 +767,9 @@ fn stages_are_benchmarked_against_each_other() {
 fn a_step_of_all_stages_but_gemm_allocates_nothing() {
     let place = Workplace::new();
     let (stages, expected) = if simd::has_bf16() {
-        ("naive,im2col,fused,parallel,sparse,live,bf16", 11)
+        ("naive,im2col,tiled,fused,parallel,sparse,live,bf16", 13)
     } else {
-        ("naive,im2col,fused,parallel,sparse,live", 9)
+        ("naive,im2col,tiled,fused,parallel,sparse,live", 11)
     };
     let flags = format!("bench stages --stage {stages} --repeats 1 --threads 2 --json");
     let bench = place.run(&flags).succeeds().last("bench");
@@ -739,5 +777,18 @@ fn a_step_of_all_stages_but_gemm_allocates_nothing() {
     assert_eq!(rows.len(), expected);
     for row in rows {
         assert_eq!(row["allocations_per_step"], 0.0, "{row}");
+    }
+    // All kinds of layers.
+    for network in [
+        "patches7,pos,res(layernorm,attn7),lstm8,softmax,mean,fc10",
+        "channels,conv1d4k3,sigmoid,avgpool2,globalmaxpool,fc10",
+        "rows,last,tanh,fc10",
+        "conv3k3s2,batchnorm,gelu,maxpool3s2p1,res(dropout0.5,relu),globalavgpool,flatten,fc10",
+    ] {
+        let flags = "bench stages --stage tiled,naive --repeats 1 --threads 2 --json";
+        let bench = place.run(&format!("{flags} --batch-size 16 --arch {network}")).succeeds();
+        for row in bench.last("bench")["rows"].as_array().unwrap() {
+            assert_eq!(row["allocations_per_step"], 0.0, "{network}: {row}");
+        }
     }
 }

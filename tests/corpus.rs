@@ -33,6 +33,11 @@ fn gzip_files_are_read_correctly_or_refused() {
 }
 
 #[test]
+fn texts_of_networks_are_read_correctly_or_refused() {
+    replay("network", checks::network);
+}
+
+#[test]
 fn checkpoints_are_read_correctly_or_refused() {
     replay("checkpoint", checks::checkpoint);
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use common::{
     Comparison, LayerResult, all_primitives, evaluate_layer, layer_on_tape, run_layer, uniform,
@@ -191,7 +191,7 @@ fn check(&(text, sizes): &Case, batch: usize, comparison: &mut Comparison) {
     let operands = [&x[..], &parameters, &dy];
     let [expected_y, expected_dparameters, expected_dx] =
         layer_on_tape(layer.as_ref(), input, operands);
-    let mut of_gemm = None;
+    let mut first_of: HashMap<String, _> = HashMap::new();
     for (name, mut primitives) in all_primitives() {
         let what = |part: &str| format!("{name} {text} on {input}, batch {batch}: {part}");
         let found = run_layer(layer.as_ref(), input, primitives.as_mut(), operands);
@@ -207,11 +207,10 @@ fn check(&(text, sizes): &Case, batch: usize, comparison: &mut Comparison) {
                 comparison.slices(&what(&spec.name), of_tensor, expected, TOLERANCE);
             }
         }
-        if name.starts_with("gemm") {
-            let bits = (found.y, found.dparameters, found.dx);
-            let of_other_threads = of_gemm.get_or_insert_with(|| bits.clone());
-            assert_eq!(*of_other_threads, bits, "{}", what("on other threads"));
-        }
+        let (set, _) = name.rsplit_once(' ').unwrap_or((&name, ""));
+        let bits = (found.y, found.dparameters, found.dx);
+        let of_other_threads = first_of.entry(set.into()).or_insert_with(|| bits.clone());
+        assert_eq!(*of_other_threads, bits, "{name} {text}: on other threads");
     }
 }
 
@@ -314,8 +313,8 @@ fn every_layerwise_stage_has_its_primitives_here() {
         .iter()
         .filter(|stage| matches!(stage.engine, EngineKind::Layerwise { .. }))
         .map(|stage| stage.name);
-    let mut here: Vec<&str> =
-        all_primitives().iter().map(|(name, _)| name.split(' ').next().unwrap()).collect();
+    let all = all_primitives();
+    let mut here: Vec<&str> = all.iter().map(|(name, _)| name.split(' ').next().unwrap()).collect();
     here.dedup();
     assert_eq!(here, layerwise.collect::<Vec<_>>());
 }

@@ -145,7 +145,7 @@ fn a_gzip_bomb_is_refused_before_it_is_unpacked() {
 fn a_large_file_that_is_no_checkpoint_is_refused_by_its_beginning() {
     let place = Workplace::new();
     let file = File::create(place.path("ckpt.bin")).unwrap();
-    file.set_len(600 << 20).unwrap(); // A sparse file takes no room on the disk.
+    file.set_len(4 << 30).unwrap(); // A sparse file takes no room on the disk.
     for arguments in ["eval", "--resume", "--epochs 1"] {
         let run = Run::of(limited(&place.command(arguments), "-v 200000"));
         assert_eq!(run.fails(3, &["ckpt.bin: ", "not a checkpoint"]).stdout, "");

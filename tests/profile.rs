@@ -101,7 +101,7 @@ fn a_stage_leaves_its_graph_and_figures() {
     let out = place.path("out");
     assert_eq!(
         names_in(&out),
-        ["06-sparse.folded", "06-sparse.svg", "index.html", "profiles.json"]
+        ["07-sparse.folded", "07-sparse.svg", "index.html", "profiles.json"]
     );
     let recorded: Value = serde_json::from_str(&read(&out, "profiles.json")).unwrap();
     assert_eq!(recorded, event);
@@ -112,7 +112,7 @@ fn a_stage_leaves_its_graph_and_figures() {
     asks_for_nothing(&read(&out, "index.html"));
 
     // Graphs of an earlier run that this run does not have are removed.
-    fs::copy(out.join("06-sparse.svg"), out.join("06-sparse.diff.svg")).unwrap();
+    fs::copy(out.join("07-sparse.svg"), out.join("07-sparse.diff.svg")).unwrap();
     let again = "--json --stage sparse --profile-seconds 1 --profile-out out";
     let replaced = Run::of(profile(&place, again)).succeeds().last("profile");
     assert_eq!(names_in(&out).len(), 4);
@@ -225,9 +225,9 @@ fn a_folder_that_cannot_be_written_is_an_error_before_anything_is_measured() {
     fs::write(place.path("file"), "").unwrap();
     Run::of(profile(&place, "--stage fused --profile-out file"))
         .fails(1, &["file", "cannot create", "; name another folder with --profile-out"]);
-    fs::create_dir_all(place.path("out/04-fused.svg")).unwrap();
+    fs::create_dir_all(place.path("out/05-fused.svg")).unwrap();
     Run::of(profile(&place, "--stage fused --profile-out out"))
-        .fails(1, &["04-fused.svg", "is a directory"]);
+        .fails(1, &["05-fused.svg", "is a directory"]);
     assert_eq!(fs::read_dir(place.path("out")).unwrap().count(), 1, "nothing was left");
 }
 
@@ -245,7 +245,7 @@ fn nothing_but_an_earlier_profile_is_replaced_by_a_profile() {
     let out = place.path("out");
     let again = || Run::of(profile(&place, "--stage sparse --profile-out out"));
     fs::create_dir(&out).unwrap();
-    for name in ["index.html", "profiles.json", "06-sparse.svg", "06-sparse.folded"] {
+    for name in ["index.html", "profiles.json", "07-sparse.svg", "07-sparse.folded"] {
         fs::write(out.join(name), "<title>precious</title>").unwrap();
         again().fails(3, &[name, "is not the profile of an earlier run, and is not replaced"]);
         assert_eq!(names_in(&out), [name]);

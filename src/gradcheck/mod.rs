@@ -15,15 +15,15 @@
 //! # Tolerances
 //! A value a and a central difference c agree, as in PyTorch's `gradcheck`, if
 //! |a − c| ≤ atol + rtol·|c|. Here, atol is multiplied by the largest gradient of the tensor if that
-//! is below 1, so that a tensor of small gradients is checked as closely as any other. What rounding
-//! the loss makes of c is added.
+//! is below 1, so that a tensor of small gradients is checked as closely as any other. What
+//! rounding the loss makes of c is added.
 //!
 //! Backward pass and tape differ only by rounding, so for all elements of a tensor, their
-//! difference may be 1e-9 of the tensor's largest gradient and no more. This finds mistakes that are
-//! smaller than the error of a central difference.
+//! difference may be 1e-9 of the tensor's largest gradient and no more. This finds mistakes that
+//! are smaller than the error of a central difference.
 //!
-//! A tensor may have no gradient but rounding errors: batch normalization takes out what the bias of
-//! the layer before it adds. So the largest gradient of a tensor counts as at least 1e-4 of the
+//! A tensor may have no gradient but rounding errors: batch normalization takes out what the bias
+//! of the layer before it adds. So the largest gradient of a tensor counts as at least 1e-4 of the
 //! largest gradient of all tensors.
 //!
 //! # Kinks
@@ -95,7 +95,7 @@ pub fn check(architecture: &Architecture, options: &Options) -> Result<Gradcheck
     let (point, tape) = Point::draw(architecture, options.seed);
     let (primitives, backward) = check_primitives(&point, &tape)?;
     let fastest = STAGES.iter().rev().find_map(|stage| match stage.engine {
-        EngineKind::Layerwise { in_f64, .. } => Some(in_f64),
+        EngineKind::Layerwise { in_f64, .. } => in_f64,
         EngineKind::Fused { .. } => None,
     });
     let fastest = fastest.expect("naive is a layerwise stage")(machine::threads())?;
@@ -135,7 +135,7 @@ fn check_primitives(point: &Point, tape: &[f64]) -> Result<(Vec<PrimitivesCheck>
     let mut rows = Vec::new();
     let mut of_reference = None;
     for stage in &STAGES {
-        let EngineKind::Layerwise { in_f64, .. } = stage.engine else { continue };
+        let EngineKind::Layerwise { in_f64: Some(in_f64), .. } = stage.engine else { continue };
         let mut on_one_thread = None;
         for &threads in if stage.multithreaded { &THREADS[..] } else { &THREADS[..1] } {
             let mut primitives = in_f64(threads)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::autograd::{Tape, Var};
 use crate::data::dataset::ImageFormat;
+use crate::error::quoted;
 use crate::nn::grammar::{self, Part};
 use crate::nn::layer::{Layer, Pass, Training, Work};
 use crate::nn::shape::{ImageShape, Shape};
@@ -66,7 +67,8 @@ impl Architecture {
             match part {
                 Part::Layer(text) => {
                     let number = network.layers.len() + 1;
-                    let problem = |problem| format!("layer {number} '{text}': {problem}");
+                    let problem =
+                        |problem| format!("layer {number} '{}': {problem}", quoted(&text));
                     let layer = grammar::layer(&text).map_err(problem)?;
                     network.push(layer.into()).map_err(problem)?;
                 }
@@ -86,8 +88,8 @@ impl Architecture {
         let output = layer.output(input)?;
         let tensors = layer.tensors(input);
         let first = self.parameter_count();
-        let lengths = tensors.iter().map(|tensor| product(&tensor.shape));
-        let end = lengths.fold(Some(first), |sum, length| sum?.checked_add(length?));
+        let mut lengths = tensors.iter().map(|tensor| product(&tensor.shape));
+        let end = lengths.try_fold(first, |sum, length| sum.checked_add(length?));
         let Some(end) = end.filter(|end| *end <= Self::MOST_PARAMETERS) else {
             let most = Self::MOST_PARAMETERS;
             return Err(format!("the network would have more than {most} parameters"));

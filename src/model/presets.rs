@@ -15,7 +15,7 @@ pub struct Preset {
 }
 
 /// Table of the networks that have a name.
-pub static PRESETS: [Preset; 9] = [
+pub static PRESETS: [Preset; 11] = [
     Preset {
         name: "default",
         text: "conv32k5p2,relu,maxpool2,flatten,fc128,relu,fc10",
@@ -30,6 +30,21 @@ pub static PRESETS: [Preset; 9] = [
         name: "mlp",
         text: "flatten,fc128,relu,fc10",
         idea: "one hidden layer, as in the C program",
+    },
+    Preset {
+        name: "deep",
+        text: "conv32k3p1,batchnorm,relu,maxpool2,conv64k3p1,batchnorm,relu,maxpool2,\
+               flatten,dropout0.5,fc10",
+        idea: "two convolutions with batch normalization, 51,000 parameters",
+    },
+    Preset {
+        name: "resnet",
+        text: "conv16k3p1,batchnorm,relu,maxpool2,\
+               res(conv16k3p1,batchnorm,relu,conv16k3p1,batchnorm),relu,\
+               conv32k3p1,batchnorm,relu,maxpool2,\
+               res(conv32k3p1,batchnorm,relu,conv32k3p1,batchnorm),relu,conv64k3p1,batchnorm,relu,\
+               res(conv64k3p1,batchnorm,relu,conv64k3p1,batchnorm),relu,globalavgpool,fc10",
+        idea: "three residual blocks (He et al. 2016)",
     },
     Preset {
         name: "small",

@@ -1,5 +1,5 @@
-//! The layer that takes the average of each window of an image or of a signal. Padding does not count,
-//! as with PyTorch's `count_include_pad=False`.
+//! The layer that takes the average of each window of an image or of a signal. Padding does not
+//! count, as with PyTorch's `count_include_pad=False`.
 //! [`primitives::pooling`](super::primitives::pooling) has the definition and the backward pass.
 
 use std::fmt;

@@ -2,9 +2,9 @@
 //! Accelerating Deep Network Training by Reducing Internal Covariate Shift", 2015).
 //!
 //! # Definition
-//! A channel c has m = N·P values: its P positions, of each of the N images. Features are channels with
-//! one position. In training, x̂ is normalized over these m values, as in
-//! [`normalize`](super::normalize), with ε = 10⁻⁵:
+//! A channel c has m = N·P values: its P positions, of each of the N images. Features are channels
+//! with one position. In training, x̂ is normalized over these m values, as in [`normalize`], with
+//! ε = 10⁻⁵:
 //!
 //! ```text
 //! y[n,c,p] = x̂[n,c,p]·w[c] + b[c]
@@ -23,7 +23,7 @@
 //! dx̂[n,c,p] = dy[n,c,p]·w[c]
 //! ```
 //!
-//! dx follows from dx̂ as in [`normalize`](super::normalize). Its two sums are those of db and dw, times
+//! dx follows from dx̂ as in [`normalize`]. Its two sums are those of db and dw, times
 //! w, so with s = 1/√(σ² + ε)
 //!
 //! ```text
@@ -31,10 +31,10 @@
 //! ```
 //!
 //! The running statistics have no gradient. In its place, the backward pass writes the mean of the
-//! batch and its unbiased variance σ²·m/(m − 1), as PyTorch does: a step moves the running statistics
-//! towards them by [`MOMENTUM`](super::tensor::MOMENTUM). A single value, m = 1, has no unbiased
-//! variance. PyTorch refuses it; here, the last batch of an epoch may have one image. Then y is the
-//! bias, dx is 0, and the running variance stays as it is.
+//! batch and its unbiased variance σ²·m/(m − 1), as PyTorch does: a step moves the running
+//! statistics towards them by [`MOMENTUM`](super::tensor::MOMENTUM). A single value, m = 1, has no
+//! unbiased variance. PyTorch refuses it; here, the last batch of an epoch may have one image. Then
+//! y is the bias, dx is 0, and the running variance stays as it is.
 
 use std::fmt;
 use std::ops::Range;
@@ -50,8 +50,8 @@ use crate::scalar::Scalar;
 /// Summand of the variance, ε.
 const EPSILON: f64 = 1e-5;
 
-/// Layer `batchnorm`: (C, H, W), (C, L) or (F) → the same shape. Its tensors have one element for each
-/// channel: a weight, whose role is gain, a bias, and the running mean and variance.
+/// Layer `batchnorm`: (C, H, W), (C, L) or (F) → the same shape. Its tensors have one element for
+/// each channel: a weight, whose role is gain, a bias, and the running mean and variance.
 #[derive(Debug)]
 pub struct BatchNorm;
 

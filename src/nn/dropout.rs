@@ -1,18 +1,18 @@
-//! The layer that sets random elements to 0 in training (Srivastava et al., "Dropout: A Simple Way to
-//! Prevent Neural Networks from Overfitting", 2014).
+//! The layer that sets random elements to 0 in training (Srivastava et al., "Dropout: A Simple Way
+//! to Prevent Neural Networks from Overfitting", 2014).
 //!
 //! # Definition
 //! The rate p is the probability with which an element becomes 0. In training, m\[i\] is 1 with the
-//! probability 1 − p and 0 otherwise. Division by 1 − p keeps the mean of y equal to x; this form is
-//! called inverted dropout. So an evaluation, which keeps every element, has nothing to rescale:
+//! probability 1 − p and 0 otherwise. Division by 1 − p keeps the mean of y equal to x; this form
+//! is called inverted dropout. So an evaluation, which keeps every element, has nothing to rescale:
 //!
 //! ```text
 //! training      y[i] = m[i]·x[i]/(1 − p)
 //! evaluation    y[i] = x[i]
 //! ```
 //!
-//! The mask of an image is drawn from the seed, the step, the layer and the image, so it is the same
-//! for any threads, in a resumed run, and in a second computation of the same pass.
+//! The mask of an image is drawn from the seed, the step, the layer and the image, so it is the
+//! same for any threads, in a resumed run, and in a second computation of the same pass.
 //!
 //! # Backward
 //! y is linear in x, with the same factors on the way back:
@@ -61,8 +61,8 @@ impl Dropout {
     }
 }
 
-/// Writes the elements of `from` that the `mask` keeps, multiplied by `scale`, to `to`, and 0 for all
-/// others.
+/// Writes the elements of `from` that the `mask` keeps, multiplied by `scale`, to `to`, and 0 for
+/// all others.
 fn apply<T: Scalar>(mask: &[u8], scale: T, from: &[T], to: &mut [T]) {
     for ((to, &from), &keep) in to.iter_mut().zip(from).zip(mask) {
         *to = if keep == 1 { from * scale } else { T::zero() };

@@ -1,6 +1,6 @@
-//! The layer of Gaussian error linear units (Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016):
-//! y = x·Φ(x) for each element, where Φ is the distribution function of the normal distribution N(0, 1).
-//! This is the exact function; PyTorch calls it `approximate='none'`.
+//! The layer of Gaussian error linear units (Hendrycks & Gimpel, "Gaussian Error Linear Units",
+//! 2016): y = x·Φ(x) for each element, where Φ is the distribution function of the normal
+//! distribution N(0, 1). This is the exact function; PyTorch calls it `approximate='none'`.
 //!
 //! # Definition
 //! ```text

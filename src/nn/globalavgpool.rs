@@ -2,7 +2,8 @@
 //!
 //! # Definition
 //! It is an average pooling with one window, the whole image or signal, of P positions.
-//! [`primitives::pooling`](super::primitives::pooling) has the backward pass of any average pooling.
+//! [`primitives::pooling`](super::primitives::pooling) has the backward pass of any average
+//! pooling.
 //!
 //! ```text
 //! y[n,c]    = Σ_p x[n,c,p] / P

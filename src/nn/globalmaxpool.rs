@@ -6,10 +6,10 @@
 //! ```
 //!
 //! # Backward
-//! A small change of the maximum changes y by the same amount, and no other element changes y. So dx
-//! is dy at the place of the maximum and 0 elsewhere. Of equal elements, the first one is the maximum,
-//! as in PyTorch's `AdaptiveMaxPool2d(1)`. The backward pass looks for the maximum again: its place
-//! has more than the 256 values of the byte that [`maxpool`](super::maxpool) keeps.
+//! A small change of the maximum changes y by the same amount, and no other element changes y. So
+//! dx is dy at the place of the maximum and 0 elsewhere. Of equal elements, the first one is the
+//! maximum, as in PyTorch's `AdaptiveMaxPool2d(1)`. The backward pass looks for the maximum again:
+//! its place has more than the 256 values of the byte that [`maxpool`](super::maxpool) keeps.
 
 use std::fmt;
 

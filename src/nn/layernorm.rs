@@ -1,8 +1,8 @@
-//! The layer that normalizes the values along the last axis (Ba et al., "Layer Normalization", 2016).
+//! The layer that normalizes the values along the last axis (Ba et al., "Layer Normalization",
+//! 2016).
 //!
 //! # Definition
-//! A row is the F features of an image or of a token. With x̂ as in [`normalize`](super::normalize) and
-//! ε = 10⁻⁶,
+//! A row is the F features of an image or of a token. With x̂ as in [`normalize`] and ε = 10⁻⁶,
 //!
 //! ```text
 //! y[n,f] = x̂[n,f]·w[f] + b[f]          n counts all rows of all images
@@ -28,8 +28,8 @@ use crate::scalar::Scalar;
 /// Summand of the variance, ε.
 const EPSILON: f64 = 1e-6;
 
-/// Layer `layernorm`: (F) → (F), or (T, F) → (T, F). Its tensors are a weight (F), whose role is gain,
-/// and a bias (F).
+/// Layer `layernorm`: (F) → (F), or (T, F) → (T, F). Its tensors are a weight (F), whose role is
+/// gain, and a bias (F).
 #[derive(Debug)]
 pub struct LayerNorm;
 

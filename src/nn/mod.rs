@@ -38,7 +38,7 @@ pub mod linear;
 pub mod lstm;
 pub mod maxpool;
 pub mod mean;
-mod normalize;
+pub mod normalize;
 pub mod patches;
 pub mod pool;
 pub mod pos;

@@ -24,8 +24,8 @@ impl Settings {
         let is_digit = |c: char| c.is_ascii_digit() || c == '.';
         let end = text.find(|c| !is_digit(c)).unwrap_or(text.len());
         let (number, mut rest) = text.split_at(end);
-        let mut settings = Self::default();
-        settings.number = (!number.is_empty()).then(|| number.into());
+        let number = (!number.is_empty()).then(|| number.into());
+        let mut settings = Self { number, ..Self::default() };
         while let Some(letter) = rest.chars().next() {
             rest = &rest[letter.len_utf8()..];
             let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());

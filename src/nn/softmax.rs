@@ -16,8 +16,8 @@
 //! dx[f] = Σ_g dy[g]·y[g]·([f = g] − y[f]) = y[f]·(dy[f] − Σ_g dy[g]·y[g])
 //! ```
 //!
-//! No network ends with this layer: [`cross_entropy`](super::cross_entropy), the loss of every network,
-//! computes the softmax of the logits.
+//! No network ends with this layer: [`cross_entropy`](super::cross_entropy), the loss of every
+//! network, computes the softmax of the logits.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! The layer of hyperbolic tangents: y = (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ) for each element.
 //!
 //! # Backward
-//! By the rule for quotients, the derivative is
-//! ((eˣ + e⁻ˣ)² − (eˣ − e⁻ˣ)²)/(eˣ + e⁻ˣ)² = 1 − y², so the backward pass needs the output alone:
+//! By the rule for quotients, the derivative is ((eˣ + e⁻ˣ)² − (eˣ − e⁻ˣ)²)/(eˣ + e⁻ˣ)² = 1 − y²,
+//! so the backward pass needs the output alone:
 //!
 //! ```text
 //! dx = dy · (1 − y²)

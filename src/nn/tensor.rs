@@ -22,7 +22,7 @@ pub enum Role {
 impl Role {
     /// Whether the tensor is a running statistic. In place of a gradient, the backward pass writes the
     /// statistic of the batch, and a step moves the tensor towards it by
-    /// [`MOMENTUM`](crate::nn::tensor::MOMENTUM).
+    /// [`MOMENTUM`].
     pub fn is_running(self) -> bool {
         matches!(self, Self::RunningMean | Self::RunningVariance)
     }

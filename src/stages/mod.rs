@@ -7,6 +7,7 @@
 //! anew, with an engine of its own. A chapter without code is a setting in its row of the table.
 
 pub mod bf16;
+mod floats;
 pub mod fused;
 pub mod gemm;
 pub mod im2col;
@@ -14,6 +15,7 @@ pub mod live;
 pub mod naive;
 pub mod parallel;
 pub mod sparse;
+pub mod tiled;
 
 use std::fmt;
 
@@ -54,10 +56,11 @@ pub struct Stage {
 pub enum EngineKind {
     /// Layer after layer, for any network: [`layerwise`](crate::engine::layerwise).
     Layerwise {
-        /// Function that makes the primitives for a number of threads.
-        primitives: fn(usize) -> Result<Box<dyn Primitives>>,
-        /// Function that makes the same primitives in f64, in which gradients are checked.
-        in_f64: fn(usize) -> Result<Box<dyn Primitives<f64>>>,
+        /// Function that makes the primitives.
+        primitives: fn(Compute) -> Result<Box<dyn Primitives>>,
+        /// Function that makes the same primitives in f64, in which gradients are checked, for a number
+        /// of threads; `None` if they compute in f32 alone.
+        in_f64: Option<fn(usize) -> Result<Box<dyn Primitives<f64>>>>,
     },
     /// Cell by cell, for one pattern of network: [`fused`].
     Fused {
@@ -94,7 +97,7 @@ impl Stage {
         let compute = Compute { threads: self.threads(compute.threads), ..compute };
         match self.engine {
             EngineKind::Layerwise { primitives, .. } => {
-                let primitives = primitives(compute.threads)?;
+                let primitives = primitives(compute)?;
                 Ok(Box::new(LayerwiseEngine::new(architecture, recipe, primitives)))
             }
             EngineKind::Fused { skip } => {
@@ -171,13 +174,13 @@ impl fmt::Debug for Stage {
 }
 
 /// Table of all stages, the slowest first. Each stage comes after the stage from which it starts.
-pub static STAGES: [Stage; 8] = [
+pub static STAGES: [Stage; 9] = [
     Stage {
         name: "naive",
         idea: "the loops of the definition",
         engine: EngineKind::Layerwise {
             primitives: |_| Ok(Box::new(Reference)),
-            in_f64: |_| Ok(Box::new(Reference)),
+            in_f64: Some(|_| Ok(Box::new(Reference))),
         },
         precision: Precision::F32,
         predecessor: None,
@@ -189,7 +192,7 @@ pub static STAGES: [Stage; 8] = [
         idea: "convolution as a matrix product, by a plain blocked product",
         engine: EngineKind::Layerwise {
             primitives: |_| Ok(Box::new(Im2col::default())),
-            in_f64: |_| Ok(Box::new(Im2col::default())),
+            in_f64: Some(|_| Ok(Box::new(Im2col::default()))),
         },
         precision: Precision::F32,
         predecessor: Some("naive"),
@@ -200,8 +203,8 @@ pub static STAGES: [Stage; 8] = [
         name: "gemm",
         idea: "a library's product, in fixed chunks shared over the cores; allocates",
         engine: EngineKind::Layerwise {
-            primitives: |threads| Ok(Box::new(Gemm::new(threads)?)),
-            in_f64: |threads| Ok(Box::new(Gemm::new(threads)?)),
+            primitives: |compute| Ok(Box::new(Gemm::new(compute.threads)?)),
+            in_f64: Some(|threads| Ok(Box::new(Gemm::new(threads)?))),
         },
         precision: Precision::F32,
         predecessor: Some("im2col"),
@@ -209,11 +212,20 @@ pub static STAGES: [Stage; 8] = [
         vectorized: false,
     },
     Stage {
+        name: "tiled",
+        idea: "our own product and convolution: sums in registers, nothing copied twice",
+        engine: EngineKind::Layerwise { primitives: tiled::build, in_f64: None },
+        precision: Precision::F32,
+        predecessor: Some("gemm"),
+        multithreaded: true,
+        vectorized: true,
+    },
+    Stage {
         name: "fused",
         idea: "cell by cell in registers: conv to pooling, linear gradient to Adam",
         engine: EngineKind::Fused { skip: Skip::Nothing },
         precision: Precision::F32,
-        predecessor: Some("gemm"),
+        predecessor: Some("tiled"),
         multithreaded: false,
         vectorized: true,
     },

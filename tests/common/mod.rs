@@ -1,5 +1,5 @@
-//! Tools of several test files: the gradients of a tape in f64, random inputs, the sets of primitives, and a
-//! comparison that reports all failures and details three.
+//! Tools of several test files: the gradients of a tape in f64, random inputs, the sets of
+//! primitives, and a comparison that reports all failures and details three.
 
 #![allow(dead_code)] // Each test file uses its own part.
 
@@ -21,7 +21,7 @@ use mnist_train::random::Stream;
 use mnist_train::simd::Isa;
 use mnist_train::stages::gemm::Gemm;
 use mnist_train::stages::im2col::Im2col;
-use mnist_train::stages::{STAGES, Stage};
+use mnist_train::stages::{STAGES, Stage, tiled};
 
 /// Reproducible random values in [-1, 1).
 pub fn uniform(seed: u64, count: usize) -> Vec<f32> {
@@ -66,13 +66,20 @@ impl Comparison {
 
 /// Every set of primitives with its name. A set that uses threads is there for one thread and for
 /// several.
-pub fn all_primitives() -> Vec<(&'static str, Box<dyn Primitives>)> {
-    vec![
-        ("naive", Box::new(Reference)),
-        ("im2col", Box::new(Im2col::default())),
-        ("gemm 1", Box::new(Gemm::new(1).unwrap())),
-        ("gemm 3", Box::new(Gemm::new(3).unwrap())),
-    ]
+pub fn all_primitives() -> Vec<(String, Box<dyn Primitives>)> {
+    let mut all: Vec<(String, Box<dyn Primitives>)> = vec![
+        ("naive".into(), Box::new(Reference)),
+        ("im2col".into(), Box::new(Im2col::default())),
+        ("gemm 1".into(), Box::new(Gemm::new(1).unwrap())),
+        ("gemm 3".into(), Box::new(Gemm::new(3).unwrap())),
+    ];
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        for threads in [1, 2, 3, 7] {
+            let primitives = tiled::build(Compute { threads, isa }).unwrap();
+            all.push((format!("tiled {isa} {threads}"), primitives));
+        }
+    }
+    all
 }
 
 /// Place in a training at which layers are tested.
@@ -85,8 +92,8 @@ pub struct LayerResult {
     pub dx: Vec<f32>,
 }
 
-/// Results of `layer` on images of shape `input`, forward and backward, by `primitives`. The results
-/// are full of NaN before.
+/// Results of `layer` on images of shape `input`, forward and backward, by `primitives`. The
+/// results are full of NaN before.
 pub fn run_layer(
     layer: &dyn Layer,
     input: Shape,
@@ -142,8 +149,8 @@ pub fn run_layer(
     LayerResult { y, dparameters, dx }
 }
 
-/// Output of `layer` on images of shape `input` in an evaluation, by `primitives`. It is full of NaN
-/// before.
+/// Output of `layer` on images of shape `input` in an evaluation, by `primitives`. It is full of
+/// NaN before.
 pub fn evaluate_layer(
     layer: &dyn Layer,
     input: Shape,
@@ -172,9 +179,9 @@ fn leaves(tape: &mut Tape<f64>, shapes: &[Vec<usize>], mut values: &[f32]) -> Ve
     shapes.iter().map(&mut next).collect()
 }
 
-/// Output of `layer` on images of shape `input`, recorded on a tape in f64, and the gradients of its
-/// parameters and of its input: \[y, dparameters, dx\]. For a random dy, the number Σ y·dy has the
-/// gradients that a backward pass computes from dy.
+/// Output of `layer` on images of shape `input`, recorded on a tape in f64, and the gradients of
+/// its parameters and of its input: \[y, dparameters, dx\]. For a random dy, the number Σ y·dy has
+/// the gradients that a backward pass computes from dy.
 pub fn layer_on_tape(
     layer: &dyn Layer,
     input: Shape,
@@ -256,8 +263,8 @@ pub fn exact(architecture: &Architecture) -> Vec<(&'static Stage, Isa)> {
 }
 
 /// Gradient that `engine` computes for `batch` at `parameters`. It is read from Adam's state: with
-/// β₁ = 0 and λ = 0, the first moment after a step is the gradient. This works for every engine that
-/// is built with [`see_gradient`], also for one that never stores a gradient.
+/// β₁ = 0 and λ = 0, the first moment after a step is the gradient. This works for every engine
+/// that is built with [`see_gradient`], also for one that never stores a gradient.
 pub fn gradient(engine: &mut dyn Engine, parameters: &Parameters, batch: &Batch<'_>) -> Parameters {
     engine.load(&TrainState::new(parameters.clone(), &Adam::SLOTS));
     engine.step(batch, 1e-3);

@@ -8,7 +8,6 @@ CASES. Everything runs in f64.
 
 import argparse
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from torch import nn
 
 import formula
 from goldens import numbers, render
+from modules import Function, Lstm, Position, SelfAttention, patches
 
 FIRST_SEED = 1000
 SEEDS_PER_CASE = 20
@@ -37,35 +37,6 @@ class Case:
     training: bool = True
     scale: float = 1.0
     """Power of two by which the input is multiplied."""
-    run: Callable = lambda module, x: module(x)
-    """Output of the module for a batch."""
-
-
-class Position(nn.Module):
-    """Learned embedding of each token's position, added to the token."""
-
-    def __init__(self, tokens, features):
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(tokens, features))
-
-    def forward(self, x):
-        """Tokens with their embedding."""
-        return x + self.weight
-
-
-def patches(unfold, x):
-    """Patches as tokens; `unfold` makes columns of them."""
-    return unfold(x).transpose(1, 2)
-
-
-def self_attention(attention, x):
-    """Output of attention whose queries, keys and values are all made of x."""
-    return attention(x, x, x, need_weights=False)[0]
-
-
-def outputs(lstm, x):
-    """Outputs for all tokens, without the state after the last one."""
-    return lstm(x)[0]
 
 
 CASES = {
@@ -137,30 +108,30 @@ CASES = {
         Case("conv1d4k4p1", nn.Conv1d(3, 4, 4, padding=1), (3, 6), images=5),
     ],
     "patches": [
-        Case("patches3", nn.Unfold(3, stride=3), (2, 6, 9), run=patches),
-        Case("patches2", nn.Unfold(2, stride=2), (1, 4, 4), images=5, run=patches),
+        Case("patches3", patches(3), (2, 6, 9)),
+        Case("patches2", patches(2), (1, 4, 4), images=5),
     ],
     "pos": [
         Case("pos", Position(4, 3), (4, 3)),
         Case("pos", Position(1, 5), (1, 5), images=5),
     ],
     "attn": [
-        Case("attn2", nn.MultiheadAttention(6, 2, batch_first=True), (5, 6), run=self_attention),
-        Case("attn4", nn.MultiheadAttention(8, 4, batch_first=True), (3, 8), images=5, run=self_attention),
-        Case("attn1", nn.MultiheadAttention(3, 1, batch_first=True), (4, 3), scale=4.0, run=self_attention),
+        Case("attn2", SelfAttention(6, 2, batch_first=True), (5, 6)),
+        Case("attn4", SelfAttention(8, 4, batch_first=True), (3, 8), images=5),
+        Case("attn1", SelfAttention(3, 1, batch_first=True), (4, 3), scale=4.0),
     ],
     "lstm": [
-        Case("lstm4", nn.LSTM(3, 4, batch_first=True), (5, 3), run=outputs),
-        Case("lstm2", nn.LSTM(6, 2, batch_first=True), (3, 6), images=5, scale=4.0, run=outputs),
-        Case("lstm3", nn.LSTM(4, 3, batch_first=True), (1, 4), run=outputs),
+        Case("lstm4", Lstm(3, 4, batch_first=True), (5, 3)),
+        Case("lstm2", Lstm(6, 2, batch_first=True), (3, 6), images=5, scale=4.0),
+        Case("lstm3", Lstm(4, 3, batch_first=True), (1, 4)),
     ],
     "last": [
-        Case("last", nn.Identity(), (4, 3), run=lambda module, x: module(x)[:, -1]),
-        Case("last", nn.Identity(), (1, 5), images=5, run=lambda module, x: module(x)[:, -1]),
+        Case("last", Function(lambda x: x[:, -1]), (4, 3)),
+        Case("last", Function(lambda x: x[:, -1]), (1, 5), images=5),
     ],
     "mean": [
-        Case("mean", nn.Identity(), (4, 3), run=lambda module, x: module(x).mean(1)),
-        Case("mean", nn.Identity(), (7, 2), images=5, run=lambda module, x: module(x).mean(1)),
+        Case("mean", Function(lambda x: x.mean(1)), (4, 3)),
+        Case("mean", Function(lambda x: x.mean(1)), (7, 2), images=5),
     ],
 }
 
@@ -183,7 +154,7 @@ def golden(seed, case):
             tensor.copy_(torch.from_numpy(values))
     x = formula.signed_units(seed, (case.images, *case.input)) * np.float32(case.scale)
     x = torch.from_numpy(x).double().requires_grad_()
-    y = case.run(module, x)
+    y = module(x)
     result = {
         "layer": case.layer,
         "input": list(case.input),

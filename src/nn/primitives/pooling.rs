@@ -2,21 +2,22 @@
 //!
 //! # Definition
 //! A window has the taps (m, k) with 0 ≤ m,k < K that lie on the image; taps on the padding do not
-//! count. In every window there is at least one tap on the image. #window is the number of its taps.
+//! count. In every window there is at least one tap on the image. #window is the number of its
+//! taps.
 //!
 //! ```text
 //! max       y[n,c,i,j] = max over (m, k) of x[n, c, i·s + m − p, j·s + k − p]
 //! average   y[n,c,i,j] = Σ over (m, k) of x[n, c, i·s + m − p, j·s + k − p] / #window
 //! ```
 //!
-//! The forward pass of max pooling remembers the place of the maximum in its window, m·K + k, in one
-//! byte for each output. If several elements are equal to the maximum, the first one, row by row, is
-//! taken.
+//! The forward pass of max pooling remembers the place of the maximum in its window, m·K + k, in
+//! one byte for each output. If several elements are equal to the maximum, the first one, row by
+//! row, is taken.
 //!
 //! # Backward
 //! A small change of the maximum changes y by the same amount; a small change of any other element
-//! does not change y. So all of dy goes to the place of the maximum. Of an average, each element has
-//! the share 1/#window, so each gets dy/#window. If windows overlap, their gradients are added.
+//! does not change y. So all of dy goes to the place of the maximum. Of an average, each element
+//! has the share 1/#window, so each gets dy/#window. If windows overlap, their gradients are added.
 
 use std::ops::Range;
 
@@ -34,15 +35,16 @@ pub const LARGEST_WINDOW: usize = 16;
 pub struct Pooling {
     /// Shape of one image's input, (C, H, W).
     pub input: ImageShape,
-    /// Window along the rows. Its padding is shorter than the window, so every window has an element.
+    /// Window along the rows. Its padding is shorter than the window, so every window has an
+    /// element.
     pub rows: Window,
     /// Window along the columns.
     pub columns: Window,
 }
 
 impl Pooling {
-    /// Shape of one image's output: (C, ⌊(H + 2p − K)/s⌋ + 1, ⌊(W + 2p − K)/s⌋ + 1). Rows and columns
-    /// at the end that do not fill a window are ignored.
+    /// Shape of one image's output: (C, ⌊(H + 2p − K)/s⌋ + 1, ⌊(W + 2p − K)/s⌋ + 1). Rows and
+    /// columns at the end that do not fill a window are ignored.
     pub fn output(&self) -> ImageShape {
         let ImageShape { channels, height, width } = self.input;
         ImageShape::new(channels, self.rows.outputs(height), self.columns.outputs(width))
@@ -167,9 +169,9 @@ pub fn average_backward<T: Scalar>(pool: &Pooling, dy: &[T], dx: &mut [T]) {
     }
 }
 
-/// The pixels of `x` (N, C, H, W) under each window as a row of a matrix (windows, taps), recorded on
-/// `tape`. A tap on the padding is the first pixel of the window once more, so that it changes no
-/// maximum.
+/// The pixels of `x` (N, C, H, W) under each window as a row of a matrix (windows, taps), recorded
+/// on `tape`. A tap on the padding is the first pixel of the window once more, so that it changes
+/// no maximum.
 pub fn record_windows<T: Scalar>(pool: &Pooling, tape: &mut Tape<T>, x: Var) -> Var {
     let Pooling { input: ImageShape { channels, height, width }, rows, columns } = *pool;
     let (images, outputs) = (tape.shape(x)[0], pool.output());

@@ -1,12 +1,12 @@
 //! The cells of one row: their weights, and the results that a step leaves in them.
 
 use super::conv::{ConvPlan, ConvWeights};
-use super::floats::{self, Floats};
 use super::images::Images;
 use super::network::{CELLS, Network};
 use super::products::Products;
 use super::skip::Skip;
 use super::update::{Active, AdamVectors};
+use crate::stages::floats::{self, Floats};
 
 /// Data that all rows of cells read in a step.
 #[derive(Clone, Copy)]

@@ -34,7 +34,6 @@
 
 #![allow(clippy::needless_range_loop)] // See tile.rs.
 
-use super::floats::{self, Floats};
 use super::images::PATCH_ROW;
 use super::masks::Masks;
 use super::network::Network;
@@ -42,6 +41,7 @@ use super::products::Products;
 use super::skip::Skip;
 use super::tile;
 use super::trained::Tensors;
+use crate::stages::floats::{self, Floats};
 
 /// Parameters of the convolution in the layout of the kernels, or their gradient, or a moment.
 #[derive(Debug)]

@@ -2,7 +2,6 @@
 
 use super::cells::{Cells, Shared, SharedBackward};
 use super::conv::{self, ConvPlan};
-use super::floats::{self, AlignedVec, Floats};
 use super::linear;
 use super::masks::Masks;
 use super::network::{ALIGNMENT, CELLS, Network};
@@ -11,6 +10,7 @@ use super::skip::Skip;
 use super::update::{self, Operands};
 use crate::engine::phases::{Phase, PhaseClock};
 use crate::optim::adam::Weights;
+use crate::stages::floats::{self, AlignedVec, Floats};
 
 /// Number of hidden units in a block of columns in f32. A block is summed over all cells before the
 /// next block. In the default network it has half of the partial sums and half of the weights of a

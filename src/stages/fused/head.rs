@@ -14,11 +14,11 @@
 //! fixed size, which the cores share. Each group adds up its own gradients, and the gradients of
 //! groups are added in the order of the groups.
 
-use super::floats::{self, Floats};
 use super::network::{ALIGNMENT, Network};
 use super::trained::Tensors;
 use crate::nn::cross_entropy::{self, LossSum};
 use crate::simd::Simd;
+use crate::stages::floats::{self, Floats};
 
 /// Number of images in a group.
 pub const GROUP_IMAGES: usize = 8;

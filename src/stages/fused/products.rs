@@ -17,12 +17,12 @@
 use std::arch::x86_64::{__m512, __m512bh};
 use std::ops::Range;
 
-use super::floats::{self, AlignedVec};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Avx512Bf16;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::bf16::Pair;
 use crate::simd::{Pixels, Simd};
+use crate::stages::floats::{self, AlignedVec};
 
 /// Vector operations of the products in the fused engine.
 pub trait Products: Pixels {

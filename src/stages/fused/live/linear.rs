@@ -5,7 +5,7 @@
 
 use super::rows::{self, Bits, LiveChannel, LiveRows};
 use crate::simd::Simd;
-use crate::stages::fused::floats::{self, Floats};
+use crate::stages::floats::{self, Floats};
 use crate::stages::fused::network::ALIGNMENT;
 use crate::stages::fused::tile;
 

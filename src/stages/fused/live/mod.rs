@@ -10,7 +10,6 @@ use rows::{Bits, LiveColumns, LiveRows};
 
 use super::cells::{Cells, Shared, SharedBackward};
 use super::conv::ConvWeights;
-use super::floats::{self, Floats};
 use super::images::PATCH_ROW;
 use super::network::{ALIGNMENT, CELLS, Network};
 use super::products::Products;
@@ -18,6 +17,7 @@ use super::update;
 use crate::engine::phases::{Phase, PhaseClock};
 use crate::optim::adam::Weights;
 use crate::simd::Bytes;
+use crate::stages::floats::{self, Floats};
 
 /// Memory of the kernels.
 pub struct Live {

@@ -1,0 +1,315 @@
+//! # tiled: our own product and convolution, for any network
+//!
+//! **Starting point.** [gemm](super::gemm).
+//!
+//! **Observation.** Every product of gemm packs both factors into memory that it allocates. Its
+//! convolution copies every pixel K² times before a product can begin, and adds as many gradients of
+//! pixels up again. Its small products, of which a convolution of few channels consists, use a small
+//! part of the CPU.
+//!
+//! **Idea.** Keep a tile of sums in registers, and bring the factors to it with as few copies as
+//! possible. [`tile`] has two loops for that: one multiplies numbers with vectors, the other vectors
+//! with vectors. [`product`] copies blocks of one factor, [`convolution`] copies each image once, and
+//! every tap of the kernel reads the copy at another address:
+//!
+//! ```text
+//! for each image
+//!     copy it with its padding                                   threads share images
+//!     for each four output channels, for each 24 or 96 pixels
+//!         sums = bias
+//!         for each tap of the kernel                             sums stay in registers
+//!             sums[o][pixels] += w[o][tap] · x[pixels, shifted by the tap]
+//!         write the sums
+//! ```
+//!
+//! Work is cut into [`ITEMS`] items, whatever the number of threads, so one thread and seven threads
+//! give the same bits.
+//!
+//! **What it costs.** A kernel of its own for every kind of work, in place of a library; the text above
+//! and in the two files must be understood before a line can be changed.
+//!
+//! **Measured.** OPTIMIZATIONS.md, chapter tiled.
+
+mod convolution;
+mod pooling;
+mod product;
+mod tile;
+
+use std::array;
+
+use self::convolution::{Flat, Packed};
+use crate::engine::compute::Compute;
+use crate::engine::phases::Phase;
+use crate::error::{Error, Result};
+use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution};
+use crate::nn::primitives::pooling::{Pooling, average_backward, average_forward, max_backward};
+use crate::nn::primitives::product::Matrix;
+use crate::nn::primitives::{Map, Map2, Primitives};
+use crate::optim::adam::{AdamStep, Weights};
+#[cfg(target_arch = "aarch64")]
+use crate::simd::Neon;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512};
+use crate::simd::{Isa, Portable, Simd};
+use crate::team::{Order, Team};
+
+/// Number of items into which every operation is cut.
+const ITEMS: usize = 16;
+/// Number of elements below which sharing an operation that works element by element takes longer than
+/// the operation.
+const FEW_ELEMENTS: usize = 1 << 13;
+
+/// Number of multiply-adds below which sharing a product takes longer than the product.
+const FEW_PRODUCTS: usize = 1 << 16;
+
+/// Primitives over tiles of sums in registers.
+#[derive(Debug)]
+pub struct Tiled<S> {
+    simd: S,
+    team: Team,
+    order: Order,
+    packed: Packed,
+    of_convolutions: [convolution::Buffers; ITEMS],
+    of_products: [product::Buffers; ITEMS],
+}
+
+/// Primitives with the threads and the vector instructions of `compute`.
+///
+/// # Errors
+/// When the operating system refuses to start the threads.
+///
+/// # Panics
+/// When the CPU does not have the instructions.
+pub fn build(compute: Compute) -> Result<Box<dyn Primitives>> {
+    let team = Team::new(compute.threads).map_err(Error::threads(compute.threads))?;
+    Ok(match compute.isa {
+        Isa::Portable => Tiled::boxed(Some(Portable), team),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => Tiled::boxed(Neon::detect(), team),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Tiled::boxed(Avx2::detect(), team),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Tiled::boxed(Avx512::detect(), team),
+        isa => unreachable!("{isa} belongs to another architecture"),
+    })
+}
+
+impl<S: Simd> Tiled<S> {
+    fn boxed(simd: Option<S>, team: Team) -> Box<dyn Primitives> {
+        Box::new(Self {
+            simd: simd.expect("the CPU has the instructions"),
+            team,
+            order: Order::of(ITEMS),
+            packed: Packed::default(),
+            of_convolutions: Default::default(),
+            of_products: Default::default(),
+        })
+    }
+
+    /// Calls `piece` with each of the items and its own buffers, on all threads.
+    fn share<I: Send>(
+        team: &mut Team,
+        order: &Order,
+        mut items: [Option<I>; ITEMS],
+        piece: impl Fn(usize, I) + Sync,
+    ) {
+        let phase = Phase::current();
+        team.for_each(&mut items, order, |index, item| {
+            if let Some(item) = item.take() {
+                Phase::go_on(phase, || piece(index, item));
+            }
+        });
+    }
+}
+
+/// The items of an iterator, which has at most [`ITEMS`].
+fn items<I>(mut iterator: impl Iterator<Item = I>) -> [Option<I>; ITEMS] {
+    let items = array::from_fn(|_| iterator.next());
+    debug_assert!(iterator.next().is_none());
+    items
+}
+
+/// Length of an item, of `count` elements in all.
+fn share_of(count: usize) -> usize {
+    count.div_ceil(ITEMS).max(1)
+}
+
+impl<S: Simd> Primitives for Tiled<S> {
+    fn add_product(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
+        assert_eq!(a.columns, b.rows);
+        assert_eq!(c.len(), a.rows * b.columns);
+        if c.is_empty() || a.columns == 0 {
+            return;
+        }
+        let Self { simd, team, order, of_products: buffers, .. } = self;
+        let width = product::panel_width::<S>();
+        let panels = b.columns.div_ceil(width);
+        let own_rows = share_of(a.rows);
+        let is_long = a.rows >= 64 * ITEMS && a.rows >= b.columns;
+        if is_long {
+            let chunks = c.chunks_mut(own_rows * b.columns).zip(buffers.iter_mut());
+            Self::share(team, order, items(chunks), |index, (c, buffers)| {
+                let rows = index * own_rows..index * own_rows + c.len() / b.columns;
+                for panel in 0..panels {
+                    product::multiply(*simd, a, b, rows.clone(), panel..panel + 1, buffers);
+                    for (row, c) in c.chunks_exact_mut(b.columns).enumerate() {
+                        let sums = product::sums_of_row(buffers, 0, rows.len(), row, width);
+                        add(&mut c[panel * width..], sums);
+                    }
+                }
+            });
+            return;
+        }
+        if a.rows * a.columns * b.columns < FEW_PRODUCTS {
+            product::multiply(*simd, a, b, 0..a.rows, 0..panels, &mut buffers[0]);
+            for (row, c) in c.chunks_exact_mut(b.columns).enumerate() {
+                for (panel, c) in c.chunks_mut(width).enumerate() {
+                    add(c, product::sums_of_row(&buffers[0], panel, a.rows, row, width));
+                }
+            }
+            return;
+        }
+        let own_panels = share_of(panels);
+        let of_items = (0..panels).step_by(own_panels).zip(buffers.iter_mut());
+        Self::share(team, order, items(of_items), |_, (first, buffers)| {
+            let panels = first..(first + own_panels).min(panels);
+            product::multiply(*simd, a, b, 0..a.rows, panels, buffers);
+        });
+        let buffers = &*buffers;
+        let chunks = c.chunks_mut(own_rows * b.columns);
+        Self::share(team, order, items(chunks), |index, c| {
+            for (row, c) in (index * own_rows..).zip(c.chunks_exact_mut(b.columns)) {
+                for (panel, c) in c.chunks_mut(width).enumerate() {
+                    let (item, panel) = (panel / own_panels, panel % own_panels);
+                    add(c, product::sums_of_row(&buffers[item], panel, a.rows, row, width));
+                }
+            }
+        });
+    }
+
+    fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_>) {
+        let Self { simd, team, order, packed, of_convolutions: buffers, .. } = self;
+        let ConvForward { x, weight, bias, y } = io;
+        let (input, output) = (conv.input.len(), conv.output().len());
+        let own = share_of(conv.input.images_in(x.len()));
+        packed.pack_forward(conv, weight);
+        let (flat, packed) = (Flat::forward(conv), &*packed);
+        let chunks = x.chunks(own * input).zip(y.chunks_mut(own * output)).zip(buffers);
+        Self::share(team, order, items(chunks), |_, ((x, y), buffers)| {
+            convolution::convolve(*simd, &flat, packed, Some(bias), x, y, buffers);
+        });
+    }
+
+    fn convolve_backward(&mut self, conv: &Convolution, io: ConvBackward<'_>) {
+        let Self { simd, team, order, packed, of_convolutions: buffers, .. } = self;
+        let ConvBackward { x, weight, dy, dw, db, dx } = io;
+        let (input, output) = (conv.input.len(), conv.output().len());
+        let images = conv.input.images_in(x.len());
+        let own = share_of(images);
+        packed.pack_forward(conv, weight);
+        {
+            let (flat, shifts) = (Flat::forward(conv), &*packed);
+            let chunks = x.chunks(own * input).zip(dy.chunks(own * output));
+            let chunks = chunks.zip(buffers.iter_mut());
+            Self::share(team, order, items(chunks), |_, ((x, dy), buffers)| {
+                convolution::front(&mut buffers.dw, weight.len()).fill(0.0);
+                convolution::front(&mut buffers.db, conv.out_channels).fill(0.0);
+                convolution::add_weight_gradient(*simd, &flat, shifts, x, dy, buffers);
+            });
+        }
+        dw.fill(0.0);
+        db.fill(0.0);
+        for buffers in &buffers[..images.div_ceil(own)] {
+            add(dw, &buffers.dw);
+            add(db, &buffers.db);
+        }
+        if let Some(dx) = dx {
+            packed.pack_backward(conv, weight);
+            let (flat, packed) = (Flat::backward(conv), &*packed);
+            let chunks = dy.chunks(own * output).zip(dx.chunks_mut(own * input)).zip(buffers);
+            Self::share(team, order, items(chunks), |_, ((dy, dx), buffers)| {
+                convolution::convolve(*simd, &flat, packed, None, dy, dx, buffers);
+            });
+        }
+    }
+
+    fn max_pool(&mut self, pool: &Pooling, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
+        let (input, output) = (pool.input.len(), pool.output().len());
+        let (own, simd) = (share_of(pool.input.images_in(x.len())), self.simd);
+        let chunks = x.chunks(own * input).zip(y.chunks_mut(own * output));
+        let chunks = chunks.zip(argmax.chunks_mut(own * output));
+        Self::share(&mut self.team, &self.order, items(chunks), |_, ((x, y), argmax)| {
+            pooling::max_forward(simd, pool, x, y, argmax);
+        });
+    }
+
+    fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
+        let (input, output) = (pool.input.len(), pool.output().len());
+        let own = share_of(pool.input.images_in(dx.len()));
+        let chunks = argmax.chunks(own * output).zip(dy.chunks(own * output));
+        let chunks = chunks.zip(dx.chunks_mut(own * input));
+        Self::share(&mut self.team, &self.order, items(chunks), |_, ((argmax, dy), dx)| {
+            max_backward(pool, argmax, dy, dx);
+        });
+    }
+
+    fn average_pool(&mut self, pool: &Pooling, x: &[f32], y: &mut [f32]) {
+        let (input, output) = (pool.input.len(), pool.output().len());
+        let own = share_of(pool.input.images_in(x.len()));
+        let chunks = x.chunks(own * input).zip(y.chunks_mut(own * output));
+        Self::share(&mut self.team, &self.order, items(chunks), |_, (x, y)| {
+            average_forward(pool, x, y);
+        });
+    }
+
+    fn average_pool_backward(&mut self, pool: &Pooling, dy: &[f32], dx: &mut [f32]) {
+        let (input, output) = (pool.input.len(), pool.output().len());
+        let own = share_of(pool.input.images_in(dx.len()));
+        let chunks = dy.chunks(own * output).zip(dx.chunks_mut(own * input));
+        Self::share(&mut self.team, &self.order, items(chunks), |_, (dy, dx)| {
+            average_backward(pool, dy, dx);
+        });
+    }
+
+    fn map(&mut self, x: &[f32], y: &mut [f32], function: Map) {
+        if y.len() < FEW_ELEMENTS {
+            return function(x, y);
+        }
+        let own = share_of(y.len());
+        let chunks = x.chunks(own).zip(y.chunks_mut(own));
+        Self::share(&mut self.team, &self.order, items(chunks), |_, (x, y)| function(x, y));
+    }
+
+    fn map2(&mut self, a: &[f32], b: &[f32], y: &mut [f32], function: Map2) {
+        if y.len() < FEW_ELEMENTS {
+            return function(a, b, y);
+        }
+        let own = share_of(y.len());
+        let chunks = a.chunks(own).zip(b.chunks(own)).zip(y.chunks_mut(own));
+        Self::share(&mut self.team, &self.order, items(chunks), |_, ((a, b), y)| function(a, b, y));
+    }
+
+    fn update(&mut self, step: &AdamStep, g: &[f32], weights: Weights<'_>) -> bool {
+        let Weights { w, m, v } = weights;
+        if g.len() < FEW_ELEMENTS {
+            return step.update(g, w, m, v);
+        }
+        let own = share_of(g.len());
+        let mut are_finite = [true; ITEMS];
+        let chunks = g.chunks(own).zip(w.chunks_mut(own)).zip(m.chunks_mut(own));
+        let chunks = chunks.zip(v.chunks_mut(own)).zip(&mut are_finite);
+        Self::share(&mut self.team, &self.order, items(chunks), |_, ((((g, w), m), v), finite)| {
+            *finite = step.update(g, w, m, v);
+        });
+        are_finite.iter().all(|&finite| finite)
+    }
+
+    fn threads(&self) -> usize {
+        self.team.threads()
+    }
+}
+
+/// Adds the front of `values` to `sums`, or all of `values` to the front of `sums`.
+fn add(sums: &mut [f32], values: &[f32]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+}
