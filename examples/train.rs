@@ -34,7 +34,7 @@ fn main() -> anyhow::Result<()> {
     };
 
     let recipe = Recipe::default();
-    let stage = Stage::fastest_exact(&architecture);
+    let stage = Stage::fastest_exact(&architecture, &recipe);
     let compute = Compute { threads: machine::threads(), isa: Isa::detect() };
     let mut engine = stage.build(&architecture, &recipe, compute)?;
     let parameters = recipe.init.parameters(&architecture, recipe.seed);

@@ -41,7 +41,7 @@
 //! let digits = synthetic::generate(synthetic::DEFAULT_SEED, 64, 1);
 //! let architecture = MnistCnn::default().architecture();
 //! let recipe = Recipe::default();
-//! let stage = Stage::fastest_exact(&architecture);
+//! let stage = Stage::fastest_exact(&architecture, &recipe);
 //! let compute = Compute { threads: 2, isa: Isa::detect() };
 //! let mut engine = stage.build(&architecture, &recipe, compute)?;
 //! let parameters = recipe.init.parameters(&architecture, recipe.seed);

@@ -158,7 +158,7 @@ fn rounded_gradient(network: &MnistCnn, parameters: &Parameters, split: &Split) 
 /// The stage bf16 if this CPU can run it; otherwise checks that the stage says so.
 fn bf16() -> Option<&'static Stage> {
     let stage = Stage::find("bf16").expect("a stage of the table");
-    let unmet = stage.unmet(&MnistCnn::default().architecture(), Isa::detect());
+    let unmet = stage.unmet(&MnistCnn::default().architecture(), &Recipe::default(), Isa::detect());
     assert_eq!(unmet.is_none(), simd::has_bf16(), "{unmet:?}");
     if let Some(unmet) = &unmet {
         assert!(unmet.contains("avx512_bf16"), "{unmet}");

@@ -512,8 +512,8 @@ fn refuses_metadata_from_which_no_run_can_go_on() {
         ),
         spoilt(
             "an unknown hyperparameter",
-            replace("\"seed\":77", "\"seed\":77,\"momentum\":0.9"),
-            &["damaged checkpoint metadata: field recipe.momentum: unknown field `momentum`"],
+            replace("\"seed\":77", "\"seed\":77,\"impetus\":0.9"),
+            &["damaged checkpoint metadata: field recipe.impetus: unknown field `impetus`"],
         ),
         spoilt(
             "a stage that is a number",

@@ -214,6 +214,9 @@ fn a_network_of_any_layers_is_trained_resumed_and_evaluated() {
     let of_weights = parts.run(&format!("eval w --json {arch}")).succeeds();
     assert_eq!(of_weights.weights(), expected.weights());
     parts.run("eval w").fails(3, &["tensor module.fc1.weight has shape [12, 600]"]);
+    let few = "the network has 5 classes, and there are 10 digits: give its last layer as many";
+    let untrained = whole.bare("--offline --arch flatten,fc5 --model m");
+    Run::of(untrained).fails(2, &[few]);
     let extra = "tensor module.conv1.bias does not belong to this network";
     parts.run("eval w --arch flatten,fc4,fc4,fc10").fails(3, &[extra]);
 }
@@ -411,6 +414,33 @@ fn weights_without_a_recipe_are_evaluated_with_a_note_on_how_pixels_are_scaled()
 }
 
 #[test]
+fn a_run_of_every_optimizer_is_resumed_to_the_same_bits() {
+    for (flags, stage, slots) in [
+        ("--optimizer adamw", "live", &["adam.m", "adam.v"][..]),
+        ("--optimizer sgd", "tiled", &[]),
+        ("--optimizer sgd --momentum 0.9 --nesterov", "tiled", &["sgd.v"]),
+    ] {
+        let whole = Workplace::new();
+        let train = format!("--max-samples 192 --no-eval --json {flags}");
+        let run = whole.run(&format!("{train} --epochs 2")).succeeds();
+        assert_eq!(run.last("done")["stage"], stage);
+        let is_said = run.stderr.contains("cannot train with --optimizer");
+        assert_eq!(is_said, stage == "tiled", "{}", run.stderr);
+        let parts = Workplace::new();
+        parts.run(&format!("{train} --epochs 1")).succeeds();
+        let resumed = parts.run("--resume --epochs 2 --no-eval --json").succeeds();
+        assert_eq!(resumed.weights(), run.weights());
+        let bytes = parts.read("ckpt.bin");
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        for slot in ["adam.m", "adam.v", "sgd.v"] {
+            let name = format!("{slot}.fc1.weight");
+            assert_eq!(file.tensor(&name).is_ok(), slots.contains(&slot), "{flags}: {slot}");
+        }
+        parts.run("eval --json").succeeds();
+    }
+}
+
+#[test]
 fn what_the_flags_do_not_get_is_said() {
     let place = Workplace::new();
     let train = "--epochs 1 --max-samples 64 --no-eval";
@@ -454,7 +484,11 @@ fn a_learning_rate_that_will_rise_again_is_said() {
     assert!(!says("--t-max 3 --epochs 4"));
     assert!(!says("--t-max 2 --epochs 4 --min-lr 1e-3"), "it is constant");
     let help = Run::of(place.bare("--help")).succeeds().stdout;
-    assert!(help.contains("in later ones the rate rises again"), "{help}");
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("with cosine the rate then rises again"), "{help}");
+    assert!(!says("--t-max 2 --epochs 4 --schedule linear"), "it stays");
+    let cycle = place.run(&format!("{train} --epochs 2 --schedule onecycle")).succeeds();
+    assert!(cycle.stderr.contains("the run ends before the cycle of 20 epochs does"));
 }
 
 /// The run has as many images as MNIST, 60,000 + 10,000, so its numbers have their real width.

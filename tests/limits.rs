@@ -15,6 +15,7 @@ use mnist_train::data::files::Part;
 use mnist_train::data::idx::images_header;
 use mnist_train::measure::roofline::Roofline;
 use mnist_train::model::mnist_cnn::MnistCnn;
+use mnist_train::model::recipe::Recipe;
 use mnist_train::stages::Stage;
 
 mod program;
@@ -109,12 +110,13 @@ fn the_limits_of_the_machine_are_not_measured_with_fewer_threads() {
 #[test]
 fn a_run_takes_at_least_the_memory_that_it_is_refused_for() {
     let architecture = MnistCnn { channels: 64, ..MnistCnn::default() }.architecture();
+    let recipe = Recipe { batch_size: 400, ..Recipe::default() };
     for (name, most) in [("naive", 3), ("parallel", 4)] {
         let place = Workplace::new();
         let flags = "--epochs 1 --batch-size 400 --channels 64 --no-eval --json --threads 1";
         let done = place.run(&format!("{flags} --stage {name}")).succeeds().last("done");
         let peak = done["peak_rss_bytes"].as_u64().unwrap();
-        let expected = Stage::find(name).unwrap().memory_bytes(&architecture, 400);
+        let expected = Stage::find(name).unwrap().memory_bytes(&architecture, &recipe);
         assert!((expected..most * expected).contains(&peak), "{name}: {peak}, not {expected}");
     }
 }

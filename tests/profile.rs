@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use mnist_train::data::synthetic;
 use mnist_train::model::mnist_cnn::MnistCnn;
+use mnist_train::model::recipe::Recipe;
 use mnist_train::report::text::numbers::grouped;
 use mnist_train::stages::STAGES;
 use serde_json::Value;
@@ -148,8 +149,10 @@ fn a_stage_whose_profile_crashes_is_reported_and_all_others_are_kept() {
     assert!(!names_in(&out).iter().any(|name| name.contains("naive")));
     let stages = event["stages"].as_array().unwrap();
     let architecture = MnistCnn::default().architecture();
-    let others: Vec<_> =
-        STAGES[1..].iter().filter(|row| !row.isas(&architecture).is_empty()).collect();
+    let others: Vec<_> = STAGES[1..]
+        .iter()
+        .filter(|row| !row.isas(&architecture, &Recipe::default()).is_empty())
+        .collect();
     assert_eq!(stages.len(), others.len());
     for (stage, row) in stages.iter().zip(&others) {
         assert_eq!(stage["stage"], row.name);

@@ -38,6 +38,7 @@ use mnist_train::nn::primitives::Primitives;
 use mnist_train::nn::shape::Shape;
 use mnist_train::nn::tensor::{Role, TensorSpec};
 use mnist_train::optim::adam::Adam;
+use mnist_train::optim::{Optimizer, Weights};
 use mnist_train::stages::{STAGES, Stage};
 use serde::Deserialize;
 use serde_json::Value;
@@ -67,6 +68,10 @@ const PARAMETER_NORM: f64 = 1e-6;
 const CHANGE_NORM: f64 = 2e-5;
 /// Tolerance of the norms of both moments; seen 6.9e-7.
 const MOMENT_NORM: f64 = 5e-6;
+
+/// Tolerance of weights and slots after some steps of an optimizer, each a few roundings; seen
+/// 1.3e-7.
+const OPTIMIZER: f64 = 1e-6;
 
 fn goldens() -> Value {
     serde_json::from_str(include_str!("reference/goldens.json")).expect("goldens.py wrote it")
@@ -435,4 +440,48 @@ fn ten_steps_on_real_images_agree_with_pytorch() {
         }
     }
     comparison.finish();
+}
+
+#[test]
+fn every_optimizer_takes_the_steps_of_pytorch() {
+    let goldens: Value = serde_json::from_str(include_str!("reference/optimizers.json"))
+        .expect("optimizers.py wrote it");
+    let numbers = |values: &Value| -> Vec<f64> {
+        values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+    };
+    let lr = goldens["learning_rate"].as_f64().unwrap();
+    for case in goldens["cases"].as_array().unwrap() {
+        let mut recipe = serde_json::to_value(Recipe::default()).unwrap();
+        for (name, value) in case["recipe"].as_object().unwrap() {
+            recipe[name] = value.clone();
+        }
+        let recipe: Recipe = serde_json::from_value(recipe).unwrap();
+        assert_eq!(recipe.contradiction(), None, "{recipe:?}");
+        let optimizer = Optimizer::from(&recipe);
+        let slots = case["slots"].as_object().unwrap();
+        assert!(slots.keys().eq(optimizer.slots()), "{slots:?}");
+        let mut w: Vec<f32> = numbers(&goldens["start"]).iter().map(|&w| w as f32).collect();
+        let mut kept = vec![vec![0.0; w.len()]; slots.len()];
+        for (t, expected) in (1..).zip(case["weights"].as_array().unwrap()) {
+            let g = w.iter().enumerate().map(|(i, &w)| {
+                let (t, i, w) = (t as f64, i as f64, f64::from(w));
+                ((3.0 * t + 5.0 * i).cos() * w + (7.0 * t + i).sin() / 2.0) as f32
+            });
+            let g: Vec<f32> = g.collect();
+            let step = optimizer.step(t, if t <= 3 { lr } else { lr / 2.0 });
+            let mut own = kept.iter_mut();
+            let slots = [(); 2].map(|()| own.next().map_or(&mut [][..], |slot| slot));
+            assert!(step.update(&g, Weights { w: &mut w, slots }));
+            let of_step = |values: &Value| numbers(&values[t as usize - 1]);
+            let pairs = kept.iter().zip(case["slots"].as_object().unwrap().values());
+            let pairs = pairs.map(|(kept, expected)| (kept, of_step(expected)));
+            for (found, expected) in pairs.chain([(&w, numbers(expected))]) {
+                for (&found, expected) in found.iter().zip(expected) {
+                    let error = (f64::from(found) - expected).abs();
+                    let is_close = error <= OPTIMIZER * expected.abs().max(1.0);
+                    assert!(is_close, "{:?} step {t}: {found} {expected}", recipe.optimizer);
+                }
+            }
+        }
+    }
 }

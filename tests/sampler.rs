@@ -210,7 +210,9 @@ fn every_stage_computes_the_same_bits_while_it_is_sampled() {
     let order = epoch_order(images.len(), recipe.seed, 0);
     let parameters = recipe.init.parameters(&architecture, recipe.seed);
     let initial = TrainState::new(parameters, &Adam::SLOTS);
-    for stage in STAGES.iter().filter(|stage| !stage.isas(&architecture).is_empty()) {
+    for stage in
+        STAGES.iter().filter(|stage| !stage.isas(&architecture, &Recipe::default()).is_empty())
+    {
         let compute = common::compute(2);
         let mut engine = stage.build(&architecture, &recipe, compute).unwrap();
         engine.load(&initial);

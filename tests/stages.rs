@@ -14,8 +14,9 @@ use mnist_train::model::architecture::Architecture;
 use mnist_train::model::init::Init;
 use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::model::parameters::{Parameters, TrainState};
-use mnist_train::model::recipe::Recipe;
+use mnist_train::model::recipe::{OptimizerKind, Recipe};
 use mnist_train::nn::shape::Shape;
+use mnist_train::optim::Optimizer;
 use mnist_train::optim::adam::Adam;
 use mnist_train::simd::Isa;
 use mnist_train::stages::Stage;
@@ -156,10 +157,21 @@ fn every_stage_agrees_with_naive_whatever_is_zero() {
 /// Trains ten steps on shuffled batches, of which the last is smaller; returns the losses and the
 /// state.
 fn ten_steps(stage: &Stage, compute: Compute, split: &Split) -> (Vec<f64>, TrainState) {
+    ten_steps_by(&Recipe::default(), stage, compute, split)
+}
+
+/// Trains ten steps as [`ten_steps`], by `recipe` but for its size of the batches.
+fn ten_steps_by(
+    recipe: &Recipe,
+    stage: &Stage,
+    compute: Compute,
+    split: &Split,
+) -> (Vec<f64>, TrainState) {
     let architecture = MnistCnn::default().architecture();
-    let recipe = Recipe { batch_size: 13, ..Recipe::default() };
+    let recipe = Recipe { batch_size: 13, ..recipe.clone() };
     let mut engine = stage.build(&architecture, &recipe, compute).unwrap();
-    engine.load(&TrainState::new(recipe.init.parameters(&architecture, 3), &Adam::SLOTS));
+    let parameters = recipe.init.parameters(&architecture, 3);
+    engine.load(&TrainState::new(parameters, Optimizer::from(&recipe).slots()));
     let order = epoch_order(split.len(), 3, 0);
     let losses = order
         .chunks(recipe.batch_size)
@@ -181,6 +193,50 @@ fn ten_losses_of_every_stage_agree_with_naive() {
             assert!(close, "{stage:?} {isa} step {step}: {found} {expected}");
         }
     }
+}
+
+#[test]
+fn every_stage_that_takes_an_option_trains_as_naive_does() {
+    let split = noise_split(4, 9 * 13 + 4);
+    let architecture = MnistCnn::default().architecture();
+    let [adamw, sgd] = [OptimizerKind::AdamW, OptimizerKind::Sgd].map(Recipe::with_optimizer);
+    // A decay that the weights show after ten steps.
+    let adamw = Recipe { weight_decay: 5.0, ..adamw };
+    let sgd = Recipe { lr: 0.1, ..sgd };
+    let nesterov = Recipe { momentum: 0.9, nesterov: true, lr: 0.01, ..sgd.clone() };
+    let smoothed = Recipe { label_smoothing: 0.2, ..Recipe::default() };
+    for recipe in [adamw, sgd, nesterov, smoothed] {
+        let (expected, state) = ten_steps_by(&recipe, stage("naive"), compute(1), &split);
+        let mut trained = 0;
+        for (stage, isa) in exact(&architecture).into_iter().skip(1) {
+            if stage.unmet(&architecture, &recipe, isa).is_some() {
+                continue;
+            }
+            trained += 1;
+            let (losses, found) = ten_steps_by(&recipe, stage, Compute { threads: 2, isa }, &split);
+            for (step, (found, expected)) in losses.iter().zip(&expected).enumerate() {
+                let close = (found - expected).abs() < 2e-3;
+                assert!(close, "{recipe:?} {stage:?} {isa} step {step}: {found} {expected}");
+            }
+            let norm = |state: &TrainState| {
+                state.parameters.values().iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt()
+            };
+            let (found, expected) = (norm(&found), norm(&state));
+            assert!((found / expected - 1.0).abs() < 1e-4, "{stage:?}: {found} {expected}");
+        }
+        assert!(trained >= 3, "im2col, gemm and tiled at least");
+    }
+}
+
+#[test]
+fn the_fused_engine_leaves_gradient_descent_to_other_stages() {
+    let architecture = MnistCnn::default().architecture();
+    let sgd = Recipe::with_optimizer(OptimizerKind::Sgd);
+    let unmet = stage("live").unmet(&architecture, &sgd, Isa::Portable).unwrap();
+    assert!(unmet.contains("live cannot train with --optimizer sgd"), "{unmet}");
+    assert_eq!(Stage::fastest_exact(&architecture, &sgd).name, "tiled");
+    let adamw = Recipe::with_optimizer(OptimizerKind::AdamW);
+    assert_eq!(Stage::fastest_exact(&architecture, &adamw).name, "live");
 }
 
 #[test]
@@ -244,7 +300,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 #[test]
 fn fused_and_parallel_give_the_same_bits() {
     let split = noise_split(9, 9 * 13 + 4);
-    for isa in stage("fused").isas(&MnistCnn::default().architecture()) {
+    for isa in stage("fused").isas(&MnistCnn::default().architecture(), &Recipe::default()) {
         let (losses, state) = ten_steps(stage("fused"), Compute { threads: 1, isa }, &split);
         let parallel = ten_steps(stage("parallel"), Compute { threads: 2, isa }, &split);
         assert!(parallel == (losses, state), "{isa}");
@@ -296,11 +352,14 @@ fn a_batch_does_not_depend_on_the_size_of_the_batch_before() {
 #[test]
 fn a_stage_says_which_networks_it_cannot_run() {
     let (fused, isa) = (stage("fused"), Isa::detect());
-    assert_eq!(fused.unmet(&MnistCnn::default().architecture(), isa), None);
-    let unmet = fused.unmet(&small_network(), isa);
+    assert_eq!(fused.unmet(&MnistCnn::default().architecture(), &Recipe::default(), isa), None);
+    let unmet = fused.unmet(&small_network(), &Recipe::default(), isa);
     assert!(unmet.is_some_and(|unmet| unmet.contains("multiple of 16")));
-    assert_eq!(Stage::fastest_exact(&small_network()).name, "gemm");
-    assert_eq!(Stage::fastest_exact(&MnistCnn::default().architecture()).name, "live");
+    assert_eq!(Stage::fastest_exact(&small_network(), &Recipe::default()).name, "tiled");
+    assert_eq!(
+        Stage::fastest_exact(&MnistCnn::default().architecture(), &Recipe::default()).name,
+        "live"
+    );
 }
 
 #[test]
@@ -335,14 +394,14 @@ fn the_smallest_eps_makes_no_weight_nan() {
 fn a_cpu_that_has_wide_vectors_is_tested_with_them() {
     // The tests above skip instructions that the CPU lacks; they must not skip those it has.
     let architecture = MnistCnn::default().architecture();
-    let fused = stage("fused").isas(&architecture);
+    let fused = stage("fused").isas(&architecture, &Recipe::default());
     assert!(fused.contains(&Isa::Portable));
     assert_eq!(fused.contains(&Isa::Neon), cfg!(target_arch = "aarch64"));
     #[cfg(target_arch = "x86_64")]
     {
         assert_eq!(fused.contains(&Isa::Avx512), is_x86_feature_detected!("avx512bw"));
         assert_eq!(fused.contains(&Isa::Avx2), is_x86_feature_detected!("avx2"));
-        let bf16 = stage("bf16").isas(&architecture);
+        let bf16 = stage("bf16").isas(&architecture, &Recipe::default());
         assert_eq!(bf16 == [Isa::Avx512], is_x86_feature_detected!("avx512bf16"));
     }
 }

@@ -88,7 +88,7 @@ impl Default for Job {
     fn default() -> Self {
         let architecture = MnistCnn::default().architecture();
         Self {
-            stage: Stage::fastest_exact(&architecture).name.into(),
+            stage: Stage::fastest_exact(&architecture, &Recipe::default()).name.into(),
             threads: machine::threads(),
             isa: Isa::detect(),
             network: architecture.to_string(),
@@ -109,11 +109,14 @@ impl Job {
         if let Some((field, found)) = recipe.invalid() {
             return Err(format!("{} is {found}, expected {}", field.name, field.valid));
         }
+        if let Some(problem) = recipe.contradiction() {
+            return Err(problem);
+        }
         if *threads == 0 || !isa.is_available() {
             return Err("has threads or instructions that are not possible".into());
         }
         let stage = Stage::find(stage).ok_or_else(|| format!("there is no stage {stage}"))?;
-        stage.unmet(&presets::network(network)?, *isa).map_or(Ok(job), Err)
+        stage.unmet(&presets::network(network)?, recipe, *isa).map_or(Ok(job), Err)
     }
 
     /// Network that the job trains.

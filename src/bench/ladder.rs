@@ -13,6 +13,7 @@ use crate::measure::contention::Contention;
 use crate::measure::machine::Environment;
 use crate::measure::memory;
 use crate::model::architecture::Architecture;
+use crate::model::recipe::Recipe;
 use crate::nn::layer::Work;
 use crate::report::SCHEMA_VERSION;
 use crate::report::bench::Bench;
@@ -26,21 +27,22 @@ const MEMORY_BATCHES: usize = 2;
 const ADAM_BYTES: usize = 7 * size_of::<f32>();
 
 /// Stages to measure, in the order of the table: the stages in `wanted` or, if it is empty, all
-/// stages that can run `architecture` with `isa`.
+/// stages that can train `architecture` by `recipe` with `isa`.
 ///
 /// # Errors
 /// [`Error::Usage`] when a wanted stage cannot run.
 pub fn stages(
     wanted: &[&'static Stage],
     architecture: &Architecture,
+    recipe: &Recipe,
     isa: Isa,
 ) -> Result<Vec<&'static Stage>> {
-    if let Some(unmet) = wanted.iter().find_map(|stage| stage.unmet(architecture, isa)) {
+    if let Some(unmet) = wanted.iter().find_map(|stage| stage.unmet(architecture, recipe, isa)) {
         return Err(Error::Usage(format!("{unmet}: leave it out of --stage")));
     }
     let is_wanted = |stage: &&Stage| {
         let named = wanted.iter().any(|one| one.name == stage.name);
-        named || wanted.is_empty() && stage.unmet(architecture, isa).is_none()
+        named || wanted.is_empty() && stage.unmet(architecture, recipe, isa).is_none()
     };
     Ok(STAGES.iter().filter(is_wanted).collect())
 }
@@ -54,10 +56,9 @@ pub fn stages(
 pub fn check_memory(
     stages: impl Iterator<Item = &'static Stage>,
     architecture: &Architecture,
-    batch_size: usize,
+    recipe: &Recipe,
 ) -> Result<()> {
-    let needed =
-        stages.chain([&STAGES[0]]).map(|stage| stage.memory_bytes(architecture, batch_size));
+    let needed = stages.chain([&STAGES[0]]).map(|stage| stage.memory_bytes(architecture, recipe));
     memory::check_available(needed.max().expect("naive is one"))
 }
 
@@ -102,7 +103,7 @@ impl Ladder<'_> {
         let Workload { recipe, architecture, isa, data: _ } = workload;
         let images = dataset.train.len();
         let batch_size = recipe.batch_size;
-        check_memory(contestants.iter().map(|one| one.stage), architecture, batch_size)?;
+        check_memory(contestants.iter().map(|one| one.stage), architecture, recipe)?;
         let benchmark = Benchmark::new(architecture, recipe, &dataset.train, *isa);
 
         let benchmark = if epoch > 0 {
@@ -189,7 +190,6 @@ mod tests {
     use super::*;
     use crate::data::synthetic;
     use crate::model::mnist_cnn::MnistCnn;
-    use crate::model::recipe::Recipe;
 
     struct Nobody;
 

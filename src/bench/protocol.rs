@@ -31,8 +31,8 @@ use crate::measure::roofline::Roofline;
 use crate::model::architecture::Architecture;
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
-use crate::optim::adam::Adam;
-use crate::optim::schedule::CosineAnnealing;
+use crate::optim::Optimizer;
+use crate::optim::schedule::Schedule;
 use crate::simd::Isa;
 use crate::stages::Stage;
 
@@ -85,7 +85,7 @@ impl<'a> Benchmark<'a> {
     ) -> Self {
         assert!(recipe.batch_size <= images.len());
         let parameters = recipe.init.parameters(architecture, recipe.seed);
-        let initial = TrainState::new(parameters, &Adam::SLOTS);
+        let initial = TrainState::new(parameters, Optimizer::from(recipe).slots());
         let order = epoch_order(images.len(), recipe.seed, 0);
         Self { architecture, recipe, images, isa, initial, order, lr: recipe.lr }
     }
@@ -95,18 +95,20 @@ impl<'a> Benchmark<'a> {
     /// # Errors
     /// When the operating system refuses to start threads.
     pub fn at_epoch(mut self, epoch: usize, threads: usize) -> Result<Self> {
-        let stage = Stage::fastest_exact(self.architecture);
+        let stage = Stage::fastest_exact(self.architecture, self.recipe);
         let mut engine = self.engine(Contestant { stage, threads })?;
+        let schedule = Schedule::from(self.recipe);
+        let in_epoch = self.images.len().div_ceil(self.recipe.batch_size);
         for epoch in 0..epoch {
             self.order = epoch_order(self.images.len(), self.recipe.seed, epoch);
-            self.lr = CosineAnnealing::from(self.recipe).lr(epoch);
-            for batch in batches(self.images, &self.order, self.recipe.batch_size) {
-                engine.step(&batch, self.lr);
+            let batches = batches(self.images, &self.order, self.recipe.batch_size);
+            for (index, batch) in batches.enumerate() {
+                engine.step(&batch, schedule.lr(epoch, index, in_epoch));
             }
         }
         self.initial = engine.store();
         self.order = epoch_order(self.images.len(), self.recipe.seed, epoch);
-        self.lr = CosineAnnealing::from(self.recipe).lr(epoch);
+        self.lr = schedule.lr(epoch, 0, in_epoch);
         Ok(self)
     }
 

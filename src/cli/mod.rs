@@ -35,7 +35,7 @@ use crate::model::architecture::Architecture;
 use crate::model::checkpoint::DEFAULT_FILE;
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::presets::{self, PRESETS, Preset};
-use crate::model::recipe::Range;
+use crate::model::recipe::{Range, Recipe};
 use crate::nn::grammar::{LAYERS, LayerKind};
 use crate::simd::Isa;
 use crate::stages::Stage;
@@ -404,8 +404,8 @@ pub struct ComputeArgs {
 }
 
 impl ComputeArgs {
-    /// Stage that the flag names, or else `otherwise`, or else the fastest exact stage for
-    /// `architecture`.
+    /// Stage that the flag names, or else `otherwise`, or else the fastest exact stage that trains
+    /// `architecture` by `recipe`.
     ///
     /// # Errors
     /// [`Error::Usage`] when the stage cannot run.
@@ -413,10 +413,11 @@ impl ComputeArgs {
         &self,
         otherwise: Option<&'static Stage>,
         architecture: &Architecture,
+        recipe: &Recipe,
     ) -> error::Result<&'static Stage> {
-        let fastest = || Stage::fastest_exact(architecture);
+        let fastest = || Stage::fastest_exact(architecture, recipe);
         let stage = self.stage.or(otherwise).unwrap_or_else(fastest);
-        if let Some(unmet) = stage.unmet(architecture, self.compute().isa) {
+        if let Some(unmet) = stage.unmet(architecture, recipe, self.compute().isa) {
             return Err(Error::Usage(format!("{unmet}: choose another with --stage")));
         }
         if self.machine.isa.is_some() && !stage.vectorized {
@@ -570,12 +571,15 @@ const TIPS: [(&[&str], &str); 7] = [
     (&["--best"], "--model has the last epoch, and --checkpoint-every says when it is written"),
     (&["--cuda", "--device", "--gpu"], "the CPU alone is used, as --stage and --threads say"),
     (&["--data"], "'data synthetic' writes to --out"),
-    (&["--lr-decay", "--scheduler"], "the rate falls from --lr to --min-lr in --t-max epochs"),
+    (
+        &["--lr-decay", "--scheduler"],
+        "--schedule names it; cosine falls from --lr to --min-lr in --t-max epochs",
+    ),
     (
         &["--output", "-o"],
         "training writes to --model, 'bench stages' to --record, 'data synthetic' to --out",
     ),
-    (&["--wd", "--weight-decay"], "the L2 factor of training is --l2"),
+    (&["--wd"], "the L2 factor of training is --l2, AdamW's decay is --weight-decay"),
 ];
 
 /// Tip for the user of the word or flag that `error` refuses, if it is known better than by clap.
@@ -609,7 +613,6 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::model::init::Init;
-    use crate::model::recipe::Recipe;
 
     #[test]
     fn no_flags_give_the_default_recipe_and_network() {

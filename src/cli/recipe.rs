@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::error::Error;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Value};
 
 use super::values::{number, whole};
@@ -27,7 +27,12 @@ impl<const OF_BENCH: bool> RecipeArgs<OF_BENCH> {
 
 impl<const OF_BENCH: bool> From<&RecipeArgs<OF_BENCH>> for Recipe {
     fn from(args: &RecipeArgs<OF_BENCH>) -> Self {
-        let mut values = default_values();
+        let optimizer = args.given.get("optimizer").cloned();
+        let optimizer = optimizer.map(|name| serde_json::from_value(name).expect("it is checked"));
+        let schedule = args.given.get("schedule").cloned();
+        let schedule = schedule.map(|name| serde_json::from_value(name).expect("it is checked"));
+        let recipe = Recipe::with_optimizer(optimizer.unwrap_or_default());
+        let mut values = values_of(&recipe.with_schedule(schedule.unwrap_or_default()));
         values.extend(args.given.clone());
         serde_json::from_value(Value::Object(values)).expect("every flag has been checked")
     }
@@ -35,7 +40,7 @@ impl<const OF_BENCH: bool> From<&RecipeArgs<OF_BENCH>> for Recipe {
 
 impl<const OF_BENCH: bool> Args for RecipeArgs<OF_BENCH> {
     fn augment_args(command: Command) -> Command {
-        let defaults = default_values();
+        let defaults = values_of(&Recipe::default());
         let flag = |field: &Field| {
             let flag = flag(field, &defaults[field.name]);
             if OF_BENCH { flag } else { flag.help_heading("Training") }
@@ -63,8 +68,8 @@ impl<const OF_BENCH: bool> FromArgMatches for RecipeArgs<OF_BENCH> {
     }
 }
 
-fn default_values() -> Map<String, Value> {
-    match serde_json::to_value(Recipe::default()) {
+fn values_of(recipe: &Recipe) -> Map<String, Value> {
+    match serde_json::to_value(recipe) {
         Ok(Value::Object(values)) => values,
         _ => unreachable!("a struct of plain data"),
     }
@@ -80,16 +85,18 @@ fn flag(field: &Field, default: &Value) -> Arg {
             let names = PossibleValuesParser::new(names.iter().copied());
             ("NAME", ValueParser::new(names.map(Value::from)))
         }
+        Valid::Switch => ("", parser(|text: &str| text.parse::<bool>().map_err(|e| e.to_string()))),
     };
     let flag = Arg::new(field.name)
         .long(field.name.replace('_', "-"))
         .help(field.help.trim_end_matches('.'))
-        .value_name(value_name)
-        .value_parser(parser)
-        .hide_possible_values(true);
+        .value_parser(parser);
     match default {
-        Value::Null => flag,
-        default => flag.default_value(shortest(default)),
+        Value::Bool(_) => flag.action(ArgAction::SetTrue),
+        Value::Null => flag.value_name(value_name).hide_possible_values(true),
+        default => {
+            flag.value_name(value_name).hide_possible_values(true).default_value(shortest(default))
+        }
     }
 }
 

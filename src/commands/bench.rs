@@ -40,11 +40,11 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     }
     let compute = args.machine.compute();
     let architecture = args.network.architecture();
-    let stages = ladder::stages(&args.stages, &architecture, compute.isa)?;
+    let recipe = Recipe::from(&args.recipe);
+    let stages = ladder::stages(&args.stages, &architecture, &recipe, compute.isa)?;
     let dataset =
         data::load(&args.data, false, architecture.format(), compute.threads, &output, &signals)?;
     let at_once = signals.stop_at_once(lock)?;
-    let recipe = Recipe::from(&args.recipe);
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "training images")?;
     let ladder = Ladder {
         contestants: &Contestant::all(&stages, compute.threads),

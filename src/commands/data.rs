@@ -100,7 +100,7 @@ pub fn load(
     let dataset = match find(args, parts, threads, output, signals)? {
         Some(files) if evaluates => files.read(format)?,
         Some(files) => files.read_train(format)?,
-        None => generate(output, synthetic::TRAIN_IMAGES),
+        None => digits(format, output)?,
     };
     note_doubt(dataset.kind(), &dataset.train, output);
     Ok(dataset)
@@ -117,7 +117,7 @@ pub fn load_test(
     let parts = [Part::TestImages, Part::TestLabels];
     let test = match find(args, &parts, threads, output, signals)? {
         Some(files) => files.read_test(format)?,
-        None => generate(output, synthetic::TRAIN_IMAGES).into(),
+        None => digits(format, output)?.into(),
     };
     note_doubt(test.kind, &test.split, output);
     Ok(test)
@@ -190,6 +190,22 @@ fn synthetic_notice(reason: &Error) -> String {
          For MNIST: 'mnist-train data fetch', or name its folder with --data DIR.\n\
          {rule}"
     )
+}
+
+/// Synthetic digits for a network that takes images of the `format`.
+///
+/// # Errors
+/// [`Error::Usage`] when the network has fewer classes than there are digits.
+fn digits(format: ImageFormat, output: &Output) -> Result<Dataset> {
+    let classes = format.classes;
+    if classes < synthetic::CLASSES {
+        return Err(Error::Usage(format!(
+            "the network has {classes} classes, and there are {} digits: give its last layer as many \
+             outputs",
+            synthetic::CLASSES
+        )));
+    }
+    Ok(generate(output, synthetic::TRAIN_IMAGES))
 }
 
 /// Draws a dataset of synthetic digits, with a note on a terminal.

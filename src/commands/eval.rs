@@ -21,7 +21,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
     // The model is read first: it is small, and the data may have to be downloaded.
     let (architecture, model) = checkpoint::read(args.model(), args.arch.as_ref())?;
-    let stage = args.compute.stage(None, &architecture)?;
+    let stage = args.compute.stage(None, &architecture, &Recipe::default())?;
     if let Some(note) = args.compute.idle_threads(stage) {
         output.note(&note);
     }

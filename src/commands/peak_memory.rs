@@ -10,7 +10,7 @@ use crate::data::batches::{batches, epoch_order};
 use crate::measure::memory;
 use crate::model::checkpoint::{Checkpoint, Metadata};
 use crate::model::parameters::TrainState;
-use crate::optim::adam::Adam;
+use crate::optim::Optimizer;
 
 /// Trains the images once, builds the bytes of a checkpoint, and prints the peak of memory in
 /// bytes.
@@ -25,7 +25,7 @@ pub fn run(args: &JobArgs) -> anyhow::Result<()> {
     dataset.train.truncate(job.images);
     let mut engine = stage.build(&architecture, recipe, job.compute())?;
     let parameters = recipe.init.parameters(&architecture, recipe.seed);
-    engine.load(&TrainState::new(parameters, &Adam::SLOTS));
+    engine.load(&TrainState::new(parameters, Optimizer::from(recipe).slots()));
 
     let order = epoch_order(dataset.train.len(), recipe.seed, 0);
     for batch in batches(&dataset.train, &order, recipe.batch_size) {

@@ -14,6 +14,7 @@ use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{DatasetIdentity, Metadata, Position, check_place};
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
+use crate::optim::schedule::Kind;
 use crate::simd::Isa;
 use crate::stages::{Stage, fused};
 
@@ -60,15 +61,26 @@ impl TrainPlan {
             }
             None => (args.network.architecture(), Recipe::from(&args.recipe)),
         };
+        if let Some(problem) = recipe.contradiction() {
+            return Err(Error::Usage(problem));
+        }
         let saved = saved.map(|(_, metadata)| metadata);
         let mut notes = Vec::new();
-        let stage = stage(args, saved, &architecture, &mut notes)?;
-        let isa = isa(args, saved, stage, &architecture, &mut notes);
+        let stage = stage(args, saved, &architecture, &recipe, &mut notes)?;
+        let isa = isa(args, saved, stage, (&architecture, &recipe), &mut notes);
         notes.extend(args.compute.idle_threads(stage));
         if args.compute.stage.is_none() && saved.is_none() {
-            notes.extend(faster_network(&architecture, stage));
+            notes.extend(faster_run(&architecture, &recipe, stage));
         }
-        if recipe.lr > recipe.min_lr && args.epochs > recipe.t_max.saturating_add(1) {
+        if recipe.schedule == Kind::OneCycle && args.epochs < recipe.t_max {
+            notes.push(format!(
+                "note: the run ends before the cycle of {} epochs does;\n\
+                 they end together in a run that is begun with --t-max {}",
+                recipe.t_max, args.epochs,
+            ));
+        }
+        let falls = recipe.schedule == Kind::Cosine && recipe.lr > recipe.min_lr;
+        if falls && args.epochs > recipe.t_max.saturating_add(1) {
             notes.push(format!(
                 "note: after epoch {} the learning rate rises again;\n\
                  it falls to the end of a run that is begun with --t-max {}",
@@ -205,11 +217,12 @@ fn stage(
     args: &TrainArgs,
     saved: Option<&Metadata>,
     architecture: &Architecture,
+    recipe: &Recipe,
     notes: &mut Vec<String>,
 ) -> Result<&'static Stage> {
     let saved = saved.map(|metadata| metadata.stage.as_str());
     let known = saved.and_then(Stage::find);
-    let stage = args.compute.stage(known, architecture)?;
+    let stage = args.compute.stage(known, architecture, recipe)?;
     if let Some(name) = saved.filter(|name| *name != stage.name) {
         let name = quoted(name);
         notes.push(format!(
@@ -221,13 +234,21 @@ fn stage(
     Ok(stage)
 }
 
-/// Note that `stage` trains because no faster stage can run `architecture`, if that is so, and what
-/// faster stages run.
-fn faster_network(architecture: &Architecture, stage: &Stage) -> Option<String> {
+/// Note that `stage` trains because no faster stage can train `architecture` by `recipe`, if that
+/// is so, and what faster stages train.
+fn faster_run(architecture: &Architecture, recipe: &Recipe, stage: &Stage) -> Option<String> {
     let (default, largest) = (MnistCnn::default(), MnistCnn::LARGEST);
-    let fastest = Stage::fastest_exact(&default.architecture()).name;
+    let normal = Recipe::default();
+    let fastest = Stage::fastest_exact(&default.architecture(), &normal).name;
     if stage.name == fastest {
         return None;
+    }
+    if Stage::fastest_exact(architecture, &normal).name == fastest {
+        let option = fused::unmet(recipe)?;
+        return Some(format!(
+            "note: stage {} trains;\n{fastest}, several times faster, cannot train with {option}",
+            stage.name
+        ));
     }
     let Some(network) = MnistCnn::of(architecture) else {
         return Some(format!(
@@ -237,7 +258,7 @@ fn faster_network(architecture: &Architecture, stage: &Stage) -> Option<String> 
         ));
     };
     let is_fast =
-        |network: &MnistCnn| Stage::fastest_exact(&network.architecture()).name == fastest;
+        |network: &MnistCnn| Stage::fastest_exact(&network.architecture(), &normal).name == fastest;
     let channels = (1..=largest.channels).map(|channels| MnistCnn { channels, ..default });
     let kernels = (1..=largest.kernel_size).step_by(2);
     let kernels = kernels.map(|kernel_size| MnistCnn { kernel_size, ..default });
@@ -258,11 +279,11 @@ fn isa(
     args: &TrainArgs,
     saved: Option<&Metadata>,
     stage: &Stage,
-    architecture: &Architecture,
+    (architecture, recipe): (&Architecture, &Recipe),
     notes: &mut Vec<String>,
 ) -> Isa {
     let saved = saved.and_then(|metadata| metadata.isa.as_deref());
-    let can_run = |isa: &Isa| stage.isas(architecture).contains(isa);
+    let can_run = |isa: &Isa| stage.isas(architecture, recipe).contains(isa);
     let known = saved.and_then(Isa::find).filter(can_run);
     let isa = args.compute.isa().or(known).unwrap_or_else(Isa::detect);
     if let Some(name) = saved.filter(|name| stage.vectorized && *name != isa.name()) {

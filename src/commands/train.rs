@@ -19,7 +19,7 @@ use crate::measure::memory;
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{self, Checkpoint, DatasetIdentity, Metadata, Model};
 use crate::model::parameters::TrainState;
-use crate::optim::adam::Adam;
+use crate::optim::Optimizer;
 use crate::report::{self, Event, SCHEMA_VERSION};
 use crate::training::checkpoints::Checkpoints;
 use crate::training::trainer::{Outcome, Trainer};
@@ -102,8 +102,8 @@ fn saved(path: &Path) -> Result<(Architecture, Checkpoint)> {
         Err(error) => Err(error),
         Ok((architecture, Model::Checkpoint(checkpoint))) => Ok((architecture, *checkpoint)),
         Ok((_, Model::Weights(_))) => Err(Error::invalid(path)(
-            "holds weights alone, and --resume needs the whole checkpoint with Adam's moments: \
-             evaluate it with 'mnist-train eval'",
+            "holds weights alone, and --resume needs the whole checkpoint with the \
+             optimizer's state: evaluate it with 'mnist-train eval'",
         )),
     }
 }
@@ -112,10 +112,11 @@ fn saved(path: &Path) -> Result<(Architecture, Checkpoint)> {
 fn engine(plan: &TrainPlan, saved: Option<TrainState>) -> Result<Box<dyn Engine>> {
     let TrainPlan { architecture, stage, compute, metadata, .. } = plan;
     let recipe = &metadata.recipe;
-    memory::check_available(stage.memory_bytes(architecture, recipe.batch_size))?;
+    memory::check_available(stage.memory_bytes(architecture, recipe))?;
     let mut engine = stage.build(architecture, recipe, *compute)?;
     engine.load(&saved.unwrap_or_else(|| {
-        TrainState::new(recipe.init.parameters(architecture, recipe.seed), &Adam::SLOTS)
+        let parameters = recipe.init.parameters(architecture, recipe.seed);
+        TrainState::new(parameters, Optimizer::from(recipe).slots())
     }));
     Ok(engine)
 }

@@ -1,7 +1,7 @@
 //! The engine of the first stages, which executes one layer after the other with a set of
 //! primitives, and so runs any network.
 
-use std::mem;
+use std::{array, mem};
 
 use super::Engine;
 use super::passes::Passes;
@@ -14,12 +14,14 @@ use crate::nn::cross_entropy::LossSum;
 use crate::nn::layer::Training;
 use crate::nn::primitives::Primitives;
 use crate::nn::tensor::MOMENTUM;
-use crate::optim::adam::{Adam, Weights};
+use crate::optim::{MOST_SLOTS, Optimizer, Weights};
 
 /// Engine that executes a step layer by layer with a set of primitives.
 pub struct LayerwiseEngine {
     primitives: Box<dyn Primitives>,
-    adam: Adam,
+    optimizer: Optimizer,
+    /// Part of the target that is spread over all classes.
+    smoothing: f64,
     /// Seed of what is random in a step.
     seed: u64,
     passes: Passes<f32>,
@@ -39,13 +41,15 @@ impl LayerwiseEngine {
         primitives: Box<dyn Primitives>,
     ) -> Self {
         let parameters = Parameters::zeros(architecture);
+        let optimizer = Optimizer::from(recipe);
         Self {
             primitives,
-            adam: Adam::from(recipe),
+            optimizer,
+            smoothing: recipe.label_smoothing,
             seed: recipe.seed,
             passes: Passes::new(architecture),
             gradients: parameters.clone(),
-            state: TrainState::new(parameters, &Adam::SLOTS),
+            state: TrainState::new(parameters, optimizer.slots()),
             measuring: false,
             phases: Phases::default(),
         }
@@ -77,14 +81,19 @@ impl LayerwiseEngine {
     /// Updates all parameters. Returns whether every updated value is finite.
     fn update(&mut self, lr: f64) -> bool {
         let TrainState { parameters, slots, steps } = &mut self.state;
-        let [m, v] = slots.as_mut_slice() else { unreachable!("Adam keeps two moments") };
         *steps += 1;
-        let weights = self.adam.step(*steps, lr);
-        let others = weights.without_l2();
+        let weights = self.optimizer.step(*steps, lr);
+        let others = weights.without_decay();
         let gradients = self.gradients.iter().zip(parameters.iter_mut());
-        let moments = m.values.iter_mut().zip(v.values.iter_mut());
+        let mut slots = slots.iter_mut();
+        let mut slots: [_; MOST_SLOTS] =
+            array::from_fn(|_| slots.next().map_or(&mut [][..], |slot| slot.values.values_mut()));
         let mut are_finite = true;
-        for (((spec, g), (_, w)), ((_, m), (_, v))) in gradients.zip(moments) {
+        for ((spec, g), (_, w)) in gradients {
+            let slots = slots.each_mut().map(|slot| {
+                let own = spec.len().min(slot.len());
+                slot.split_off_mut(..own).expect("the slot has a value for each parameter")
+            });
             if spec.role.is_running() {
                 for (w, &of_batch) in w.iter_mut().zip(g) {
                     *w += MOMENTUM * (of_batch - *w);
@@ -93,7 +102,7 @@ impl LayerwiseEngine {
                 continue;
             }
             let step = if spec.role.has_l2() { &weights } else { &others };
-            are_finite &= self.primitives.update(step, g, Weights { w, m, v });
+            are_finite &= self.primitives.update(step, g, Weights { w, slots });
         }
         are_finite
     }
@@ -102,6 +111,7 @@ impl LayerwiseEngine {
 impl Engine for LayerwiseEngine {
     fn load(&mut self, state: &TrainState) {
         assert_eq!(state.parameters.specs(), self.gradients.specs());
+        assert!(state.slots.iter().map(|slot| &slot.name).eq(self.optimizer.slots()));
         self.state.clone_from(state);
     }
 
@@ -113,7 +123,8 @@ impl Engine for LayerwiseEngine {
         let mut clock = PhaseClock::new(self.measuring);
         let training = Training { seed: self.seed, step: self.state.steps, ..Training::default() };
         self.forward(batch, Some(training), &mut clock);
-        let mut sum = clock.run(Phase::Loss, 0, || self.passes.loss(batch.labels()));
+        let mut sum =
+            clock.run(Phase::Loss, 0, || self.passes.loss(batch.labels(), self.smoothing));
         self.backward(training, &mut clock);
         if !clock.run(Phase::Optimizer, 0, || self.update(lr)) {
             sum.loss = f64::NAN;

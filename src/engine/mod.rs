@@ -24,17 +24,17 @@ pub trait Engine {
     /// Replaces the state of the engine by `state`.
     ///
     /// # Panics
-    /// When `state` belongs to another architecture.
+    /// When `state` belongs to another architecture or another optimizer.
     fn load(&mut self, state: &TrainState);
 
     /// Copy of the engine's state in canonical form.
     fn store(&self) -> TrainState;
 
-    /// Executes one training step on `batch`: forward pass, loss, backward pass, and Adam's update
-    /// at the learning rate `lr`. Returns the sum of the losses, and the number of correct answers,
-    /// under the weights before the update; the loss is NaN if a weight is not finite after the
-    /// update. `batch` may also name the images of the next batch, to prefetch them; this does not
-    /// affect any result.
+    /// Executes one training step on `batch`: forward pass, loss, backward pass, and the
+    /// optimizer's update at the learning rate `lr`. Returns the sum of the losses, and the number
+    /// of correct answers, under the weights before the update; the loss is NaN if a weight is not
+    /// finite after the update. `batch` may also name the images of the next batch, to prefetch
+    /// them; this does not affect any result.
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum;
 
     /// Logits of each image of `batch`, (N, classes).

@@ -109,12 +109,18 @@ where
         &self.floats[self.plan.logits..][..self.images * self.architecture.classes()]
     }
 
-    /// Loss of the batch with the right `labels`. Writes the gradient of the loss with respect to
-    /// the logits to the first of the two buffers of gradients.
-    pub fn loss(&mut self, labels: impl ExactSizeIterator<Item = u8> + Clone) -> LossSum {
+    /// Loss of the batch with the right `labels`, of whose target the part `smoothing` is spread
+    /// over all classes. Writes the gradient of the loss with respect to the logits to the first of
+    /// the two buffers of gradients.
+    pub fn loss(
+        &mut self,
+        labels: impl ExactSizeIterator<Item = u8> + Clone,
+        smoothing: f64,
+    ) -> LossSum {
         let (activations, deltas) = self.floats.split_at_mut(self.plan.deltas);
         let logits = &activations[self.plan.logits..][..self.images * self.architecture.classes()];
-        cross_entropy::backward(logits, labels, self.images, &mut deltas[..logits.len()])
+        let dlogits = &mut deltas[..logits.len()];
+        cross_entropy::backward(logits, labels, self.images, smoothing, dlogits)
     }
 
     /// Overwrites the `gradients` of all parameters, and the gradient `dx` of the input if it is

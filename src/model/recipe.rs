@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::init::Init;
+use crate::optim::Optimizer;
 use crate::optim::adam::Adam;
-use crate::optim::schedule::CosineAnnealing;
+use crate::optim::schedule::{Interval, Kind, Schedule};
+use crate::optim::sgd::Sgd;
 
 /// Declares the hyperparameters, each once: help text, name, type, default and valid values. The
 /// first line of its documentation is its help text; any other attribute goes to its field.
@@ -46,16 +48,39 @@ hyperparameters! {
     ///
     /// The last step of an epoch takes the remaining images.
     batch_size: usize = 64, Valid::Count;
-    /// Adam's learning rate at the start.
+    /// Optimizer: adam, adamw (Adam with decoupled decay), or sgd.
+    #[serde(default)]
+    optimizer: OptimizerKind = OptimizerKind::Adam, Valid::Choice(&OptimizerKind::NAMES);
+    /// Learning rate at the start; with onecycle the largest one.
     lr: f64 = 1e-3, Valid::Number(Range::AboveZero);
-    /// Learning rate at the end of cosine annealing.
+    /// Schedule of the rate: cosine, constant, step, exponential, linear, or onecycle.
+    #[serde(default)]
+    schedule: Kind = Kind::Cosine, Valid::Choice(&Kind::NAMES);
+    /// Interval in which the rate changes: epoch or step.
+    #[serde(default)]
+    schedule_by: Interval = Interval::Epoch, Valid::Choice(&Interval::NAMES);
+    /// Epochs, also a fraction, in which the rate first rises from 0 to that of the schedule.
+    #[serde(default)]
+    warmup: f64 = 0.0, Valid::Number(Range::NotNegative);
+    /// Learning rate at the end of the schedules cosine, linear and onecycle.
     min_lr: f64 = 1e-5, Valid::Number(Range::NotNegative);
-    /// Epochs that cosine annealing takes; in later ones the rate rises again.
+    /// Epochs that cosine, linear and onecycle take; with cosine the rate then rises again.
     ///
     /// They are half a period of the cosine (PyTorch: `T_max`).
     t_max: usize = 20, Valid::Count;
-    /// L2 factor: the part of each weight (not bias) that is added to its gradient.
+    /// Epochs from one step of the schedule step to the next.
+    #[serde(default = "step_size")]
+    step_size: usize = step_size(), Valid::Count;
+    /// Factor of the schedules step and exponential; with exponential its default is 0.9.
+    ///
+    /// A step of the one, and an epoch of the other, multiplies the rate by it.
+    #[serde(default = "gamma")]
+    gamma: f64 = gamma(), Valid::Number(Range::AboveZero);
+    /// L2: the part of a weight (not bias) added to its gradient; with adamw its default is 0.
     l2: f64 = 1e-4, Valid::Number(Range::NotNegative);
+    /// AdamW's decay: times lr, the part that a weight (not bias) loses; its default there is 1e-2.
+    #[serde(default)]
+    weight_decay: f64 = 0.0, Valid::Number(Range::NotNegative);
     /// Adam's decay of the first moment.
     beta1: f64 = 0.9, Valid::Number(Range::Decay);
     /// Adam's decay of the second moment.
@@ -64,6 +89,15 @@ hyperparameters! {
     ///
     /// Adam adds it to the denominator outside the root.
     eps: f64 = 1e-8, Valid::Number(Range::AboveZero);
+    /// SGD's momentum: the part of its velocity that a step keeps.
+    #[serde(default)]
+    momentum: f64 = 0.0, Valid::Number(Range::Decay);
+    /// Nesterov's form of SGD's momentum, which looks ahead along the velocity.
+    #[serde(default)]
+    nesterov: bool = false, Valid::Switch;
+    /// Part of the target that is spread evenly over all classes in training.
+    #[serde(default)]
+    label_smoothing: f64 = 0.0, Valid::Number(Range::Decay);
     /// Seed of the random initial weights and of the order of images.
     seed: u64 = 1, Valid::Whole;
     /// Initial weights: pytorch, xavier, he, or seed (the scheme of the C program nn_c).
@@ -72,7 +106,110 @@ hyperparameters! {
     max_samples: Option<usize> = None, Valid::OptionalCount;
 }
 
+fn step_size() -> usize {
+    5
+}
+
+fn gamma() -> f64 {
+    0.1
+}
+
+/// Kind of an optimizer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Adam with coupled L2.
+    #[default]
+    Adam,
+    /// Adam with decoupled decay.
+    AdamW,
+    /// Gradient descent, with or without momentum.
+    Sgd,
+}
+
+impl OptimizerKind {
+    /// Names of the optimizers in text and in JSON.
+    pub const NAMES: [&str; 3] = ["adam", "adamw", "sgd"];
+
+    /// Name of the optimizer.
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
 impl Recipe {
+    /// Default recipe with the optimizer `kind`, which may have its own defaults.
+    pub fn with_optimizer(optimizer: OptimizerKind) -> Self {
+        let normal = Self { optimizer, ..Self::default() };
+        match optimizer {
+            OptimizerKind::AdamW => Self { l2: 0.0, weight_decay: 1e-2, ..normal },
+            OptimizerKind::Adam | OptimizerKind::Sgd => normal,
+        }
+    }
+
+    /// The same recipe with the schedule `kind`, which may have its own defaults.
+    pub fn with_schedule(self, schedule: Kind) -> Self {
+        match schedule {
+            Kind::Exponential => Self { schedule, gamma: 0.9, ..self },
+            _ => Self { schedule, ..self },
+        }
+    }
+
+    /// Hyperparameter of the schedule that would have no effect, as
+    /// [`contradiction`](Self::contradiction) says it.
+    fn contradiction_of_schedule(&self) -> Option<String> {
+        let default = Self::default();
+        let to_an_end = [Kind::Cosine, Kind::Linear, Kind::OneCycle];
+        let with_gamma = [Kind::Step, Kind::Exponential];
+        let gradual = [Kind::Cosine, Kind::Linear, Kind::OneCycle, Kind::Exponential];
+        let by_step = self.schedule_by == Interval::Step;
+        let uses: [(bool, &str, &[Kind]); 5] = [
+            (self.min_lr != default.min_lr, "min-lr", &to_an_end),
+            (self.t_max != default.t_max, "t-max", &to_an_end),
+            (self.step_size != default.step_size, "step-size", &[Kind::Step]),
+            (self.gamma != default.gamma, "gamma", &with_gamma),
+            (by_step, "schedule-by step", &gradual),
+        ];
+        let (_, flag, kinds) =
+            uses.into_iter().find(|(given, _, kinds)| *given && !kinds.contains(&self.schedule))?;
+        let (name, kinds) = (self.schedule.name(), kinds.iter().map(|kind| kind.name()));
+        let kinds: Vec<_> = kinds.collect();
+        let kinds = kinds.join(", ");
+        Some(format!("--{flag}: has no effect on --schedule {name}, only on {kinds}: leave it out"))
+    }
+
+    /// Hyperparameter that would have no effect, because another one has its value, in words that
+    /// name the flags and say what to do; `None` if every hyperparameter has an effect.
+    pub fn contradiction(&self) -> Option<String> {
+        let default = Self::default();
+        let name = self.optimizer.name();
+        let of_adam = |is_given, flag, remedy: &str| {
+            (is_given && self.optimizer == OptimizerKind::Sgd)
+                .then(|| format!("--{flag}: --optimizer {name} has none: {remedy}"))
+        };
+        let leave_out = "leave it out, or choose adam or adamw";
+        of_adam(self.beta1 != default.beta1, "beta1", "--momentum is its part")
+            .or_else(|| of_adam(self.beta2 != default.beta2, "beta2", leave_out))
+            .or_else(|| of_adam(self.eps != default.eps, "eps", leave_out))
+            .or_else(|| {
+                (self.weight_decay > 0.0 && self.optimizer != OptimizerKind::AdamW).then(|| {
+                    format!(
+                        "--weight-decay: --optimizer {name} has none: choose adamw, or use --l2"
+                    )
+                })
+            })
+            .or_else(|| {
+                (self.momentum > 0.0 && self.optimizer != OptimizerKind::Sgd).then(|| {
+                    format!("--momentum: --optimizer {name} has none: choose sgd, or use --beta1")
+                })
+            })
+            .or_else(|| {
+                (self.nesterov && self.momentum == 0.0)
+                    .then(|| "--nesterov: there is no momentum: add --momentum 0.9".into())
+            })
+            .or_else(|| self.contradiction_of_schedule())
+    }
+
     /// First hyperparameter whose value is not valid, with its value as text.
     pub fn invalid(&self) -> Option<(&'static Field, String)> {
         let values = serde_json::to_value(self).expect("plain data");
@@ -90,10 +227,12 @@ impl Recipe {
         let suspects = [
             (default.eps / self.eps, "a higher --eps"),
             (self.l2 / default.l2, "a lower --l2"),
+            (self.weight_decay, "a lower --weight-decay"),
+            (self.momentum / 0.99, "a lower --momentum"),
             // Of equals, the last one is the largest.
             (f64::max(lr / default.lr, 1.0), rate),
         ];
-        suspects.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b)).expect("there are three").1
+        suspects.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b)).expect("there are some").1
     }
 }
 
@@ -121,6 +260,8 @@ pub enum Valid {
     Number(Range),
     /// One of these names.
     Choice(&'static [&'static str]),
+    /// Yes or no; the flag has no value.
+    Switch,
 }
 
 impl Valid {
@@ -132,6 +273,7 @@ impl Valid {
             Self::Whole => value.is_u64(),
             Self::Number(range) => value.as_f64().is_some_and(|number| range.contains(number)),
             Self::Choice(names) => value.as_str().is_some_and(|name| names.contains(&name)),
+            Self::Switch => value.is_boolean(),
         }
     }
 }
@@ -143,20 +285,33 @@ impl fmt::Display for Valid {
             Self::Whole => f.write_str("0 or more"),
             Self::Number(range) => range.fmt(f),
             Self::Choice(names) => f.write_str(&names.join(", ")),
+            Self::Switch => f.write_str("true or false"),
         }
     }
 }
 
 impl From<&Recipe> for Adam {
     fn from(recipe: &Recipe) -> Self {
-        let Recipe { beta1, beta2, eps, l2, .. } = *recipe;
-        Self { beta1, beta2, eps, l2 }
+        let Recipe { beta1, beta2, eps, l2, weight_decay: decay, .. } = *recipe;
+        Self { beta1, beta2, eps, l2, decay }
     }
 }
 
-impl From<&Recipe> for CosineAnnealing {
+impl From<&Recipe> for Optimizer {
     fn from(recipe: &Recipe) -> Self {
-        Self { initial_lr: recipe.lr, min_lr: recipe.min_lr, t_max: recipe.t_max }
+        let Recipe { momentum, nesterov, l2, .. } = *recipe;
+        match recipe.optimizer {
+            OptimizerKind::Adam | OptimizerKind::AdamW => Self::Adam(recipe.into()),
+            OptimizerKind::Sgd => Self::Sgd(Sgd { momentum, nesterov, l2 }),
+        }
+    }
+}
+
+impl From<&Recipe> for Schedule {
+    fn from(recipe: &Recipe) -> Self {
+        let Recipe { schedule: kind, schedule_by: by, lr: initial_lr, .. } = *recipe;
+        let Recipe { min_lr, t_max, step_size, gamma, warmup, .. } = *recipe;
+        Self { kind, by, initial_lr, min_lr, t_max, step_size, gamma, warmup }
     }
 }
 
@@ -208,6 +363,40 @@ mod tests {
         let mut names: Vec<_> = Recipe::FIELDS.iter().map(|field| field.name).collect();
         names.sort_unstable();
         assert!(values.keys().eq(names), "{values:?}");
+    }
+
+    #[test]
+    fn a_hyperparameter_without_an_effect_is_named() {
+        let [adam, adamw, sgd] = [OptimizerKind::Adam, OptimizerKind::AdamW, OptimizerKind::Sgd]
+            .map(Recipe::with_optimizer);
+        let momentum = Recipe { momentum: 0.9, ..sgd.clone() };
+        let nesterov = Recipe { nesterov: true, ..momentum.clone() };
+        for kind in [Kind::Cosine, Kind::Step, Kind::Exponential, Kind::OneCycle] {
+            assert_eq!(Recipe::default().with_schedule(kind).contradiction(), None);
+        }
+        for possible in [&adam, &adamw, &sgd, &momentum, &nesterov] {
+            assert_eq!(possible.contradiction(), None);
+        }
+        for (recipe, begins) in [
+            (Recipe { weight_decay: 0.1, ..adam.clone() }, "--weight-decay: --optimizer adam "),
+            (Recipe { weight_decay: 0.1, ..sgd.clone() }, "--weight-decay: --optimizer sgd "),
+            (Recipe { momentum: 0.1, ..adamw }, "--momentum: --optimizer adamw "),
+            (Recipe { nesterov: true, ..sgd.clone() }, "--nesterov: there is no momentum"),
+            (Recipe { t_max: 3, schedule: Kind::Constant, ..adam.clone() }, "--t-max: has no "),
+            (Recipe { min_lr: 0.1, schedule: Kind::Step, ..adam.clone() }, "--min-lr: has no "),
+            (Recipe { gamma: 0.3, ..adam.clone() }, "--gamma: has no effect on --schedule cosine,"),
+            (Recipe { step_size: 3, ..adam.clone() }, "--step-size: has no effect"),
+            (
+                Recipe { schedule_by: Interval::Step, ..adam.with_schedule(Kind::Constant) },
+                "--schedule-by step: has no effect on --schedule constant",
+            ),
+            (Recipe { beta1: 0.5, ..sgd.clone() }, "--beta1: --optimizer sgd "),
+            (Recipe { beta2: 0.5, ..sgd.clone() }, "--beta2: --optimizer sgd "),
+            (Recipe { eps: 0.5, ..sgd }, "--eps: --optimizer sgd "),
+        ] {
+            let found = recipe.contradiction().unwrap();
+            assert!(found.starts_with(begins), "{found}");
+        }
     }
 
     #[test]

@@ -16,6 +16,18 @@
 //! ```text
 //! dz_c = (softmax(z)_c − [c = t]) / N
 //! ```
+//!
+//! # Label smoothing
+//! In training, a part ε of the target may be spread evenly over all C classes, the right one
+//! included (Szegedy et al. 2016, section 7), as PyTorch's `label_smoothing` does. The target of
+//! class c is y_c = (1 − ε)·\[c = t\] + ε/C, and
+//!
+//! ```text
+//! L = Σ_c y_c · (log Σ exp(z) − z_c)
+//! dz_c = (softmax(z)_c − y_c) / N
+//! ```
+//!
+//! An evaluation does not smooth, so its loss stays comparable.
 
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
@@ -51,25 +63,37 @@ pub fn evaluate<T: Scalar>(logits: &[T], labels: impl ExactSizeIterator<Item = u
 }
 
 /// Sum of the losses of `logits` (n, classes) with the right `labels` (n), for all or a part of the
-/// images of a batch. Writes dz, the gradient of the mean loss of the batch, which has `images`
-/// images, to `dlogits` (n, classes).
+/// images of a batch, of whose target the part `smoothing` is spread over all classes. Writes dz,
+/// the gradient of the mean loss of the batch, which has `images` images, to `dlogits` (n,
+/// classes).
 pub fn backward<T: Scalar>(
     logits: &[T],
     labels: impl ExactSizeIterator<Item = u8> + Clone,
     images: usize,
+    smoothing: f64,
     dlogits: &mut [T],
 ) -> LossSum {
     assert_eq!(logits.len(), dlogits.len());
     let classes = logits.len() / labels.len();
+    let elsewhere = smoothing / classes as f64;
+    let [right, elsewhere] = [1.0 - smoothing + elsewhere, elsewhere].map(T::of);
     let rows = logits.chunks_exact(classes).zip(dlogits.chunks_exact_mut(classes));
     for ((z, dz), label) in rows.zip(labels.clone()) {
         let log_sum_exp = log_sum_exp(z);
         for (c, (dz, &z)) in dz.iter_mut().zip(z).enumerate() {
-            let target = if c == usize::from(label) { T::one() } else { T::zero() };
+            let target = if c == usize::from(label) { right } else { elsewhere };
             *dz = ((z - log_sum_exp).exp() - target) / T::of(images as f64);
         }
     }
-    evaluate(logits, labels)
+    let mut sum = evaluate(logits, labels);
+    if smoothing > 0.0 {
+        let spread = logits.chunks_exact(classes).map(|z| {
+            let mean = z.iter().map(|z| z.wide()).sum::<f64>() / classes as f64;
+            log_sum_exp(z).wide() - mean
+        });
+        sum.loss = (1.0 - smoothing) * sum.loss + smoothing * spread.sum::<f64>();
+    }
+    sum
 }
 
 /// Mean loss of `logits` (N, classes) with the right `labels` (N), recorded on `tape` from the first
@@ -137,17 +161,46 @@ mod tests {
         let logits = [0.3, -1.2, 2.0, 0.1, 0.0, -0.4, 1.1, 0.9, -2.0];
         let labels = [2, 0, 1];
         let mut dlogits = [f32::NAN; 9];
-        backward(&logits, labels.into_iter(), 3, &mut dlogits);
-        for index in 0..logits.len() {
-            let mean_at = |step: f32| {
-                let mut moved = logits;
-                moved[index] += step;
-                evaluate(&moved, labels.into_iter()).loss / 3.0
-            };
-            let slope = (mean_at(1e-2) - mean_at(-1e-2)) / 2e-2;
-            let error = (slope - f64::from(dlogits[index])).abs();
-            // The f32 loss is rounded to about 1e-7, and h²/6 times the third derivative is 1e-5.
-            assert!(error < 3e-5, "logit {index}: {slope} and {}", dlogits[index]);
+        for smoothing in [0.0, 0.3] {
+            backward(&logits, labels.into_iter(), 3, smoothing, &mut dlogits);
+            for index in 0..logits.len() {
+                let mean_at = |step: f32| {
+                    let mut moved = logits;
+                    moved[index] += step;
+                    let rest = &mut [0.0; 9];
+                    backward(&moved, labels.into_iter(), 3, smoothing, rest).loss / 3.0
+                };
+                let slope = (mean_at(1e-2) - mean_at(-1e-2)) / 2e-2;
+                let error = (slope - f64::from(dlogits[index])).abs();
+                // The f32 loss is rounded to about 1e-7, and h²/6 times the third derivative is
+                // 1e-5.
+                assert!(error < 3e-5, "logit {index}: {slope} and {}", dlogits[index]);
+            }
         }
+    }
+
+    #[test]
+    fn a_smoothed_loss_is_that_of_pytorch() {
+        // F.cross_entropy(logits, labels, label_smoothing=0.3, reduction="sum"), and its gradient
+        // divided by 3, in f64.
+        let logits = [0.3, -1.2, 2.0, 0.1, 0.0, -0.4, 1.1, 0.9, -2.0];
+        let mut dlogits = [f64::NAN; 9];
+        let sum = backward(&logits, [2, 0, 1].into_iter(), 3, 0.3, &mut dlogits);
+        assert!((sum.loss - 2.7651055601613104).abs() < 1e-12, "{}", sum.loss);
+        for (found, expected) in dlogits.into_iter().zip([
+            0.016439620727797057,
+            -0.022227486122612865,
+            0.005787865394815808,
+            -0.13393688631835463,
+            0.08676553841351334,
+            0.04717134790484128,
+            0.1455146751747308,
+            -0.12023830197436199,
+            -0.0252763732003688,
+        ]) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
+        let plain = backward(&logits, [2, 0, 1].into_iter(), 3, 0.0, &mut dlogits);
+        assert_eq!(plain, evaluate(&logits, [2, 0, 1].into_iter()));
     }
 }

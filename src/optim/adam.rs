@@ -1,15 +1,19 @@
-//! Adam (Kingma & Ba 2015, algorithm 1) with coupled L2, in the order in which PyTorch computes it.
+//! Adam (Kingma & Ba 2015, algorithm 1) with coupled L2 and with the decoupled decay of AdamW
+//! (Loshchilov & Hutter 2019, algorithm 2), in the order in which PyTorch computes it.
 //!
 //! ```text
 //! g ← g + λ·w                         weights only, not biases
+//! w ← (1 − α·δ)·w                     weights only, not biases
 //! m ← m + (1 − β₁)·(g − m)
 //! v ← β₂·v + (1 − β₂)·g²
 //! w ← w − α/(1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
 //! ```
 //!
 //! t counts steps from 1. The coefficients that do not depend on the element are computed once a
-//! step, in f64. λ·w goes through the moments, as `weight_decay` does in PyTorch's `Adam` (and not
-//! in its `AdamW`); the reported loss does not contain the term of L2, ½·λ·w².
+//! step, in f64. λ·w, the *coupled* decay, goes through the moments, as `weight_decay` does in
+//! PyTorch's `Adam`. α·δ·w, the *decoupled* decay, does not, as in PyTorch's `AdamW`: so a weight
+//! with large gradients decays as fast as any other. One of λ and δ is usually 0. The reported loss
+//! does not contain the term of L2, ½·λ·w².
 //!
 //! One thing differs from PyTorch: after every 64th step, weights and moments whose magnitude is
 //! below 2⁻¹⁰⁰ are flushed to 0. The weights of a dead relu unit, whose output is 0 for every
@@ -22,6 +26,8 @@
 //! noticeably: a number so small vanishes in a sum with any number that matters, and the root of
 //! the largest v that is flushed, 9e-16, is negligible beside the default ε.
 
+use super::magnitude::{magnitude, smallest};
+
 /// Settings of Adam, which are constant in a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
@@ -33,6 +39,8 @@ pub struct Adam {
     pub eps: f64,
     /// λ, factor of the L2 regularization of weights.
     pub l2: f64,
+    /// δ, factor of the decoupled decay of weights.
+    pub decay: f64,
 }
 
 impl Adam {
@@ -41,6 +49,7 @@ impl Adam {
 
     /// Coefficients of step `t`, counted from 1, at the learning rate `lr`.
     pub fn step(&self, t: u64, lr: f64) -> AdamStep {
+        let smallest = smallest(t);
         let t = i32::try_from(t).unwrap_or(i32::MAX);
         let bias_correction = |beta: f64| 1.0 - beta.powi(t);
         AdamStep {
@@ -51,16 +60,11 @@ impl Adam {
             root_correction: bias_correction(self.beta2).sqrt() as f32,
             eps: self.eps as f32,
             l2: self.l2 as f32,
-            smallest: if t % FLUSH_STEPS == 0 { SMALLEST } else { 0.0 },
+            keep: (1.0 - lr * self.decay) as f32,
+            smallest,
         }
     }
 }
-
-/// Smallest magnitude that is not flushed to 0: 2⁻¹⁰⁰, about 8e-31. It is small enough not to
-/// matter, and large enough that λ times it is not denormal.
-const SMALLEST: f32 = f32::from_bits(0x0d80_0000);
-/// Number of steps from one flush to the next.
-const FLUSH_STEPS: i32 = 64;
 
 /// Coefficients of one step, rounded to f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,39 +83,28 @@ pub struct AdamStep {
     pub eps: f32,
     /// λ, factor of the L2 regularization; 0 for biases.
     pub l2: f32,
+    /// 1 − α·δ, the part of a weight that decoupled decay leaves; 1 for biases.
+    pub keep: f32,
     /// Magnitude below which weights and moments become 0 after the step; 0 in most steps.
     pub smallest: f32,
 }
 
-/// Weights of a tensor with their moments; the three slices have the same length.
-#[derive(Debug)]
-pub struct Weights<'a> {
-    /// Weights or biases.
-    pub w: &'a mut [f32],
-    /// First moments of the weights.
-    pub m: &'a mut [f32],
-    /// Second moments of the weights.
-    pub v: &'a mut [f32],
-}
-
 impl AdamStep {
-    /// Coefficients of the same step for biases, which have no L2 regularization.
-    pub fn without_l2(self) -> Self {
-        Self { l2: 0.0, ..self }
+    /// Coefficients of the same step for biases, which have neither L2 nor decoupled decay.
+    pub fn without_decay(self) -> Self {
+        Self { l2: 0.0, keep: 1.0, ..self }
     }
 
     /// Updates `w` and its moments `m` and `v` by the gradient `g`; the four slices have the same
     /// length. Returns whether every updated weight is finite.
     pub fn update(&self, g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32]) -> bool {
         assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
-        // Without the sign, the bits of floats are ordered as their magnitudes, and NaN is above
-        // infinity.
-        let magnitude = |value: f32| value.to_bits() << 1;
         let mut largest = 0;
         for (((&g, w), m), v) in g.iter().zip(w).zip(m).zip(v) {
             let g = g + self.l2 * *w;
             *m += self.blend1 * (g - *m);
             *v = self.beta2 * *v + self.blend2 * g * g;
+            *w *= self.keep;
             *w -= self.step_size * *m / (v.sqrt() / self.root_correction + self.eps);
             largest = magnitude(*w).max(largest);
             for value in [w, m, v] {
@@ -125,8 +118,9 @@ impl AdamStep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::magnitude::{FLUSH_STEPS, SMALLEST};
 
-    const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, l2: 0.0 };
+    const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, l2: 0.0, decay: 0.0 };
 
     fn close(found: f32, expected: f32) {
         assert!((found - expected).abs() <= 1e-6 * expected.abs().max(1e-6), "{found} {expected}");
@@ -166,7 +160,18 @@ mod tests {
         step.update(&[0.0], &mut [2.0], &mut m, &mut v);
         close(m[0], 0.2);
         let (mut m, mut v) = ([0.0], [0.0]);
-        step.without_l2().update(&[0.0], &mut [2.0], &mut m, &mut v);
+        step.without_decay().update(&[0.0], &mut [2.0], &mut m, &mut v);
+        assert_eq!((m, v), ([0.0], [0.0]));
+    }
+
+    #[test]
+    fn decoupled_decay_shrinks_weights_beside_the_moments_and_leaves_biases() {
+        let step = Adam { decay: 0.1, ..ADAM }.step(1, 0.5);
+        let (mut w, mut m, mut v) = ([2.0], [0.0], [0.0]);
+        step.update(&[0.0], &mut w, &mut m, &mut v);
+        close(w[0], 2.0 * (1.0 - 0.5 * 0.1));
+        step.without_decay().update(&[0.0], &mut w, &mut m, &mut v);
+        close(w[0], 1.9);
         assert_eq!((m, v), ([0.0], [0.0]));
     }
 
@@ -182,7 +187,7 @@ mod tests {
             let denormal = |x: &f32| x.is_subnormal() || (1e-4 * x).is_subnormal();
             denormal_steps += usize::from(values().any(denormal));
             let flushed = values().all(|&x| x == 0.0 || x.abs() >= SMALLEST);
-            assert!(flushed || t % FLUSH_STEPS as u64 != 0, "{t}: {w:?} {m:?} {v:?}");
+            assert!(flushed || t % FLUSH_STEPS != 0, "{t}: {w:?} {m:?} {v:?}");
         }
         // A weight that changes its sign may be denormal for some steps.
         assert!(denormal_steps < 1000, "{denormal_steps} of 100,000 steps");

@@ -19,7 +19,7 @@ use crate::error::{Error, Result, printable};
 use crate::model::architecture::Architecture;
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
-use crate::optim::adam::Adam;
+use crate::optim::Optimizer;
 
 /// Number of images of a pass.
 pub const IMAGES: usize = 1000;
@@ -58,7 +58,7 @@ impl<'a> CappedRun<'a> {
             images,
             recipe,
             order: epoch_order(images.len(), recipe.seed, 0),
-            initial: TrainState::new(parameters, &Adam::SLOTS),
+            initial: TrainState::new(parameters, Optimizer::from(recipe).slots()),
         }
     }
 

@@ -40,7 +40,7 @@ use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution}
 use crate::nn::primitives::pooling::{self, Pooling};
 use crate::nn::primitives::product::Matrix;
 use crate::nn::primitives::{Map, Map2, Primitives};
-use crate::optim::adam::{AdamStep, Weights};
+use crate::optim::{Step, Weights};
 use crate::scalar::Scalar;
 use crate::team::STACK_BYTES;
 
@@ -260,18 +260,12 @@ impl<T: Scalar> Primitives<T> for Gemm<T> {
         share(&self.pool, work, |(dy, dx)| pooling::average_backward(pool, dy, dx));
     }
 
-    fn update(&mut self, step: &AdamStep, g: &[f32], weights: Weights<'_>) -> bool {
-        let Weights { w, m, v } = weights;
-        assert!([w.len(), m.len(), v.len()] == [g.len(); 3]);
-        let work = g
-            .par_chunks(CHUNK_ELEMENTS)
-            .zip(w.par_chunks_mut(CHUNK_ELEMENTS))
-            .zip(m.par_chunks_mut(CHUNK_ELEMENTS))
-            .zip(v.par_chunks_mut(CHUNK_ELEMENTS));
+    fn update(&mut self, step: &Step, g: &[f32], weights: Weights<'_>) -> bool {
+        assert_eq!(weights.w.len(), g.len());
+        let chunks: Vec<_> = g.chunks(CHUNK_ELEMENTS).zip(weights.chunks(CHUNK_ELEMENTS)).collect();
+        let work = chunks.into_par_iter();
         let phase = Phase::current();
-        let update = |(((g, w), m), v): (((&_, &mut _), &mut _), &mut _)| {
-            Phase::go_on(phase, || step.update(g, w, m, v))
-        };
+        let update = |(g, weights)| Phase::go_on(phase, || step.update(g, weights));
         self.pool.install(|| work.map(update).reduce(|| true, |one, other| one & other))
     }
 

@@ -30,7 +30,7 @@ use crate::error::Result;
 use crate::model::architecture::Architecture;
 use crate::model::recipe::Recipe;
 use crate::nn::primitives::{Primitives, Reference};
-use crate::optim::adam::Adam;
+use crate::optim::Optimizer;
 use crate::simd::{self, Isa};
 
 /// Named way to train, a row of [`STAGES`].
@@ -51,16 +51,19 @@ pub struct Stage {
     pub vectorized: bool,
 }
 
+/// Function that makes primitives in the number format T, with resources R.
+type Make<R, T> = fn(R) -> Result<Box<dyn Primitives<T>>>;
+
 /// Kind of engine: a way to execute a whole step.
 #[derive(Debug, Clone, Copy)]
 pub enum EngineKind {
     /// Layer after layer, for any network: [`layerwise`](crate::engine::layerwise).
     Layerwise {
         /// Function that makes the primitives.
-        primitives: fn(Compute) -> Result<Box<dyn Primitives>>,
+        primitives: Make<Compute, f32>,
         /// Function that makes the same primitives in f64, in which gradients are checked, for a number
         /// of threads; `None` if they compute in f32 alone.
-        in_f64: Option<fn(usize) -> Result<Box<dyn Primitives<f64>>>>,
+        in_f64: Option<Make<usize, f64>>,
     },
     /// Cell by cell, for one pattern of network: [`fused`].
     Fused {
@@ -101,7 +104,7 @@ impl Stage {
                 Ok(Box::new(LayerwiseEngine::new(architecture, recipe, primitives)))
             }
             EngineKind::Fused { skip } => {
-                fused::build(architecture, Adam::from(recipe), compute, self.precision, skip)
+                fused::build(architecture, recipe, compute, self.precision, skip)
             }
         }
     }
@@ -116,13 +119,16 @@ impl Stage {
         }
     }
 
-    /// Requirement of the stage, in words, that `architecture`, this CPU or `isa` does not meet;
-    /// `None` if all are met.
-    pub fn unmet(&self, architecture: &Architecture, isa: Isa) -> Option<String> {
+    /// Requirement of the stage, in words, that `architecture`, `recipe`, this CPU or `isa` does
+    /// not meet; `None` if all are met.
+    pub fn unmet(&self, architecture: &Architecture, recipe: &Recipe, isa: Isa) -> Option<String> {
         let name = self.name;
         let is_fused = matches!(self.engine, EngineKind::Fused { .. });
         if is_fused && fused::Network::of(architecture).is_none() {
             return Some(format!("stage {name} runs {} alone", fused::Network::PATTERN));
+        }
+        if is_fused && let Some(option) = fused::unmet(recipe) {
+            return Some(format!("stage {name} cannot train with {option}, naive to tiled can"));
         }
         if self.precision == Precision::Bf16 {
             if !simd::has_bf16() {
@@ -135,22 +141,24 @@ impl Stage {
         None
     }
 
-    /// Sets of vector instructions with which this CPU can run the stage on `architecture`.
-    pub fn isas(&self, architecture: &Architecture) -> Vec<Isa> {
+    /// Sets of vector instructions with which this CPU can run the stage on `architecture` by
+    /// `recipe`.
+    pub fn isas(&self, architecture: &Architecture, recipe: &Recipe) -> Vec<Isa> {
         let all = Isa::ALL.into_iter().filter(|isa| isa.is_available());
         let choice = all.filter(|&isa| self.vectorized || isa == Isa::detect());
-        choice.filter(|&isa| self.unmet(architecture, isa).is_none()).collect()
+        choice.filter(|&isa| self.unmet(architecture, recipe, isa).is_none()).collect()
     }
 
-    /// Lower estimate of the bytes that training `architecture` on batches of `images` images
-    /// takes: four numbers for each parameter (its value, its two moments and its gradient), and
-    /// the activations.
-    pub fn memory_bytes(&self, architecture: &Architecture, images: usize) -> u64 {
+    /// Lower estimate of the bytes that training `architecture` by `recipe` takes: for each
+    /// parameter its value, its gradient and the optimizer's slots, and the activations.
+    pub fn memory_bytes(&self, architecture: &Architecture, recipe: &Recipe) -> u64 {
+        let images = recipe.batch_size;
+        let numbers = 2 + Optimizer::from(recipe).slots().len();
         let floats = match self.engine {
             EngineKind::Layerwise { .. } => Plan::new(architecture, images).floats,
             EngineKind::Fused { .. } => fused::activations(architecture, images),
         };
-        ((4 * architecture.parameter_count() + floats) * size_of::<f32>()) as u64
+        ((numbers * architecture.parameter_count() + floats) * size_of::<f32>()) as u64
     }
 
     /// Stage called `name`; `None` if there is none.
@@ -158,10 +166,11 @@ impl Stage {
         STAGES.iter().find(|stage| stage.name == name)
     }
 
-    /// Fastest exact stage that can run `architecture`.
-    pub fn fastest_exact(architecture: &Architecture) -> &'static Self {
+    /// Fastest exact stage that can train `architecture` by `recipe`.
+    pub fn fastest_exact(architecture: &Architecture, recipe: &Recipe) -> &'static Self {
         let fits = |stage: &&Self| {
-            stage.precision == Precision::F32 && stage.unmet(architecture, Isa::detect()).is_none()
+            let unmet = stage.unmet(architecture, recipe, Isa::detect());
+            stage.precision == Precision::F32 && unmet.is_none()
         };
         STAGES.iter().rfind(fits).expect("naive is one")
     }

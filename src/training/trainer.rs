@@ -11,7 +11,7 @@ use crate::error::{Error, Result, printable};
 use crate::files::durable::Kept;
 use crate::model::checkpoint::{Checkpoint, DEFAULT_FILE, Metadata, Position, RUNAWAY_LOSS};
 use crate::model::parameters::TrainState;
-use crate::optim::schedule::CosineAnnealing;
+use crate::optim::schedule::Schedule;
 
 /// A training run: engine, images, recipe and checkpoints.
 pub struct Trainer<'a> {
@@ -64,7 +64,7 @@ pub struct Progress {
 pub struct EpochReport {
     /// Progress at the end of the epoch.
     pub progress: Progress,
-    /// Learning rate of the epoch.
+    /// Learning rate of the epoch's last step.
     pub lr: f64,
     /// Duration of the epoch's training steps in this process.
     pub duration: Duration,
@@ -137,7 +137,8 @@ impl Trainer<'_> {
     /// Trains the rest of `epoch`, from the present batch on.
     fn epoch(&mut self, epoch: usize, observer: &mut dyn Observer) -> Result<EpochReport> {
         let recipe = self.metadata.recipe.clone();
-        let lr = CosineAnnealing::from(&recipe).lr(epoch);
+        let schedule = Schedule::from(&recipe);
+        let in_epoch = self.batches();
         let train = &self.dataset.train;
         let order = epoch_order(train.len(), recipe.seed, epoch);
         let first = self.metadata.position.batch;
@@ -149,6 +150,7 @@ impl Trainer<'_> {
             while let Some(written) = self.checkpoints.poll() {
                 self.hear(written, observer)?;
             }
+            let lr = schedule.lr(epoch, self.metadata.position.batch, in_epoch);
             let started = Instant::now();
             let sum = self.engine.step(&batch, lr);
             duration += started.elapsed();
@@ -173,6 +175,7 @@ impl Trainer<'_> {
         }
         let progress = progress(&self.metadata.position, order.len(), recipe.batch_size);
         let images = order.len() - (first * recipe.batch_size).min(order.len());
+        let lr = schedule.lr(epoch, in_epoch - 1, in_epoch);
         Ok(EpochReport { progress, lr, duration, images, evaluation: None })
     }
 
@@ -258,7 +261,7 @@ impl Trainer<'_> {
             Some(step) => (epoch, step),
             None => (epoch - 1, self.batches() - 1),
         };
-        let lr = CosineAnnealing::from(&self.metadata.recipe).lr(epoch);
+        let lr = Schedule::from(&self.metadata.recipe).lr(epoch, step, self.batches());
         self.diverged("moments that are not finite".into(), epoch, step, lr)
     }
 }

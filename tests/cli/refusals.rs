@@ -10,6 +10,7 @@ use mnist_train::data::{idx, synthetic};
 use mnist_train::files::durable;
 use mnist_train::model::checkpoint::{self, Model};
 use mnist_train::model::mnist_cnn::MnistCnn;
+use mnist_train::model::recipe::Recipe;
 use mnist_train::simd::Isa;
 use mnist_train::stages::STAGES;
 
@@ -114,6 +115,23 @@ fn refuses_flags_that_make_no_sense() {
     assert_eq!(place.names(), [""; 0]);
 }
 
+#[test]
+fn refuses_options_that_would_have_no_effect_or_no_stage() {
+    let place = Workplace::new();
+    for (flags, problem) in [
+        ("--momentum 0.9", "--momentum: --optimizer adam has none: choose sgd"),
+        ("--weight-decay 0.1", "--weight-decay: --optimizer adam has none: choose adamw"),
+        ("--optimizer sgd --nesterov", "--nesterov: there is no momentum: add --momentum 0.9"),
+        ("--optimizer sgd --beta2 0.9", "--beta2: --optimizer sgd has none: leave it out"),
+        ("--schedule step --t-max 3", "--t-max: has no effect on --schedule step, only on cosine"),
+        ("--gamma 0.5", "--gamma: has no effect on --schedule cosine, only on step, exponential"),
+        ("--stage fused --optimizer sgd", "stage fused cannot train with --optimizer sgd"),
+    ] {
+        place.run(flags).fails(2, &[problem]);
+    }
+    assert_eq!(place.names(), [""; 0]);
+}
+
 /// Arguments that end in a flag that takes a number, for every such flag of `command` and of its
 /// commands.
 fn numeric_flags(command: &clap::Command, before: &str) -> Vec<String> {
@@ -181,8 +199,8 @@ fn words_of_other_programs_point_to_those_of_this_one() {
         ("--resume old.bin", resume),
         ("--epochs 3 --resume old.bin --lr 1e-3", resume),
         ("--resume=old.bin", resume),
-        ("--weight-decay 1e-4", "--l2"),
-        ("--weight-decay=1e-4", "--l2"),
+        ("--wd 1e-4", "--l2"),
+        ("--wd=1e-4", "--l2"),
         ("--best", "--model has the last epoch"),
         ("--lr-decay 0.9", "from --lr to --min-lr in --t-max epochs"),
         ("--output m", "training writes to --model"),
@@ -402,7 +420,9 @@ fn the_remedy_of_a_run_that_diverges_is_its_cause() {
 fn every_stage_notices_in_its_step_that_training_diverges() {
     let architecture = MnistCnn::default().architecture();
     // A stage that this CPU cannot run ends before its first step, as tests/bf16.rs checks.
-    for stage in STAGES.iter().filter(|stage| !stage.isas(&architecture).is_empty()) {
+    for stage in
+        STAGES.iter().filter(|stage| !stage.isas(&architecture, &Recipe::default()).is_empty())
+    {
         let place = Workplace::new();
         let train = format!("{SHORT} --stage {}", stage.name);
         // Weights of 1e30 give a loss that is not finite; weights of 10 give a loss that is too large.

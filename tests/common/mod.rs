@@ -251,7 +251,7 @@ pub fn noise_split(seed: u64, images: usize) -> Split {
 /// Every stage that can run `architecture`, with every set of vector instructions for which it has
 /// kernels and which this machine has.
 pub fn runnable(architecture: &Architecture) -> Vec<(&'static Stage, Isa)> {
-    let isas = |stage: &'static Stage| stage.isas(architecture).into_iter();
+    let isas = |stage: &'static Stage| stage.isas(architecture, &Recipe::default()).into_iter();
     STAGES.iter().flat_map(|stage| isas(stage).map(move |isa| (stage, isa))).collect()
 }
 

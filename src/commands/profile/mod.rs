@@ -36,19 +36,22 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let environment = Environment::detect();
     let signals = Signals::install(args.quiet)?;
     let architecture = args.network.architecture();
+    let mut recipe = Recipe::from(&args.recipe);
+    if let Some(problem) = recipe.contradiction() {
+        return Err(Error::Usage(problem).into());
+    }
     let named: Vec<_> = args.compute.stage.into_iter().collect();
     let compute = args.compute.compute();
-    let stages = ladder::stages(&named, &architecture, compute.isa)?;
+    let stages = ladder::stages(&named, &architecture, &recipe, compute.isa)?;
     if !environment.release {
         output.note("note: not a release build: it spends its time on other things");
     }
     let mut dataset =
         data::load(&args.data, false, architecture.format(), compute.threads, &output, &signals)?;
     cap(&mut dataset, &output);
-    let mut recipe = Recipe::from(&args.recipe);
     recipe.max_samples = Some(dataset.train.len());
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "images of a pass")?;
-    ladder::check_memory(stages.iter().copied(), &architecture, recipe.batch_size)?;
+    ladder::check_memory(stages.iter().copied(), &architecture, &recipe)?;
     // No folder is made before all flags are known to be valid.
     let folder = &args.profile.profile_out;
     let prepared = outputs::prepare(folder, &stages)

@@ -10,6 +10,7 @@ use crate::model::architecture::Architecture;
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::{Field, Recipe};
 use crate::nn::shape::{ImageShape, Shape};
+use crate::optim::Optimizer;
 use crate::optim::adam::Adam;
 
 /// Metadata of a checkpoint: everything in it but the tensors.
@@ -40,7 +41,7 @@ pub struct Metadata {
     pub isa: Option<String>,
     /// Place in the run at which the state was saved.
     pub position: Position,
-    /// Number of steps that Adam has taken, t.
+    /// Number of steps that the optimizer has taken, t.
     pub steps: u64,
     /// SHA-256 over the JSON of this metadata with this field empty, followed by the data of all
     /// tensors in the order of their names.
@@ -56,7 +57,7 @@ impl Metadata {
             format_version: FORMAT_VERSION,
             architecture: architecture.to_string(),
             input: [channels, height, width],
-            slots: adam_slots(),
+            slots: Optimizer::from(&recipe).slots().iter().map(ToString::to_string).collect(),
             recipe,
             dataset: DatasetIdentity { name: String::new(), sha256: String::new() },
             stage: stage.into(),
@@ -133,7 +134,8 @@ pub fn parse(json: &str) -> ParseResult<Metadata> {
     }
     let metadata: Metadata = serde_path_to_error::deserialize(&value)
         .map_err(|error| invalid(format!("field {}", quoted(&error.to_string()))))?;
-    let (slots, expected) = (metadata.slots.join(", "), Adam::SLOTS.join(", "));
+    let expected = Optimizer::from(&metadata.recipe).slots().join(", ");
+    let slots = metadata.slots.join(", ");
     expect(slots == expected, "slots", quoted(&slots), expected)?;
     check_values(&metadata)?;
     Ok(metadata)
@@ -171,6 +173,9 @@ fn check_values(metadata: &Metadata) -> ParseResult<()> {
     if let Some((Field { name, valid, .. }, found)) = metadata.recipe.invalid() {
         let field = format!("recipe.{name}");
         return Err(CheckpointError::Value { field, found, expected: valid.to_string() });
+    }
+    if let Some(problem) = metadata.recipe.contradiction() {
+        return Err(CheckpointError::Metadata(format!("field recipe: {problem}")));
     }
     let Position { epoch, batch, loss, correct } = metadata.position;
     let (epoch, batch) = (epoch as u64, batch as u64);

@@ -6,7 +6,7 @@
 //!
 //! conv1.weight, conv1.bias, fc1.weight, …       the weights, under PyTorch's names
 //! adam.m.conv1.weight, …                        Adam's first moment
-//! adam.v.conv1.weight, …                        Adam's second moment
+//! adam.v.conv1.weight, …                        Adam's second moment; or sgd.v.…, or nothing
 //! __metadata__ = { "mnist-train": "{ … }" }     [`Metadata`], as JSON
 //! ```
 //!
@@ -49,7 +49,7 @@ pub const DEFAULT_FILE: &str = "ckpt.bin";
 /// Content of a checkpoint: everything that a run needs to go on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// Weights, Adam's moments and number of steps.
+    /// Weights, the optimizer's slots and number of steps.
     pub state: TrainState,
     /// Metadata. [`Checkpoint::to_bytes`] sets its `steps` and `content_sha256`.
     pub metadata: Metadata,

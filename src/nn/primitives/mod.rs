@@ -13,7 +13,7 @@ pub mod window;
 use self::convolution::{ConvBackward, ConvForward, Convolution};
 use self::pooling::Pooling;
 use self::product::Matrix;
-use crate::optim::adam::{AdamStep, Weights};
+use crate::optim::{Step, Weights};
 use crate::scalar::Scalar;
 
 /// Function y = f(x) of each element: `function(x, y)`.
@@ -79,12 +79,11 @@ pub trait Primitives<T: Scalar = f32> {
         function(a, b, y);
     }
 
-    /// Updates `weights` and their moments by the gradient `g`, as [`AdamStep::update`] does.
+    /// Updates `weights` and their slots by the gradient `g`, as [`Step::update`] does.
     /// Returns whether every updated weight is finite. The elements are independent of each other,
     /// so sets of primitives differ only in how they share the work among threads.
-    fn update(&mut self, step: &AdamStep, g: &[f32], weights: Weights<'_>) -> bool {
-        let Weights { w, m, v } = weights;
-        step.update(g, w, m, v)
+    fn update(&mut self, step: &Step, g: &[f32], weights: Weights<'_>) -> bool {
+        step.update(g, weights)
     }
 
     /// Number of threads that share the operations.

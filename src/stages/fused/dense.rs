@@ -7,9 +7,8 @@ use super::masks::Masks;
 use super::network::{ALIGNMENT, CELLS, Network};
 use super::products::Products;
 use super::skip::Skip;
-use super::update::{self, Operands};
+use super::update::{self, Operands, Weights};
 use crate::engine::phases::{Phase, PhaseClock};
-use crate::optim::adam::Weights;
 use crate::stages::floats::{self, AlignedVec, Floats};
 
 /// Number of hidden units in a block of columns in f32. A block is summed over all cells before the

@@ -159,9 +159,15 @@ impl Group {
     }
 
     /// Computes the loss and the gradients from the logits back to dz. `images` is N, the number of
-    /// images in the batch.
+    /// images in the batch; the part `smoothing` of the target is spread over all classes.
     #[inline(never)]
-    pub fn backward<S: Simd>(&mut self, simd: S, weights: &HeadWeights, images: usize) {
+    pub fn backward<S: Simd>(
+        &mut self,
+        simd: S,
+        weights: &HeadWeights,
+        images: usize,
+        smoothing: f64,
+    ) {
         let (width, classes) = (weights.bias1.len(), self.classes);
         simd.vectorize(
             #[inline(always)]
@@ -177,6 +183,7 @@ impl Group {
                     &self.logits[..own],
                     labels,
                     images,
+                    smoothing,
                     &mut self.dlogits[..own],
                 );
                 let zero = simd.splat(0.0);

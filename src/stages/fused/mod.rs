@@ -119,6 +119,7 @@ use crate::engine::phases::{Phase, PhaseClock, Phases};
 use crate::error::{Error, Result};
 use crate::model::architecture::Architecture;
 use crate::model::parameters::{Parameters, Slot, TrainState};
+use crate::model::recipe::{OptimizerKind, Recipe};
 use crate::nn::cross_entropy::LossSum;
 use crate::optim::adam::Adam;
 #[cfg(target_arch = "aarch64")]
@@ -136,6 +137,8 @@ pub struct FusedEngine<S: Products> {
     network: Network,
     /// Settings of the optimizer.
     adam: Adam,
+    /// Part of the target that is spread over all classes.
+    smoothing: f64,
     /// Products with 0 that are left out.
     skip: Skip,
     /// Number of steps so far.
@@ -187,7 +190,17 @@ pub fn activations(architecture: &Architecture, images: usize) -> usize {
     images * (CELLS * CELLS * network.channels + 2 * network.hidden + network.classes)
 }
 
-/// Fused engine for `architecture` with the instructions and threads of `compute`.
+/// Option of `recipe`, as its flag is written, with which the engine cannot train; `None` if it
+/// can.
+pub fn unmet(recipe: &Recipe) -> Option<String> {
+    match recipe.optimizer {
+        OptimizerKind::Adam | OptimizerKind::AdamW => None,
+        OptimizerKind::Sgd => Some(format!("--optimizer {}", recipe.optimizer.name())),
+    }
+}
+
+/// Fused engine that trains `architecture` by `recipe` with the instructions and threads of
+/// `compute`.
 ///
 /// # Errors
 /// When the operating system refuses to start the threads.
@@ -197,7 +210,7 @@ pub fn activations(architecture: &Architecture, images: usize) -> usize {
 /// `compute.isa`, or when `compute.isa` lacks products of `precision`.
 pub fn build(
     architecture: &Architecture,
-    adam: Adam,
+    recipe: &Recipe,
     compute: Compute,
     precision: Precision,
     skip: Skip,
@@ -206,16 +219,16 @@ pub fn build(
     Ok(match compute.isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 if precision == Precision::Bf16 => {
-            FusedEngine::boxed(Avx512Bf16::detect(), architecture, adam, team, skip)
+            FusedEngine::boxed(Avx512Bf16::detect(), architecture, recipe, team, skip)
         }
         isa if precision == Precision::Bf16 => unreachable!("{isa} has no products of bf16"),
-        Isa::Portable => FusedEngine::boxed(Some(Portable), architecture, adam, team, skip),
+        Isa::Portable => FusedEngine::boxed(Some(Portable), architecture, recipe, team, skip),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => FusedEngine::boxed(Neon::detect(), architecture, adam, team, skip),
+        Isa::Neon => FusedEngine::boxed(Neon::detect(), architecture, recipe, team, skip),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => FusedEngine::boxed(Avx2::detect(), architecture, adam, team, skip),
+        Isa::Avx2 => FusedEngine::boxed(Avx2::detect(), architecture, recipe, team, skip),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => FusedEngine::boxed(Avx512::detect(), architecture, adam, team, skip),
+        Isa::Avx512 => FusedEngine::boxed(Avx512::detect(), architecture, recipe, team, skip),
         isa => unreachable!("{isa} belongs to another architecture"),
     })
 }
@@ -226,7 +239,7 @@ impl<S: Products> FusedEngine<S> {
     fn boxed(
         simd: Option<S>,
         architecture: &Architecture,
-        adam: Adam,
+        recipe: &Recipe,
         team: Team,
         skip: Skip,
     ) -> Box<dyn Engine> {
@@ -235,7 +248,8 @@ impl<S: Products> FusedEngine<S> {
         Box::new(Self {
             simd,
             network,
-            adam,
+            adam: recipe.into(),
+            smoothing: recipe.label_smoothing,
             skip,
             steps: 0,
             measuring: false,
@@ -331,10 +345,10 @@ impl<S: Products> FusedEngine<S> {
 
     /// Computes the loss of `images` images, and the gradients from the logits back to dz.
     fn backward_head(&mut self, images: usize) -> LossSum {
-        let (simd, head) = (self.simd, &self.head.w);
+        let (simd, head, smoothing) = (self.simd, &self.head.w, self.smoothing);
         let groups = &mut self.groups[..images.div_ceil(GROUP_IMAGES)];
         self.team.for_each(groups, &self.group_order, |_, group| {
-            Phase::Loss.run(|| group.backward(simd, head, images));
+            Phase::Loss.run(|| group.backward(simd, head, images, smoothing));
         });
         let mut loss = LossSum::default();
         self.head.gradient.clear();
@@ -432,7 +446,7 @@ impl<S: Products> Engine for FusedEngine<S> {
 
         self.steps += 1;
         let weights = self.adam.step(self.steps, lr);
-        let biases = AdamVectors::new(simd, &weights.without_l2());
+        let biases = AdamVectors::new(simd, &weights.without_decay());
         let weights = AdamVectors::new(simd, &weights);
         let Self { network, images, plan, skip, .. } = self;
         let forward = Shared { network, images, plan, skip: *skip };

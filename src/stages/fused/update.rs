@@ -13,7 +13,7 @@
 use super::network::ALIGNMENT;
 use super::products::Products;
 use super::tile;
-use crate::optim::adam::{AdamStep, Weights};
+use crate::optim::adam::AdamStep;
 use crate::simd::Simd;
 
 /// Number of images that a product adds between two updates of a channel.
@@ -22,6 +22,17 @@ const IMAGES_PER_UPDATE: usize = 8;
 const LINE: usize = 16;
 /// Number of channels in a tile.
 const TILE_CHANNELS: usize = 4;
+
+/// Weights with their moments; the three slices have the same length.
+#[derive(Debug)]
+pub struct Weights<'a> {
+    /// Weights of some cells.
+    pub w: &'a mut [f32],
+    /// First moments of the weights.
+    pub m: &'a mut [f32],
+    /// Second moments of the weights.
+    pub v: &'a mut [f32],
+}
 
 /// Hidden units that have a gradient in this step, and the expansion of packed gradients to all
 /// hidden units.
@@ -135,8 +146,10 @@ pub struct AdamVectors<S: Simd> {
     beta2: S::Vector,
     /// 1 − β₂, weight of the squared gradient in the second moment.
     blend2: S::Vector,
-    /// Step size s = α / (1 − β₁ᵗ), multiplied by the root correction r.
+    /// Step size s = α / (1 − β₁ᵗ), multiplied by the root correction r, with a minus.
     scale: S::Vector,
+    /// Part of a weight that decoupled decay leaves; 1 without it.
+    keep: S::Vector,
     /// ε, multiplied by the root correction r.
     eps: S::Vector,
     /// Magnitude below which values are flushed to 0; 0 in most steps.
@@ -145,7 +158,8 @@ pub struct AdamVectors<S: Simd> {
 
 impl<S: Simd> AdamVectors<S> {
     /// Vectors of the coefficients of `step`. The numerator and the denominator of
-    /// s·m / (√v / r + ε) are multiplied by r, the root correction, which leaves one division.
+    /// s·m / (√v / r + ε) are multiplied by r, the root correction, which leaves one division. The
+    /// minus of the step makes one multiply-add of decay and step.
     #[inline(always)]
     pub fn new(simd: S, step: &AdamStep) -> Self {
         Self {
@@ -153,7 +167,8 @@ impl<S: Simd> AdamVectors<S> {
             blend1: simd.splat(step.blend1),
             beta2: simd.splat(step.beta2),
             blend2: simd.splat(step.blend2),
-            scale: simd.splat(step.step_size * step.root_correction),
+            scale: simd.splat(-step.step_size * step.root_correction),
+            keep: simd.splat(step.keep),
             // An ε that rounds to 0 would make a fraction of 0 and 0.
             eps: simd.splat((step.eps * step.root_correction).max(f32::MIN_POSITIVE)),
             smallest: step.smallest,
@@ -174,7 +189,7 @@ impl<S: Simd> AdamVectors<S> {
         let step = simd.div(simd.mul(self.scale, first), root);
         simd.store(first, m);
         simd.store(second, v);
-        simd.store(simd.sub(weight, step), w);
+        simd.store(simd.mul_add(self.keep, weight, step), w);
     }
 
     /// Flushes small `values` to 0, if this step does so. The length of `values` is a multiple of

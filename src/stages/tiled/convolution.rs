@@ -327,8 +327,8 @@ impl Group<'_> {
         q: usize,
     ) {
         let mut sums: Tile<S, R, U> = [[simd.splat(0.0); U]; R];
-        for r in 0..R {
-            sums[r] = [simd.splat(self.bias[r]); U];
+        for (sums, &bias) in sums.iter_mut().zip(&self.bias) {
+            *sums = [simd.splat(bias); U];
         }
         let image = &self.image[q..];
         let terms = self.weights.iter().zip(self.shifts);

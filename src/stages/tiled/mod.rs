@@ -45,7 +45,7 @@ use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution}
 use crate::nn::primitives::pooling::{Pooling, average_backward, average_forward, max_backward};
 use crate::nn::primitives::product::Matrix;
 use crate::nn::primitives::{Map, Map2, Primitives};
-use crate::optim::adam::{AdamStep, Weights};
+use crate::optim::{Step, Weights};
 #[cfg(target_arch = "aarch64")]
 use crate::simd::Neon;
 #[cfg(target_arch = "x86_64")]
@@ -289,17 +289,15 @@ impl<S: Simd> Primitives for Tiled<S> {
         Self::share(&mut self.team, &self.order, items(chunks), |_, ((a, b), y)| function(a, b, y));
     }
 
-    fn update(&mut self, step: &AdamStep, g: &[f32], weights: Weights<'_>) -> bool {
-        let Weights { w, m, v } = weights;
+    fn update(&mut self, step: &Step, g: &[f32], weights: Weights<'_>) -> bool {
         if g.len() < FEW_ELEMENTS {
-            return step.update(g, w, m, v);
+            return step.update(g, weights);
         }
         let own = share_of(g.len());
         let mut are_finite = [true; ITEMS];
-        let chunks = g.chunks(own).zip(w.chunks_mut(own)).zip(m.chunks_mut(own));
-        let chunks = chunks.zip(v.chunks_mut(own)).zip(&mut are_finite);
-        Self::share(&mut self.team, &self.order, items(chunks), |_, ((((g, w), m), v), finite)| {
-            *finite = step.update(g, w, m, v);
+        let chunks = g.chunks(own).zip(weights.chunks(own)).zip(&mut are_finite);
+        Self::share(&mut self.team, &self.order, items(chunks), |_, ((g, weights), finite)| {
+            *finite = step.update(g, weights);
         });
         are_finite.iter().all(|&finite| finite)
     }

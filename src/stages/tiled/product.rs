@@ -126,7 +126,7 @@ fn copy_block<S: Simd>(
 struct TileOf<'a> {
     a: Matrix<'a>,
     first_row: usize,
-    /// End of the rows. A tile that has more rows computes the last one several times.
+    /// End of the rows. A tile that would reach beyond it computes the last row several times.
     end: usize,
     terms: &'a std::ops::Range<usize>,
 }
@@ -162,7 +162,8 @@ impl TileOf<'_> {
     }
 }
 
-/// Adds to `c`, which has the columns `columns`, the sums of a row.
+/// Sums of row `row` in the panel `panel` of `buffers`, whose panels have `rows` rows and `width`
+/// columns. Columns beyond the last one of b have any value.
 pub fn sums_of_row(
     buffers: &Buffers,
     panel: usize,

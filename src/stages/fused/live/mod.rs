@@ -13,9 +13,8 @@ use super::conv::ConvWeights;
 use super::images::PATCH_ROW;
 use super::network::{ALIGNMENT, CELLS, Network};
 use super::products::Products;
-use super::update;
+use super::update::{self, Weights};
 use crate::engine::phases::{Phase, PhaseClock};
-use crate::optim::adam::Weights;
 use crate::simd::Bytes;
 use crate::stages::floats::{self, Floats};
 
