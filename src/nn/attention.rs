@@ -29,7 +29,7 @@
 //! ```
 //!
 //! # Backward
-//! Both projections are [linear](super::linear) layers; their backward passes are those of linear
+//! Both projections are [`linear`] layers; their backward passes are those of linear
 //! layers. Between them, each image and head has three products. In a product C = A·B, the gradients
 //! are dA = dC·Bᵀ and dB = Aᵀ·dC:
 //!

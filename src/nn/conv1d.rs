@@ -1,5 +1,5 @@
 //! The layer that convolves signals with kernels and adds a bias: a
-//! [convolution](super::primitives::convolution) of images with one row.
+//! [two-dimensional convolution](super::primitives::convolution) of images with one row.
 //!
 //! # Definition
 //! ```text

@@ -8,21 +8,21 @@
 //! part of the CPU.
 //!
 //! **Idea.** Keep a tile of sums in registers, and bring the factors to it with as few copies as
-//! possible. [`tile`] has two loops for that: one multiplies numbers with vectors, the other vectors
-//! with vectors. [`product`] copies blocks of one factor, [`convolution`] copies each image once, and
+//! possible. `tile.rs` has two loops for that: one multiplies numbers with vectors, the other vectors
+//! with vectors. `product.rs` copies blocks of one factor, `convolution.rs` copies each image once, and
 //! every tap of the kernel reads the copy at another address:
 //!
 //! ```text
 //! for each image
 //!     copy it with its padding                                   threads share images
-//!     for each four output channels, for each 24 or 96 pixels
+//!     for each six output channels, for each 16 or 64 pixels
 //!         sums = bias
 //!         for each tap of the kernel                             sums stay in registers
 //!             sums[o][pixels] += w[o][tap] · x[pixels, shifted by the tap]
 //!         write the sums
 //! ```
 //!
-//! Work is cut into [`ITEMS`] items, whatever the number of threads, so one thread and seven threads
+//! Work is cut into 16 items, whatever the number of threads, so one thread and seven threads
 //! give the same bits.
 //!
 //! **What it costs.** A kernel of its own for every kind of work, in place of a library; the text above
