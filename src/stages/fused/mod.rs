@@ -1,9 +1,9 @@
 //! # fused: cell by cell, in registers
 //!
-//! **Starting point.** [gemm](super::gemm), on one thread.
+//! **Starting point.** [tiled](super::tiled), on one thread.
 //!
 //! **Observation.** Every layer reads and writes the activations of the whole batch. Relu and
-//! pooling do almost no arithmetic and still take time. im2col copies every pixel K² times.
+//! pooling do almost no arithmetic and still take time. The convolution copies images and outputs.
 //! The gradient of the first linear layer, as large as its weights, is written only for Adam to
 //! read it back.
 //!

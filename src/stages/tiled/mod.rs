@@ -4,8 +4,7 @@
 //!
 //! **Observation.** Every product of gemm packs both factors into memory that it allocates. Its
 //! convolution copies every pixel K² times before a product can begin, and adds as many gradients of
-//! pixels up again. Its small products, of which a convolution of few channels consists, use a small
-//! part of the CPU.
+//! pixels up again. Its max pooling branches on which element of a window is the largest.
 //!
 //! **Idea.** Keep a tile of sums in registers, and bring the factors to it with as few copies as
 //! possible. `tile.rs` has two loops for that: one multiplies numbers with vectors, the other vectors
