@@ -191,22 +191,22 @@ fn pictures(mistakes: &[Mistake], width: usize) -> String {
 }
 
 fn summary(summary: &Summary) -> String {
-    let mut text = format!("{:<9}{:<42}{:>12}{:>14}\n", "layer", "", "output", "parameters");
+    let mut text = format!("{:<16}{:<35}{:>12}{:>14}\n", "layer", "", "output", "parameters");
     for layer in &summary.layers {
         let (name, geometry, parameters) = (&layer.name, &layer.layer, grouped(layer.parameters));
-        _ = writeln!(text, "{name:<9}{geometry:<42}{:>12}{parameters:>14}", layer.output);
+        _ = writeln!(text, "{name:<16}{geometry:<35}{:>12}{parameters:>14}", layer.output);
     }
     let parameters = grouped(summary.parameters);
     _ = writeln!(
         text,
-        "{:<63}{parameters:>14}\n\n{:<9}{:>26}{:>26}\n{:<9}{:>15}{:>11}{:>15}{:>11}",
+        "{:<63}{parameters:>14}\n\n{:<16}{:>26}{:>26}\n{:<16}{:>15}{:>11}{:>15}{:>11}",
         "total", "", "forward", "backward", "layer", "MFLOP", "MB", "MFLOP", "MB",
     );
     let work = |name: &str, counts: [usize; 4]| {
         let [forward_flops, forward_bytes, backward_flops, backward_bytes] =
             counts.map(|count| format!("{:.2}", count as f64 / 1e6));
         format!(
-            "{name:<9}{forward_flops:>15}{forward_bytes:>11}{backward_flops:>15}\
+            "{name:<16}{forward_flops:>15}{forward_bytes:>11}{backward_flops:>15}\
              {backward_bytes:>11}\n"
         )
     };
