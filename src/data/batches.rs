@@ -24,6 +24,12 @@ impl<'a> Batch<'a> {
         Self { upcoming: indices, ..self }
     }
 
+    /// Parts of `size` images of the batch, from the front; the last part may be smaller. The parts
+    /// do not know the next batch.
+    pub fn parts(self, size: usize) -> impl ExactSizeIterator<Item = Self> {
+        self.indices.chunks(size).map(move |indices| Self::new(self.split, indices))
+    }
+
     /// Number of images, N.
     #[allow(clippy::len_without_is_empty)] // Nothing makes an empty batch.
     pub fn len(&self) -> usize {
@@ -89,6 +95,8 @@ mod tests {
         assert!(batch.images().map(|image| image[0]).eq([2, 0]));
         assert!(batch.labels().eq([6, 4]));
         assert!(batch.upcoming().map(|image| image[0]).eq([1]));
+        let parts = batch.parts(1).map(|part| (part.images().next().unwrap()[0], part.len()));
+        assert_eq!(parts.collect::<Vec<_>>(), [(2, 1), (0, 1)]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{array, mem};
 use super::Engine;
 use super::passes::Passes;
 use super::phases::{Phase, PhaseClock, Phases};
+use super::tree_sum::TreeSum;
 use crate::data::batches::Batch;
 use crate::model::architecture::Architecture;
 use crate::model::parameters::{Parameters, TrainState};
@@ -13,8 +14,8 @@ use crate::model::recipe::Recipe;
 use crate::nn::cross_entropy::LossSum;
 use crate::nn::layer::Training;
 use crate::nn::primitives::Primitives;
-use crate::nn::tensor::MOMENTUM;
-use crate::optim::{MOST_SLOTS, Optimizer, Weights};
+use crate::nn::tensor::{MOMENTUM, TensorSpec};
+use crate::optim::{MOST_SLOTS, Optimizer, Weights, clip};
 
 /// Engine that executes a step layer by layer with a set of primitives.
 pub struct LayerwiseEngine {
@@ -22,12 +23,20 @@ pub struct LayerwiseEngine {
     optimizer: Optimizer,
     /// Part of the target that is spread over all classes.
     smoothing: f64,
+    /// Number of parts of a batch that are computed one after the other.
+    accumulate: usize,
+    /// Largest norm of the gradient; 0 for none.
+    clip_norm: f64,
     /// Seed of what is random in a step.
     seed: u64,
     passes: Passes<f32>,
     state: TrainState,
-    /// Gradient of the last step, without L2.
+    /// Gradient of the last step, or of a part of its batch, without L2.
     gradients: Parameters,
+    /// Sum of the gradients of the parts of a batch.
+    sum: TreeSum,
+    /// Norm of the gradient of the last step, before it was clipped.
+    gradient_norm: Option<f64>,
     measuring: bool,
     phases: Phases,
 }
@@ -46,10 +55,14 @@ impl LayerwiseEngine {
             primitives,
             optimizer,
             smoothing: recipe.label_smoothing,
+            accumulate: recipe.accumulate,
+            clip_norm: recipe.clip_norm,
             seed: recipe.seed,
-            passes: Passes::new(architecture),
+            passes: Passes::new(architecture, recipe.checkpoint_activations),
+            sum: TreeSum::new(recipe.accumulate, parameters.values().len()),
             gradients: parameters.clone(),
             state: TrainState::new(parameters, optimizer.slots()),
+            gradient_norm: None,
             measuring: false,
             phases: Phases::default(),
         }
@@ -71,11 +84,41 @@ impl LayerwiseEngine {
         passes.forward(0, state.parameters.values(), training, primitives.as_mut(), clock);
     }
 
-    /// Computes the gradients of all parameters, after the loss.
-    fn backward(&mut self, training: Training, clock: &mut PhaseClock) {
-        let Self { primitives, passes, state, gradients, .. } = self;
-        let (parameters, gradients) = (state.parameters.values(), gradients.values_mut());
-        passes.backward(parameters, gradients, None, training, primitives.as_mut(), clock);
+    /// Computes the gradients of all parameters for `part` of a batch of `images` images. The
+    /// gradients of all parts add up to the gradient of the mean loss. The place of a running
+    /// statistic, which has no gradient, gets the part's share of the mean over all parts.
+    fn gradient(
+        &mut self,
+        part: &Batch<'_>,
+        images: usize,
+        training: Training,
+        clock: &mut PhaseClock,
+    ) -> LossSum {
+        self.forward(part, Some(training), clock);
+        let Self { primitives, passes, state, gradients, smoothing, .. } = self;
+        let sum = clock.run(Phase::Loss, 0, || passes.loss(part.labels(), images, *smoothing));
+        let parameters = state.parameters.values();
+        let primitives = primitives.as_mut();
+        passes.backward(parameters, gradients.values_mut(), None, training, primitives, clock);
+        if part.len() < images {
+            let share = part.len() as f32 / images as f32;
+            let statistics = gradients.iter_mut().filter(|(spec, _)| spec.role.is_running());
+            statistics.for_each(|(_, values)| values.iter_mut().for_each(|value| *value *= share));
+        }
+        sum
+    }
+
+    /// Measures the norm of the gradient, and shortens the gradient if it is too long.
+    fn clip(&mut self) {
+        let is_gradient = |spec: &TensorSpec| !spec.role.is_running();
+        let gradients = self.gradients.iter().filter(|(spec, _)| is_gradient(spec));
+        let norm = gradients.map(|(_, g)| clip::sum_of_squares(g)).sum::<f64>().sqrt();
+        self.gradient_norm = Some(norm);
+        let factor = clip::factor(norm, self.clip_norm);
+        if self.clip_norm > 0.0 && factor < 1.0 {
+            let gradients = self.gradients.iter_mut().filter(|(spec, _)| is_gradient(spec));
+            gradients.for_each(|(_, g)| g.iter_mut().for_each(|g| *g *= factor));
+        }
     }
 
     /// Updates all parameters. Returns whether every updated value is finite.
@@ -121,16 +164,30 @@ impl Engine for LayerwiseEngine {
 
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
         let mut clock = PhaseClock::new(self.measuring);
-        let training = Training { seed: self.seed, step: self.state.steps, ..Training::default() };
-        self.forward(batch, Some(training), &mut clock);
-        let mut sum =
-            clock.run(Phase::Loss, 0, || self.passes.loss(batch.labels(), self.smoothing));
-        self.backward(training, &mut clock);
-        if !clock.run(Phase::Optimizer, 0, || self.update(lr)) {
+        let mut sum = LossSum::default();
+        let images = batch.len();
+        let parts = batch.parts(images.div_ceil(self.accumulate));
+        let (count, mut first_image) = (parts.len(), 0);
+        for (index, part) in parts.enumerate() {
+            let (seed, step) = (self.seed, self.state.steps);
+            let training = Training { seed, step, first_image, ..Training::default() };
+            sum += self.gradient(&part, images, training, &mut clock);
+            self.sum.add(index, count, self.gradients.values_mut());
+            first_image += part.len();
+        }
+        let is_finite = clock.run(Phase::Optimizer, 0, || {
+            self.clip();
+            self.update(lr)
+        });
+        if !is_finite {
             sum.loss = f64::NAN;
         }
         self.phases += clock.phases();
         sum
+    }
+
+    fn gradient_norm(&self) -> Option<f64> {
+        self.gradient_norm
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> &[f32] {

@@ -2,13 +2,14 @@
 //!
 //! All engines share the description of their resources in [`compute`] and the clock in [`phases`].
 //! [`layerwise`] is the engine of the first stages; its two passes are in [`passes`], and [`plan`]
-//! gives their buffers their places.
+//! gives their buffers their places. [`tree_sum`] adds the gradients of the parts of a batch.
 
 pub mod compute;
 pub mod layerwise;
 pub mod passes;
 pub mod phases;
 pub mod plan;
+pub mod tree_sum;
 
 use self::phases::Phases;
 use crate::data::batches::Batch;
@@ -36,6 +37,12 @@ pub trait Engine {
     /// finite after the update. `batch` may also name the images of the next batch, to prefetch
     /// them; this does not affect any result.
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum;
+
+    /// L2 norm of the gradient of the last step, over all parameters, without L2 and before it was
+    /// clipped; `None` if the engine never holds a whole gradient.
+    fn gradient_norm(&self) -> Option<f64> {
+        None
+    }
 
     /// Logits of each image of `batch`, (N, classes).
     fn predict(&mut self, batch: &Batch<'_>) -> &[f32];

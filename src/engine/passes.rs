@@ -3,8 +3,12 @@
 //! The passes walk a [`Plan`]. They keep the outputs of all layers for the backward pass. The
 //! gradient of the activations needs two buffers: each layer reads the gradient of its output from
 //! one and writes the gradient of its input to the other.
+//!
+//! If the plan has several segments, the backward pass first computes what is inside a segment once
+//! more. The second computation is the same code on the same numbers, so it gives the same bits.
 
 use std::mem;
+use std::ops::Range;
 
 use super::phases::{Phase, PhaseClock};
 use super::plan::{Plan, PlannedLayer, Shortcut, Step};
@@ -24,20 +28,23 @@ pub struct Passes<T> {
     floats: Vec<T>,
     /// Arena of the plan's bytes.
     bytes: Vec<u8>,
+    /// Distance between kept activations, in layers.
+    keep_every: usize,
 }
 
 impl<T: Scalar> Passes<T>
 where
     dyn Layer: Pass<T>,
 {
-    /// Passes of `architecture`.
-    pub fn new(architecture: &Architecture) -> Self {
+    /// Passes of `architecture`, which keep every `keep_every`-th activation for the backward pass.
+    pub fn new(architecture: &Architecture, keep_every: usize) -> Self {
         Self {
             architecture: architecture.clone(),
-            plan: Plan::new(architecture, 0),
+            plan: Plan::new(architecture, 0, keep_every),
             images: 0,
             floats: Vec::new(),
             bytes: Vec::new(),
+            keep_every,
         }
     }
 
@@ -50,7 +57,7 @@ where
     /// written. Allocates only if no earlier batch had as many images.
     pub fn begin(&mut self, images: usize) -> &mut [T] {
         if self.plan.images < images {
-            self.plan = Plan::new(&self.architecture, images);
+            self.plan = Plan::new(&self.architecture, images, self.keep_every);
             self.floats = vec![T::zero(); self.plan.floats];
             self.bytes = vec![0; self.plan.bytes];
         }
@@ -69,22 +76,40 @@ where
         primitives: &mut dyn Primitives<T>,
         clock: &mut PhaseClock,
     ) {
+        self.forward_steps(first..self.plan.steps.len(), parameters, training, primitives, clock);
+    }
+
+    /// Executes the `steps` of the forward pass.
+    fn forward_steps(
+        &mut self,
+        steps: Range<usize>,
+        parameters: &[T],
+        training: Option<Training>,
+        primitives: &mut dyn Primitives<T>,
+        clock: &mut PhaseClock,
+    ) {
         let images = self.images;
         let (activations, scratch) = self.floats.split_at_mut(self.plan.scratch);
-        for step in &self.plan.steps[first..] {
+        for step in &self.plan.steps[steps] {
             match step {
                 Step::Layer(planned) => {
                     let PlannedLayer { layer, index, input, x, y, .. } = planned;
-                    let (before, from_y) = activations.split_at_mut(*y);
-                    let (from_y, kept) = from_y.split_at_mut(planned.kept_floats - y);
+                    let at = [
+                        (*x, input.len()),
+                        (*y, planned.output_len),
+                        (planned.kept_floats, planned.kept_floats_len),
+                    ];
+                    let at = at.map(|(first, len)| first..first + images * len);
+                    let [x, y, kept_floats] =
+                        activations.get_disjoint_mut(at).expect("the plan keeps them apart");
                     let io = Forward {
                         input: *input,
-                        x: &before[*x..][..images * input.len()],
+                        x,
                         parameters: &parameters[planned.parameters.clone()],
-                        y: &mut from_y[..images * planned.output_len],
+                        y,
                         kept_bytes: &mut self.bytes[planned.kept_bytes..]
                             [..images * planned.kept_bytes_len],
-                        kept_floats: &mut kept[..images * planned.kept_floats_len],
+                        kept_floats,
                         scratch: &mut scratch[..images * planned.scratch_len],
                         training: training.map(|place| Training { layer: *index, ..place }),
                     };
@@ -94,11 +119,10 @@ where
                 }
                 Step::Open(_) => {}
                 Step::Close(Shortcut { x, f, y, len, .. }) => {
-                    let (before, from_y) = activations.split_at_mut(*y);
-                    let [x, f] = [x, f].map(|at| &before[*at..][..images * len]);
-                    clock.run(Phase::ConvForward, 0, || {
-                        primitives.map2(x, f, &mut from_y[..images * len], add);
-                    });
+                    let at = [x, f, y].map(|first| *first..first + images * len);
+                    let [x, f, y] =
+                        activations.get_disjoint_mut(at).expect("the plan keeps them apart");
+                    clock.run(Phase::ConvForward, 0, || primitives.map2(x, f, y, add));
                 }
             }
         }
@@ -109,18 +133,19 @@ where
         &self.floats[self.plan.logits..][..self.images * self.architecture.classes()]
     }
 
-    /// Loss of the batch with the right `labels`, of whose target the part `smoothing` is spread
-    /// over all classes. Writes the gradient of the loss with respect to the logits to the first of
-    /// the two buffers of gradients.
+    /// Sum of the losses with the right `labels`, of whose target the part `smoothing` is spread
+    /// over all classes. Writes the gradient of the mean loss of `images` images, of which the images
+    /// of the passes are all or a part, to the first of the two buffers of gradients.
     pub fn loss(
         &mut self,
         labels: impl ExactSizeIterator<Item = u8> + Clone,
+        images: usize,
         smoothing: f64,
     ) -> LossSum {
         let (activations, deltas) = self.floats.split_at_mut(self.plan.deltas);
         let logits = &activations[self.plan.logits..][..self.images * self.architecture.classes()];
         let dlogits = &mut deltas[..logits.len()];
-        cross_entropy::backward(logits, labels, self.images, smoothing, dlogits)
+        cross_entropy::backward(logits, labels, images, smoothing, dlogits)
     }
 
     /// Overwrites the `gradients` of all parameters, and the gradient `dx` of the input if it is
@@ -135,57 +160,70 @@ where
         primitives: &mut dyn Primitives<T>,
         clock: &mut PhaseClock,
     ) {
-        let Self { plan, images, .. } = self;
-        let images = *images;
-        let (activations, rest) = self.floats.split_at_mut(plan.scratch);
-        let (scratch, rest) = rest.split_at_mut(plan.saved - plan.scratch);
-        let (saved, deltas) = rest.split_at_mut(plan.deltas - plan.saved);
-        let (mut delta, mut next_delta) = deltas.split_at_mut(plan.delta);
         // The gradient of the images, at place 0, is computed only if it is wanted.
         let is_wanted = |x: usize| x > 0 || dx.is_some();
-        for step in plan.steps.iter().rev() {
-            match step {
-                Step::Layer(planned) => {
-                    let PlannedLayer { layer, index, input, output_len, x, y, .. } = planned;
-                    let io = Backward {
-                        input: *input,
-                        x: &activations[*x..][..images * input.len()],
-                        y: &activations[*y..][..images * output_len],
-                        parameters: &parameters[planned.parameters.clone()],
-                        kept_bytes: &self.bytes[planned.kept_bytes..]
-                            [..images * planned.kept_bytes_len],
-                        kept_floats: &activations[planned.kept_floats..]
-                            [..images * planned.kept_floats_len],
-                        scratch: &mut scratch[..images * planned.scratch_len],
-                        training: Training { layer: *index, ..training },
-                        dy: &delta[..images * output_len],
-                        dparameters: &mut gradients[planned.parameters.clone()],
-                        dx: is_wanted(*x).then(|| &mut next_delta[..images * input.len()]),
-                    };
-                    clock.run(phases(planned)[1], images * planned.flops[1], || {
-                        layer.backward(primitives, io);
-                    });
+        // Whether the gradient of the present activations is in the second buffer of the two.
+        let mut is_second = false;
+        let segments = self.plan.segments.len();
+        for segment in (0..segments).rev() {
+            let steps = self.plan.segments[segment].clone();
+            if segment + 1 < segments {
+                self.forward_steps(steps.clone(), parameters, Some(training), primitives, clock);
+            }
+            let Self { plan, images, floats, bytes, .. } = self;
+            let images = *images;
+            let (activations, rest) = floats.split_at_mut(plan.scratch);
+            let (scratch, rest) = rest.split_at_mut(plan.saved - plan.scratch);
+            let (saved, deltas) = rest.split_at_mut(plan.deltas - plan.saved);
+            for step in plan.steps[steps].iter().rev() {
+                let (mut delta, mut next_delta) = deltas.split_at_mut(plan.delta);
+                if is_second {
                     mem::swap(&mut delta, &mut next_delta);
                 }
-                // y = f(x) + x, so f(x) and x get the gradient of y.
-                Step::Close(Shortcut { saved: at, len, .. }) => {
-                    saved[at - plan.saved..][..images * len]
-                        .copy_from_slice(&delta[..images * len]);
+                match step {
+                    Step::Layer(planned) => {
+                        let PlannedLayer { layer, index, input, output_len, x, y, .. } = planned;
+                        let io = Backward {
+                            input: *input,
+                            x: &activations[*x..][..images * input.len()],
+                            y: &activations[*y..][..images * output_len],
+                            parameters: &parameters[planned.parameters.clone()],
+                            kept_bytes: &bytes[planned.kept_bytes..]
+                                [..images * planned.kept_bytes_len],
+                            kept_floats: &activations[planned.kept_floats..]
+                                [..images * planned.kept_floats_len],
+                            scratch: &mut scratch[..images * planned.scratch_len],
+                            training: Training { layer: *index, ..training },
+                            dy: &delta[..images * output_len],
+                            dparameters: &mut gradients[planned.parameters.clone()],
+                            dx: is_wanted(*x).then(|| &mut next_delta[..images * input.len()]),
+                        };
+                        clock.run(phases(planned)[1], images * planned.flops[1], || {
+                            layer.backward(primitives, io);
+                        });
+                        is_second = !is_second;
+                    }
+                    // y = f(x) + x, so f(x) and x get the gradient of y.
+                    Step::Close(Shortcut { saved: at, len, .. }) => {
+                        saved[at - plan.saved..][..images * len]
+                            .copy_from_slice(&delta[..images * len]);
+                    }
+                    Step::Open(Shortcut { x, saved: at, len, .. }) if is_wanted(*x) => {
+                        let saved = &saved[at - plan.saved..][..images * len];
+                        let (delta, sum) =
+                            (&delta[..images * len], &mut next_delta[..images * len]);
+                        clock.run(Phase::ConvBackward, 0, || {
+                            primitives.map2(delta, saved, sum, add);
+                        });
+                        is_second = !is_second;
+                    }
+                    Step::Open(_) => {}
                 }
-                Step::Open(Shortcut { x, saved: at, len, .. }) if is_wanted(*x) => {
-                    let saved = &saved[at - plan.saved..][..images * len];
-                    let (delta_here, sum) =
-                        (&delta[..images * len], &mut next_delta[..images * len]);
-                    clock.run(Phase::ConvBackward, 0, || {
-                        primitives.map2(delta_here, saved, sum, add);
-                    });
-                    mem::swap(&mut delta, &mut next_delta);
-                }
-                Step::Open(_) => {}
             }
         }
         if let Some(dx) = dx {
-            dx.copy_from_slice(&delta[..dx.len()]);
+            let first = self.plan.deltas + if is_second { self.plan.delta } else { 0 };
+            dx.copy_from_slice(&self.floats[first..][..dx.len()]);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The plan of a step's memory: the place of every buffer in one of two arenas.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,11 +14,19 @@ use crate::nn::shape::Shape;
 ///
 /// ```text
 /// floats   images (N, input)
-///          for each layer its output (N, output), and what it keeps (N, kept)
-///          for each residual block its output (N, output)
+///          for each segment its output (N, output)
+///          for each layer its output (N, output), and what it keeps (N, kept)   one segment
+///          for each residual block its output (N, output)                       at a time
 ///          scratch │ saved gradient of each open block … │ delta │ next delta
-/// bytes    for each layer what it keeps (N, kept)
+/// bytes    for each layer what it keeps (N, kept)                               likewise
 /// ```
+///
+/// A *segment* is a range of steps. Usually all steps are one segment, and nothing is computed twice.
+/// With [`Recipe::checkpoint_activations`](crate::model::recipe::Recipe) K above 1, a segment ends after
+/// every K layers, and the segments have the memory of what is inside them in common (Chen et al. 2016,
+/// "Training deep nets with sublinear memory cost"). So the output of every segment is kept from
+/// the forward pass, and the backward pass computes what is inside a segment once more. A residual
+/// block counts as one layer here.
 ///
 /// A layer reads the gradient of its output from one of `delta` and `next delta`, and writes the
 /// gradient of its input to the other. A smaller batch uses the front of every buffer.
@@ -28,6 +37,8 @@ pub struct Plan {
     /// What the forward pass does, in this order; the backward pass goes back. Layers that only change
     /// the shape are left out.
     pub steps: Vec<Step>,
+    /// Ranges of the steps that are kept or computed again together.
+    pub segments: Vec<Range<usize>>,
     /// Index of the first float of the logits.
     pub logits: usize,
     /// Index of the first float of the scratch. The outputs of all layers are before it.
@@ -71,7 +82,7 @@ pub struct PlannedLayer {
     pub x: usize,
     /// Index of the first float of the output.
     pub y: usize,
-    /// Index of the first float that the layer keeps for its backward pass, right after the output.
+    /// Index of the first float that the layer keeps for its backward pass.
     pub kept_floats: usize,
     /// Number of floats for each image that the layer keeps.
     pub kept_floats_len: usize,
@@ -103,11 +114,18 @@ pub struct Shortcut {
 }
 
 impl Plan {
-    /// Plan for `architecture` and batches of up to `images` images.
-    pub fn new(architecture: &Architecture, images: usize) -> Self {
-        let mut bytes = 0;
-        let mut floats = images * architecture.input().len();
-        let (mut widest, mut scratch) = (floats, 0);
+    /// Plan for `architecture` and batches of up to `images` images. Every `keep_every`-th activation
+    /// is kept, and the others are computed again; 1 keeps all.
+    pub fn new(architecture: &Architecture, images: usize, keep_every: usize) -> Self {
+        let ends = segment_ends(architecture, keep_every);
+        let output = |&end: &usize| images * architecture.layers()[end].output.len();
+        let inputs = images * architecture.input().len();
+        // What is inside a segment begins after the outputs of all segments.
+        let inside = inputs + ends.iter().map(output).sum::<usize>();
+        let mut segments = Vec::new();
+        let (mut next_output, mut floats, mut bytes) = (inputs, inside, 0);
+        let (mut most_floats, mut most_bytes) = (inside, 0);
+        let (mut widest, mut scratch) = (inputs, 0);
         let mut steps = Vec::new();
         let mut x = 0;
         // Open blocks: the step of the beginning, the place of the input, the depth in floats.
@@ -122,10 +140,17 @@ impl Plan {
                 depth += images * len;
                 deepest = deepest.max(depth);
             }
+            let ends_segment = ends.get(segments.len()) == Some(&index);
+            let mut closings = architecture.blocks_to(index).count();
+            // Place of an output: the last output of a segment is kept, others are inside it.
+            let mut place = |len: usize, is_last: bool, floats: &mut usize| {
+                let next = if is_last { &mut next_output } else { floats };
+                mem::replace(next, *next + images * len)
+            };
             if !placed.layer.is_view() {
                 let kept = placed.layer.kept(placed.input);
-                let (y, output_len) = (floats, placed.output.len());
-                let kept_floats = y + images * output_len;
+                let output_len = placed.output.len();
+                let y = place(output_len, ends_segment && closings == 0, &mut floats);
                 let scratch_len = placed.layer.scratch(placed.input);
                 steps.push(Step::Layer(PlannedLayer {
                     layer: Arc::clone(&placed.layer),
@@ -134,7 +159,7 @@ impl Plan {
                     output_len,
                     x,
                     y,
-                    kept_floats,
+                    kept_floats: floats,
                     kept_floats_len: kept.floats,
                     kept_bytes: bytes,
                     kept_bytes_len: kept.bytes,
@@ -143,25 +168,32 @@ impl Plan {
                     flops: architecture.work(index, 1).map(|work| work.flops),
                 }));
                 x = y;
-                floats = kept_floats + images * kept.floats;
+                floats += images * kept.floats;
                 bytes += images * kept.bytes;
                 scratch = scratch.max(images * scratch_len);
                 widest = widest.max(images * output_len);
             }
-            for _ in architecture.blocks_to(index) {
+            while closings > 0 {
+                closings -= 1;
                 let (beginning, saved) = open.pop().expect("the block has a beginning");
                 let Step::Open(block) = &mut steps[beginning] else {
                     unreachable!("a block begins there")
                 };
-                (block.f, block.y) = (x, floats);
+                block.f = x;
+                block.y = place(block.len, ends_segment && closings == 0, &mut floats);
                 let block = *block;
                 steps.push(Step::Close(block));
                 depth = saved;
-                x = floats;
-                floats += images * block.len;
+                x = block.y;
+            }
+            if ends_segment {
+                let first = segments.last().map_or(0, |before: &Range<usize>| before.end);
+                segments.push(first..steps.len());
+                (most_floats, most_bytes) = (most_floats.max(floats), most_bytes.max(bytes));
+                (floats, bytes) = (inside, 0);
             }
         }
-        let saved = floats + scratch;
+        let saved = most_floats + scratch;
         let deltas = saved + deepest;
         for step in &mut steps {
             if let Step::Open(block) | Step::Close(block) = step {
@@ -171,13 +203,35 @@ impl Plan {
         Self {
             images,
             steps,
+            segments,
             logits: x,
-            scratch: floats,
+            scratch: most_floats,
             saved,
             deltas,
             delta: widest,
             floats: deltas + 2 * widest,
-            bytes,
+            bytes: most_bytes,
         }
     }
+
+    /// Number of bytes of both arenas, whose floats have 4 bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.floats * size_of::<f32>() + self.bytes
+    }
+}
+
+/// Indices of the layers with which a segment ends.
+fn segment_ends(architecture: &Architecture, keep_every: usize) -> Vec<usize> {
+    let mut depth = 0;
+    let mut units = Vec::new();
+    for (index, placed) in architecture.layers().iter().enumerate() {
+        let closed = architecture.blocks_to(index).count();
+        depth += architecture.blocks_from(index).count();
+        depth -= closed;
+        if depth == 0 && (closed > 0 || !placed.layer.is_view()) {
+            units.push(index);
+        }
+    }
+    let size = if keep_every == 1 { units.len().max(1) } else { keep_every };
+    units.chunks(size).filter_map(|segment| segment.last().copied()).collect()
 }

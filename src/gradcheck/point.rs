@@ -112,7 +112,7 @@ impl<'a> Point<'a> {
 
     /// Passes of the network, without values.
     pub fn passes(&self) -> Passes<f64> {
-        Passes::new(self.architecture)
+        Passes::new(self.architecture, 1)
     }
 
     /// Gradient by the tape.
@@ -145,7 +145,7 @@ impl<'a> Point<'a> {
         let training = self.training(images.start);
         passes.begin(images.len()).copy_from_slice(x);
         passes.forward(0, parameters, Some(training), primitives, clock);
-        passes.loss(self.labels[images].iter().copied(), 0.0);
+        passes.loss(self.labels[images.clone()].iter().copied(), images.len(), 0.0);
         passes.backward(parameters, dparameters, Some(dx), training, primitives, clock);
     }
 
@@ -232,6 +232,6 @@ impl<'a> Numerical<'a> {
         let clock = &mut PhaseClock::new(false);
         let training = Some(self.point.training(0));
         self.passes.forward(self.first, parameters, training, self.primitives.as_mut(), clock);
-        self.passes.loss(self.point.labels.iter().copied(), 0.0).loss / IMAGES as f64
+        self.passes.loss(self.point.labels.iter().copied(), IMAGES, 0.0).loss / IMAGES as f64
     }
 }

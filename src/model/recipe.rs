@@ -98,12 +98,34 @@ hyperparameters! {
     /// Part of the target that is spread evenly over all classes in training.
     #[serde(default)]
     label_smoothing: f64 = 0.0, Valid::Number(Range::Decay);
+    /// Largest L2 norm of the gradient, to which a longer one is shortened; 0 for none.
+    ///
+    /// The norm is over all parameters (PyTorch: `clip_grad_norm_`).
+    #[serde(default)]
+    clip_norm: f64 = 0.0, Valid::Number(Range::NotNegative);
+    /// Parts of a batch that are computed one after the other, to save memory.
+    ///
+    /// Their gradients are added, so the update is that of the whole batch.
+    #[serde(default = "one")]
+    accumulate: usize = one(), Valid::Count;
+    /// Keep every K-th activation for the backward pass and compute the others again; 1 keeps all.
+    ///
+    /// It saves memory and changes no bit of the weights, so a resumed run may choose another value.
+    #[serde(default = "one")]
+    checkpoint_activations: usize = one(), Valid::Count;
     /// Seed of the random initial weights and of the order of images.
     seed: u64 = 1, Valid::Whole;
     /// Initial weights: pytorch, xavier, he, or seed (the scheme of the C program nn_c).
     init: Init = Init::Pytorch, Valid::Choice(&Init::NAMES);
     /// Train on the first N images only.
     max_samples: Option<usize> = None, Valid::OptionalCount;
+    /// Hold out the last N training images, and classify them after each epoch.
+    #[serde(default)]
+    validation: Option<usize> = None, Valid::OptionalCount;
+}
+
+fn one() -> usize {
+    1
 }
 
 fn step_size() -> usize {
@@ -206,6 +228,15 @@ impl Recipe {
             .or_else(|| {
                 (self.nesterov && self.momentum == 0.0)
                     .then(|| "--nesterov: there is no momentum: add --momentum 0.9".into())
+            })
+            .or_else(|| {
+                let Self { accumulate, batch_size, .. } = self;
+                (accumulate > batch_size).then(|| {
+                    format!(
+                        "--accumulate {accumulate} is more than the {batch_size} images of a \
+                         batch: choose a smaller number, or a larger --batch-size"
+                    )
+                })
             })
             .or_else(|| self.contradiction_of_schedule())
     }

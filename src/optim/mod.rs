@@ -1,6 +1,7 @@
 //! The optimizers, which turn gradients into new weights, and the learning rate of each step.
 
 pub mod adam;
+pub mod clip;
 mod magnitude;
 pub mod schedule;
 pub mod sgd;

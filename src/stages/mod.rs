@@ -26,6 +26,7 @@ use crate::engine::Engine;
 use crate::engine::compute::{Compute, Precision};
 use crate::engine::layerwise::LayerwiseEngine;
 use crate::engine::plan::Plan;
+use crate::engine::tree_sum::TreeSum;
 use crate::error::Result;
 use crate::model::architecture::Architecture;
 use crate::model::recipe::Recipe;
@@ -150,15 +151,27 @@ impl Stage {
     }
 
     /// Lower estimate of the bytes that training `architecture` by `recipe` takes: for each
-    /// parameter its value, its gradient and the optimizer's slots, and the activations.
+    /// parameter its value, its gradient and the optimizer's slots, and the
+    /// [activations](Self::activation_bytes).
     pub fn memory_bytes(&self, architecture: &Architecture, recipe: &Recipe) -> u64 {
-        let images = recipe.batch_size;
-        let numbers = 2 + Optimizer::from(recipe).slots().len();
-        let floats = match self.engine {
-            EngineKind::Layerwise { .. } => Plan::new(architecture, images).floats,
-            EngineKind::Fused { .. } => fused::activations(architecture, images),
-        };
-        ((numbers * architecture.parameter_count() + floats) * size_of::<f32>()) as u64
+        let gradients = 1 + TreeSum::waiting(recipe.accumulate);
+        let numbers = 1 + gradients + Optimizer::from(recipe).slots().len();
+        let parameters = numbers * architecture.parameter_count() * size_of::<f32>();
+        (parameters + self.activation_bytes(architecture, recipe)) as u64
+    }
+
+    /// Number of bytes of the activations, and of their gradients, that a step of training
+    /// `architecture` by `recipe` has in memory.
+    pub fn activation_bytes(&self, architecture: &Architecture, recipe: &Recipe) -> usize {
+        let Recipe { batch_size, accumulate, checkpoint_activations: keep_every, .. } = *recipe;
+        match self.engine {
+            EngineKind::Layerwise { .. } => {
+                Plan::new(architecture, batch_size.div_ceil(accumulate), keep_every).memory_bytes()
+            }
+            EngineKind::Fused { .. } => {
+                fused::activations(architecture, batch_size) * size_of::<f32>()
+            }
+        }
     }
 
     /// Stage called `name`; `None` if there is none.

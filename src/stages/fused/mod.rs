@@ -192,11 +192,14 @@ pub fn activations(architecture: &Architecture, images: usize) -> usize {
 
 /// Option of `recipe`, as its flag is written, with which the engine cannot train; `None` if it
 /// can.
-pub fn unmet(recipe: &Recipe) -> Option<String> {
-    match recipe.optimizer {
-        OptimizerKind::Adam | OptimizerKind::AdamW => None,
-        OptimizerKind::Sgd => Some(format!("--optimizer {}", recipe.optimizer.name())),
-    }
+pub fn unmet(recipe: &Recipe) -> Option<&'static str> {
+    let options = [
+        (recipe.optimizer == OptimizerKind::Sgd, "--optimizer sgd"),
+        (recipe.clip_norm > 0.0, "--clip-norm"),
+        (recipe.accumulate > 1, "--accumulate"),
+        (recipe.checkpoint_activations > 1, "--checkpoint-activations"),
+    ];
+    options.into_iter().find_map(|(is_given, option)| is_given.then_some(option))
 }
 
 /// Fused engine that trains `architecture` by `recipe` with the instructions and threads of
