@@ -126,6 +126,10 @@ impl fmt::Display for Mutant {
 }
 
 impl Layer for Mutant {
+    fn word(&self) -> String {
+        self.layer.word()
+    }
+
     fn output(&self, input: Shape) -> Result<Shape, String> {
         self.layer.output(input)
     }
@@ -136,6 +140,14 @@ impl Layer for Mutant {
 
     fn kept(&self, input: Shape) -> Kept {
         self.layer.kept(input)
+    }
+
+    fn scratch(&self, input: Shape) -> usize {
+        self.layer.scratch(input)
+    }
+
+    fn mixes_images(&self) -> bool {
+        self.layer.mixes_images()
     }
 
     fn is_view(&self) -> bool {
@@ -177,8 +189,18 @@ fn with_mistake(
     forward: fn(&dyn Layer, &mut dyn Primitives<f64>, Forward<'_, f64>),
     backward: Mistake,
 ) -> Architecture {
+    with_mistake_in(NETWORK, index, forward, backward)
+}
+
+/// The network `text`, which has no residual blocks, with mistakes in layer `index`.
+fn with_mistake_in(
+    text: &str,
+    index: usize,
+    forward: fn(&dyn Layer, &mut dyn Primitives<f64>, Forward<'_, f64>),
+    backward: Mistake,
+) -> Architecture {
     let mut network = Architecture::new(input());
-    for (at, placed) in self::network(NETWORK).layers().iter().enumerate() {
+    for (at, placed) in self::network(text).layers().iter().enumerate() {
         let layer = Arc::clone(&placed.layer);
         let mutant = || Arc::new(Mutant { layer: Arc::clone(&layer), forward, backward });
         network.push(if at == index { mutant() } else { layer }).unwrap();
@@ -306,6 +328,94 @@ const MISTAKES: [(usize, &str, &[&str], Mistake); 18] = [
     }),
 ];
 
+/// Mean of `values`, and the factor by which a normalization multiplies their distance from it.
+fn statistics(values: &[f64]) -> (f64, f64) {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let squares = values.iter().map(|value| (value - mean).powi(2));
+    (mean, (squares.sum::<f64>() / values.len() as f64 + 1e-5).sqrt().recip())
+}
+
+/// Mistakes in other kinds of layers: the network, the place of the mistake in it; the mistake in words;
+/// a tensor whose gradient it makes wrong; the mistaken backward pass.
+const MORE_MISTAKES: [(&str, usize, &str, &str, Mistake); 10] = [
+    ("flatten,fc6,batchnorm,fc3", 2, "the statistics of a batch are constants", "fc1.weight", {
+        |layer, primitives, mut io| {
+            layer.backward(primitives, again(&mut io));
+            let features = io.input.len();
+            for (place, dx) in io.dx.unwrap().iter_mut().enumerate() {
+                let feature = place % features;
+                let column: Vec<f64> =
+                    io.x.iter().copied().skip(feature).step_by(features).collect();
+                *dx = io.dy[place] * io.parameters[feature] * statistics(&column).1;
+            }
+        }
+    }),
+    ("flatten,fc6,layernorm,fc3", 2, "the statistics of a row are constants", "fc1.weight", {
+        |layer, primitives, mut io| {
+            layer.backward(primitives, again(&mut io));
+            let features = io.input.len();
+            for (place, dx) in io.dx.unwrap().iter_mut().enumerate() {
+                let row = &io.x[place / features * features..][..features];
+                *dx = io.dy[place] * io.parameters[place % features] * statistics(row).1;
+            }
+        }
+    }),
+    ("flatten,fc6,softmax,fc3", 2, "softmax lacks the sum over the row", "fc1.weight", {
+        |_, _, io| {
+            let elements = io.dx.unwrap().iter_mut().zip(io.dy).zip(io.y);
+            elements.for_each(|((dx, dy), y)| *dx = dy * y);
+        }
+    }),
+    ("flatten,fc9,dropout0.5,fc3", 2, "dropout lets every gradient pass", "fc1.weight", {
+        |_, _, io| io.dx.unwrap().copy_from_slice(io.dy)
+    }),
+    ("conv2k3p1,avgpool3s2p1,flatten,fc3", 1, "averages count the padding", "conv1.weight", {
+        |layer, primitives, io| {
+            // A window in the corner has four values and five of padding.
+            let mut dy = io.dy.to_vec();
+            dy.chunks_exact_mut(9).for_each(|map| map[0] *= 4.0 / 9.0);
+            layer.backward(primitives, Backward { dy: &dy, ..io });
+        }
+    }),
+    ("flatten,fc6,gelu,fc3", 2, "gelu lacks the term of the density", "fc1.weight", {
+        |_, _, io| {
+            let elements = io.dx.unwrap().iter_mut().zip(io.dy).zip(io.x.iter().zip(io.y));
+            elements.for_each(|((dx, dy), (x, y))| *dx = dy * y / x);
+        }
+    }),
+    ("conv1k1,rows,lstm3,last,fc3", 2, "the gates are in another order", "lstm1.weight_ih_l0", {
+        |layer, primitives, io| {
+            let mut parameters = io.parameters.to_vec();
+            let weights = layer.tensors(io.input);
+            let (w_ih, w_hh) = (weights[0].len(), weights[1].len());
+            parameters[w_ih..][..w_hh].rotate_right(w_hh / 4);
+            layer.backward(primitives, Backward { parameters: &parameters, ..io });
+        }
+    }),
+    ("patches3,fc4,attn2,mean,fc3", 2, "queries and keys are exchanged", "attn1.in_proj_weight", {
+        |layer, primitives, mut io| {
+            layer.backward(primitives, again(&mut io));
+            let features = io.input.last();
+            io.dparameters[..2 * features * features].rotate_left(features * features);
+        }
+    }),
+    ("patches3,fc4,pos,mean,fc3", 2, "a table gets the first image alone", "pos1.weight", {
+        |layer, primitives, mut io| {
+            layer.backward(primitives, again(&mut io));
+            let length = io.dparameters.len();
+            io.dparameters.copy_from_slice(&io.dy[..length]);
+        }
+    }),
+    ("conv1k1,channels,conv1d2k3p1,flatten,fc3", 2, "a kernel is turned", "input", {
+        |layer, primitives, io| {
+            let mut parameters = io.parameters.to_vec();
+            let weights = &mut parameters[..weights(layer, &io)];
+            weights.chunks_exact_mut(3).for_each(|kernel| kernel.reverse());
+            layer.backward(primitives, Backward { parameters: &parameters, ..io });
+        }
+    }),
+];
+
 /// Names of the tensors that do not pass.
 fn failed(found: &Gradcheck) -> Vec<&str> {
     found.tensors.iter().filter(|tensor| !tensor.passed).map(|tensor| &*tensor.name).collect()
@@ -333,6 +443,63 @@ fn a_mistake_in_a_backward_pass_fails_the_check() {
             assert!(tensor.tape_central.relative < 1e-3, "{mistake}: {tensor:#?}");
         }
     }
+}
+
+#[test]
+fn a_mistake_in_the_backward_pass_of_any_kind_of_layer_fails_the_check() {
+    let forward =
+        |layer: &dyn Layer, primitives: &mut dyn Primitives<f64>, io: Forward<'_, f64>| {
+            layer.forward(primitives, io);
+        };
+    for (text, index, mistake, tensor, backward) in MORE_MISTAKES {
+        let network = with_mistake_in(text, index, forward, backward);
+        for options in [OPTIONS, FAST] {
+            let found = check(&network, &options).unwrap();
+            let failed = failed(&found);
+            assert!(!found.passed && failed.contains(&tensor), "{mistake}: {failed:?}");
+        }
+        assert!(check(&self::network(text), &FAST).unwrap().passed, "without the mistake");
+    }
+}
+
+#[test]
+fn a_layer_of_any_kind_that_sees_the_last_image_alone_fails_the_check() {
+    let last_alone: Mistake = |layer, primitives, io| {
+        let before = io.dy.len() / images(&io) * (images(&io) - 1);
+        let mut dy = io.dy.to_vec();
+        dy[..before].fill(0.0);
+        layer.backward(primitives, Backward { dy: &dy, ..io });
+    };
+    let mut kinds = Vec::new();
+    for text in
+        NETWORKS.into_iter().filter(|text| !text.contains("res(")).chain(["patches3,mean,fc3"])
+    {
+        for (index, placed) in network(text).layers().iter().enumerate() {
+            let word = placed.layer.word();
+            if kinds.contains(&word) || placed.layer.is_view() {
+                continue;
+            }
+            let forward =
+                |layer: &dyn Layer, primitives: &mut dyn Primitives<f64>, io: Forward<'_, f64>| {
+                    layer.forward(primitives, io);
+                };
+            let found = check(&with_mistake_in(text, index, forward, last_alone), &FAST).unwrap();
+            let tensors = placed.layer.tensors(placed.input).len();
+            let own = format!("{word}1.");
+            let failed = failed(&found);
+            assert!(!found.passed && failed.contains(&"input"), "{word}: {failed:?}");
+            let has_failed = failed.iter().any(|name| name.starts_with(&own));
+            assert!(has_failed || tensors == 0 || index == 0, "{word}: {failed:?}");
+            kinds.push(word);
+        }
+    }
+    // The views have no backward pass.
+    let views = ["flatten", "rows", "channels"];
+    let missing = LAYERS
+        .iter()
+        .map(|kind| kind.name)
+        .filter(|name| !views.contains(name) && !kinds.iter().any(|kind| kind == name));
+    assert_eq!(missing.collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]
