@@ -14,11 +14,16 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// The system's allocator, with a counter and an error message. `main.rs` installs it.
 #[derive(Debug)]
 pub struct CountingAllocator;
+
+/// Whether an allocation was refused.
+static REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// Number of allocations so far.
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -53,6 +58,11 @@ unsafe impl GlobalAlloc for CountingAllocator {
 /// Returns `pointer`, which points to `bytes` bytes; ends the program when it is null.
 fn granted(pointer: *mut u8, bytes: usize) -> *mut u8 {
     if pointer.is_null() {
+        if REFUSED.swap(true, Ordering::Relaxed) {
+            // Another thread was refused memory first; it says so and ends the program.
+            thread::sleep(Duration::from_secs(1));
+            process::exit(1);
+        }
         // Neither `writeln!` nor `exit` allocates.
         _ = writeln!(
             io::stderr(),
