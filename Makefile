@@ -9,7 +9,8 @@
 # make profiles flamegraphs of every stage, into profiles/flamegraphs and OPTIMIZATIONS.md; after make data
 # make perf-record, perf-report, perf-annotate
 #               look at STAGE with Linux perf; the fastest exact stage if none is named
-# make compare  install other frameworks, gigabytes, and time one epoch and ten of the same job; after make data
+# make compare  install other frameworks, gigabytes, and time one epoch and ten of the same job, and steps of other
+#               networks; after make data
 # make faults   kill runs, fail system calls, fuzz for hours and look over unsafe code, keep the records;
 #               needs strace, cargo-fuzz, Miri, Valgrind and qemu-x86_64
 
@@ -41,6 +42,7 @@ scaling:
 
 compare:
 	profiles/record.py compare
+	profiles/record.py compare --networks
 
 faults:
 	profiles/reliability.py kills

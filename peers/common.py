@@ -28,6 +28,7 @@ def arguments(variants, eval_batch):
     parser.add_argument("--max-samples", type=int, help="train on the first N images only")
     parser.add_argument("--eval-batch", type=int, default=eval_batch)
     parser.add_argument("--variant", choices=variants, default=variants[0])
+    parser.add_argument("--arch", help="layers of another network, where the peer can build it")
     return parser.parse_args()
 
 
@@ -83,7 +84,7 @@ class Run:
         )
 
     def done(self, weights, correct, eval_seconds):
-        """`weights` has the six tensors; only their L2 norms are printed."""
+        """`weights` has all tensors; only their L2 norms are printed."""
         norms = {name: float(np.linalg.norm(np.asarray(value, np.float64))) for name, value in weights.items()}
         self.emit(
             "done", train_seconds=self.train_seconds, eval_seconds=eval_seconds, eval_batch=self.args.eval_batch,

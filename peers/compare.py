@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -30,6 +31,9 @@ EPOCH_TOLERANCES = {"f32": 3e-3, "bf16": 2e-2}
 SLOW_IMAGES = 6400
 # The records, by their epochs: how many rounds are timed, and how many before them warm up and do not count.
 ROUNDS = {1: (3, 1), 10: (2, 0)}
+# The networks whose steps are timed, on these images in these rounds, after one that does not count.
+NETWORKS = ["default", "lenet5", "mlp", "conv1d", "lstm", "attention", "deep", "resnet"]
+NETWORK_IMAGES, NETWORK_ROUNDS = 6400, 3
 # Others may use this share of the machine before a run counts as contended.
 CONTENTION = 0.05
 PATIENCE_SECONDS = 60
@@ -95,15 +99,30 @@ CONTESTANTS = [
 ]
 
 
+def network_contestants(text):
+    """The rows of the network `text`: ours, and PyTorch with both layouts of images."""
+    return [
+        Contestant("ours", "mnist-train, default stage", ["--arch", text]),
+        *(
+            Contestant(
+                f"pytorch-{variant}", f"PyTorch {variant}", ["--variant", variant, "--arch", text], "pytorch",
+                environment=KEPT_HEAP,
+            )
+            for variant in ("best", "planes")
+        ),
+    ]
+
+
 class Inputs:
     """Files that every contestant starts from: initial weights and the order of the images."""
 
-    def __init__(self, folder, program, data, train_images):
+    def __init__(self, folder, program, data, train_images, flags=()):
         self.folder, self.train_images = pathlib.Path(folder), train_images
         self.weights = self.folder / "initial.safetensors"
         # One step at a learning rate that no f32 weight can feel leaves the initial weights in the checkpoint.
         still = ["--lr", "1e-30", "--min-lr", "0", "--epochs", "1", "--max-samples", str(BATCH_SIZE), "--no-eval"]
-        command = [program, "--json", "--quiet", "--seed", str(SEED), "--data", data, "--stage", "gemm", *still]
+        job = ["--seed", str(SEED), "--data", data, "--stage", "gemm", *flags]
+        command = [program, "--json", "--quiet", *job, *still]
         subprocess.run([*command, "--model", self.weights], check=True, stdout=subprocess.DEVNULL)
 
     def order(self, images, epochs):
@@ -281,6 +300,8 @@ def options_of(arguments):
     parser.add_argument("--max-samples", type=int, help="a trial on the first N images")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=[c.name for c in CONTESTANTS[1:]],
                         help="a trial of these rows alone, and the first")
+    parser.add_argument("--networks", nargs="*", metavar="NETWORK", choices=NETWORKS,
+                        help="record steps of these networks, or of all with a name, and nothing else")
     options = parser.parse_args(arguments)
     options.trial = options.max_samples is not None or options.only is not None
     return options
@@ -307,29 +328,62 @@ def record(folder, program, data, epochs, options):
             "left_out": left_out,
         }
         (folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n")
-        # The rounds up to 0 warm the files and the machine up, and do not count. The first row runs once more before
-        # each other one: the machine's moods last seconds.
-        first, *others = contestants
-        for number in range(1 - warm_ups, count + 1):
-            turns = others[:: 1 if number % 2 else -1]
-            pairs = [((first, before(first.name, number, c.name)), (c, f"{c.name}-{number}")) for c in turns]
-            for contestant, name in itertools.chain(*pairs):
-                path = folder / f"{name}.jsonl" if number > 0 else inputs.folder / "warm-up.jsonl"
-                model = inputs.folder / f"{name}.bin"
-                images = images_of(contestant, options, inputs)
-                limit = None if images == inputs.train_images else images
-                command = contestant.command(program, data, inputs, model, epochs, threads, limit, True)
-                if not options.trial:
-                    wait_for_quiet()
-                try:
-                    lines = run(path, command, environment(contestant, threads))
-                except RuntimeError as error:
-                    sys.exit(f"{contestant.title}: {error}")
-                clean(path, model)
-                model.unlink(missing_ok=True)
-                seconds, process = one(lines, "done")["train_seconds"], one(lines, "process")
-                contended = ", contended" if process["share_of_others"] > CONTENTION else ""
-                print(f"round {number}, {contestant.title}: {seconds:.3f} s{contended}", flush=True)
+        time_rounds(folder, contestants, inputs, program, data, plan, options.trial)
+
+
+def record_network(folder, program, data, name, options):
+    """Compares losses on the network `name`, then times steps; keeps the lines of every run in `folder`."""
+    threads, program, data = stages(program)["machine"]["threads"], str(program), str(data)
+    command = [program, "summary", "--json", "--arch", name]
+    text = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["architecture"]
+    wanted, left_out = available(program, network_contestants(text))
+    with tempfile.TemporaryDirectory() as scratch:
+        # Each program draws its own masks, so losses are compared without dropout, which has no parameters.
+        plain = re.sub(r"dropout[0-9.]+,", "", text)
+        inputs = Inputs(scratch, program, data, official_images(program, data), ["--arch", plain])
+        agreeing = compare_curves(folder, network_contestants(plain), left_out, program, data, inputs, threads)
+        names = [contestant.name for contestant in agreeing]
+        contestants = [contestant for contestant in wanted if contestant.name in names]
+        plan = {
+            "network": name, "architecture": text, "epochs": 1, "rounds": options.rounds or NETWORK_ROUNDS,
+            "warm_ups": 1, "threads": threads, "train_images": NETWORK_IMAGES,
+            "contestants": [
+                {"name": c.name, "title": c.title, "precision": c.precision, "environment": c.environment,
+                 "flags": c.flags, "images": NETWORK_IMAGES}
+                for c in contestants
+            ],
+            "left_out": left_out,
+        }
+        (folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n")
+        time_rounds(folder, contestants, inputs, program, data, plan, options.trial)
+
+
+def time_rounds(folder, contestants, inputs, program, data, plan, is_trial):
+    """Times the rounds of `plan`; keeps the lines of every run in `folder`."""
+    epochs, count, warm_ups, threads = (plan[field] for field in ("epochs", "rounds", "warm_ups", "threads"))
+    images = {row["name"]: row["images"] for row in plan["contestants"]}
+    # The rounds up to 0 warm the files and the machine up, and do not count. The first row runs once more before
+    # each other one: the machine's moods last seconds.
+    first, *others = contestants
+    for number in range(1 - warm_ups, count + 1):
+        turns = others[:: 1 if number % 2 else -1]
+        pairs = [((first, before(first.name, number, c.name)), (c, f"{c.name}-{number}")) for c in turns]
+        for contestant, name in itertools.chain(*pairs):
+            path = folder / f"{name}.jsonl" if number > 0 else inputs.folder / "warm-up.jsonl"
+            model = inputs.folder / f"{name}.bin"
+            limit = None if images[contestant.name] == inputs.train_images else images[contestant.name]
+            command = contestant.command(program, data, inputs, model, epochs, threads, limit, True)
+            if not is_trial:
+                wait_for_quiet()
+            try:
+                lines = run(path, command, environment(contestant, threads))
+            except RuntimeError as error:
+                sys.exit(f"{contestant.title}: {error}")
+            clean(path, model)
+            model.unlink(missing_ok=True)
+            seconds, process = one(lines, "done")["train_seconds"], one(lines, "process")
+            contended = ", contended" if process["share_of_others"] > CONTENTION else ""
+            print(f"round {number}, {contestant.title}: {seconds:.3f} s{contended}", flush=True)
 
 
 def before(first, number, name):

@@ -51,8 +51,8 @@ class Record:
         self.firsts = {name: [read(before(self.first, number, name)) for number in rounds] for name in others}
         self.runs[self.first] = self.firsts[self.first] = list(itertools.chain(*self.firsts.values()))
         for row in self.rows.values():
-            # A timed run that learnt something else is not a result.
-            if self.whole(row["name"]):
+            # A timed run that learnt something else is not a result. With dropout, each learns something else.
+            if self.whole(row["name"]) and "dropout" not in self.plan.get("architecture", ""):
                 check_losses(row, self.runs[row["name"]], self.runs[self.first][0])
 
     def title(self, name):
@@ -168,6 +168,32 @@ def headline(record):
     return text + (
         f"The C program nn_c, whose timeline of optimizations this project continues, reports {NN_C_SECONDS:,} s for "
         f"{record.epochs} before its first optimization, on another machine.\n"
+    )
+
+
+def networks(records):
+    """What a step of each network takes, ours and PyTorch's."""
+    plan = records[0].plan
+    variants = ["pytorch-best", "pytorch-planes"]
+    heading = ["network", "stage", "a step, ms", "PyTorch best, ms", "PyTorch planes, ms", "PyTorch's faster over ours"]
+    lines = [heading, ["---"] * len(heading)]
+    for record in records:
+        steps = -(-record.plan["train_images"] // BATCH_SIZE)
+        step = lambda lines: 1000 * training(lines) / steps  # noqa: E731
+        ratios = min((record.ratios(name, training) for name in variants), key=statistics.median)
+        lines.append([
+            f"`{record.plan['network']}`", one(record.runs[record.first][0], "start")["stage"],
+            *(spread([step(lines) for lines in record.runs[name]], ".3g") for name in [record.first, *variants]),
+            spread(ratios, ".2f"),
+        ])
+    text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    versions = one(records[0].runs[variants[0]][0], "start")["versions"]
+    return text + (
+        f"\nA step is forward and backward pass, and Adam, on {BATCH_SIZE} images; a run has {plan['train_images']:,} images. "
+        f"{records[0].cpu}, {plan['threads']} threads, {plan['rounds']} interleaved rounds after one that does not count: "
+        "median ± median absolute deviation. *best* is PyTorch with channels_last and fused Adam, *planes* is best without "
+        f"channels_last. Before anything was timed, the losses of {CURVE_STEPS} steps from the same weights agreed within "
+        f"{TOLERANCES['f32'][0]:g}, without the dropout of the network `deep`. PyTorch {versions['torch']}.\n"
     )
 
 

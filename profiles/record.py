@@ -14,6 +14,8 @@
     MNIST_DATA=DIR profiles/record.py profiling   what profiles cost, and pprof beside perf → docs/PROFILING.md
     profiles/record.py compare [--epochs 1|10] [--rounds N]
                                                   other frameworks on the same job → OPTIMIZATIONS.md, README.md
+    profiles/record.py compare --networks [NAME …]
+                                                  steps of other networks, ours and PyTorch's → OPTIMIZATIONS.md
     profiles/record.py splice                     only the tables, from the records that are there
 
 Needs Python 3.9 or newer and nothing else. A record is the JSON lines of the program and what says where
@@ -655,6 +657,9 @@ def record_compare(arguments):
     """A record for each number of epochs. A trial runs in a folder that goes away, and only prints its table."""
     data = os.environ.get("MNIST_DATA") or ROOT / "data"
     options = compare.options_of(arguments)
+    if options.networks is not None:
+        record_compared_networks(data, options)
+        return
     with tempfile.TemporaryDirectory() as folder:
         for epochs in [options.epochs] if options.epochs else compare.ROUNDS:
             part = pathlib.Path(folder) / f"epochs-{epochs}"
@@ -670,10 +675,24 @@ def record_compare(arguments):
             splice_compare()
 
 
-def comparisons(folder):
-    """The records in `folder`, fewest epochs first."""
-    for epochs in compare.ROUNDS:
-        part = folder / f"epochs-{epochs}"
+def record_compared_networks(data, options):
+    """A record for each network, of the time of a step."""
+    for name in options.networks or compare.NETWORKS:
+        print(name, flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            part = pathlib.Path(folder) / name
+            part.mkdir()
+            write_facts(part, machine())
+            compare.record_network(part, PROGRAM, data, name, options)
+            shutil.rmtree(PROFILES / "compare" / "networks" / name, ignore_errors=True)
+            shutil.copytree(part, PROFILES / "compare" / "networks" / name)
+    splice_compare()
+
+
+def comparisons(folder, names=None):
+    """The records in `folder`: those of `names`, or else of numbers of epochs, fewest first."""
+    for name in names or [f"epochs-{epochs}" for epochs in compare.ROUNDS]:
+        part = folder / name
         if part.exists():
             facts = json.loads((part / "machine.json").read_text())
             # A virtual machine may hide the name of the model, but not its numbers.
@@ -688,6 +707,10 @@ def whole_comparison(records):
 
 def splice_compare():
     """The whole comparison into OPTIMIZATIONS.md; a sentence and a few rows into README.md."""
+    networks = list(comparisons(PROFILES / "compare" / "networks", compare.NETWORKS))
+    if networks:
+        made = shared_footer([f"compare/networks/{record.plan['network']}" for record in networks])
+        splice("OPTIMIZATIONS.md", "compare networks", comparison.networks(networks) + made)
     records = list(comparisons(PROFILES / "compare"))
     if not records:
         return

@@ -1,5 +1,5 @@
-"""The job in PyTorch: eager (its defaults), best (channels_last, fused Adam, denormals flushed to zero), or bf16 (best
-under autocast)."""
+"""The job in PyTorch: eager (its defaults), best (channels_last, fused Adam, denormals flushed to zero), planes (best
+without channels_last), or bf16 (best under autocast)."""
 
 import contextlib
 import platform
@@ -10,7 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+PEERS = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(PEERS), str(PEERS.parent / "tests" / "reference")]
+import modules  # noqa: E402
 from common import BETA1, BETA2, EPS, L2, Run, arguments, now  # noqa: E402
 
 
@@ -36,8 +38,9 @@ def channels_last_columns(weights):
 
 
 def main():
-    args = arguments(["eager", "best", "bf16"], eval_batch=64)
+    args = arguments(["eager", "best", "planes", "bf16"], eval_batch=64)
     tuned = args.variant != "eager"
+    channels_last = args.variant in ("best", "bf16")
     if tuned:
         # Before PyTorch starts threads, because a thread inherits the setting of the one that starts it.
         if not torch.set_flush_denormal(True):
@@ -48,14 +51,24 @@ def main():
         "torch": torch.__version__, "python": platform.python_version(),
         "capability": torch.backends.cpu.get_cpu_capability(),
     })
-    model = Network(tuned)
-    weights = channels_last_columns(run.weights) if tuned else run.weights
-    model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    if tuned:
+    weights = run.weights
+    if args.arch:
+        model = modules.Network(args.arch, (1, 28, 28))
+    else:
+        model = Network(channels_last)
+        weights = channels_last_columns(weights) if channels_last else weights
+    # What is missing counts batches, and nothing depends on it.
+    missing, unexpected = model.load_state_dict(
+        {name: torch.from_numpy(value) for name, value in weights.items()}, strict=False
+    )
+    if unexpected or any(not name.endswith("num_batches_tracked") for name in missing):
+        sys.exit(f"other weights than the network's: {missing} {unexpected}")
+    if channels_last:
         model = model.to(memory_format=torch.channels_last)
+    # Matrices and kernels decay; biases and gains are vectors.
     groups = [
-        {"params": [p for name, p in model.named_parameters() if name.endswith(kind)], "weight_decay": decay}
-        for kind, decay in ((".weight", L2), (".bias", 0.0))
+        {"params": [p for p in model.parameters() if (p.ndim > 1) == decays], "weight_decay": L2 if decays else 0.0}
+        for decays in (True, False)
     ]
     optimizer = torch.optim.Adam(groups, betas=(BETA1, BETA2), eps=EPS, **({"fused": True} if tuned else {}))
     precision = contextlib.nullcontext
@@ -64,7 +77,7 @@ def main():
 
     def to_pixels(images):
         pixels = images.unsqueeze(1).float().div_(255)
-        return pixels.contiguous(memory_format=torch.channels_last) if tuned else pixels
+        return pixels.contiguous(memory_format=torch.channels_last) if channels_last else pixels
 
     def step(images, labels):
         with precision():
@@ -83,6 +96,7 @@ def main():
         losses = [step(images[batch], labels[batch]) for batch in order.split(args.batch_size)]
         run.epoch(epoch, losses, now() - began)
 
+    model.eval()
     images, labels = torch.from_numpy(run.test_images), torch.from_numpy(run.test_labels).long()
     with torch.inference_mode(), precision():
         model(to_pixels(images[: args.eval_batch]))
@@ -92,7 +106,8 @@ def main():
             for x, y in zip(images.split(args.eval_batch), labels.split(args.eval_batch))
         )
         seconds = now() - began
-    run.done({name: p.detach().numpy() for name, p in model.named_parameters()}, correct, seconds)
+    values = {name: value for name, value in model.state_dict().items() if name in run.weights}
+    run.done({name: value.numpy() for name, value in values.items()}, correct, seconds)
 
 
 if __name__ == "__main__":
