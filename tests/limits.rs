@@ -15,6 +15,7 @@ use mnist_train::data::files::Part;
 use mnist_train::data::idx::images_header;
 use mnist_train::measure::roofline::Roofline;
 use mnist_train::model::mnist_cnn::MnistCnn;
+use mnist_train::model::presets;
 use mnist_train::model::recipe::Recipe;
 use mnist_train::stages::Stage;
 
@@ -118,6 +119,27 @@ fn a_run_takes_at_least_the_memory_that_it_is_refused_for() {
         let peak = done["peak_rss_bytes"].as_u64().unwrap();
         let expected = Stage::find(name).unwrap().memory_bytes(&architecture, &recipe);
         assert!((expected..most * expected).contains(&peak), "{name}: {peak}, not {expected}");
+    }
+}
+
+#[test]
+fn a_run_that_keeps_fewer_activations_takes_as_much_less_memory_as_predicted() {
+    let architecture = presets::network("deep").unwrap();
+    let all = Recipe { batch_size: 400, ..Recipe::default() };
+    let tiled = Stage::find("tiled").unwrap();
+    let predicted = |recipe: &Recipe| tiled.activation_bytes(&architecture, recipe) as f64;
+    let measured = |more: &str| {
+        let flags = "--epochs 1 --batch-size 400 --arch deep --stage tiled --no-eval --json";
+        let done = Workplace::new().run(&format!("{flags} {more}")).succeeds().last("done");
+        done["peak_rss_bytes"].as_f64().unwrap()
+    };
+    let peak = measured("");
+    for (flags, recipe) in [
+        ("--checkpoint-activations 3", Recipe { checkpoint_activations: 3, ..all.clone() }),
+        ("--accumulate 4", Recipe { accumulate: 4, ..all.clone() }),
+    ] {
+        let less = (peak - measured(flags)) / (predicted(&all) - predicted(&recipe));
+        assert!((0.85..1.15).contains(&less), "{flags}: {less} of the prediction");
     }
 }
 

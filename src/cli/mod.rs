@@ -19,7 +19,7 @@ use serde::Serialize;
 #[cfg(feature = "profile")]
 pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;
-pub use self::recipe::RecipeArgs;
+pub use self::recipe::{OF_BENCH, OF_MEMORY, RecipeArgs};
 #[cfg(feature = "profile")]
 use self::values::MOST_SECONDS;
 use self::values::{
@@ -183,6 +183,12 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = whole(0_usize, None))]
     #[arg(help_heading = "Model")]
     pub keep_previous: usize,
+    /// Keep the model with the best validation so far, as FILE.best
+    #[arg(long, help_heading = "Model")]
+    pub save_best: bool,
+    /// End the run after E epochs without a better validation
+    #[arg(long, value_name = "E", value_parser = whole(1_usize, None), help_heading = "Training")]
+    pub patience: Option<usize>,
     /// Do not classify the test images after each epoch; their files may be missing
     #[arg(long, help_heading = "Model")]
     pub no_eval: bool,
@@ -246,6 +252,9 @@ pub struct SummaryArgs {
     /// Sizes of the network.
     #[command(flatten)]
     pub network: NetworkArgs,
+    /// Hyperparameters that decide how much memory training takes.
+    #[command(flatten)]
+    pub recipe: RecipeArgs<OF_MEMORY>,
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -372,7 +381,7 @@ pub struct BenchStagesArgs {
     pub epoch: usize,
     /// Hyperparameters that can be chosen. All others have their defaults.
     #[command(flatten)]
-    pub recipe: RecipeArgs<true>,
+    pub recipe: RecipeArgs<OF_BENCH>,
     /// Also write the JSON to FILE [default: profiles/ladder/bench.json]
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
     #[arg(default_missing_value = "profiles/ladder/bench.json")]

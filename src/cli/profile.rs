@@ -17,6 +17,7 @@ pub struct ProfileArgs {
     /// Instead of training, draw flamegraphs of all stages, or of --stage, on 1000 images
     #[arg(long, conflicts_with_all = [
         "epochs", "max_samples", "resume", "model", "checkpoint_every", "keep_previous", "no_eval",
+        "save_best", "patience",
     ])]
     pub profile: bool,
     /// Folder for graphs, figures and index.html

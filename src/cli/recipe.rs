@@ -9,24 +9,38 @@ use serde_json::{Map, Value};
 use super::values::{number, whole};
 use crate::model::recipe::{Field, Recipe, Valid};
 
-/// Names of the hyperparameters for which `bench stages` has flags.
-const BENCH: [&str; 2] = ["batch_size", "seed"];
+/// The flags for training: those of all hyperparameters.
+pub const OF_TRAINING: usize = 0;
+/// The flags for `bench stages`.
+pub const OF_BENCH: usize = 1;
+/// The flags for `summary`: those on which the memory of training depends.
+pub const OF_MEMORY: usize = 2;
 
-/// Flags of the hyperparameters: of all for training, of a few for `bench stages`.
+/// Names of the hyperparameters that have flags, for commands that do not have all.
+const FEW: [&[&str]; 2] =
+    [&["batch_size", "seed"], &["batch_size", "optimizer", "accumulate", "checkpoint_activations"]];
+
+/// Value of `--batch-size` with which training chooses the size.
+pub const AUTO: &str = "auto";
+
+/// Flags of the hyperparameters: of all for training, of a few for other commands.
 #[derive(Debug)]
-pub struct RecipeArgs<const OF_BENCH: bool = false> {
+pub struct RecipeArgs<const OF: usize = OF_TRAINING> {
     /// Values that were given on the command line, by the names of their fields.
     pub given: Map<String, Value>,
+    /// Whether training chooses the size of the batches.
+    pub auto_batch_size: bool,
 }
 
-impl<const OF_BENCH: bool> RecipeArgs<OF_BENCH> {
+impl<const OF: usize> RecipeArgs<OF> {
     fn fields() -> impl Iterator<Item = &'static Field> {
-        Recipe::FIELDS.iter().filter(|field| !OF_BENCH || BENCH.contains(&field.name))
+        let few = OF.checked_sub(1).map(|index| FEW[index]);
+        Recipe::FIELDS.iter().filter(move |field| few.is_none_or(|few| few.contains(&field.name)))
     }
 }
 
-impl<const OF_BENCH: bool> From<&RecipeArgs<OF_BENCH>> for Recipe {
-    fn from(args: &RecipeArgs<OF_BENCH>) -> Self {
+impl<const OF: usize> From<&RecipeArgs<OF>> for Recipe {
+    fn from(args: &RecipeArgs<OF>) -> Self {
         let optimizer = args.given.get("optimizer").cloned();
         let optimizer = optimizer.map(|name| serde_json::from_value(name).expect("it is checked"));
         let schedule = args.given.get("schedule").cloned();
@@ -38,12 +52,18 @@ impl<const OF_BENCH: bool> From<&RecipeArgs<OF_BENCH>> for Recipe {
     }
 }
 
-impl<const OF_BENCH: bool> Args for RecipeArgs<OF_BENCH> {
+impl<const OF: usize> Args for RecipeArgs<OF> {
     fn augment_args(command: Command) -> Command {
         let defaults = values_of(&Recipe::default());
         let flag = |field: &Field| {
             let flag = flag(field, &defaults[field.name]);
-            if OF_BENCH { flag } else { flag.help_heading("Training") }
+            match (OF, field.name) {
+                (OF_TRAINING, "batch_size") => {
+                    auto_batch_size(flag, field).help_heading("Training")
+                }
+                (OF_TRAINING, _) => flag.help_heading("Training"),
+                _ => flag,
+            }
         };
         command.args(Self::fields().map(flag))
     }
@@ -53,17 +73,24 @@ impl<const OF_BENCH: bool> Args for RecipeArgs<OF_BENCH> {
     }
 }
 
-impl<const OF_BENCH: bool> FromArgMatches for RecipeArgs<OF_BENCH> {
+impl<const OF: usize> FromArgMatches for RecipeArgs<OF> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let is_given = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
         let value = |name| matches.get_one::<Value>(name).cloned();
         let given = Self::fields().map(|field| field.name).filter(|name| is_given(name));
         let given = given.filter_map(|name| Some((name.to_string(), value(name)?)));
-        Ok(Self { given: given.collect() })
+        let mut given: Map<_, _> = given.collect();
+        let auto_batch_size = given.get("batch_size").is_some_and(|size| size == AUTO);
+        if auto_batch_size {
+            given.remove("batch_size");
+        }
+        Ok(Self { given, auto_batch_size })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        self.given.extend(Self::from_arg_matches(matches)?.given);
+        let Self { given, auto_batch_size } = Self::from_arg_matches(matches)?;
+        self.given.extend(given);
+        self.auto_batch_size |= auto_batch_size;
         Ok(())
     }
 }
@@ -98,6 +125,16 @@ fn flag(field: &Field, default: &Value) -> Arg {
             flag.value_name(value_name).hide_possible_values(true).default_value(shortest(default))
         }
     }
+}
+
+/// The `flag` of the size of the batches, which training may choose.
+fn auto_batch_size(flag: Arg, field: &Field) -> Arg {
+    let help = field.help.trim_end_matches('.');
+    flag.help(format!("{help}; auto: a power of two from 16 to 512 that fits memory and images"))
+        .value_parser(parser(|text: &str| match text {
+            AUTO => Ok(Value::from(AUTO)),
+            text => whole(1_usize, None)(text).map(Value::from),
+        }))
 }
 
 /// Parser that gives the values of `parse` as JSON.

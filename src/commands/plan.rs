@@ -1,7 +1,7 @@
 //! The plan of a training run, made from the flags and, if the run is resumed, from its checkpoint.
 //! Making a plan reads no file, no clock and no terminal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -41,6 +41,12 @@ pub struct TrainPlan {
     /// Largest number of models of other runs that stay beside the model; `None` if the run is resumed,
     /// because the file of the model is its own.
     pub keep_previous: Option<usize>,
+    /// Path of the file for the model with the best validation, if it is kept.
+    pub best_model: Option<PathBuf>,
+    /// Whether the size of the batches is still to be chosen.
+    pub auto_batch_size: bool,
+    /// Number of epochs without a better validation after which the run ends.
+    pub patience: Option<usize>,
     /// Whether the test images are classified after every epoch.
     pub evaluate: bool,
     /// Notes that are printed before anything is loaded.
@@ -56,13 +62,27 @@ impl TrainPlan {
     pub fn new(args: &TrainArgs, saved: Option<(&Architecture, &Metadata)>) -> Result<Self> {
         let (architecture, recipe) = match saved {
             Some((architecture, Metadata { recipe, .. })) => {
-                check_flags(args, architecture, recipe)?;
-                (architecture.clone(), recipe.clone())
+                let mut recipe = recipe.clone();
+                if args.recipe.given.contains_key("checkpoint_activations") {
+                    // It changes no bit of the weights.
+                    recipe.checkpoint_activations =
+                        Recipe::from(&args.recipe).checkpoint_activations;
+                }
+                check_flags(args, architecture, &recipe)?;
+                (architecture.clone(), recipe)
             }
             None => (args.network.architecture(), Recipe::from(&args.recipe)),
         };
         if let Some(problem) = recipe.contradiction() {
             return Err(Error::Usage(problem));
+        }
+        let of_validation = [(args.save_best, "save-best"), (args.patience.is_some(), "patience")];
+        if let Some((_, flag)) = of_validation.into_iter().find(|(is_given, _)| *is_given)
+            && recipe.validation.is_none()
+        {
+            return Err(Error::Usage(format!(
+                "--{flag}: there are no validation images: hold some out with --validation 5000"
+            )));
         }
         let saved = saved.map(|(_, metadata)| metadata);
         let mut notes = Vec::new();
@@ -93,6 +113,7 @@ impl TrainPlan {
         if let Some(saved) = saved {
             metadata.dataset = saved.dataset.clone();
             metadata.position = saved.position;
+            metadata.validation = saved.validation;
             metadata.steps = saved.steps;
         }
         Ok(Self {
@@ -105,6 +126,9 @@ impl TrainPlan {
             epochs: args.epochs,
             checkpoint_every: args.checkpoint_every,
             keep_previous: saved.is_none().then_some(args.keep_previous),
+            best_model: args.save_best.then(|| best_model(&args.model)),
+            auto_batch_size: args.recipe.auto_batch_size && saved.is_none(),
+            patience: args.patience,
             evaluate: !args.no_eval,
             notes,
         })
@@ -133,13 +157,27 @@ impl TrainPlan {
                 dataset.sha256,
             )));
         }
-        let count = self.metadata.recipe.max_samples.unwrap_or(images);
-        if count > images {
+        let Recipe { max_samples, validation, batch_size, .. } = self.metadata.recipe;
+        let held_out = validation.unwrap_or(0);
+        let Some(rest) = images.checked_sub(held_out).filter(|rest| *rest > 0) else {
             return Err(Error::Usage(format!(
-                "--max-samples {count} is more than the {images} training images"
+                "--validation {held_out} leaves none of the {images} training images to train on: \
+                 hold out fewer"
             )));
+        };
+        let count = max_samples.unwrap_or(rest);
+        if count > rest {
+            let of = match held_out {
+                0 => format!("the {images} training images"),
+                held_out => {
+                    format!("the {rest} training images that --validation {held_out} leaves")
+                }
+            };
+            return Err(Error::Usage(format!("--max-samples {count} is more than {of}")));
         }
-        check_batch_size(self.metadata.recipe.batch_size, count, "training images")?;
+        if !self.auto_batch_size {
+            check_batch_size(batch_size, count, "training images")?;
+        }
         if self.resumed {
             check_place(&self.metadata, count).map_err(Error::invalid(&self.model))?;
         }
@@ -159,6 +197,13 @@ impl TrainPlan {
             None
         }
     }
+}
+
+/// Path of the model with the best validation, beside `model`.
+fn best_model(model: &Path) -> PathBuf {
+    let mut name = model.as_os_str().to_owned();
+    name.push(".best");
+    name.into()
 }
 
 /// Refuses flags on the command line that contradict the checkpoint's `network` or `recipe`.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::io;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -72,6 +73,8 @@ pub struct TrainingProgress<'a> {
     signals: Signals,
     epochs: usize,
     evaluates: bool,
+    /// Whether a large gradient has been reported.
+    warned: bool,
     bar: ProgressBar,
 }
 
@@ -80,7 +83,7 @@ impl<'a> TrainingProgress<'a> {
     pub fn new(output: &'a Output, signals: Signals, epochs: usize, evaluates: bool) -> Self {
         // The time that is left is part of the message, which is made to fit.
         let bar = bar(output, &BAR.replace("{left}", ""));
-        Self { output, signals, epochs, evaluates, bar }
+        Self { output, signals, epochs, evaluates, warned: false, bar }
     }
 
     /// Removes the bar from the screen.
@@ -118,18 +121,32 @@ impl Observer for TrainingProgress<'_> {
     }
 
     fn epoch(&mut self, report: &EpochReport) {
-        let EpochReport { progress, lr, duration, images, evaluation } = report;
+        let EpochReport { progress, lr, duration, images, validation, evaluation, .. } = report;
         let event = Event::Epoch(report::Epoch {
             epoch: progress.epoch,
             loss: progress.loss,
             train_accuracy: progress.accuracy,
             test_correct: evaluation.as_ref().map(|evaluation| evaluation.correct),
             test_total: evaluation.as_ref().map(|evaluation| evaluation.total),
+            validation_correct: validation.as_ref().map(|validation| validation.correct),
+            validation_total: validation.as_ref().map(|validation| validation.total),
+            validation_loss: validation.as_ref().map(|validation| validation.loss),
+            gradient_norm: report.gradient_norm,
             lr: *lr,
             seconds: duration.as_secs_f64(),
             images_per_second: *images as f64 / duration.as_secs_f64(),
         });
         self.bar.suspend(|| self.output.event(&event));
+    }
+
+    fn large_gradient(&mut self, norm: f64) {
+        if !mem::replace(&mut self.warned, true) {
+            let message = format!(
+                "note: a gradient has the norm {norm:.1}, so training may become unstable:\n\
+                 --clip-norm 1 shortens long gradients"
+            );
+            self.bar.suspend(|| self.output.note(&message));
+        }
     }
 
     fn kept_previous(&mut self, Kept { previous, dropped }: &Kept) {

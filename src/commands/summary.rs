@@ -2,14 +2,21 @@
 
 use super::output::Output;
 use crate::cli::SummaryArgs;
+use crate::error::Error;
 use crate::model::architecture::PlacedLayer;
 use crate::model::recipe::Recipe;
 use crate::report::{Event, SCHEMA_VERSION, Summary, SummaryLayer};
+use crate::stages::Stage;
 
 /// Prints the layers of the network.
 pub fn run(args: &SummaryArgs) -> anyhow::Result<()> {
     let architecture = args.network.architecture();
-    let batch_size = Recipe::default().batch_size;
+    let recipe = Recipe::from(&args.recipe);
+    if let Some(problem) = recipe.contradiction() {
+        return Err(Error::Usage(problem).into());
+    }
+    let stage = Stage::fastest_exact(&architecture, &recipe);
+    let batch_size = recipe.batch_size;
     let layers = architecture.layers().iter().enumerate();
     let layers = layers
         .map(|(index, PlacedLayer { layer, name, output, parameters, .. })| {
@@ -33,6 +40,9 @@ pub fn run(args: &SummaryArgs) -> anyhow::Result<()> {
         batch_size,
         layers,
         parameters: architecture.parameter_count(),
+        stage: stage.name,
+        training_bytes: stage.memory_bytes(&architecture, &recipe),
+        activation_bytes: stage.activation_bytes(&architecture, &recipe) as u64,
     }));
     Ok(output.finish()?)
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
+use super::batch_size;
 use super::data;
 use super::output::Output;
 use super::plan::TrainPlan;
@@ -17,8 +18,9 @@ use crate::files::durable;
 use crate::files::lock::lock_for_writing;
 use crate::measure::memory;
 use crate::model::architecture::Architecture;
-use crate::model::checkpoint::{self, Checkpoint, DatasetIdentity, Metadata, Model};
+use crate::model::checkpoint::{self, Checkpoint, DatasetIdentity, Metadata, Model, Validation};
 use crate::model::parameters::TrainState;
+use crate::model::recipe::Recipe;
 use crate::optim::Optimizer;
 use crate::report::{self, Event, SCHEMA_VERSION};
 use crate::training::checkpoints::Checkpoints;
@@ -32,17 +34,17 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     data::check_no_data_file("--model", &args.model, &args.data)?;
     let remedy = "choose a writable place with --model";
     let _lock = lock_for_writing(&args.model).map_err(|error| error.with_remedy(remedy))?;
-    let saved = if args.resume {
-        Some(saved(&args.model)?)
-    } else {
-        checkpoint::check_replaceable(&args.model)?;
-        for previous in durable::previous_names(&args.model, args.keep_previous)? {
-            checkpoint::check_replaceable(&previous)?;
-        }
-        None
-    };
+    let saved = if args.resume { Some(saved(&args.model)?) } else { None };
     let metadata = saved.as_ref().map(|(network, saved)| (network, &saved.metadata));
-    let plan = TrainPlan::new(args, metadata)?;
+    let mut plan = TrainPlan::new(args, metadata)?;
+    if let Some(most) = plan.keep_previous {
+        for model in [&plan.model].into_iter().chain(&plan.best_model) {
+            checkpoint::check_replaceable(model)?;
+            for previous in durable::previous_names(model, most)? {
+                checkpoint::check_replaceable(&previous)?;
+            }
+        }
+    }
     plan.notes.iter().for_each(|note| output.note(note));
 
     let loading = Instant::now();
@@ -63,7 +65,20 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         sha256: same.unwrap_or(&sha256s[0]).clone(),
     };
     let images = plan.images(&identity, dataset.train.len())?;
+    if let Some(images) = plan.metadata.recipe.validation {
+        dataset.hold_out(images);
+    }
     dataset.train.truncate(images);
+    if plan.auto_batch_size {
+        let TrainPlan { stage, architecture, metadata, .. } = &mut plan;
+        let recipe = &mut metadata.recipe;
+        let needed =
+            |batch_size| stage.memory_bytes(architecture, &Recipe { batch_size, ..recipe.clone() });
+        let choice = batch_size::choose(images, memory::available_bytes(), needed);
+        output.note(&choice.to_string());
+        recipe.batch_size = choice.batch_size;
+        recipe.contradiction().map_or(Ok(()), |problem| Err(Error::Usage(problem)))?;
+    }
 
     let mut engine = engine(&plan, saved.map(|(_, checkpoint)| checkpoint.state))?;
     if let Some(beginning) = plan.beginning() {
@@ -82,10 +97,25 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         epochs: plan.epochs,
         evaluate: plan.evaluate,
         checkpoints: Checkpoints::start(&plan.model, plan.checkpoint_every, plan.keep_previous)?,
+        best: match &plan.best_model {
+            Some(path) => Some(Checkpoints::start(path, 1, plan.keep_previous)?),
+            None => None,
+        },
+        patience: plan.patience,
     };
     let outcome = trainer.run(&mut progress);
     progress.finish();
-    let done = done(&plan, &dataset, engine.as_ref(), &outcome?, load_seconds, started);
+    let outcome = outcome?;
+    if let Some(Validation { epoch, best_epoch, .. }) = outcome.validation
+        && epoch < plan.epochs
+    {
+        output.note(&format!(
+            "note: the run ends after epoch {epoch} of {}:\n\
+             no validation after epoch {best_epoch} was better",
+            plan.epochs,
+        ));
+    }
+    let done = done(&plan, &dataset, engine.as_ref(), &outcome, load_seconds, started);
     output.event(&Event::Done(done));
     Ok(output.finish()?)
 }
@@ -130,6 +160,7 @@ fn start(plan: &TrainPlan, dataset: &Dataset, threads: usize) -> report::Start {
         dataset: dataset.kind().name().into(),
         dataset_description: dataset.kind().to_string(),
         train_images: dataset.train.len(),
+        validation_images: dataset.validation.as_ref().map(Split::len),
         test_images: dataset.test.as_ref().map_or(0, Split::len),
         stage: stage.name.into(),
         engine: stage.engine.name().into(),
@@ -153,7 +184,7 @@ fn done(
     load_seconds: f64,
     started: Instant,
 ) -> report::Done {
-    let Outcome { training, evaluation, last } = outcome;
+    let Outcome { training, evaluation, last, epochs, validation } = outcome;
     let state = engine.store();
     report::Done {
         train_seconds: training.as_secs_f64(),
@@ -163,13 +194,16 @@ fn done(
         peak_rss_bytes: memory::peak_rss_bytes(),
         test_correct: last.as_ref().map(|evaluation| evaluation.correct),
         test_total: last.as_ref().map(|evaluation| evaluation.total),
+        best_epoch: validation.map(|validation| validation.best_epoch),
+        best_validation_correct: validation.map(|validation| validation.best_correct),
+        best_model: plan.best_model.as_ref().map(|path| path.to_string_lossy().into_owned()),
         weights_sha256: state.parameters.sha256().to_string(),
         model: plan.model.to_string_lossy().into_owned(),
         stage: plan.stage.name.into(),
         products: plan.stage.precision.name(),
         threads: engine.threads(),
         dataset: dataset.kind().name().into(),
-        epochs: plan.epochs.max(plan.metadata.position.epoch),
+        epochs: *epochs,
         steps: state.steps,
     }
 }

@@ -81,6 +81,12 @@ impl Split {
         self.labels.truncate(count);
     }
 
+    /// Removes all images from number `first` on, and returns them.
+    fn split_off(&mut self, first: usize) -> Self {
+        let images = self.images.split_off(first * self.pixels());
+        Self::new(images, self.sides, self.labels.split_off(first))
+    }
+
     /// What is unusual about the pixels and may be a mistake, as lines of text, if anything is.
     pub fn doubt(&self) -> Option<String> {
         let mut counts = [0_usize; 256];
@@ -166,6 +172,8 @@ impl fmt::Display for DatasetKind {
 pub struct Dataset {
     /// Images to train on.
     pub train: Split,
+    /// Images that were [held out](Self::hold_out) of the training.
+    pub validation: Option<Split>,
     /// Images to evaluate on.
     pub test: Option<Split>,
     kind: DatasetKind,
@@ -183,7 +191,15 @@ impl Dataset {
         let sha256s = [&digests[..], &train_digests]
             .map(|digests| Sha256Digest::of(digests.iter().map(|digest| digest.bytes())));
         let kind = DatasetKind::of_parts(0, &digests);
-        Self { train, test, kind, sha256s }
+        Self { train, validation: None, test, kind, sha256s }
+    }
+
+    /// Holds out the last `images` training images for validation.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn hold_out(&mut self, images: usize) {
+        self.validation = Some(self.train.split_off(self.train.len() - images));
     }
 
     /// Kind of this dataset.

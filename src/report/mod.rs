@@ -64,6 +64,9 @@ pub struct Start {
     pub dataset_description: String,
     /// Number of images to train on.
     pub train_images: usize,
+    /// Number of images held out of the training; absent without `--validation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_images: Option<usize>,
     /// Number of images to test on.
     pub test_images: usize,
     /// Name of the stage.
@@ -105,6 +108,20 @@ pub struct Epoch {
     /// Number of test images; absent with `--no-eval`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_total: Option<usize>,
+    /// Number of validation images classified correctly after the epoch; absent without
+    /// `--validation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_correct: Option<usize>,
+    /// Number of validation images; absent without `--validation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_total: Option<usize>,
+    /// Mean loss of the validation images, without label smoothing; absent without `--validation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_loss: Option<f64>,
+    /// Mean of the norms of the gradients of the epoch's steps, before they were clipped; absent if
+    /// the engine never holds a whole gradient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gradient_norm: Option<f64>,
     /// Learning rate of the epoch.
     pub lr: f64,
     /// Duration of the training steps in this process.
@@ -134,6 +151,16 @@ pub struct Done {
     /// Number of test images; absent with `--no-eval`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_total: Option<usize>,
+    /// Number of epochs after which most validation images were classified correctly; absent without
+    /// `--validation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_epoch: Option<usize>,
+    /// Number of validation images classified correctly after that epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_validation_correct: Option<usize>,
+    /// Path of the checkpoint after that epoch; absent without `--save-best`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub best_model: Option<String>,
     /// SHA-256 of the weights and biases, as little-endian f32 in canonical order.
     pub weights_sha256: String,
     /// Path of the checkpoint.
@@ -230,6 +257,13 @@ pub struct Summary {
     pub layers: Vec<SummaryLayer>,
     /// Number of weights and biases of all layers.
     pub parameters: usize,
+    /// Name of the stage that trains the network if none is named.
+    pub stage: &'static str,
+    /// Bytes that training takes at least by that stage: parameters, gradients, what the optimizer
+    /// keeps, and activations.
+    pub training_bytes: u64,
+    /// Bytes of the activations, and of their gradients, among these.
+    pub activation_bytes: u64,
 }
 
 /// One layer of a network.

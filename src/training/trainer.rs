@@ -9,9 +9,14 @@ use crate::data::dataset::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result, printable};
 use crate::files::durable::Kept;
-use crate::model::checkpoint::{Checkpoint, DEFAULT_FILE, Metadata, Position, RUNAWAY_LOSS};
+use crate::model::checkpoint::{
+    Checkpoint, DEFAULT_FILE, Metadata, Position, RUNAWAY_LOSS, Validation,
+};
 use crate::model::parameters::TrainState;
 use crate::optim::schedule::Schedule;
+
+/// Norm of a gradient from which on an observer is told that it is large.
+const LARGE_NORM: f64 = 10.0;
 
 /// A training run: engine, images, recipe and checkpoints.
 pub struct Trainer<'a> {
@@ -27,6 +32,10 @@ pub struct Trainer<'a> {
     pub evaluate: bool,
     /// Destination of the run's checkpoints.
     pub checkpoints: Checkpoints,
+    /// Destination of the checkpoint after the epoch with the best validation, if it is wanted.
+    pub best: Option<Checkpoints>,
+    /// Number of epochs without a better validation after which the run ends, if any number.
+    pub patience: Option<usize>,
 }
 
 /// Observer of a run, which may also stop it.
@@ -35,6 +44,8 @@ pub trait Observer {
     fn batch(&mut self, progress: &Progress);
     /// Called after each epoch.
     fn epoch(&mut self, report: &EpochReport);
+    /// Called after each step whose gradient has a large `norm`, above 10, and is not clipped.
+    fn large_gradient(&mut self, norm: f64);
     /// Called when the checkpoint replaced another run's file, which was `kept`.
     fn kept_previous(&mut self, kept: &Kept);
     /// Number of the signal that asks the run to stop, if one has come.
@@ -71,6 +82,10 @@ pub struct EpochReport {
     /// Number of images trained on in this process: only the rest of the epoch after resuming
     /// within it.
     pub images: usize,
+    /// Mean over the epoch's steps of the norm of the gradient, if the engine measures it.
+    pub gradient_norm: Option<f64>,
+    /// Evaluation on the validation images, if there are any.
+    pub validation: Option<Evaluation>,
     /// Evaluation on the test images, if the run evaluates.
     pub evaluation: Option<Evaluation>,
 }
@@ -84,6 +99,10 @@ pub struct Outcome {
     pub evaluation: Duration,
     /// Result of the last evaluation.
     pub last: Option<Evaluation>,
+    /// Number of epochs that the model has been trained for, earlier runs included.
+    pub epochs: usize,
+    /// Result of the validations, if there are any.
+    pub validation: Option<Validation>,
 }
 
 impl Trainer<'_> {
@@ -98,19 +117,26 @@ impl Trainer<'_> {
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let (mut training, mut evaluating) = (Duration::ZERO, Duration::ZERO);
         let mut last = None;
-        for epoch in self.metadata.position.epoch..self.epochs {
+        // A signal may have come before the last validation.
+        let late = self.validate(observer);
+        evaluating += duration(&late);
+        while self.metadata.position.epoch < self.epochs && !self.is_out_of_patience() {
+            let epoch = self.metadata.position.epoch;
             let mut report = self.epoch(epoch, observer)?;
             training += report.duration;
             let done = epoch + 1;
             self.metadata.position = Position { epoch: done, ..Position::default() };
-            if done == self.epochs || self.checkpoints.is_due(done) {
+            report.validation = self.validate(observer);
+            evaluating += duration(&report.validation);
+            let ends = done == self.epochs || self.is_out_of_patience();
+            if ends || self.checkpoints.is_due(done) {
                 self.save(self.engine.store());
             }
             // The thread writes the checkpoint meanwhile.
             report.evaluation = self.evaluation(observer);
             observer.epoch(&report);
             last = report.evaluation;
-            evaluating += last.as_ref().map_or(Duration::ZERO, |evaluation| evaluation.duration);
+            evaluating += duration(&last);
             if let Some(signal) = observer.stop() {
                 return Err(self.interrupted(signal, observer));
             }
@@ -123,9 +149,37 @@ impl Trainer<'_> {
                 let message = "interrupted; there was nothing to save".into();
                 return Err(Error::Interrupted { signal, message });
             }
-            evaluating += last.as_ref().map_or(Duration::ZERO, |evaluation| evaluation.duration);
+            evaluating += duration(&last);
         }
-        Ok(Outcome { training, evaluation: evaluating, last })
+        let Metadata { position: Position { epoch: epochs, .. }, validation, .. } = self.metadata;
+        Ok(Outcome { training, evaluation: evaluating, last, epochs, validation })
+    }
+
+    /// Whether the best validation is too many epochs ago.
+    fn is_out_of_patience(&self) -> bool {
+        let Some((patience, validation)) = self.patience.zip(self.metadata.validation) else {
+            return false;
+        };
+        validation.epoch - validation.best_epoch >= patience
+    }
+
+    /// Evaluates on the validation images, unless that was done after the present epoch, and saves
+    /// the best model if it is wanted; `None` also when a signal comes.
+    fn validate(&mut self, observer: &dyn Observer) -> Option<Evaluation> {
+        let Position { epoch, batch, .. } = self.metadata.position;
+        let before = self.metadata.validation;
+        if batch > 0 || epoch == before.map_or(0, |validation| validation.epoch) {
+            return None;
+        }
+        let images = self.dataset.validation.as_ref()?;
+        let evaluation = Evaluation::of(self.engine, images, &|| observer.stop().is_some())?;
+        let validation = Validation::after(before, epoch, evaluation.correct);
+        self.metadata.validation = Some(validation);
+        if let Some(best) = self.best.as_mut().filter(|_| validation.best_epoch == epoch) {
+            let (state, metadata) = (self.engine.store(), self.metadata.clone());
+            best.save(Checkpoint { state, metadata });
+        }
+        Some(evaluation)
     }
 
     /// Evaluates on the test images, if the run evaluates; `None` also when a signal comes.
@@ -143,11 +197,12 @@ impl Trainer<'_> {
         let order = epoch_order(train.len(), recipe.seed, epoch);
         let first = self.metadata.position.batch;
         let mut duration = Duration::ZERO;
+        let mut is_norm_known = false;
         for batch in batches(train, &order, recipe.batch_size).skip(first) {
             if let Some(signal) = observer.stop() {
                 return Err(self.interrupted(signal, observer));
             }
-            while let Some(written) = self.checkpoints.poll() {
+            while let Some(written) = self.written(Checkpoints::poll) {
                 self.hear(written, observer)?;
             }
             let lr = schedule.lr(epoch, self.metadata.position.batch, in_epoch);
@@ -171,12 +226,22 @@ impl Trainer<'_> {
             position.batch += 1;
             position.loss += sum.loss;
             position.correct += sum.correct;
+            if let Some(norm) = self.engine.gradient_norm() {
+                position.gradient_norm += norm;
+                is_norm_known = true;
+                if norm > LARGE_NORM && recipe.clip_norm == 0.0 {
+                    observer.large_gradient(norm);
+                }
+            }
             observer.batch(&progress(position, order.len(), recipe.batch_size));
         }
         let progress = progress(&self.metadata.position, order.len(), recipe.batch_size);
         let images = order.len() - (first * recipe.batch_size).min(order.len());
         let lr = schedule.lr(epoch, in_epoch - 1, in_epoch);
-        Ok(EpochReport { progress, lr, duration, images, evaluation: None })
+        let mean = self.metadata.position.gradient_norm / in_epoch as f64;
+        let gradient_norm = is_norm_known.then_some(mean);
+        let (validation, evaluation) = (None, None);
+        Ok(EpochReport { progress, lr, duration, images, gradient_norm, validation, evaluation })
     }
 
     /// Saves the state after a signal, unless it is saved already or no step has been taken.
@@ -233,9 +298,14 @@ impl Trainer<'_> {
         self.checkpoints.save(Checkpoint { state, metadata: self.metadata.clone() });
     }
 
+    /// The first result that `next` finds at a destination of checkpoints.
+    fn written(&mut self, next: fn(&mut Checkpoints) -> Option<Written>) -> Option<Written> {
+        next(&mut self.checkpoints).or_else(|| self.best.as_mut().and_then(next))
+    }
+
     /// Waits until no checkpoint is being written or waiting.
     fn settle(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        while let Some(written) = self.checkpoints.wait() {
+        while let Some(written) = self.written(Checkpoints::wait) {
             self.hear(written, observer)?;
         }
         Ok(())
@@ -264,6 +334,11 @@ impl Trainer<'_> {
         let lr = Schedule::from(&self.metadata.recipe).lr(epoch, step, self.batches());
         self.diverged("moments that are not finite".into(), epoch, step, lr)
     }
+}
+
+/// Duration of an evaluation, if there was one.
+fn duration(evaluation: &Option<Evaluation>) -> Duration {
+    evaluation.as_ref().map_or(Duration::ZERO, |evaluation| evaluation.duration)
 }
 
 /// Progress of an epoch over `images` images at `position`.
@@ -307,6 +382,7 @@ mod tests {
             self.1 = self.0(report.progress.epoch);
         }
 
+        fn large_gradient(&mut self, _: f64) {}
         fn kept_previous(&mut self, _: &Kept) {}
 
         fn stop(&self) -> Option<i32> {
@@ -330,6 +406,8 @@ mod tests {
             epochs: 1_000_000,
             evaluate: false,
             checkpoints,
+            best: None,
+            patience: None,
         };
         trainer.run(&mut AfterEpoch(after_epoch, None)).unwrap_err()
     }

@@ -29,7 +29,13 @@ pub fn checkpoint(architecture: &Architecture) -> Checkpoint {
         metadata: Metadata {
             dataset: DatasetIdentity { name: "custom".into(), sha256: "5e".repeat(32) },
             isa: Some("avx2".into()),
-            position: Position { epoch: 3, batch: 45, loss: 678.912_345_678_901_2, correct: 2345 },
+            position: Position {
+                epoch: 3,
+                batch: 45,
+                loss: 678.912_345_678_901_2,
+                correct: 2345,
+                gradient_norm: 67.5,
+            },
             ..Metadata::new(architecture, Recipe { seed: 77, ..Recipe::default() }, "fused")
         },
     }

@@ -41,6 +41,9 @@ pub struct Metadata {
     pub isa: Option<String>,
     /// Place in the run at which the state was saved.
     pub position: Position,
+    /// Result of the validations so far; absent before the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
     /// Number of steps that the optimizer has taken, t.
     pub steps: u64,
     /// SHA-256 over the JSON of this metadata with this field empty, followed by the data of all
@@ -63,6 +66,7 @@ impl Metadata {
             stage: stage.into(),
             isa: None,
             position: Position::default(),
+            validation: None,
             steps: 0,
             content_sha256: String::new(),
         }
@@ -102,6 +106,32 @@ pub struct Position {
     pub loss: f64,
     /// Number of images in the batches of the next epoch that were classified correctly.
     pub correct: usize,
+    /// Sum of the norms of the gradients of the batches of the next epoch that are done; 0 if the
+    /// engine does not measure them.
+    #[serde(default)]
+    pub gradient_norm: f64,
+}
+
+/// Result of the validations of a run, each after an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// Number of epochs after which the last validation was made.
+    pub epoch: usize,
+    /// Number of epochs after which most images were classified correctly, for the first time.
+    pub best_epoch: usize,
+    /// Number of validation images that were then classified correctly.
+    pub best_correct: usize,
+}
+
+impl Validation {
+    /// Result of the validations after a further one, after `epoch` epochs, with `correct` images.
+    pub fn after(before: Option<Self>, epoch: usize, correct: usize) -> Self {
+        match before {
+            Some(best) if best.best_correct >= correct => Self { epoch, ..best },
+            _ => Self { epoch, best_epoch: epoch, best_correct: correct },
+        }
+    }
 }
 
 fn mnist_image() -> [usize; 3] {
@@ -177,8 +207,11 @@ fn check_values(metadata: &Metadata) -> ParseResult<()> {
     if let Some(problem) = metadata.recipe.contradiction() {
         return Err(CheckpointError::Metadata(format!("field recipe: {problem}")));
     }
-    let Position { epoch, batch, loss, correct } = metadata.position;
+    check_validation(metadata)?;
+    let Position { epoch, batch, loss, correct, gradient_norm } = metadata.position;
     let (epoch, batch) = (epoch as u64, batch as u64);
+    let is_norm = gradient_norm.is_finite() && gradient_norm >= 0.0;
+    expect(is_norm, "position.gradient_norm", gradient_norm, "a number from 0 on")?;
     match metadata.recipe.max_samples {
         Some(images) => check_place(metadata, images)?,
         None => {
@@ -201,6 +234,21 @@ fn check_values(metadata: &Metadata) -> ParseResult<()> {
     let largest = RUNAWAY_LOSS * seen as f64;
     let at_most = format!("at most {largest:e} in {seen} images");
     expect(loss.abs() <= largest, "position.loss", loss, at_most)
+}
+
+/// Refuses results of validations that no run has.
+fn check_validation(metadata: &Metadata) -> ParseResult<()> {
+    let Some(Validation { epoch, best_epoch, best_correct }) = metadata.validation else {
+        return Ok(());
+    };
+    let epochs = metadata.position.epoch;
+    let at_most = format!("at most the {epochs} epochs that are done");
+    expect((1..=epochs).contains(&epoch), "validation.epoch", epoch, at_most)?;
+    let at_most = format!("from 1 to {epoch}");
+    expect((1..=epoch).contains(&best_epoch), "validation.best_epoch", best_epoch, at_most)?;
+    let images = metadata.recipe.validation.unwrap_or_default();
+    let at_most = format!("at most the {images} validation images");
+    expect(best_correct <= images, "validation.best_correct", best_correct, at_most)
 }
 
 /// Refuses a place that no run on `images` images reaches.

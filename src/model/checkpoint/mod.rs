@@ -34,7 +34,7 @@ pub use self::error::CheckpointError;
 use self::error::ParseResult;
 use self::format::METADATA_KEY;
 pub use self::format::{FORMAT_VERSION, RUNAWAY_LOSS};
-pub use self::metadata::{DatasetIdentity, Metadata, Position, check_place};
+pub use self::metadata::{DatasetIdentity, Metadata, Position, Validation, check_place};
 use super::architecture::Architecture;
 use super::mnist_cnn::MnistCnn;
 use super::parameters::{Parameters, Slot, TrainState, little_endian};

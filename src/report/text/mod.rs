@@ -14,13 +14,16 @@ use super::{Data, Done, Epoch, Eval, Event, Mistake, Stages, Start, Summary};
 use crate::error::escaped;
 use crate::measure::machine::Machine;
 
+/// Width of the table of epochs where there is no terminal.
+const COLUMNS: usize = 80;
+
 /// `event` as one or more lines of text, without a line end after the last. On a terminal of `width`
 /// characters, the table of epochs has only the columns for which there is room, and mistakes are
 /// drawn.
 pub fn lines(event: &Event, width: Option<usize>) -> String {
     match event {
-        Event::Start(start) => self::start(start, width.unwrap_or(usize::MAX)),
-        Event::Epoch(epoch) => self::epoch(epoch, width.unwrap_or(usize::MAX)),
+        Event::Start(start) => self::start(start, width.unwrap_or(COLUMNS)),
+        Event::Epoch(epoch) => self::epoch(epoch, width.unwrap_or(COLUMNS)),
         Event::Done(done) => self::done(done),
         Event::Eval(eval) => self::eval(eval, width),
         Event::Summary(summary) => self::summary(summary),
@@ -44,8 +47,21 @@ fn start(start: &Start, width: usize) -> String {
         not_exact(start.products),
     );
     if start.first_epoch < start.epochs {
-        let titles =
-            ["epoch", "loss", "train", "test", "correct", "lr", "time", "images/s"].map(Into::into);
+        let of_validation = start.validation_images.map_or("", |_| "valid");
+        let of_gradient = if start.engine == "layerwise" { "norm" } else { "" };
+        let titles = [
+            "epoch",
+            "loss",
+            "train",
+            of_validation,
+            "test",
+            "correct",
+            of_gradient,
+            "lr",
+            "time",
+            "images/s",
+        ];
+        let titles = titles.map(Into::into);
         text.push('\n');
         text.push_str(&epoch_columns(&titles, width));
     }
@@ -55,16 +71,18 @@ fn start(start: &Start, width: usize) -> String {
 /// Row of the table of epochs, below the titles that [`start`] writes.
 fn epoch(epoch: &Epoch, width: usize) -> String {
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
-    let (test, correct) = match (epoch.test_correct, epoch.test_total) {
-        (Some(correct), Some(total)) => (percent(correct as f64 / total as f64), grouped(correct)),
-        _ => ("-".into(), "-".into()),
+    let share = |correct: Option<usize>, total: Option<usize>| {
+        correct.zip(total).map(|(correct, total)| percent(correct as f64 / total as f64))
     };
+    let none = || "-".into();
     let texts = [
         epoch.epoch.to_string(),
         format!("{:.4}", epoch.loss),
         percent(epoch.train_accuracy),
-        test,
-        correct,
+        share(epoch.validation_correct, epoch.validation_total).unwrap_or_default(),
+        share(epoch.test_correct, epoch.test_total).unwrap_or_else(none),
+        epoch.test_correct.map_or_else(none, grouped),
+        epoch.gradient_norm.map(|norm| format!("{norm:.3}")).unwrap_or_default(),
         format!("{:.3e}", epoch.lr),
         format!("{:.2} s", epoch.seconds),
         grouped(epoch.images_per_second as usize),
@@ -72,10 +90,14 @@ fn epoch(epoch: &Epoch, width: usize) -> String {
     epoch_columns(&texts, width)
 }
 
-fn epoch_columns(texts: &[String; 8], width: usize) -> String {
-    let mut widths = [5, 9, 10, 10, 9, 11, 11, 11];
-    // The columns that matter least come first: correct, lr, images/s, time, train.
-    for column in [4, 5, 7, 6, 2] {
+/// Columns of the table of epochs that fit in `width`; a column without a text is left out.
+fn epoch_columns(texts: &[String; 10], width: usize) -> String {
+    let mut widths = [5, 9, 10, 10, 10, 9, 9, 11, 11, 11];
+    for (width, text) in widths.iter_mut().zip(texts) {
+        *width *= usize::from(!text.is_empty());
+    }
+    // The columns that matter least come first: correct, lr, images/s, norm, time, train.
+    for column in [5, 7, 9, 6, 8, 2] {
         if widths.iter().sum::<usize>() > width {
             widths[column] = 0;
         }
@@ -217,13 +239,18 @@ fn summary(summary: &Summary) -> String {
         totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
         text.push_str(&work(&layer.name, counts));
     }
+    let megabytes = |bytes: u64| format!("{:.2} MB", bytes as f64 / 1e6);
     _ = write!(
         text,
         "{}\n\
          for a batch of {}; a multiply-add is two FLOP; relu, pooling and bias are none;\n\
-         MB are 10^6 bytes of f32 activations and parameters, read and written once",
+         MB are 10^6 bytes of f32 activations and parameters, read and written once\n\n\
+         stage {} trains it in {}, {} of them activations",
         work("total", totals),
         summary.batch_size,
+        summary.stage,
+        megabytes(summary.training_bytes),
+        megabytes(summary.activation_bytes),
     );
     text
 }
@@ -303,6 +330,10 @@ mod tests {
             train_accuracy: 0.9791,
             test_correct: Some(9801),
             test_total: Some(10_000),
+            validation_correct: None,
+            validation_total: None,
+            validation_loss: None,
+            gradient_norm: None,
             lr: 9.46e-4,
             seconds: 4.2,
             images_per_second: 14_285.7,
@@ -311,6 +342,14 @@ mod tests {
             epoch(&report, 80),
             "    3   0.0674   97.91 %   98.01 %    9,801   9.460e-4     4.20 s     14,285"
         );
+        (report.validation_correct, report.validation_total) = (Some(497), Some(500));
+        report.gradient_norm = Some(0.8312);
+        assert_eq!(
+            epoch(&report, 95),
+            "    3   0.0674   97.91 %   99.40 %   98.01 %    9,801    0.831   9.460e-4     4.20 s     \
+             14,285"
+        );
+        (report.validation_correct, report.gradient_norm) = (None, None);
         report.test_correct = None;
         assert_eq!(
             epoch(&report, 80),
@@ -325,6 +364,7 @@ mod tests {
             lr: 1e-10,
             seconds: 86_400.0,
             images_per_second: 9_999_999.0,
+            ..report.clone()
         };
         let line = epoch(&largest, 80);
         assert_eq!(line.len(), epoch(&report, 80).len(), "{line}");
