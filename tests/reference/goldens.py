@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import json
 import platform
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ import formula
 import idx
 import network
 from network import BATCH, LEARNING_RATE, TENSORS
+from render import render
 
 FORMULA_BATCHES = [BATCH] * 9 + [37]
 MNIST_BATCHES = [BATCH] * 10
@@ -227,22 +227,6 @@ def layer_case(stream, name, layer, shapes, geometry, ties=False):
         "output": numbers(output.detach().flatten(), 9),
         **{f"d_{operand}": numbers(g.flatten(), 9) for operand, g in zip(operand_names, gradients)},
     }
-
-
-def render(value, indent=""):
-    """JSON with one key a line, and lists of numbers filled to the line's width."""
-    deeper = indent + "  "
-    if isinstance(value, dict):
-        rows = [f"{deeper}{json.dumps(key)}: {render(item, deeper)}" for key, item in value.items()]
-        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
-    if isinstance(value, list) and value and isinstance(value[0], (list, dict)):
-        rows = [deeper + render(item, deeper) for item in value]
-        return "[\n" + ",\n".join(rows) + f"\n{indent}]"
-    text = json.dumps(value)
-    if not isinstance(value, list) or len(text) <= 100:
-        return text
-    filled = textwrap.fill(text[1:-1], 120, initial_indent=deeper, subsequent_indent=deeper)
-    return f"[\n{filled}\n{indent}]"
 
 
 def main():

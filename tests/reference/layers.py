@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 import formula
-from goldens import numbers, render
+from goldens import numbers
 from modules import Function, Lstm, Position, SelfAttention, patches
+from render import render
 
 FIRST_SEED = 1000
 SEEDS_PER_CASE = 20
