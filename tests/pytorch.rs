@@ -21,16 +21,19 @@ use std::ops::Range;
 use std::path::Path;
 
 use common::{
-    Comparison, all_primitives, compute, evaluate_layer, gradient, run_layer, see_gradient, to_f64,
+    Comparison, all_primitives, compute, evaluate_layer, exact, gradient, run_layer, see_gradient,
+    to_f64,
 };
 use mnist_train::data::batches::Batch;
 use mnist_train::data::dataset::{DatasetKind, Split};
 use mnist_train::data::files;
 use mnist_train::data::synthetic::SIDE;
 use mnist_train::digest::Sha256Digest;
-use mnist_train::engine::compute::Precision;
+use mnist_train::engine::compute::{Compute, Precision};
+use mnist_train::model::architecture::Architecture;
 use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::model::parameters::{Parameters, TrainState};
+use mnist_train::model::presets::PRESETS;
 use mnist_train::model::recipe::Recipe;
 use mnist_train::nn::cross_entropy::LossSum;
 use mnist_train::nn::grammar::{self, LAYERS};
@@ -72,6 +75,9 @@ const MOMENT_NORM: f64 = 5e-6;
 /// Tolerance of weights and slots after some steps of an optimizer, each a few roundings; seen
 /// 1.3e-7.
 const OPTIMIZER: f64 = 1e-6;
+/// Tolerance of the losses of ten steps of a preset, as a multiple of the largest difference
+/// between PyTorch's f32 run and its f64 run; seen 4.9, with AVX2.
+const PRESET: f64 = 20.0;
 
 fn goldens() -> Value {
     serde_json::from_str(include_str!("reference/goldens.json")).expect("goldens.py wrote it")
@@ -120,14 +126,11 @@ fn formula_parameters() -> Parameters {
     parameters
 }
 
-/// Images and labels of the formula. Their digests are checked against the inputs of PyTorch's run.
+/// First `count` images and labels of the formula.
 fn formula_split(count: usize) -> Split {
     let ink = |x: u32| if x & 3 == 0 { (x >> 8) as u8 } else { 0 };
-    let pixels: Vec<u8> = words(100, count * SIDE * SIDE).map(ink).collect();
-    let labels: Vec<u8> = words(101, count).map(|word| (word % 10) as u8).collect();
-    let golden = &goldens()["formula"]["inputs"];
-    assert_eq!(Sha256Digest::of([&pixels]).to_string(), golden["pixels_sha256"]);
-    assert_eq!(Sha256Digest::of([&labels]).to_string(), golden["labels_sha256"]);
+    let pixels = words(100, count * SIDE * SIDE).map(ink).collect();
+    let labels = words(101, count).map(|word| (word % 10) as u8).collect();
     Split::new(pixels, [SIDE; 2], labels)
 }
 
@@ -184,6 +187,9 @@ fn ten_steps_of_every_stage_agree_with_pytorch() {
     let golden = &section["f64"];
     let sizes = batch_sizes(section);
     let (start, split) = (formula_parameters(), formula_split(sizes.iter().sum()));
+    for (part, bytes) in [("pixels_sha256", split.images()), ("labels_sha256", split.labels())] {
+        assert_eq!(Sha256Digest::of([bytes]).to_string(), section["inputs"][part], "{part}");
+    }
     let mut comparison = Comparison::default();
     for stage in STAGES.iter().filter(|stage| stage.precision == Precision::F32) {
         let trained = train(stage, &start, &split, &sizes);
@@ -223,6 +229,89 @@ fn ten_steps_of_every_stage_agree_with_pytorch() {
                 let expected = numbers(&golden[when][&spec.name][part]);
                 comparison.slices(&what, &found, &expected, tolerance);
             }
+        }
+    }
+    comparison.finish();
+}
+
+/// Case of presets.json: a network that has a name, and the losses of ten steps.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PresetCase {
+    /// Text of the network.
+    network: String,
+    /// Tensors in canonical order.
+    tensors: Vec<PresetTensor>,
+    /// Index of the first image of the first three batches. The later ones are the same again.
+    first_image: usize,
+    losses: Vec<f64>,
+    f32_from_f64: f64,
+}
+
+/// Tensor whose elements are `offset + scale·(2u − 1)`. Its place in the network is its stream.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PresetTensor {
+    name: String,
+    offset: f32,
+    scale: f32,
+}
+
+impl PresetCase {
+    fn start(&self, architecture: &Architecture) -> Parameters {
+        let mut parameters = Parameters::zeros(architecture);
+        let names = parameters.specs().iter().map(|spec| &spec.name);
+        assert!(names.eq(self.tensors.iter().map(|tensor| &tensor.name)), "{}", self.network);
+        for (stream, ((_, values), tensor)) in parameters.iter_mut().zip(&self.tensors).enumerate()
+        {
+            let units = signed_units(stream as u32, values.len());
+            for (value, unit) in values.iter_mut().zip(units) {
+                *value = unit * tensor.scale + tensor.offset;
+            }
+        }
+        parameters
+    }
+}
+
+#[test]
+fn ten_losses_of_every_preset_agree_with_pytorch() {
+    let mut goldens: Value =
+        serde_json::from_str(include_str!("reference/presets.json")).expect("presets.py wrote it");
+    let cases: BTreeMap<String, PresetCase> =
+        serde_json::from_value(goldens["presets"].take()).expect("presets.py wrote it");
+    let sizes = batch_sizes(&goldens);
+    let kinds = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+    let mut comparison = Comparison::default();
+    for preset in &PRESETS {
+        let Some(case) = cases.get(preset.name) else {
+            assert_eq!(kinds(preset.text), kinds(PRESETS[0].text), "{preset:?} has no case");
+            continue;
+        };
+        // The masks of dropout are each program's own.
+        assert_eq!(case.network, preset.text.replace("dropout0.5,", ""), "{preset:?}");
+        let architecture = Architecture::parse(&case.network, Shape::image(1, SIDE, SIDE)).unwrap();
+        let start = case.start(&architecture);
+        let images = case.first_image..case.first_image + sizes[..3].iter().sum::<usize>();
+        let split = formula_split(images.end);
+        let order: Vec<u32> = images.map(|image| image as u32).collect();
+        let largest = case.losses.iter().copied().fold(0.0, f64::max);
+        for (stage, isa) in exact(&architecture) {
+            let compute = Compute { threads: 2, isa };
+            let recipe = Recipe::default();
+            let mut engine = stage.build(&architecture, &recipe, compute).unwrap();
+            engine.load(&TrainState::new(start.clone(), &Adam::SLOTS));
+            let mut rest = &order[..];
+            let mut step = |&size: &usize| {
+                if rest.is_empty() {
+                    rest = &order;
+                }
+                let batch = Batch::new(&split, rest.split_off(..size).expect("enough images"));
+                (engine.step(&batch, recipe.lr).loss / size as f64) as f32
+            };
+            let losses: Vec<f32> = sizes.iter().map(&mut step).collect();
+            let what = format!("{} by {stage:?} {isa}", preset.name);
+            let tolerance = PRESET * case.f32_from_f64 / largest;
+            comparison.slices(&what, &losses, &case.losses, tolerance);
         }
     }
     comparison.finish();

@@ -176,7 +176,7 @@ def batch_norm(node):
 
 
 def layer_norm(node):
-    """The normalized axes become one, and the axes between it and the images become tokens. As for ε, see batch_norm."""
+    """The normalized axes become one, and those between it and the images become tokens. As for ε, see batch_norm."""
     x, weight, bias = node.inputs
     axis = node.axis(-1)
     features = math.prod(x.shape[axis:])
