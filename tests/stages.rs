@@ -15,6 +15,7 @@ use mnist_train::model::init::Init;
 use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::model::parameters::{Parameters, TrainState};
 use mnist_train::model::recipe::{OptimizerKind, Recipe};
+use mnist_train::nn::cross_entropy;
 use mnist_train::nn::shape::Shape;
 use mnist_train::optim::Optimizer;
 use mnist_train::optim::adam::Adam;
@@ -427,5 +428,36 @@ fn a_step_that_leaves_a_weight_that_is_not_finite_has_no_loss() {
         }
         engine.load(&good);
         assert!(engine.step(&batch, 1e-3).loss.is_finite(), "{stage:?} {isa}");
+    }
+}
+
+/// Number of the four pairs of bits to which `network` gives the right label, 0 or 1, after 100 steps
+/// of gradient descent at the rate 0.5, each with all four pairs.
+fn learned(stage: &Stage, isa: Isa, network: &str, labels: [u8; 4]) -> usize {
+    let architecture = Architecture::parse(network, Shape::image(1, 1, 2)).expect("is a network");
+    let recipe = Recipe { l2: 0.0, ..Recipe::with_optimizer(OptimizerKind::Sgd) };
+    let mut engine = stage.build(&architecture, &recipe, Compute { threads: 2, isa }).unwrap();
+    let slots = Optimizer::from(&recipe).slots();
+    engine.load(&TrainState::new(Init::Pytorch.parameters(&architecture, 1), slots));
+    let split = Split::new(vec![0, 0, 0, 255, 255, 0, 255, 255], [1, 2], labels.to_vec());
+    let order = indices(4);
+    let batch = Batch::new(&split, &order);
+    for _ in 0..100 {
+        engine.step(&batch, 0.5);
+    }
+    cross_entropy::evaluate(engine.predict(&batch), batch.labels()).correct
+}
+
+#[test]
+fn every_exact_stage_learns_and_or_and_with_a_hidden_layer_xor() {
+    let (perceptron, hidden) = ("flatten,fc2", "flatten,fc8,tanh,fc2");
+    let [and, or, xor] = [[0, 0, 0, 1], [0, 1, 1, 1], [0, 1, 1, 0]];
+    let architecture = Architecture::parse(hidden, Shape::image(1, 1, 2)).expect("is a network");
+    for (stage, isa) in exact(&architecture) {
+        for (network, labels) in [(perceptron, and), (perceptron, or), (hidden, xor)] {
+            assert_eq!(learned(stage, isa, network, labels), 4, "{stage:?} {isa} {labels:?}");
+        }
+        // No line parts the pairs of XOR.
+        assert!(learned(stage, isa, perceptron, xor) < 4, "{stage:?} {isa}");
     }
 }

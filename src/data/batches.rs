@@ -110,6 +110,17 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_larger_than_the_split_is_the_split() {
+        let split = Split::new(vec![0; 4], [1, 1], vec![0; 4]);
+        for (size, expected) in [(3, &[3, 1][..]), (4, &[4]), (10, &[4])] {
+            let mut found = batches(&split, &[0, 1, 2, 3], size);
+            let sizes: Vec<usize> = found.by_ref().map(|batch| batch.len()).collect();
+            assert_eq!(sizes, expected);
+            assert!(found.next().is_none());
+        }
+    }
+
+    #[test]
     fn an_epoch_visits_every_image_once_in_an_order_of_its_own() {
         let first = epoch_order(1000, 7, 0);
         let second = epoch_order(1000, 7, 1);

@@ -125,6 +125,28 @@ mod tests {
     }
 
     #[test]
+    fn gradients_of_a_kernel_of_ones_count_the_windows() {
+        let layer = grammar::layer("conv1d1k2").unwrap();
+        let (mut dparameters, mut dx) = ([f32::NAN; 3], [f32::NAN; 4]);
+        let io = Backward {
+            input: Shape::matrix(1, 4),
+            x: &[1., 2., 3., 4.],
+            y: &[3., 5., 7.],
+            parameters: &[1., 1., 0.],
+            kept_bytes: &[],
+            kept_floats: &[],
+            scratch: &mut [],
+            training: Training::default(),
+            dy: &[1.; 3],
+            dparameters: &mut dparameters,
+            dx: Some(&mut dx),
+        };
+        layer.backward(&mut Reference, io);
+        assert_eq!(dparameters, [6., 9., 3.]);
+        assert_eq!(dx, [1., 2., 2., 1.]);
+    }
+
+    #[test]
     fn padding_and_stride_are_along_the_signal_alone() {
         let layer = grammar::layer("conv1d1k3s2p1").unwrap();
         assert_eq!(

@@ -134,6 +134,17 @@ mod tests {
     }
 
     #[test]
+    fn two_steps_with_one_gradient_give_the_published_velocities() {
+        let (g, mut w, mut v) = (0.3, [0.0], [0.0]);
+        let sgd = Sgd { momentum: 0.9, ..SGD };
+        for (t, expected) in [(1, g), (2, 1.9 * g)] {
+            sgd.step(t, 0.1).update(&[g], &mut w, &mut v);
+            close(v[0], expected);
+        }
+        close(w[0], -0.1 * 2.9 * g);
+    }
+
+    #[test]
     fn l2_pulls_weights_and_leaves_biases() {
         for sgd in [SGD, Sgd { momentum: 0.5, ..SGD }] {
             let step = Sgd { l2: 0.1, ..sgd }.step(1, 1.0);

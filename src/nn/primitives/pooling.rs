@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn averages_at_the_edge_leave_out_the_padding_in_both_passes() {
+        let window = Window { kernel: 2, stride: 2, padding: 1 };
+        let pool = Pooling { input: ImageShape::new(1, 3, 3), rows: window, columns: window };
+        let mut y = [f32::NAN; 4];
+        average_forward(&pool, &[1., 2., 3., 4., 5., 6., 7., 8., 9.], &mut y);
+        assert_eq!(y, [1., 2.5, 5.5, 7.]);
+        let mut dx = [f32::NAN; 9];
+        average_backward(&pool, &[1.; 4], &mut dx);
+        assert_eq!(dx, [1., 0.5, 0.5, 0.5, 0.25, 0.25, 0.5, 0.25, 0.25]);
+    }
+
+    #[test]
     fn padding_counts_for_no_average() {
         let window = Window { kernel: 2, stride: 2, padding: 1 };
         let pool = Pooling { input: ImageShape::new(1, 2, 2), rows: window, columns: window };

@@ -53,3 +53,17 @@ where
         &mut self.data[offset]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_axis_is_contiguous() {
+        let places: Vec<usize> = (0..120).collect();
+        let view = TensorView::new(&places[..], [2, 3, 4, 5]);
+        let steps = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]];
+        assert_eq!(steps.map(|step| view.get(step)), [60, 20, 5, 1]);
+        assert_eq!(view.get([1, 2, 3, 4]), 119);
+    }
+}
