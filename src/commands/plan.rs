@@ -92,6 +92,13 @@ impl TrainPlan {
         if args.compute.stage.is_none() && saved.is_none() {
             notes.extend(faster_run(&architecture, &recipe, stage));
         }
+        let normalizes = architecture.layers().iter().any(|placed| placed.layer.mixes_images());
+        if recipe.accumulate > 1 && normalizes {
+            notes.push(format!(
+                "note: batch normalization sees one part of a batch at a time, {} images",
+                recipe.batch_size.div_ceil(recipe.accumulate),
+            ));
+        }
         if recipe.schedule == Kind::OneCycle && args.epochs < recipe.t_max {
             notes.push(format!(
                 "note: the run ends before the cycle of {} epochs does;\n\
