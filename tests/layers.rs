@@ -101,7 +101,8 @@ const NORMALIZING: [Case; 18] = [
     ("layernorm", &[5, 7]),
 ];
 
-/// Layers that work element by element: one element, and more than the 16,384 of a chunk.
+/// Layers that work element by element: one element, and more than the 16,384 that are
+/// shared.
 const ELEMENTS: [Case; 14] = [
     ("relu", &[1, 1, 1]),
     ("relu", &[7, 1, 1]),

@@ -1,6 +1,7 @@
 //! The engine of the first stages, which executes one layer after the other with a set of
 //! primitives, and so runs any network.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{array, mem};
 
 use super::Engine;
@@ -13,9 +14,9 @@ use crate::model::parameters::{Parameters, TrainState};
 use crate::model::recipe::Recipe;
 use crate::nn::cross_entropy::LossSum;
 use crate::nn::layer::Training;
-use crate::nn::primitives::Primitives;
+use crate::nn::primitives::{Primitives, share_of};
 use crate::nn::tensor::{MOMENTUM, TensorSpec};
-use crate::optim::{MOST_SLOTS, Optimizer, Weights, clip};
+use crate::optim::{MOST_SLOTS, Optimizer, Step, Weights, clip};
 
 /// Engine that executes a step layer by layer with a set of primitives.
 pub struct LayerwiseEngine {
@@ -71,11 +72,19 @@ impl LayerwiseEngine {
     /// Writes the pixels of `batch`, divided by 255, to the input of the passes.
     fn take_images(&mut self, batch: &Batch<'_>) {
         let x = self.passes.begin(batch.len());
-        let length = x.len() / batch.len();
-        for (image, x) in batch.images().zip(x.chunks_exact_mut(length)) {
-            assert_eq!(image.len(), length);
-            x.iter_mut().zip(image).for_each(|(x, &pixel)| *x = f32::from(pixel) / 255.0);
-        }
+        let (length, own) = (x.len() / batch.len(), share_of(batch.len()));
+        self.primitives.as_mut().share(
+            x.len(),
+            x.chunks_mut(own * length).enumerate(),
+            #[inline(always)]
+            |(item, x)| {
+                let images = batch.images().skip(item * own);
+                for (image, x) in images.zip(x.chunks_exact_mut(length)) {
+                    assert_eq!(image.len(), length);
+                    x.iter_mut().zip(image).for_each(|(x, &pixel)| *x = f32::from(pixel) / 255.0);
+                }
+            },
+        );
     }
 
     fn forward(&mut self, batch: &Batch<'_>, training: Option<Training>, clock: &mut PhaseClock) {
@@ -145,10 +154,27 @@ impl LayerwiseEngine {
                 continue;
             }
             let step = if spec.role.has_l2() { &weights } else { &others };
-            are_finite &= self.primitives.update(step, g, Weights { w, slots });
+            are_finite &= update(self.primitives.as_mut(), step, g, Weights { w, slots });
         }
         are_finite
     }
+}
+
+/// Updates `weights` and their slots by the gradient `g`, as [`Step::update`] does, and shares the
+/// work. Returns whether every updated weight is finite.
+fn update(primitives: &mut dyn Primitives, step: &Step, g: &[f32], weights: Weights<'_>) -> bool {
+    let (own, are_finite) = (share_of(g.len()), AtomicBool::new(true));
+    primitives.share(
+        g.len(),
+        g.chunks(own).zip(weights.chunks(own)),
+        #[inline(always)]
+        |(g, weights)| {
+            if !step.update(g, weights) {
+                are_finite.store(false, Ordering::Relaxed);
+            }
+        },
+    );
+    are_finite.into_inner()
 }
 
 impl Engine for LayerwiseEngine {

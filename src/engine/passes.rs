@@ -122,7 +122,7 @@ where
                     let at = [x, f, y].map(|first| *first..first + images * len);
                     let [x, f, y] =
                         activations.get_disjoint_mut(at).expect("the plan keeps them apart");
-                    clock.run(Phase::ConvForward, 0, || primitives.map2(x, f, y, add));
+                    clock.run(Phase::ConvForward, 0, || primitives.map2(x, f, y, |x, f| x + f));
                 }
             }
         }
@@ -205,15 +205,15 @@ where
                     }
                     // y = f(x) + x, so f(x) and x get the gradient of y.
                     Step::Close(Shortcut { saved: at, len, .. }) => {
-                        saved[at - plan.saved..][..images * len]
-                            .copy_from_slice(&delta[..images * len]);
+                        let saved = &mut saved[at - plan.saved..][..images * len];
+                        primitives.map(&delta[..images * len], saved, |delta| delta);
                     }
                     Step::Open(Shortcut { x, saved: at, len, .. }) if is_wanted(*x) => {
                         let saved = &saved[at - plan.saved..][..images * len];
                         let (delta, sum) =
                             (&delta[..images * len], &mut next_delta[..images * len]);
                         clock.run(Phase::ConvBackward, 0, || {
-                            primitives.map2(delta, saved, sum, add);
+                            primitives.map2(delta, saved, sum, |delta, saved| delta + saved);
                         });
                         is_second = !is_second;
                     }
@@ -226,11 +226,6 @@ where
             dx.copy_from_slice(&self.floats[first..][..dx.len()]);
         }
     }
-}
-
-/// Writes a + b to `sum`, element by element.
-fn add<T: Scalar>(a: &[T], b: &[T], sum: &mut [T]) {
-    sum.iter_mut().zip(a).zip(b).for_each(|((sum, &a), &b)| *sum = a + b);
 }
 
 /// Phases to which the time of a layer is added, as \[forward, backward\]. A layer whose input is an

@@ -53,10 +53,11 @@ use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
 use super::linear::{self, LinearBackward};
-use super::primitives::Primitives;
-use super::primitives::product::Matrix;
+use super::primitives::product::Matrices;
+use super::primitives::{Primitives, share_of};
 use super::settings::Settings;
 use super::shape::Shape;
+use super::softmax;
 use super::split::{split, split_mut};
 use super::tensor::{Role, TensorSpec, Uniform};
 use crate::autograd::{Tape, Var};
@@ -125,45 +126,52 @@ impl Sizes {
         [3 * values, values, images * self.shares(), 3 * values]
     }
 
-    /// Calls `copy(row, head)` for the d features of each token in each head: they begin at `row` in
-    /// rows (N, T, parts·F), and at `head` in heads (parts, N, h, T, d).
-    fn for_each_run(self, parts: usize, images: usize, mut copy: impl FnMut(usize, usize)) {
-        let mut at = 0;
-        for part in 0..parts {
-            for n in 0..images {
-                for head in 0..self.heads {
-                    for t in 0..self.tokens {
-                        let row = (n * self.tokens + t) * parts + part;
-                        copy(row * self.features + head * self.depth(), at);
-                        at += self.depth();
-                    }
-                }
+    /// Calls `copy(row, head)` for the d features of each token in each head of an image: they begin
+    /// at `row` in the part `part` of rows (T, parts·F), and at `head` in heads (h, T, d).
+    #[inline(always)]
+    fn for_each_run(self, [part, parts]: [usize; 2], mut copy: impl FnMut(usize, usize)) {
+        for head in 0..self.heads {
+            for t in 0..self.tokens {
+                let row = (t * parts + part) * self.features + head * self.depth();
+                copy(row, (head * self.tokens + t) * self.depth());
             }
         }
     }
 
-    /// Matrix (T, d) of head `index` among the heads of all images.
-    fn head<T: Scalar>(self, heads: &[T], index: usize) -> Matrix<'_, T> {
-        let length = self.tokens * self.depth();
-        Matrix::new(&heads[index * length..][..length], self.tokens, self.depth())
+    /// Copies the part `part` of `rows` (n, T, parts·F), times `factor`, to `heads` (n, h, T, d).
+    #[inline(always)]
+    fn to_heads<T: Scalar>(self, part: [usize; 2], factor: T, rows: &[T], heads: &mut [T]) {
+        let (values, depth) = (self.values(), self.depth());
+        let images = rows.chunks_exact(part[1] * values).zip(heads.chunks_exact_mut(values));
+        for (rows, heads) in images {
+            self.for_each_run(part, |row, head| {
+                let run = heads[head..][..depth].iter_mut().zip(&rows[row..][..depth]);
+                run.for_each(|(head, &row)| *head = row * factor);
+            });
+        }
     }
 
-    /// Elements of the same matrix, to be written.
-    fn head_mut<T>(self, heads: &mut [T], index: usize) -> &mut [T] {
-        let length = self.tokens * self.depth();
-        &mut heads[index * length..][..length]
+    /// Copies `heads` (n, h, T, d), times `factor`, to the part `part` of `rows` (n, T, parts·F).
+    #[inline(always)]
+    fn to_rows<T: Scalar>(self, part: [usize; 2], factor: T, heads: &[T], rows: &mut [T]) {
+        let (values, depth) = (self.values(), self.depth());
+        let images = rows.chunks_exact_mut(part[1] * values).zip(heads.chunks_exact(values));
+        for (rows, heads) in images {
+            self.for_each_run(part, |row, head| {
+                let run = rows[row..][..depth].iter_mut().zip(&heads[head..][..depth]);
+                run.for_each(|(row, &head)| *row = head * factor);
+            });
+        }
     }
 
-    /// Matrix (T, T) of head `index` among the heads of all images.
-    fn square<T: Scalar>(self, squares: &[T], index: usize) -> Matrix<'_, T> {
-        let length = self.tokens * self.tokens;
-        Matrix::new(&squares[index * length..][..length], self.tokens, self.tokens)
+    /// Matrices (T, d) of the heads of all images.
+    fn of_heads<T: Scalar>(self, heads: &[T]) -> Matrices<'_, T> {
+        Matrices::new(heads, self.tokens, self.depth())
     }
 
-    /// Elements of the same matrix, to be written.
-    fn square_mut<T>(self, squares: &mut [T], index: usize) -> &mut [T] {
-        let length = self.tokens * self.tokens;
-        &mut squares[index * length..][..length]
+    /// Matrices (T, T) of the heads of all images.
+    fn squares<T: Scalar>(self, squares: &[T]) -> Matrices<'_, T> {
+        Matrices::new(squares, self.tokens, self.tokens)
     }
 }
 
@@ -225,55 +233,51 @@ impl<T: Scalar> Pass<T> for Attention {
     fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         let Forward { input, x, parameters, y, kept_floats, scratch, .. } = io;
         let (sizes, images) = (self.on(input), input.images_in(x.len()));
-        let depth = sizes.depth();
         let [in_weight, in_bias, out_weight, out_bias] = split(parameters, sizes.tensors());
         let [qkv, shares, outputs] = split_mut(kept_floats, sizes.kept(images));
         let [rows, heads, scores, _] = split_mut(scratch, sizes.scratch(images));
+        let [q, k, v] = split_mut(qkv, [x.len(); 3]);
+        let own = share_of(images);
+        let (values, squares) = (own * sizes.values(), own * sizes.shares());
 
         linear::forward(primitives, x, [in_weight, in_bias], rows);
-        sizes.for_each_run(3, images, |row, head| {
-            qkv[head..][..depth].copy_from_slice(&rows[row..][..depth]);
-        });
-        let scale = scale(depth);
-        qkv[..x.len()].iter_mut().for_each(|q| *q *= scale);
-        let [q, k, v] = split(qkv, [x.len(); 3]);
-
-        scores.fill(T::zero());
-        for index in 0..images * self.heads {
-            let (q, k) = (sizes.head(q, index), sizes.head(k, index));
-            primitives.add_product(q, k.transposed(), sizes.square_mut(scores, index));
-        }
-        for row in scores.chunks_exact_mut(sizes.tokens) {
-            let largest = row.iter().copied().fold(T::neg_infinity(), T::max);
-            row.iter_mut().for_each(|score| *score -= largest);
-        }
-        primitives.map(scores, shares, exp);
-        for row in shares.chunks_exact_mut(sizes.tokens) {
-            let sum = row.iter().copied().sum::<T>();
-            row.iter_mut().for_each(|share| *share /= sum);
-        }
-
-        heads.fill(T::zero());
-        for index in 0..images * self.heads {
-            let (shares, v) = (sizes.square(shares, index), sizes.head(v, index));
-            primitives.add_product(shares, v, sizes.head_mut(heads, index));
-        }
-        sizes.for_each_run(1, images, |row, head| {
-            outputs[row..][..depth].copy_from_slice(&heads[head..][..depth]);
-        });
+        let parts = q.chunks_mut(values).zip(k.chunks_mut(values)).zip(v.chunks_mut(values));
+        let sums = scores.chunks_mut(squares).zip(heads.chunks_mut(values));
+        primitives.share(
+            rows.len(),
+            rows.chunks(3 * values).zip(parts).zip(sums),
+            #[inline(always)]
+            |((rows, ((q, k), v)), (scores, heads))| {
+                sizes.to_heads([0, 3], scale(sizes.depth()), rows, q);
+                sizes.to_heads([1, 3], T::one(), rows, k);
+                sizes.to_heads([2, 3], T::one(), rows, v);
+                scores.fill(T::zero());
+                heads.fill(T::zero());
+            },
+        );
+        primitives.add_products(sizes.of_heads(q), sizes.of_heads(k).transposed(), scores);
+        softmax::forward(primitives, scores, sizes.tokens, shares);
+        primitives.add_products(sizes.squares(shares), sizes.of_heads(v), heads);
+        primitives.share(
+            heads.len(),
+            heads.chunks(values).zip(outputs.chunks_mut(values)),
+            #[inline(always)]
+            |(heads, outputs)| sizes.to_rows([0, 1], T::one(), heads, outputs),
+        );
         linear::forward(primitives, outputs, [out_weight, out_bias], y);
     }
 
     fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let Backward { input, x, parameters, kept_floats, scratch, dy, dparameters, dx, .. } = io;
         let (sizes, images) = (self.on(input), input.images_in(x.len()));
-        let depth = sizes.depth();
         let [in_weight, _, out_weight, _] = split(parameters, sizes.tensors());
         let [din_weight, din_bias, dout_weight, dout_bias] =
             split_mut(dparameters, sizes.tensors());
         let [qkv, shares, outputs] = split(kept_floats, sizes.kept(images));
-        let [q, k, v] = split(qkv, [x.len(); 3]);
+        let [q, k, v] = split(qkv, [x.len(); 3]).map(|heads| sizes.of_heads(heads));
         let [drows, dheads, dscores, dqkv] = split_mut(scratch, sizes.scratch(images));
+        let own = share_of(images);
+        let (values, squares) = (own * sizes.values(), own * sizes.shares());
 
         let doutputs = &mut drows[..x.len()];
         let output_projection = LinearBackward {
@@ -285,31 +289,37 @@ impl<T: Scalar> Pass<T> for Attention {
             dx: Some(doutputs),
         };
         linear::backward(primitives, output_projection);
-        sizes.for_each_run(1, images, |row, head| {
-            dheads[head..][..depth].copy_from_slice(&drows[row..][..depth]);
-        });
-
-        dscores.fill(T::zero());
-        dqkv.fill(T::zero());
+        let sums = dscores.chunks_mut(squares).zip(dqkv.chunks_mut(3 * values));
+        primitives.share(
+            2 * drows.len(),
+            drows[..x.len()].chunks(values).zip(dheads.chunks_mut(values)).zip(sums),
+            #[inline(always)]
+            |((doutputs, dheads), (dscores, dqkv))| {
+                sizes.to_heads([0, 1], T::one(), doutputs, dheads);
+                dscores.fill(T::zero());
+                dqkv.fill(T::zero());
+            },
+        );
         let [dq, dk, dv] = split_mut(dqkv, [x.len(); 3]);
-        for index in 0..images * self.heads {
-            let [q, k, v] = [q, k, v].map(|heads| sizes.head(heads, index));
-            let shares = sizes.square(shares, index);
-            let dhead = sizes.head(dheads, index);
-            primitives.add_product(shares.transposed(), dhead, sizes.head_mut(dv, index));
-            let dsquare = sizes.square_mut(dscores, index);
-            primitives.add_product(dhead, v.transposed(), dsquare);
-            softmax_backward(shares.data(), dsquare, sizes.tokens);
-            let dscores = sizes.square(dscores, index);
-            primitives.add_product(dscores, k, sizes.head_mut(dq, index));
-            primitives.add_product(dscores.transposed(), q, sizes.head_mut(dk, index));
-        }
-        // q is Q/√d, so dk has its factor already.
-        let scale = scale(depth);
-        dq.iter_mut().for_each(|dq| *dq *= scale);
-        sizes.for_each_run(3, images, |row, head| {
-            drows[row..][..depth].copy_from_slice(&dqkv[head..][..depth]);
-        });
+        let dheads = sizes.of_heads(dheads);
+        primitives.add_products(sizes.squares(shares).transposed(), dheads, dv);
+        primitives.add_products(dheads, v.transposed(), dscores);
+        softmax::backward(primitives, shares, dscores, sizes.tokens);
+        let dscores = sizes.squares(dscores);
+        primitives.add_products(dscores, k, dq);
+        primitives.add_products(dscores.transposed(), q, dk);
+        let parts = dq.chunks(values).zip(dk.chunks(values)).zip(dv.chunks(values));
+        primitives.share(
+            drows.len(),
+            drows.chunks_mut(3 * values).zip(parts),
+            #[inline(always)]
+            |(drows, ((dq, dk), dv))| {
+                // q is Q/√d, so dk has its factor already.
+                sizes.to_rows([0, 3], scale(sizes.depth()), dq, drows);
+                sizes.to_rows([1, 3], T::one(), dk, drows);
+                sizes.to_rows([2, 3], T::one(), dv, drows);
+            },
+        );
         let input_projection =
             LinearBackward { x, weight: in_weight, dy: drows, dw: din_weight, db: din_bias, dx };
         linear::backward(primitives, input_projection);
@@ -350,19 +360,6 @@ impl<T: Scalar> Pass<T> for Attention {
 /// Factor of the queries, 1/√d.
 fn scale<T: Scalar>(depth: usize) -> T {
     T::of(depth as f64).sqrt().recip()
-}
-
-/// Writes eˣ to `y`, element by element.
-fn exp<T: Scalar>(x: &[T], y: &mut [T]) {
-    y.iter_mut().zip(x).for_each(|(y, &x)| *y = x.exp());
-}
-
-/// Turns the gradients of `shares` (T, T) into the gradients of the scores.
-fn softmax_backward<T: Scalar>(shares: &[T], gradients: &mut [T], tokens: usize) {
-    for (a, da) in shares.chunks_exact(tokens).zip(gradients.chunks_exact_mut(tokens)) {
-        let mean = a.iter().zip(&*da).map(|(&a, &da)| a * da).sum::<T>();
-        da.iter_mut().zip(a).for_each(|(da, &a)| *da = a * (*da - mean));
-    }
 }
 
 #[cfg(test)]

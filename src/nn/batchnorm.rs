@@ -41,7 +41,7 @@ use std::ops::Range;
 
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
 use super::normalize::{self, sum};
-use super::primitives::Primitives;
+use super::primitives::{Primitives, share_of};
 use super::shape::Shape;
 use super::tensor::{Role, TensorSpec, Uniform};
 use crate::autograd::{Tape, Var};
@@ -55,12 +55,21 @@ const EPSILON: f64 = 1e-5;
 #[derive(Debug)]
 pub struct BatchNorm;
 
-/// Index of the channel, and places of its values, for each channel of each of `images` images.
-fn maps(input: Shape, images: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
-    let channels = input.sizes()[0];
-    let positions = input.len() / channels;
-    let map = move |index| (index % channels, index * positions..(index + 1) * positions);
-    (0..images * channels).map(map)
+/// Index among `channels`, and places of the values, for each of these channels of each of `images`
+/// images.
+#[inline(always)]
+fn maps(
+    input: Shape,
+    images: usize,
+    channels: Range<usize>,
+) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let positions = input.len() / input.sizes()[0];
+    (0..images).flat_map(move |image| {
+        channels.clone().enumerate().map(move |(index, channel)| {
+            let first = image * input.len() + channel * positions;
+            (index, first..first + positions)
+        })
+    })
 }
 
 /// Number of values of a channel in `images` images, m.
@@ -116,24 +125,35 @@ impl Layer for BatchNorm {
 }
 
 impl<T: Scalar> Pass<T> for BatchNorm {
-    fn forward(&self, _: &mut dyn Primitives<T>, io: Forward<'_, T>) {
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         let Forward { input, x, parameters, y, kept_floats, training, .. } = io;
         let images = input.images_in(x.len());
         let [weights, biases, running_means, running_variances] = parts(parameters, input);
         let [means, variances, scales] = parts_mut(kept_floats, input);
+        let channels = input.sizes()[0];
         if training.is_some() {
             let count = T::of(values_of_channel(input, images) as f64);
-            means.fill(T::zero());
-            for (c, map) in maps(input, images) {
-                means[c] += sum([&x[map]], |[x]| x);
-            }
-            means.iter_mut().for_each(|mean| *mean /= count);
-            variances.fill(T::zero());
-            for (c, map) in maps(input, images) {
-                let mean = means[c];
-                variances[c] += sum([&x[map]], |[x]| (x - mean) * (x - mean));
-            }
-            variances.iter_mut().for_each(|variance| *variance /= count);
+            let own = share_of(channels);
+            let items = means.chunks_mut(own).zip(variances.chunks_mut(own)).enumerate();
+            primitives.share(
+                x.len(),
+                items,
+                #[inline(always)]
+                |(item, (means, variances))| {
+                    let own = item * own..item * own + means.len();
+                    means.fill(T::zero());
+                    for (c, map) in maps(input, images, own.clone()) {
+                        means[c] += sum([&x[map]], |[x]| x);
+                    }
+                    means.iter_mut().for_each(|mean| *mean /= count);
+                    variances.fill(T::zero());
+                    for (c, map) in maps(input, images, own) {
+                        let mean = means[c];
+                        variances[c] += sum([&x[map]], |[x]| (x - mean) * (x - mean));
+                    }
+                    variances.iter_mut().for_each(|variance| *variance /= count);
+                },
+            );
         } else {
             means.copy_from_slice(running_means);
             variances.copy_from_slice(running_variances);
@@ -141,27 +161,47 @@ impl<T: Scalar> Pass<T> for BatchNorm {
         for (scale, &variance) in scales.iter_mut().zip(&*variances) {
             *scale = (variance + T::of(EPSILON)).sqrt().recip();
         }
-        for (c, map) in maps(input, images) {
-            let (mean, factor, bias) = (means[c], scales[c] * weights[c], biases[c]);
-            let elements = y[map.clone()].iter_mut().zip(&x[map]);
-            elements.for_each(|(y, &x)| *y = (x - mean) * factor + bias);
-        }
+        let own = share_of(images) * input.len();
+        primitives.share(
+            x.len(),
+            x.chunks(own).zip(y.chunks_mut(own)),
+            #[inline(always)]
+            |(x, y)| {
+                for (c, map) in maps(input, input.images_in(x.len()), 0..channels) {
+                    let (mean, factor, bias) = (means[c], scales[c] * weights[c], biases[c]);
+                    let elements = y[map.clone()].iter_mut().zip(&x[map]);
+                    elements.for_each(|(y, &x)| *y = (x - mean) * factor + bias);
+                }
+            },
+        );
     }
 
-    fn backward(&self, _: &mut dyn Primitives<T>, io: Backward<'_, T>) {
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let Backward { input, x, parameters, kept_floats, dy, dparameters, dx, .. } = io;
         let images = input.images_in(x.len());
         let count = values_of_channel(input, images);
         let [weights, _, _, running_variances] = parts(parameters, input);
         let [means, variances, scales] = parts(kept_floats, input);
         let [dw, db, batch_means, batch_variances] = parts_mut(dparameters, input);
-        dw.fill(T::zero());
-        db.fill(T::zero());
-        for (c, map) in maps(input, images) {
-            let (mean, scale) = (means[c], scales[c]);
-            dw[c] += sum([&dy[map.clone()], &x[map.clone()]], |[dy, x]| dy * ((x - mean) * scale));
-            db[c] += sum([&dy[map]], |[dy]| dy);
-        }
+        let channels = input.sizes()[0];
+        let own = share_of(channels);
+        let items = dw.chunks_mut(own).zip(db.chunks_mut(own)).enumerate();
+        primitives.share(
+            x.len(),
+            items,
+            #[inline(always)]
+            |(item, (dw, db))| {
+                let (first, own) = (item * own, item * own..item * own + dw.len());
+                dw.fill(T::zero());
+                db.fill(T::zero());
+                for (c, map) in maps(input, images, own) {
+                    let (mean, scale) = (means[first + c], scales[first + c]);
+                    let (dy, x) = (&dy[map.clone()], &x[map]);
+                    dw[c] += sum([dy, x], |[dy, x]| dy * ((x - mean) * scale));
+                    db[c] += sum([dy], |[dy]| dy);
+                }
+            },
+        );
         batch_means.copy_from_slice(means);
         if count > 1 {
             let unbiased = T::of(count as f64 / (count - 1) as f64);
@@ -172,14 +212,22 @@ impl<T: Scalar> Pass<T> for BatchNorm {
         }
         let Some(dx) = dx else { return };
         let count = T::of(count as f64);
-        for (c, map) in maps(input, images) {
-            let (mean, scale) = (means[c], scales[c]);
-            let (first, second) = (db[c] / count, dw[c] / count);
-            let elements = dx[map.clone()].iter_mut().zip(&x[map.clone()]).zip(&dy[map]);
-            for ((dx, &x), &dy) in elements {
-                *dx = weights[c] * scale * (dy - first - (x - mean) * scale * second);
-            }
-        }
+        let own = share_of(images) * input.len();
+        primitives.share(
+            x.len(),
+            x.chunks(own).zip(dy.chunks(own)).zip(dx.chunks_mut(own)),
+            #[inline(always)]
+            |((x, dy), dx)| {
+                for (c, map) in maps(input, input.images_in(x.len()), 0..channels) {
+                    let (mean, scale, factor) = (means[c], scales[c], weights[c] * scales[c]);
+                    let (first, second) = (db[c] / count, dw[c] / count);
+                    let elements = dx[map.clone()].iter_mut().zip(&x[map.clone()]).zip(&dy[map]);
+                    for ((dx, &x), &dy) in elements {
+                        *dx = factor * (dy - first - (x - mean) * scale * second);
+                    }
+                }
+            },
+        );
     }
 
     fn record(&self, tape: &mut Tape<T>, x: Var, tensors: &[Var], _: Training) -> Var {

@@ -24,7 +24,7 @@
 use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
-use super::primitives::Primitives;
+use super::primitives::{Primitives, share_of};
 use super::settings::Settings;
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
@@ -63,6 +63,7 @@ impl Dropout {
 
 /// Writes the elements of `from` that the `mask` keeps, multiplied by `scale`, to `to`, and 0 for
 /// all others.
+#[inline(always)]
 fn apply<T: Scalar>(mask: &[u8], scale: T, from: &[T], to: &mut [T]) {
     for ((to, &from), &keep) in to.iter_mut().zip(from).zip(mask) {
         *to = if keep == 1 { from * scale } else { T::zero() };
@@ -87,22 +88,37 @@ impl Layer for Dropout {
 }
 
 impl<T: Scalar> Pass<T> for Dropout {
-    fn forward(&self, _: &mut dyn Primitives<T>, io: Forward<'_, T>) {
-        let Some(training) = io.training else {
-            io.y.copy_from_slice(io.x);
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
+        let Forward { input, x, y, kept_bytes, training, .. } = io;
+        let Some(training) = training else {
+            y.copy_from_slice(x);
             return;
         };
-        for (image, kept) in io.kept_bytes.chunks_exact_mut(io.input.len()).enumerate() {
-            let mask = self.mask(training, image);
-            kept.iter_mut().zip(mask).for_each(|(kept, keep)| *kept = u8::from(keep));
-        }
-        apply(io.kept_bytes, self.scale(), io.x, io.y);
+        let own = share_of(input.images_in(x.len()));
+        let items = x.chunks(own * input.len()).zip(y.chunks_mut(own * input.len()));
+        primitives.share(
+            x.len(),
+            items.zip(kept_bytes.chunks_mut(own * input.len())).enumerate(),
+            #[inline(always)]
+            |(item, ((x, y), kept))| {
+                for (image, kept) in (item * own..).zip(kept.chunks_exact_mut(input.len())) {
+                    let mask = self.mask(training, image);
+                    kept.iter_mut().zip(mask).for_each(|(kept, keep)| *kept = u8::from(keep));
+                }
+                apply(kept, self.scale(), x, y);
+            },
+        );
     }
 
-    fn backward(&self, _: &mut dyn Primitives<T>, io: Backward<'_, T>) {
-        if let Some(dx) = io.dx {
-            apply(io.kept_bytes, self.scale(), io.dy, dx);
-        }
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
+        let Some(dx) = io.dx else { return };
+        let own = share_of(dx.len());
+        primitives.share(
+            dx.len(),
+            io.kept_bytes.chunks(own).zip(io.dy.chunks(own)).zip(dx.chunks_mut(own)),
+            #[inline(always)]
+            |((mask, dy), dx)| apply(mask, self.scale(), dy, dx),
+        );
     }
 
     fn record(&self, tape: &mut Tape<T>, x: Var, _: &[Var], training: Training) -> Var {

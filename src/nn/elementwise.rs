@@ -15,12 +15,12 @@ pub trait Function: fmt::Debug + Send + Sync + 'static {
     /// Side of the function from which its derivative follows.
     const KEPT: Side;
 
-    /// Writes the output `y` for the input `x`, which has the same length.
-    fn forward<T: Scalar>(x: &[T], y: &mut [T]);
+    /// Output for the input `x`.
+    fn forward<T: Scalar>(x: T) -> T;
 
-    /// Writes the gradient of the input to `dx`, from the gradient `dy` of the output and from
-    /// `kept`, the values of [`Self::KEPT`]. The three slices have the same length.
-    fn backward<T: Scalar>(kept: &[T], dy: &[T], dx: &mut [T]);
+    /// Gradient of the input, from the gradient `dy` of the output and from `kept`, the value of
+    /// [`Self::KEPT`].
+    fn backward<T: Scalar>(kept: T, dy: T) -> T;
 
     /// Output for `x`, recorded on `tape`.
     fn record<T: Scalar>(tape: &mut Tape<T>, x: Var) -> Var;
@@ -60,7 +60,12 @@ impl<F: Function> Layer for Elementwise<F> {
 
 impl<F: Function, T: Scalar> Pass<T> for Elementwise<F> {
     fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
-        primitives.map(io.x, io.y, F::forward);
+        primitives.map(
+            io.x,
+            io.y,
+            #[inline(always)]
+            |x| F::forward(x),
+        );
     }
 
     fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
@@ -69,7 +74,13 @@ impl<F: Function, T: Scalar> Pass<T> for Elementwise<F> {
                 Side::Input => io.x,
                 Side::Output => io.y,
             };
-            primitives.map2(kept, io.dy, dx, F::backward);
+            primitives.map2(
+                kept,
+                io.dy,
+                dx,
+                #[inline(always)]
+                |kept, dy| F::backward(kept, dy),
+            );
         }
     }
 

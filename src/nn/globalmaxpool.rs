@@ -15,7 +15,7 @@ use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
 use super::pool;
-use super::primitives::Primitives;
+use super::primitives::{Primitives, share_of};
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
@@ -52,21 +52,32 @@ impl Layer for GlobalMaxPool {
 }
 
 impl<T: Scalar> Pass<T> for GlobalMaxPool {
-    fn forward(&self, _: &mut dyn Primitives<T>, io: Forward<'_, T>) {
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         let positions = io.input.as_image().plane();
-        for (x, y) in io.x.chunks_exact(positions).zip(io.y) {
-            *y = x[place_of_maximum(x)];
-        }
+        let own = share_of(io.y.len());
+        primitives.share(
+            io.x.len(),
+            io.x.chunks(own * positions).zip(io.y.chunks_mut(own)),
+            |(x, y)| {
+                for (x, y) in x.chunks_exact(positions).zip(y) {
+                    *y = x[place_of_maximum(x)];
+                }
+            },
+        );
     }
 
-    fn backward(&self, _: &mut dyn Primitives<T>, io: Backward<'_, T>) {
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let Some(dx) = io.dx else { return };
         let positions = io.input.as_image().plane();
-        dx.fill(T::zero());
-        let maps = io.x.chunks_exact(positions).zip(dx.chunks_exact_mut(positions));
-        for ((x, dx), &dy) in maps.zip(io.dy) {
-            dx[place_of_maximum(x)] = dy;
-        }
+        let own = share_of(io.dy.len());
+        let items = io.x.chunks(own * positions).zip(dx.chunks_mut(own * positions));
+        primitives.share(io.x.len(), items.zip(io.dy.chunks(own)), |((x, dx), dy)| {
+            dx.fill(T::zero());
+            let maps = x.chunks_exact(positions).zip(dx.chunks_exact_mut(positions));
+            for ((x, dx), &dy) in maps.zip(dy) {
+                dx[place_of_maximum(x)] = dy;
+            }
+        });
     }
 
     fn record(&self, tape: &mut Tape<T>, x: Var, _: &[Var], _: Training) -> Var {

@@ -11,7 +11,7 @@
 use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
-use super::primitives::Primitives;
+use super::primitives::{Primitives, share_of};
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
@@ -43,13 +43,21 @@ impl<T: Scalar> Pass<T> for Last {
         images.for_each(|(x, y)| y.copy_from_slice(&x[x.len() - features..]));
     }
 
-    fn backward(&self, _: &mut dyn Primitives<T>, io: Backward<'_, T>) {
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let Backward { input, dy, dx: Some(dx), .. } = io else { return };
-        for (dx, dy) in dx.chunks_exact_mut(input.len()).zip(dy.chunks_exact(input.last())) {
-            let (before, last) = dx.split_at_mut(input.len() - input.last());
-            before.fill(T::zero());
-            last.copy_from_slice(dy);
-        }
+        let own = share_of(input.images_in(dx.len()));
+        primitives.share(
+            dx.len(),
+            dy.chunks(own * input.last()).zip(dx.chunks_mut(own * input.len())),
+            |(dy, dx)| {
+                let images = dx.chunks_exact_mut(input.len()).zip(dy.chunks_exact(input.last()));
+                for (dx, dy) in images {
+                    let (before, last) = dx.split_at_mut(input.len() - input.last());
+                    before.fill(T::zero());
+                    last.copy_from_slice(dy);
+                }
+            },
+        );
     }
 
     fn record(&self, tape: &mut Tape<T>, x: Var, _: &[Var], _: Training) -> Var {

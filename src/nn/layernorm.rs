@@ -19,7 +19,7 @@ use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
 use super::normalize::{self, sum};
-use super::primitives::Primitives;
+use super::primitives::{COLUMNS, Primitives, share_of};
 use super::shape::Shape;
 use super::tensor::{Role, TensorSpec, Uniform};
 use crate::autograd::{Tape, Var};
@@ -62,44 +62,80 @@ impl Layer for LayerNorm {
 }
 
 impl<T: Scalar> Pass<T> for LayerNorm {
-    fn forward(&self, _: &mut dyn Primitives<T>, io: Forward<'_, T>) {
-        let features = io.input.last();
-        let (weight, bias) = io.parameters.split_at(features);
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
+        let Forward { input, x, parameters, y, kept_floats, .. } = io;
+        let features = input.last();
+        let (weight, bias) = parameters.split_at(features);
         let count = T::of(features as f64);
-        let rows = io.x.chunks_exact(features).zip(io.y.chunks_exact_mut(features));
-        for ((x, y), kept) in rows.zip(io.kept_floats.chunks_exact_mut(2)) {
-            let mean = sum([x], |[x]| x) / count;
-            let variance = sum([x], |[x]| (x - mean) * (x - mean)) / count;
-            let scale = (variance + T::of(EPSILON)).sqrt().recip();
-            kept.copy_from_slice(&[mean, scale]);
-            for (((y, &x), &w), &b) in y.iter_mut().zip(x).zip(weight).zip(bias) {
-                *y = (x - mean) * scale * w + b;
-            }
-        }
+        let own = share_of(x.len() / features);
+        let items = x.chunks(own * features).zip(y.chunks_mut(own * features));
+        primitives.share(
+            x.len(),
+            items.zip(kept_floats.chunks_mut(own * 2)),
+            #[inline(always)]
+            |((x, y), kept)| {
+                let rows = x.chunks_exact(features).zip(y.chunks_exact_mut(features));
+                for ((x, y), kept) in rows.zip(kept.chunks_exact_mut(2)) {
+                    let mean = sum([x], |[x]| x) / count;
+                    let variance = sum([x], |[x]| (x - mean) * (x - mean)) / count;
+                    let scale = (variance + T::of(EPSILON)).sqrt().recip();
+                    kept.copy_from_slice(&[mean, scale]);
+                    for (((y, &x), &w), &b) in y.iter_mut().zip(x).zip(weight).zip(bias) {
+                        *y = (x - mean) * scale * w + b;
+                    }
+                }
+            },
+        );
     }
 
-    fn backward(&self, _: &mut dyn Primitives<T>, io: Backward<'_, T>) {
-        let Backward { input, x, parameters, kept_floats, dy, dparameters, mut dx, .. } = io;
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
+        let Backward { input, x, parameters, kept_floats, dy, dparameters, dx, .. } = io;
         let features = input.last();
         let weight = &parameters[..features];
         let count = T::of(features as f64);
-        dparameters.fill(T::zero());
         let (dw, db) = dparameters.split_at_mut(features);
-        let rows = x.chunks_exact(features).zip(dy.chunks_exact(features));
-        for (row, ((x, dy), kept)) in rows.zip(kept_floats.chunks_exact(2)).enumerate() {
-            let (mean, scale) = (kept[0], kept[1]);
-            for (((dw, db), &x), &dy) in dw.iter_mut().zip(&mut *db).zip(x).zip(dy) {
-                *dw += dy * ((x - mean) * scale);
-                *db += dy;
-            }
-            let Some(dx) = dx.as_deref_mut() else { continue };
-            let first = sum([dy, weight], |[dy, w]| dy * w) / count;
-            let second = sum([dy, weight, x], |[dy, w, x]| dy * w * ((x - mean) * scale)) / count;
-            let dx = &mut dx[row * features..][..features];
-            for (((dx, &x), &dy), &w) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
-                *dx = scale * (dy * w - first - (x - mean) * scale * second);
-            }
-        }
+        let own = share_of(features).next_multiple_of(COLUMNS);
+        primitives.share(
+            x.len(),
+            dw.chunks_mut(own).zip(db.chunks_mut(own)).enumerate(),
+            #[inline(always)]
+            |(item, (dw, db))| {
+                let own = item * own..item * own + dw.len();
+                dw.fill(T::zero());
+                db.fill(T::zero());
+                let rows = x.chunks_exact(features).zip(dy.chunks_exact(features));
+                for ((x, dy), kept) in rows.zip(kept_floats.chunks_exact(2)) {
+                    let (mean, scale) = (kept[0], kept[1]);
+                    let (x, dy) = (&x[own.clone()], &dy[own.clone()]);
+                    for (((dw, db), &x), &dy) in dw.iter_mut().zip(&mut *db).zip(x).zip(dy) {
+                        *dw += dy * ((x - mean) * scale);
+                        *db += dy;
+                    }
+                }
+            },
+        );
+        let Some(dx) = dx else { return };
+        let own = share_of(x.len() / features);
+        let items = x.chunks(own * features).zip(dy.chunks(own * features));
+        let items = items.zip(kept_floats.chunks(own * 2)).zip(dx.chunks_mut(own * features));
+        primitives.share(
+            x.len(),
+            items,
+            #[inline(always)]
+            |(((x, dy), kept), dx)| {
+                let rows = x.chunks_exact(features).zip(dy.chunks_exact(features));
+                let rows = rows.zip(dx.chunks_exact_mut(features)).zip(kept.chunks_exact(2));
+                for (((x, dy), dx), kept) in rows {
+                    let (mean, scale) = (kept[0], kept[1]);
+                    let first = sum([dy, weight], |[dy, w]| dy * w) / count;
+                    let second =
+                        sum([dy, weight, x], |[dy, w, x]| dy * w * ((x - mean) * scale)) / count;
+                    for (((dx, &x), &dy), &w) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
+                        *dx = scale * (dy * w - first - (x - mean) * scale * second);
+                    }
+                }
+            },
+        );
     }
 
     fn record(&self, tape: &mut Tape<T>, x: Var, tensors: &[Var], _: Training) -> Var {

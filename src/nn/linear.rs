@@ -17,8 +17,8 @@
 use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
-use super::primitives::Primitives;
 use super::primitives::product::Matrix;
+use super::primitives::{COLUMNS, Primitives, share_of};
 use super::settings::Settings;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
@@ -121,7 +121,10 @@ pub fn forward<T: Scalar>(
     y: &mut [T],
 ) {
     let (outputs, inputs) = (bias.len(), weight.len() / bias.len());
-    y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
+    let own = share_of(y.len() / outputs) * outputs;
+    primitives.share(y.len(), y.chunks_mut(own), |y| {
+        y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
+    });
     let x = Matrix::new(x, x.len() / inputs, inputs);
     primitives.add_product(x, Matrix::new(weight, outputs, inputs).transposed(), y);
 }
@@ -131,11 +134,19 @@ pub fn backward<T: Scalar>(primitives: &mut dyn Primitives<T>, io: LinearBackwar
     let LinearBackward { x, weight, dy, dw, db, dx } = io;
     let (outputs, inputs) = (db.len(), weight.len() / db.len());
     let rows = x.len() / inputs;
+    let own = share_of(outputs).next_multiple_of(COLUMNS);
+    primitives.share(
+        dy.len(),
+        db.chunks_mut(own).enumerate(),
+        #[inline(always)]
+        |(item, db)| {
+            db.fill(T::zero());
+            for dy in dy.chunks_exact(outputs) {
+                db.iter_mut().zip(&dy[item * own..]).for_each(|(db, &dy)| *db += dy);
+            }
+        },
+    );
     dw.fill(T::zero());
-    db.fill(T::zero());
-    for dy in dy.chunks_exact(outputs) {
-        db.iter_mut().zip(dy).for_each(|(db, &dy)| *db += dy);
-    }
     let dy = Matrix::new(dy, rows, outputs);
     primitives.add_product(dy.transposed(), Matrix::new(x, rows, inputs), dw);
     if let Some(dx) = dx {

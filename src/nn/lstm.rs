@@ -54,8 +54,8 @@ use std::fmt;
 use super::elementwise::Function;
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
 use super::linear::{self, LinearBackward};
-use super::primitives::Primitives;
 use super::primitives::product::Matrix;
+use super::primitives::{Primitives, share_of};
 use super::settings::Settings;
 use super::shape::Shape;
 use super::sigmoid::Sigmoid;
@@ -106,15 +106,15 @@ impl Sizes {
         self.images * self.units
     }
 
-    /// Lengths of what is kept: gates (T, 4, N, H); c_0 to c_T (T + 1, N, H); tanh(c) and h, both
+    /// Lengths of what is kept: gates (T, N, 4H); c_0 to c_T (T + 1, N, H); tanh(c) and h, both
     /// (T, N, H).
     fn kept(self) -> [usize; 4] {
         let all = self.tokens * self.step();
         [4 * all, all + self.step(), all, all]
     }
 
-    /// Lengths of the scratch: x and dx, both (T, N, F); z or dz (T, N, 4H); what belongs to one token
-    /// (4, N, H).
+    /// Lengths of the scratch: x and dx, both (T, N, F); z or dz (T, N, 4H); the sums of the biases
+    /// (4H), or what belongs to one token (2, N, H).
     fn scratch(self) -> [usize; 4] {
         let inputs = self.tokens * self.images * self.features;
         [inputs, inputs, 4 * self.tokens * self.step(), 4 * self.step()]
@@ -174,15 +174,15 @@ impl<T: Scalar> Pass<T> for Lstm {
         let sizes = self.on(input, input.images_in(x.len()));
         let Sizes { images, tokens, features, units } = sizes;
         let step = sizes.step();
+        let own = share_of(images) * units;
         let [weight_ih, weight_hh, bias_ih, bias_hh] = split(parameters, sizes.tensors());
         let [gates, cells, tanh_cells, hidden] = split_mut(kept_floats, sizes.kept());
-        let [inputs, _, sums, gate_sums] = split_mut(scratch, sizes.scratch());
+        let [inputs, _, sums, biases] = split_mut(scratch, sizes.scratch());
+        let biases = &mut biases[..4 * units];
 
-        exchange(x, inputs, [images, tokens], features);
-        linear::forward(primitives, inputs, [weight_ih, bias_ih], sums);
-        for sums in sums.chunks_exact_mut(4 * units) {
-            sums.iter_mut().zip(bias_hh).for_each(|(sum, &bias)| *sum += bias);
-        }
+        exchange(primitives, x, inputs, [images, tokens], features);
+        primitives.map2(bias_ih, bias_hh, biases, |ih, hh| ih + hh);
+        linear::forward(primitives, inputs, [weight_ih, biases], sums);
         let weight_hh = Matrix::new(weight_hh, 4 * units, units);
         cells[..step].fill(T::zero());
         for t in 0..tokens {
@@ -192,23 +192,46 @@ impl<T: Scalar> Pass<T> for Lstm {
                 let before = Matrix::new(&before[(t - 1) * step..], images, units);
                 primitives.add_product(before, weight_hh.transposed(), sums);
             }
-            exchange(sums, gate_sums, [images, 4], units);
-            let gates = &mut gates[t * 4 * step..][..4 * step];
-            primitives.map(&gate_sums[..2 * step], &mut gates[..2 * step], Sigmoid::forward);
-            let candidates = 2 * step..3 * step;
-            primitives.map(&gate_sums[candidates.clone()], &mut gates[candidates], Tanh::forward);
-            primitives.map(&gate_sums[3 * step..], &mut gates[3 * step..], Sigmoid::forward);
-
-            let [i, f, g, o] = split(gates, [step; 4]);
             let [before, cells] = split_mut(&mut cells[t * step..], [step; 2]);
-            for (at, cell) in cells.iter_mut().enumerate() {
-                *cell = f[at] * before[at] + i[at] * g[at];
-            }
-            let tanh_cells = &mut tanh_cells[t * step..][..step];
-            primitives.map(cells, tanh_cells, Tanh::forward);
-            primitives.map2(o, tanh_cells, hidden, multiply);
+            let gates = gates[t * 4 * step..][..4 * step].chunks_mut(4 * own);
+            let tanh_cells = tanh_cells[t * step..][..step].chunks_mut(own);
+            let cells = before.chunks(own).zip(cells.chunks_mut(own)).zip(tanh_cells);
+            primitives.share(
+                4 * step,
+                sums.chunks(4 * own).zip(gates).zip(cells).zip(hidden.chunks_mut(own)),
+                #[inline(always)]
+                |(((sums, gates), ((before, cells), tanh_cells)), hidden)| {
+                    let sums = sums.chunks_exact(4 * units);
+                    for (sums, gates) in sums.zip(gates.chunks_exact_mut(4 * units)) {
+                        for (gate, (z, y)) in
+                            sums.chunks_exact(units).zip(gates.chunks_exact_mut(units)).enumerate()
+                        {
+                            let elements = y.iter_mut().zip(z);
+                            match gate {
+                                2 => elements.for_each(|(g, &z)| *g = Tanh::forward(z)),
+                                _ => elements.for_each(|(gate, &z)| *gate = Sigmoid::forward(z)),
+                            }
+                        }
+                    }
+                    let rows = gates.chunks_exact(4 * units).zip(before.chunks_exact(units));
+                    for ((gates, before), cells) in rows.zip(cells.chunks_exact_mut(units)) {
+                        let [i, f, g, _] = split(gates, [units; 4]);
+                        let terms = i.iter().zip(f).zip(g).zip(before);
+                        for (cell, (((&i, &f), &g), &before)) in cells.iter_mut().zip(terms) {
+                            *cell = f * before + i * g;
+                        }
+                    }
+                    let elements = tanh_cells.iter_mut().zip(&*cells);
+                    elements.for_each(|(tanh_c, &c)| *tanh_c = Tanh::forward(c));
+                    let rows = gates.chunks_exact(4 * units).zip(tanh_cells.chunks_exact(units));
+                    for ((gates, tanh_cells), hidden) in rows.zip(hidden.chunks_exact_mut(units)) {
+                        let products = gates[3 * units..].iter().zip(tanh_cells);
+                        hidden.iter_mut().zip(products).for_each(|(h, (&o, &c))| *h = o * c);
+                    }
+                },
+            );
         }
-        exchange(hidden, y, [tokens, images], units);
+        exchange(primitives, hidden, y, [tokens, images], units);
     }
 
     fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
@@ -226,25 +249,43 @@ impl<T: Scalar> Pass<T> for Lstm {
         let [dhidden, dcells] = split_mut(of_token, [step; 2]);
         dhidden.fill(T::zero());
         dcells.fill(T::zero());
+        let own = share_of(images);
         for t in (0..tokens).rev() {
-            let [i, f, g, o] = split(&gates[t * 4 * step..], [step; 4]);
+            let [gates] = split(&gates[t * 4 * step..], [4 * step]);
             let [cells_before] = split(&cells[t * step..], [step]);
             let [tanh_cells] = split(&tanh_cells[t * step..], [step]);
             let dsums = &mut dsums[t * 4 * step..][..4 * step];
-            for (n, dz) in dsums.chunks_exact_mut(4 * units).enumerate() {
-                let dy = &dy[(n * tokens + t) * units..][..units];
-                for (unit, &dy) in dy.iter().enumerate() {
-                    let at = n * units + unit;
-                    let (i, f, g, o, tanh_c) = (i[at], f[at], g[at], o[at], tanh_cells[at]);
-                    let dh = dhidden[at] + dy;
-                    let dc = dcells[at] + dh * o * (T::one() - tanh_c * tanh_c);
-                    dz[unit] = dc * g * i * (T::one() - i);
-                    dz[units + unit] = dc * cells_before[at] * f * (T::one() - f);
-                    dz[2 * units + unit] = dc * i * (T::one() - g * g);
-                    dz[3 * units + unit] = dh * tanh_c * o * (T::one() - o);
-                    dcells[at] = dc * f;
-                }
-            }
+            let items = dsums.chunks_mut(own * 4 * units).zip(dcells.chunks_mut(own * units));
+            primitives.share(
+                4 * step,
+                items.enumerate(),
+                #[inline(always)]
+                |(item, (dsums, dcells))| {
+                    let rows = dsums.chunks_exact_mut(4 * units);
+                    let rows = rows.zip(dcells.chunks_exact_mut(units));
+                    for (n, (dz, dcells)) in (item * own..).zip(rows) {
+                        let [i, f, g, o] = split(&gates[n * 4 * units..], [units; 4]);
+                        let [dz_i, dz_f, dz_g, dz_o] = split_mut(dz, [units; 4]);
+                        let of_unit = |values| split::<T, 1>(values, [units])[0];
+                        let before = of_unit(&cells_before[n * units..]);
+                        let tanh_cells = of_unit(&tanh_cells[n * units..]);
+                        let dhidden = of_unit(&dhidden[n * units..]);
+                        let dy = of_unit(&dy[(n * tokens + t) * units..]);
+                        let dcells = &mut dcells[..units];
+                        for unit in 0..units {
+                            let (i, f, g, o) = (i[unit], f[unit], g[unit], o[unit]);
+                            let tanh_c = tanh_cells[unit];
+                            let dh = dhidden[unit] + dy[unit];
+                            let dc = dcells[unit] + dh * o * (T::one() - tanh_c * tanh_c);
+                            dz_i[unit] = dc * g * i * (T::one() - i);
+                            dz_f[unit] = dc * before[unit] * f * (T::one() - f);
+                            dz_g[unit] = dc * i * (T::one() - g * g);
+                            dz_o[unit] = dh * tanh_c * o * (T::one() - o);
+                            dcells[unit] = dc * f;
+                        }
+                    }
+                },
+            );
             if t > 0 {
                 dhidden.fill(T::zero());
                 primitives.add_product(Matrix::new(dsums, images, 4 * units), weight_hh, dhidden);
@@ -256,7 +297,7 @@ impl<T: Scalar> Pass<T> for Lstm {
         let hidden_before_last = Matrix::new(&hidden[..rows * units], rows, units);
         dweight_hh.fill(T::zero());
         primitives.add_product(dsums_after_first.transposed(), hidden_before_last, dweight_hh);
-        exchange(x, inputs, [images, tokens], features);
+        exchange(primitives, x, inputs, [images, tokens], features);
         let of_inputs = LinearBackward {
             x: inputs,
             weight: weight_ih,
@@ -268,7 +309,7 @@ impl<T: Scalar> Pass<T> for Lstm {
         linear::backward(primitives, of_inputs);
         dbias_hh.copy_from_slice(dbias_ih);
         if let Some(dx) = dx {
-            exchange(dinputs, dx, [tokens, images], features);
+            exchange(primitives, dinputs, dx, [tokens, images], features);
         }
     }
 
@@ -310,15 +351,20 @@ impl<T: Scalar> Pass<T> for Lstm {
 }
 
 /// Copies `from` (A, B, length) to `to` (B, A, length).
-fn exchange<T: Copy>(from: &[T], to: &mut [T], [a, b]: [usize; 2], length: usize) {
-    for (at, from) in from.chunks_exact(length).enumerate() {
-        to[(at % b * a + at / b) * length..][..length].copy_from_slice(from);
-    }
-}
-
-/// Writes a·b to `product`, element by element.
-fn multiply<T: Scalar>(a: &[T], b: &[T], product: &mut [T]) {
-    product.iter_mut().zip(a).zip(b).for_each(|((product, &a), &b)| *product = a * b);
+fn exchange<T: Scalar>(
+    primitives: &mut dyn Primitives<T>,
+    from: &[T],
+    to: &mut [T],
+    [a, b]: [usize; 2],
+    length: usize,
+) {
+    let own = share_of(b);
+    primitives.share(from.len(), to.chunks_mut(own * a * length).enumerate(), |(item, to)| {
+        for (at, to) in to.chunks_exact_mut(length).enumerate() {
+            let (i, j) = (at % a, item * own + at / a);
+            to.copy_from_slice(&from[(i * b + j) * length..][..length]);
+        }
+    });
 }
 
 #[cfg(test)]

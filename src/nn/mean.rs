@@ -10,7 +10,7 @@
 use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
-use super::primitives::Primitives;
+use super::primitives::{Primitives, share_of};
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
@@ -41,24 +41,41 @@ fn count<T: Scalar>(input: Shape) -> T {
 }
 
 impl<T: Scalar> Pass<T> for Mean {
-    fn forward(&self, _: &mut dyn Primitives<T>, io: Forward<'_, T>) {
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         let Forward { input, x, y, .. } = io;
-        y.fill(T::zero());
-        for (x, y) in x.chunks_exact(input.len()).zip(y.chunks_exact_mut(input.last())) {
-            for x in x.chunks_exact(input.last()) {
-                y.iter_mut().zip(x).for_each(|(y, &x)| *y += x);
-            }
-        }
-        y.iter_mut().for_each(|y| *y /= count(input));
+        let own = share_of(input.images_in(x.len()));
+        primitives.share(
+            x.len(),
+            x.chunks(own * input.len()).zip(y.chunks_mut(own * input.last())),
+            #[inline(always)]
+            |(x, y)| {
+                y.fill(T::zero());
+                for (x, y) in x.chunks_exact(input.len()).zip(y.chunks_exact_mut(input.last())) {
+                    for x in x.chunks_exact(input.last()) {
+                        y.iter_mut().zip(x).for_each(|(y, &x)| *y += x);
+                    }
+                }
+                y.iter_mut().for_each(|y| *y /= count(input));
+            },
+        );
     }
 
-    fn backward(&self, _: &mut dyn Primitives<T>, io: Backward<'_, T>) {
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let Backward { input, dy, dx: Some(dx), .. } = io else { return };
-        for (dx, dy) in dx.chunks_exact_mut(input.len()).zip(dy.chunks_exact(input.last())) {
-            for dx in dx.chunks_exact_mut(input.last()) {
-                dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy / count(input));
-            }
-        }
+        let own = share_of(input.images_in(dx.len()));
+        primitives.share(
+            dx.len(),
+            dy.chunks(own * input.last()).zip(dx.chunks_mut(own * input.len())),
+            #[inline(always)]
+            |(dy, dx)| {
+                let images = dx.chunks_exact_mut(input.len()).zip(dy.chunks_exact(input.last()));
+                for (dx, dy) in images {
+                    for dx in dx.chunks_exact_mut(input.last()) {
+                        dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy / count(input));
+                    }
+                }
+            },
+        );
     }
 
     fn record(&self, tape: &mut Tape<T>, x: Var, _: &[Var], _: Training) -> Var {

@@ -30,6 +30,7 @@ const LANES: usize = 16;
 /// Sum of `term` of all elements with the same index in `slices`, which have the same length. It is
 /// the sum of 16 partial sums, each of every 16th term, so the compiler can use vectors, the order
 /// does not depend on them, and the rounding errors are smaller than those of one sum.
+#[inline(always)] // So that it gets the vector instructions of its caller.
 pub fn sum<T: Scalar, const S: usize>(slices: [&[T]; S], term: impl Fn([T; S]) -> T) -> T {
     let length = slices[0].len();
     assert!(slices.iter().all(|slice| slice.len() == length));

@@ -19,7 +19,7 @@
 use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
-use super::primitives::Primitives;
+use super::primitives::{Primitives, share_of};
 use super::settings::Settings;
 use super::shape::{ImageShape, Shape};
 use crate::autograd::{Tape, Var};
@@ -86,17 +86,23 @@ impl Layer for Patches {
 }
 
 impl<T: Scalar> Pass<T> for Patches {
-    fn forward(&self, _: &mut dyn Primitives<T>, io: Forward<'_, T>) {
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         let Forward { input, x, y, .. } = io;
-        self.for_each_row(input, input.images_in(x.len()), |pixels, values| {
-            y[values..][..self.side].copy_from_slice(&x[pixels..][..self.side]);
+        let own = share_of(input.images_in(x.len())) * input.len();
+        primitives.share(x.len(), x.chunks(own).zip(y.chunks_mut(own)), |(x, y)| {
+            self.for_each_row(input, input.images_in(x.len()), |pixels, values| {
+                y[values..][..self.side].copy_from_slice(&x[pixels..][..self.side]);
+            });
         });
     }
 
-    fn backward(&self, _: &mut dyn Primitives<T>, io: Backward<'_, T>) {
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let Backward { input, dy, dx: Some(dx), .. } = io else { return };
-        self.for_each_row(input, input.images_in(dx.len()), |pixels, values| {
-            dx[pixels..][..self.side].copy_from_slice(&dy[values..][..self.side]);
+        let own = share_of(input.images_in(dx.len())) * input.len();
+        primitives.share(dy.len(), dy.chunks(own).zip(dx.chunks_mut(own)), |(dy, dx)| {
+            self.for_each_row(input, input.images_in(dx.len()), |pixels, values| {
+                dx[pixels..][..self.side].copy_from_slice(&dy[values..][..self.side]);
+            });
         });
     }
 

@@ -16,7 +16,7 @@
 use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
-use super::primitives::Primitives;
+use super::primitives::{COLUMNS, Primitives, share_of};
 use super::shape::Shape;
 use super::tensor::{Role, TensorSpec};
 use crate::autograd::{Tape, Var};
@@ -47,21 +47,37 @@ impl Layer for Position {
 }
 
 impl<T: Scalar> Pass<T> for Position {
-    fn forward(&self, _: &mut dyn Primitives<T>, io: Forward<'_, T>) {
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
         let Forward { input, x, parameters, y, .. } = io;
-        for (x, y) in x.chunks_exact(input.len()).zip(y.chunks_exact_mut(input.len())) {
-            y.iter_mut().zip(x).zip(parameters).for_each(|((y, &x), &w)| *y = x + w);
-        }
+        let own = share_of(input.images_in(x.len())) * input.len();
+        primitives.share(
+            x.len(),
+            x.chunks(own).zip(y.chunks_mut(own)),
+            #[inline(always)]
+            |(x, y)| {
+                for (x, y) in x.chunks_exact(input.len()).zip(y.chunks_exact_mut(input.len())) {
+                    y.iter_mut().zip(x).zip(parameters).for_each(|((y, &x), &w)| *y = x + w);
+                }
+            },
+        );
     }
 
-    fn backward(&self, _: &mut dyn Primitives<T>, io: Backward<'_, T>) {
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
         let Backward { input, dy, dparameters, dx, .. } = io;
-        dparameters.fill(T::zero());
-        for dy in dy.chunks_exact(input.len()) {
-            dparameters.iter_mut().zip(dy).for_each(|(dw, &dy)| *dw += dy);
-        }
+        let own = share_of(input.len()).next_multiple_of(COLUMNS);
+        primitives.share(
+            dy.len(),
+            dparameters.chunks_mut(own).enumerate(),
+            #[inline(always)]
+            |(item, dw)| {
+                dw.fill(T::zero());
+                for dy in dy.chunks_exact(input.len()) {
+                    dw.iter_mut().zip(&dy[item * own..]).for_each(|(dw, &dy)| *dw += dy);
+                }
+            },
+        );
         if let Some(dx) = dx {
-            dx.copy_from_slice(dy);
+            primitives.map(dy, dx, |dy| dy);
         }
     }
 

@@ -20,14 +20,15 @@ impl Function for Sigmoid {
     const WORD: &'static str = "sigmoid";
     const KEPT: Side = Side::Output;
 
-    fn forward<T: Scalar>(x: &[T], y: &mut [T]) {
+    #[inline(always)]
+    fn forward<T: Scalar>(x: T) -> T {
         // In f32, e⁻ˣ overflows to infinity for x below -88; then 1/(1 + ∞) = 0 is the right output.
-        y.iter_mut().zip(x).for_each(|(y, &x)| *y = T::one() / (T::one() + (-x).exp()));
+        T::one() / (T::one() + (-x).exp_lane())
     }
 
-    fn backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T]) {
-        let elements = dx.iter_mut().zip(dy).zip(y);
-        elements.for_each(|((dx, &dy), &y)| *dx = dy * y * (T::one() - y));
+    #[inline(always)]
+    fn backward<T: Scalar>(y: T, dy: T) -> T {
+        dy * y * (T::one() - y)
     }
 
     fn record<T: Scalar>(tape: &mut Tape<T>, x: Var) -> Var {
@@ -41,14 +42,12 @@ mod tests {
 
     #[test]
     fn the_ends_are_0_and_1_and_nan_stays() {
-        let mut y = [9.0; 6];
-        Sigmoid::forward(&[-1000.0, -1.0, 0.0, 1.0, 1000.0, f32::NAN], &mut y);
+        let y = [-1000.0, -1.0, 0.0, 1.0, 1000.0, f32::NAN].map(Sigmoid::forward);
         assert_eq!((y[0], y[2], y[4]), (0.0, 0.5, 1.0));
         assert!((y[3] - 0.731_058_6).abs() < 1e-7 && (y[1] + y[3] - 1.0).abs() < 1e-7, "{y:?}");
         assert!(y[5].is_nan());
 
-        let mut dx = [9.0_f32; 3];
-        Sigmoid::backward(&[0.0, 0.5, 1.0], &[2.0; 3], &mut dx);
+        let dx = [0.0, 0.5, 1.0].map(|y| Sigmoid::backward(y, 2.0));
         assert_eq!(dx, [0.0, 0.5, 0.0]);
     }
 }

@@ -22,7 +22,8 @@
 use std::fmt;
 
 use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
-use super::primitives::Primitives;
+use super::normalize::sum;
+use super::primitives::{Primitives, share_of};
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
 use crate::scalar::Scalar;
@@ -48,23 +49,14 @@ impl Layer for Softmax {
 }
 
 impl<T: Scalar> Pass<T> for Softmax {
-    fn forward(&self, _: &mut dyn Primitives<T>, io: Forward<'_, T>) {
-        let features = io.input.last();
-        for (x, y) in io.x.chunks_exact(features).zip(io.y.chunks_exact_mut(features)) {
-            let largest = x.iter().copied().fold(T::neg_infinity(), T::max);
-            y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - largest).exp());
-            let sum: T = y.iter().copied().sum();
-            y.iter_mut().for_each(|y| *y /= sum);
-        }
+    fn forward(&self, primitives: &mut dyn Primitives<T>, io: Forward<'_, T>) {
+        forward(primitives, io.x, io.input.last(), io.y);
     }
 
-    fn backward(&self, _: &mut dyn Primitives<T>, io: Backward<'_, T>) {
-        let Some(dx) = io.dx else { return };
-        let features = io.input.last();
-        let rows = io.y.chunks_exact(features).zip(io.dy.chunks_exact(features));
-        for ((y, dy), dx) in rows.zip(dx.chunks_exact_mut(features)) {
-            let sum: T = y.iter().zip(dy).map(|(&y, &dy)| y * dy).sum();
-            dx.iter_mut().zip(y).zip(dy).for_each(|((dx, &y), &dy)| *dx = y * (dy - sum));
+    fn backward(&self, primitives: &mut dyn Primitives<T>, io: Backward<'_, T>) {
+        if let Some(dx) = io.dx {
+            primitives.map(io.dy, dx, |dy| dy);
+            backward(primitives, io.y, dx, io.input.last());
         }
     }
 
@@ -75,6 +67,50 @@ impl<T: Scalar> Pass<T> for Softmax {
         let sums = tape.sum(powers, last);
         tape.div(powers, sums)
     }
+}
+
+/// Writes the softmax of each row of `x` (R, F) with F = `features` to `y`.
+pub fn forward<T: Scalar>(
+    primitives: &mut dyn Primitives<T>,
+    x: &[T],
+    features: usize,
+    y: &mut [T],
+) {
+    let own = share_of(x.len() / features) * features;
+    primitives.share(
+        x.len(),
+        x.chunks(own).zip(y.chunks_mut(own)),
+        #[inline(always)]
+        |(x, y)| {
+            for (x, y) in x.chunks_exact(features).zip(y.chunks_exact_mut(features)) {
+                let largest = x.iter().copied().fold(T::neg_infinity(), T::max);
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - largest).exp_lane());
+                let sum = sum([&*y], |[y]| y);
+                y.iter_mut().for_each(|y| *y /= sum);
+            }
+        },
+    );
+}
+
+/// Turns the gradients of the rows of `y` (R, F), in `gradients`, into the gradients of x.
+pub fn backward<T: Scalar>(
+    primitives: &mut dyn Primitives<T>,
+    y: &[T],
+    gradients: &mut [T],
+    features: usize,
+) {
+    let own = share_of(y.len() / features) * features;
+    primitives.share(
+        y.len(),
+        y.chunks(own).zip(gradients.chunks_mut(own)),
+        #[inline(always)]
+        |(y, gradients)| {
+            for (y, dy) in y.chunks_exact(features).zip(gradients.chunks_exact_mut(features)) {
+                let sum = sum([y, &*dy], |[y, dy]| y * dy);
+                dy.iter_mut().zip(y).for_each(|(dy, &y)| *dy = y * (*dy - sum));
+            }
+        },
+    );
 }
 
 #[cfg(test)]

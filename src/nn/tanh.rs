@@ -20,13 +20,14 @@ impl Function for Tanh {
     const WORD: &'static str = "tanh";
     const KEPT: Side = Side::Output;
 
-    fn forward<T: Scalar>(x: &[T], y: &mut [T]) {
-        y.iter_mut().zip(x).for_each(|(y, &x)| *y = x.tanh());
+    #[inline(always)]
+    fn forward<T: Scalar>(x: T) -> T {
+        x.tanh_lane()
     }
 
-    fn backward<T: Scalar>(y: &[T], dy: &[T], dx: &mut [T]) {
-        let elements = dx.iter_mut().zip(dy).zip(y);
-        elements.for_each(|((dx, &dy), &y)| *dx = dy * (T::one() - y * y));
+    #[inline(always)]
+    fn backward<T: Scalar>(y: T, dy: T) -> T {
+        dy * (T::one() - y * y)
     }
 
     /// The definition, with both sides of the fraction multiplied by e⁻ˣ: (1 − e⁻²ˣ)/(1 + e⁻²ˣ).
@@ -45,14 +46,12 @@ mod tests {
 
     #[test]
     fn the_ends_are_minus_1_and_1_and_nan_stays() {
-        let mut y = [9.0; 6];
-        Tanh::forward(&[-1000.0, -1.0, 0.0, 1.0, 1000.0, f32::NAN], &mut y);
+        let y = [-1000.0, -1.0, 0.0, 1.0, 1000.0, f32::NAN].map(Tanh::forward);
         assert_eq!((y[0], y[2], y[4]), (-1.0, 0.0, 1.0));
         assert!((y[3] - 0.761_594_2).abs() < 1e-7 && y[1] == -y[3], "{y:?}");
         assert!(y[5].is_nan());
 
-        let mut dx = [9.0_f32; 3];
-        Tanh::backward(&[0.0, 0.5, -1.0], &[2.0; 3], &mut dx);
+        let dx = [0.0, 0.5, -1.0].map(|y| Tanh::backward(y, 2.0));
         assert_eq!(dx, [2.0, 1.5, 0.0]);
     }
 }

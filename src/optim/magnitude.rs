@@ -13,6 +13,7 @@ pub fn smallest(t: u64) -> f32 {
 
 /// Magnitude of `value` as a whole number. Without the sign, the bits of floats are ordered as
 /// their magnitudes, and NaN is above infinity.
+#[inline(always)]
 pub fn magnitude(value: f32) -> u32 {
     value.to_bits() << 1
 }

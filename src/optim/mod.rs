@@ -81,6 +81,7 @@ impl Step {
 
     /// Updates `weights` and their slots by the gradient `g`, which is as long as the weights.
     /// Returns whether every updated weight is finite.
+    #[inline(always)] // So that it gets the vector instructions of its caller.
     pub fn update(&self, g: &[f32], weights: Weights<'_>) -> bool {
         let Weights { w, slots: [a, b] } = weights;
         match self {

@@ -68,6 +68,7 @@ impl SgdStep {
 
     /// Updates `w` and its velocities `v` by the gradient `g`; the slices have the same length, but
     /// `v` is empty without momentum. Returns whether every updated weight is finite.
+    #[inline(always)] // So that it gets the vector instructions of its caller.
     pub fn update(&self, g: &[f32], w: &mut [f32], v: &mut [f32]) -> bool {
         assert_eq!(w.len(), g.len());
         let Self { momentum, l2, .. } = *self;
@@ -88,6 +89,7 @@ impl SgdStep {
 
     /// Subtracts α times the direction that `direction` makes of a gradient, a velocity and a
     /// weight from each weight. Returns whether every updated weight is finite.
+    #[inline(always)]
     fn descend(
         &self,
         w: &mut [f32],

@@ -30,6 +30,7 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 pub mod bf16;
 mod isa;
+mod loops;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub mod peak;
@@ -48,6 +49,7 @@ pub use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
 pub use bf16::Avx512Bf16;
 pub use isa::{Isa, has_bf16};
+pub use loops::vectorize;
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
 pub use pixels::{Bytes, Pixels};

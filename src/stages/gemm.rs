@@ -38,9 +38,8 @@ use crate::engine::phases::Phase;
 use crate::error::{Error, Result};
 use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution};
 use crate::nn::primitives::pooling::{self, Pooling};
-use crate::nn::primitives::product::Matrix;
-use crate::nn::primitives::{Map, Map2, Primitives};
-use crate::optim::{Step, Weights};
+use crate::nn::primitives::product::{Matrices, Matrix};
+use crate::nn::primitives::{ITEMS, Primitives, share_of};
 use crate::scalar::Scalar;
 use crate::team::STACK_BYTES;
 
@@ -51,8 +50,8 @@ const CHUNK_IMAGES: usize = 4;
 /// count input features. If a chunk were a range of output features, every chunk would pack all of
 /// x again.
 const CHUNK_FEATURES: usize = 784;
-/// Number of elements that a core takes at a time if an operation works element by element.
-const CHUNK_ELEMENTS: usize = 1 << 14;
+/// Number of elements below which handing work to the cores takes longer than the work.
+const FEW_ELEMENTS: usize = 1 << 14;
 
 /// Primitives that multiply matrices with `ndarray` and share their work over a pool of threads.
 #[derive(Debug)]
@@ -164,6 +163,16 @@ impl<T: Scalar> Primitives<T> for Gemm<T> {
         }
     }
 
+    fn add_products(&mut self, a: Matrices<'_, T>, b: Matrices<'_, T>, c: &mut [T]) {
+        let (own, length) = (share_of(a.count()), a.rows * b.columns);
+        let work = c.par_chunks_mut(own * length).enumerate();
+        share(&self.pool, work, |(item, c)| {
+            for (index, c) in (item * own..).zip(c.chunks_exact_mut(length)) {
+                multiply(a.get(index), b.get(index), c);
+            }
+        });
+    }
+
     fn convolve(&mut self, conv: &Convolution, io: ConvForward<'_, T>) {
         let ConvForward { x, weight, bias, y } = io;
         let (input, output) = (conv.input.len(), conv.output().len());
@@ -208,21 +217,6 @@ impl<T: Scalar> Primitives<T> for Gemm<T> {
         }
     }
 
-    fn map(&mut self, x: &[T], y: &mut [T], function: Map<T>) {
-        assert_eq!(x.len(), y.len());
-        let work = x.par_chunks(CHUNK_ELEMENTS).zip(y.par_chunks_mut(CHUNK_ELEMENTS));
-        share(&self.pool, work, |(x, y)| function(x, y));
-    }
-
-    fn map2(&mut self, a: &[T], b: &[T], y: &mut [T], function: Map2<T>) {
-        assert_eq!((a.len(), b.len()), (y.len(), y.len()));
-        let work = a
-            .par_chunks(CHUNK_ELEMENTS)
-            .zip(b.par_chunks(CHUNK_ELEMENTS))
-            .zip(y.par_chunks_mut(CHUNK_ELEMENTS));
-        share(&self.pool, work, |((a, b), y)| function(a, b, y));
-    }
-
     fn max_pool(&mut self, pool: &Pooling, x: &[T], y: &mut [T], argmax: &mut [u8]) {
         let (input, output) = (pool.input.len(), pool.output().len());
         let outputs = pool.input.images_in(x.len()) * output;
@@ -260,13 +254,11 @@ impl<T: Scalar> Primitives<T> for Gemm<T> {
         share(&self.pool, work, |(dy, dx)| pooling::average_backward(pool, dy, dx));
     }
 
-    fn update(&mut self, step: &Step, g: &[f32], weights: Weights<'_>) -> bool {
-        assert_eq!(weights.w.len(), g.len());
-        let chunks: Vec<_> = g.chunks(CHUNK_ELEMENTS).zip(weights.chunks(CHUNK_ELEMENTS)).collect();
-        let work = chunks.into_par_iter();
-        let phase = Phase::current();
-        let update = |(g, weights)| Phase::go_on(phase, || step.update(g, weights));
-        self.pool.install(|| work.map(update).reduce(|| true, |one, other| one & other))
+    fn for_each_item(&mut self, elements: usize, item: &(dyn Fn(usize) + Sync)) {
+        if elements < FEW_ELEMENTS {
+            return (0..ITEMS).for_each(item);
+        }
+        share(&self.pool, (0..ITEMS).into_par_iter(), item);
     }
 
     fn threads(&self) -> usize {

@@ -10,29 +10,49 @@ pub mod product;
 mod view;
 pub mod window;
 
+use std::array;
+use std::sync::{Mutex, PoisonError};
+
 use self::convolution::{ConvBackward, ConvForward, Convolution};
 use self::pooling::Pooling;
-use self::product::Matrix;
-use crate::optim::{Step, Weights};
+use self::product::{Matrices, Matrix};
 use crate::scalar::Scalar;
+use crate::simd::{self, Isa};
 
-/// Function y = f(x) of each element: `function(x, y)`.
-pub type Map<T = f32> = fn(&[T], &mut [T]);
-/// Function y = f(a, b) of each pair of elements: `function(a, b, y)`.
-pub type Map2<T = f32> = fn(&[T], &[T], &mut [T]);
+/// Number of items into which work is cut, whatever the number of threads.
+pub const ITEMS: usize = 16;
+
+/// Smallest number of columns of a matrix in an item, about a cache line.
+pub const COLUMNS: usize = 16;
+
+/// Number of rows, images or elements in an item, of `count` in all.
+pub fn share_of(count: usize) -> usize {
+    count.div_ceil(ITEMS).max(1)
+}
 
 /// Set of the operations that layers are made of, computed in one way.
 ///
 /// The number of images, N, follows from the lengths of the slices; activations are (N, C, H, W).
 /// Every operation is right for every size: any stride, padding, number of channels and side.
 ///
-/// T is the number format: f32 in training, f64 in the checks of gradients. Weights are updated in
-/// training alone, so the update is in f32.
+/// T is the number format: f32 in training, f64 in the checks of gradients.
+///
+/// All other work of a layer is in loops of its own. The layer shares it in [`ITEMS`], and a set of
+/// primitives says which threads do the items, and for which vector instructions the loops are
+/// compiled.
 pub trait Primitives<T: Scalar = f32> {
     /// Adds a product of matrices: c += a · b, with c (a.rows, b.columns) in row-major order, as
     /// [`product::add_product`] does.
     fn add_product(&mut self, a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T]) {
         product::add_product(a, b, c);
+    }
+
+    /// Adds the product of each pair of matrices: c\[i\] += a\[i\] · b\[i\]. There are as many a as
+    /// b and c.
+    fn add_products(&mut self, a: Matrices<'_, T>, b: Matrices<'_, T>, c: &mut [T]) {
+        for (index, c) in c.chunks_exact_mut(a.rows * b.columns).enumerate() {
+            self.add_product(a.get(index), b.get(index), c);
+        }
     }
 
     /// Writes the output of a convolution, as [`convolution::forward`] does.
@@ -67,28 +87,72 @@ pub trait Primitives<T: Scalar = f32> {
         pooling::average_backward(pool, dy, dx);
     }
 
-    /// Computes y = `function`(x). The function works element by element, so it may be called on
-    /// any parts of `x` and `y` that belong together.
-    fn map(&mut self, x: &[T], y: &mut [T], function: Map<T>) {
-        function(x, y);
+    /// Calls `item` once with each number below [`ITEMS`], in any order, on any threads. `elements`
+    /// is about the number of elements that the items work on; sharing few takes longer than the
+    /// work.
+    fn for_each_item(&mut self, _elements: usize, item: &(dyn Fn(usize) + Sync)) {
+        (0..ITEMS).for_each(item);
     }
 
-    /// Computes y = `function`(a, b). The function works element by element, so it may be called on
-    /// any parts of `a`, `b` and `y` that belong together.
-    fn map2(&mut self, a: &[T], b: &[T], y: &mut [T], function: Map2<T>) {
-        function(a, b, y);
-    }
-
-    /// Updates `weights` and their slots by the gradient `g`, as [`Step::update`] does.
-    /// Returns whether every updated weight is finite. The elements are independent of each other,
-    /// so sets of primitives differ only in how they share the work among threads.
-    fn update(&mut self, step: &Step, g: &[f32], weights: Weights<'_>) -> bool {
-        step.update(g, weights)
+    /// Vector instructions for which the loops of shared work are compiled. They have no part in
+    /// the results.
+    fn isa(&self) -> Isa {
+        Isa::Portable
     }
 
     /// Number of threads that share the operations.
     fn threads(&self) -> usize {
         1
+    }
+}
+
+impl<T: Scalar> dyn Primitives<T> + '_ {
+    /// Calls `work` once with each of the `items`, at most [`ITEMS`], in any order, on any threads.
+    /// The result of an item must not depend on the other items. `elements` is about the number of
+    /// elements that all items work on.
+    pub fn share<I: Send>(
+        &mut self,
+        elements: usize,
+        mut items: impl Iterator<Item = I>,
+        work: impl Fn(I) + Sync,
+    ) {
+        let places: [_; ITEMS] = array::from_fn(|_| Mutex::new(items.next()));
+        debug_assert!(items.next().is_none());
+        let isa = self.isa();
+        self.for_each_item(elements, &|index| {
+            let item = places[index].lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(item) = item {
+                simd::vectorize(
+                    isa,
+                    #[inline(always)]
+                    || work(item),
+                );
+            }
+        });
+    }
+
+    /// Writes `function`(x) to each element of `y`.
+    pub fn map(&mut self, x: &[T], y: &mut [T], function: impl Fn(T) -> T + Sync) {
+        let own = share_of(y.len());
+        self.share(
+            y.len(),
+            x.chunks(own).zip(y.chunks_mut(own)),
+            #[inline(always)]
+            |(x, y)| y.iter_mut().zip(x).for_each(|(y, &x)| *y = function(x)),
+        );
+    }
+
+    /// Writes `function`(a, b) to each element of `y`.
+    pub fn map2(&mut self, a: &[T], b: &[T], y: &mut [T], function: impl Fn(T, T) -> T + Sync) {
+        let own = share_of(y.len());
+        self.share(
+            y.len(),
+            a.chunks(own).zip(b.chunks(own)).zip(y.chunks_mut(own)),
+            #[inline(always)]
+            |((a, b), y)| {
+                y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = function(a, b));
+            },
+        );
     }
 }
 

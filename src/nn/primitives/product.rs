@@ -70,6 +70,47 @@ impl<'a, T: Scalar> Matrix<'a, T> {
     }
 }
 
+/// Matrices of one shape, one after the other in memory, each of them row by row or, if they are
+/// transposed, column by column.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrices<'a, T = f32> {
+    data: &'a [T],
+    /// Number of rows of each matrix.
+    pub rows: usize,
+    /// Number of columns of each matrix.
+    pub columns: usize,
+    transposed: bool,
+}
+
+impl<'a, T: Scalar> Matrices<'a, T> {
+    /// Matrices whose elements are `data`, row by row.
+    ///
+    /// # Panics
+    /// When a matrix is not complete.
+    pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
+        assert!(data.len().is_multiple_of(rows * columns));
+        Self { data, rows, columns, transposed: false }
+    }
+
+    /// Transpose of each matrix, over the same elements in memory.
+    pub fn transposed(self) -> Self {
+        let Self { data, rows, columns, transposed } = self;
+        Self { data, rows: columns, columns: rows, transposed: !transposed }
+    }
+
+    /// Number of matrices.
+    pub fn count(&self) -> usize {
+        self.data.len() / (self.rows * self.columns)
+    }
+
+    /// Matrix `index`.
+    pub fn get(&self, index: usize) -> Matrix<'a, T> {
+        let Self { rows, columns, transposed, .. } = *self;
+        let data = &self.data[index * rows * columns..][..rows * columns];
+        Matrix { data, rows, columns, transposed }
+    }
+}
+
 /// Adds the product of two matrices: c += a · b, with c (a.rows, b.columns) in row-major order, by
 /// the reference arithmetic.
 ///

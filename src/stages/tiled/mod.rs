@@ -37,14 +37,14 @@ mod tile;
 use std::array;
 
 use self::convolution::{Flat, Packed};
+use self::product::add;
 use crate::engine::compute::Compute;
 use crate::engine::phases::Phase;
 use crate::error::{Error, Result};
 use crate::nn::primitives::convolution::{ConvBackward, ConvForward, Convolution};
-use crate::nn::primitives::pooling::{Pooling, average_backward, average_forward, max_backward};
-use crate::nn::primitives::product::Matrix;
-use crate::nn::primitives::{Map, Map2, Primitives};
-use crate::optim::{Step, Weights};
+use crate::nn::primitives::pooling::{Pooling, average_backward, average_forward};
+use crate::nn::primitives::product::{Matrices, Matrix};
+use crate::nn::primitives::{ITEMS, Primitives, share_of};
 #[cfg(target_arch = "aarch64")]
 use crate::simd::Neon;
 #[cfg(target_arch = "x86_64")]
@@ -52,10 +52,7 @@ use crate::simd::{Avx2, Avx512};
 use crate::simd::{Isa, Portable, Simd};
 use crate::team::{Order, Team};
 
-/// Number of items into which every operation is cut.
-const ITEMS: usize = 16;
-/// Number of elements below which sharing an operation that works element by element takes longer than
-/// the operation.
+/// Number of elements below which sharing the loops of a layer takes longer than the loops.
 const FEW_ELEMENTS: usize = 1 << 13;
 
 /// Number of multiply-adds below which sharing a product takes longer than the product.
@@ -65,6 +62,7 @@ const FEW_PRODUCTS: usize = 1 << 16;
 #[derive(Debug)]
 pub struct Tiled<S> {
     simd: S,
+    isa: Isa,
     team: Team,
     order: Order,
     packed: Packed,
@@ -81,22 +79,24 @@ pub struct Tiled<S> {
 /// When the CPU does not have the instructions.
 pub fn build(compute: Compute) -> Result<Box<dyn Primitives>> {
     let team = Team::new(compute.threads).map_err(Error::threads(compute.threads))?;
-    Ok(match compute.isa {
-        Isa::Portable => Tiled::boxed(Some(Portable), team),
+    let isa = compute.isa;
+    Ok(match isa {
+        Isa::Portable => Tiled::boxed(Some(Portable), isa, team),
         #[cfg(target_arch = "aarch64")]
-        Isa::Neon => Tiled::boxed(Neon::detect(), team),
+        Isa::Neon => Tiled::boxed(Neon::detect(), isa, team),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => Tiled::boxed(Avx2::detect(), team),
+        Isa::Avx2 => Tiled::boxed(Avx2::detect(), isa, team),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => Tiled::boxed(Avx512::detect(), team),
+        Isa::Avx512 => Tiled::boxed(Avx512::detect(), isa, team),
         isa => unreachable!("{isa} belongs to another architecture"),
     })
 }
 
 impl<S: Simd> Tiled<S> {
-    fn boxed(simd: Option<S>, team: Team) -> Box<dyn Primitives> {
+    fn boxed(simd: Option<S>, isa: Isa, team: Team) -> Box<dyn Primitives> {
         Box::new(Self {
             simd: simd.expect("the CPU has the instructions"),
+            isa,
             team,
             order: Order::of(ITEMS),
             packed: Packed::default(),
@@ -128,11 +128,6 @@ fn items<I>(mut iterator: impl Iterator<Item = I>) -> [Option<I>; ITEMS] {
     items
 }
 
-/// Length of an item, of `count` elements in all.
-fn share_of(count: usize) -> usize {
-    count.div_ceil(ITEMS).max(1)
-}
-
 impl<S: Simd> Primitives for Tiled<S> {
     fn add_product(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
         assert_eq!(a.columns, b.rows);
@@ -160,13 +155,7 @@ impl<S: Simd> Primitives for Tiled<S> {
             return;
         }
         if a.rows * a.columns * b.columns < FEW_PRODUCTS {
-            product::multiply(*simd, a, b, 0..a.rows, 0..panels, &mut buffers[0]);
-            for (row, c) in c.chunks_exact_mut(b.columns).enumerate() {
-                for (panel, c) in c.chunks_mut(width).enumerate() {
-                    add(c, product::sums_of_row(&buffers[0], panel, a.rows, row, width));
-                }
-            }
-            return;
+            return product::add_product(*simd, a, b, c, &mut buffers[0]);
         }
         let own_panels = share_of(panels);
         let of_items = (0..panels).step_by(own_panels).zip(buffers.iter_mut());
@@ -182,6 +171,17 @@ impl<S: Simd> Primitives for Tiled<S> {
                     let (item, panel) = (panel / own_panels, panel % own_panels);
                     add(c, product::sums_of_row(&buffers[item], panel, a.rows, row, width));
                 }
+            }
+        });
+    }
+
+    fn add_products(&mut self, a: Matrices<'_>, b: Matrices<'_>, c: &mut [f32]) {
+        let Self { simd, team, order, of_products: buffers, .. } = self;
+        let (own, length) = (share_of(a.count()), a.rows * b.columns);
+        let chunks = c.chunks_mut(own * length).zip(buffers);
+        Self::share(team, order, items(chunks), |item, (c, buffers)| {
+            for (index, c) in (item * own..).zip(c.chunks_exact_mut(length)) {
+                product::add_product(*simd, a.get(index), b.get(index), c, buffers);
             }
         });
     }
@@ -244,11 +244,11 @@ impl<S: Simd> Primitives for Tiled<S> {
 
     fn max_pool_backward(&mut self, pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
         let (input, output) = (pool.input.len(), pool.output().len());
-        let own = share_of(pool.input.images_in(dx.len()));
+        let (own, simd) = (share_of(pool.input.images_in(dx.len())), self.simd);
         let chunks = argmax.chunks(own * output).zip(dy.chunks(own * output));
         let chunks = chunks.zip(dx.chunks_mut(own * input));
         Self::share(&mut self.team, &self.order, items(chunks), |_, ((argmax, dy), dx)| {
-            max_backward(pool, argmax, dy, dx);
+            pooling::max_backward(simd, pool, argmax, dy, dx);
         });
     }
 
@@ -270,43 +270,21 @@ impl<S: Simd> Primitives for Tiled<S> {
         });
     }
 
-    fn map(&mut self, x: &[f32], y: &mut [f32], function: Map) {
-        if y.len() < FEW_ELEMENTS {
-            return function(x, y);
+    fn for_each_item(&mut self, elements: usize, item: &(dyn Fn(usize) + Sync)) {
+        if elements < FEW_ELEMENTS {
+            return (0..ITEMS).for_each(item);
         }
-        let own = share_of(y.len());
-        let chunks = x.chunks(own).zip(y.chunks_mut(own));
-        Self::share(&mut self.team, &self.order, items(chunks), |_, (x, y)| function(x, y));
-    }
-
-    fn map2(&mut self, a: &[f32], b: &[f32], y: &mut [f32], function: Map2) {
-        if y.len() < FEW_ELEMENTS {
-            return function(a, b, y);
-        }
-        let own = share_of(y.len());
-        let chunks = a.chunks(own).zip(b.chunks(own)).zip(y.chunks_mut(own));
-        Self::share(&mut self.team, &self.order, items(chunks), |_, ((a, b), y)| function(a, b, y));
-    }
-
-    fn update(&mut self, step: &Step, g: &[f32], weights: Weights<'_>) -> bool {
-        if g.len() < FEW_ELEMENTS {
-            return step.update(g, weights);
-        }
-        let own = share_of(g.len());
-        let mut are_finite = [true; ITEMS];
-        let chunks = g.chunks(own).zip(weights.chunks(own)).zip(&mut are_finite);
-        Self::share(&mut self.team, &self.order, items(chunks), |_, ((g, weights), finite)| {
-            *finite = step.update(g, weights);
+        let phase = Phase::current();
+        self.team.for_each(&mut [(); ITEMS], &self.order, |index, ()| {
+            Phase::go_on(phase, || item(index));
         });
-        are_finite.iter().all(|&finite| finite)
+    }
+
+    fn isa(&self) -> Isa {
+        self.isa
     }
 
     fn threads(&self) -> usize {
         self.team.threads()
     }
-}
-
-/// Adds the front of `values` to `sums`, or all of `values` to the front of `sums`.
-fn add(sums: &mut [f32], values: &[f32]) {
-    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
 }

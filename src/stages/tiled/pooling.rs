@@ -1,6 +1,6 @@
 //! Max pooling along rows, without branches.
 
-use crate::nn::primitives::pooling::Pooling;
+use crate::nn::primitives::pooling::{self, Pooling};
 use crate::nn::primitives::window::Window;
 use crate::nn::shape::ImageShape;
 use crate::simd::Simd;
@@ -83,4 +83,51 @@ fn take(value: f32, at: usize, best: &mut f32, place: &mut u8) {
     let mask = u32::from(is_larger).wrapping_neg();
     *best = f32::from_bits((value.to_bits() & mask) | (best.to_bits() & !mask));
     *place = ((at as u32 & mask) | (u32::from(*place) & !mask)) as u8;
+}
+
+/// Overwrites the gradient `dx` of the input of max pooling, as
+/// [`max_backward`](pooling::max_backward) does. If the windows lie side by side, every element of dx
+/// belongs to one window: it is dy of the window or 0.
+///
+/// # Shapes
+/// argmax and dy (N, C, H', W') → dX (N, C, H, W).
+pub fn max_backward<S: Simd>(simd: S, pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
+    let kernel = pool.columns.kernel;
+    let side_by_side = Window { kernel, stride: kernel, padding: 0 };
+    simd.vectorize(
+        #[inline(always)]
+        || match kernel {
+            2 if [pool.rows, pool.columns] == [side_by_side; 2] => {
+                spread::<2>(pool, argmax, dy, dx)
+            }
+            3 if [pool.rows, pool.columns] == [side_by_side; 2] => {
+                spread::<3>(pool, argmax, dy, dx)
+            }
+            _ => pooling::max_backward(pool, argmax, dy, dx),
+        },
+    );
+}
+
+/// Spreads `dy` over windows of K×K elements that lie side by side.
+#[inline(always)]
+fn spread<const K: usize>(pool: &Pooling, argmax: &[u8], dy: &[f32], dx: &mut [f32]) {
+    let (width, output) = (pool.input.width, pool.output());
+    let maps = argmax.chunks_exact(output.plane()).zip(dy.chunks_exact(output.plane()));
+    for (dx, (argmax, dy)) in dx.chunks_exact_mut(pool.input.plane()).zip(maps) {
+        let (windows, below) = dx.split_at_mut(output.height * K * width);
+        below.fill(0.0);
+        let rows = argmax.chunks_exact(output.width).zip(dy.chunks_exact(output.width));
+        for (dx, (argmax, dy)) in windows.chunks_exact_mut(K * width).zip(rows) {
+            for (m, dx) in dx.chunks_exact_mut(width).enumerate() {
+                let (windows, right) = dx.split_at_mut(output.width * K);
+                right.fill(0.0);
+                let windows = windows.as_chunks_mut::<K>().0;
+                for ((dx, &place), &dy) in windows.iter_mut().zip(argmax).zip(dy) {
+                    for (k, dx) in dx.iter_mut().enumerate() {
+                        *dx = if usize::from(place) == m * K + k { dy } else { 0.0 };
+                    }
+                }
+            }
+        }
+    }
 }

@@ -85,6 +85,28 @@ pub fn multiply<S: Simd>(
     );
 }
 
+/// Adds a · b to `c` (a.rows, b.columns) on this thread.
+pub fn add_product<S: Simd>(
+    simd: S,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    c: &mut [f32],
+    buffers: &mut Buffers,
+) {
+    let width = panel_width::<S>();
+    multiply(simd, a, b, 0..a.rows, 0..b.columns.div_ceil(width), buffers);
+    for (row, c) in c.chunks_exact_mut(b.columns).enumerate() {
+        for (panel, c) in c.chunks_mut(width).enumerate() {
+            add(c, sums_of_row(buffers, panel, a.rows, row, width));
+        }
+    }
+}
+
+/// Adds the front of `values` to `sums`, or all of `values` to the front of `sums`.
+pub fn add(sums: &mut [f32], values: &[f32]) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+}
+
 /// Copies the elements of `b` in `terms` and `columns` to `block` (terms, panel width); columns that
 /// fill the panel up are 0.
 #[inline(always)]
