@@ -18,6 +18,10 @@
 //! into s·s planes. Neighbouring outputs then need neighbouring pixels of the plane (m mod s, k mod s),
 //! and everything else stays as it is.
 //!
+//! Short images, such as signals, whose rows would not fill the vectors, lie side by side: the n-th
+//! image begins n·H₊·W₊ pixels after the first one in every channel, and the outputs of all of them
+//! are one row.
+//!
 //! # The passes
 //! ```text
 //! forward    y  = the sums above, for tiles of outputs × channels
@@ -75,6 +79,8 @@ pub struct Flat {
     kernel: [usize; 2],
     rows: Axis,
     columns: Axis,
+    /// Number of images that lie side by side.
+    images: usize,
 }
 
 impl Flat {
@@ -93,6 +99,7 @@ impl Flat {
             kernel: [conv.rows.kernel, conv.columns.kernel],
             rows: axis(&conv.rows, output.height),
             columns: axis(&conv.columns, output.width),
+            images: 1,
         }
     }
 
@@ -110,20 +117,35 @@ impl Flat {
             kernel: [conv.rows.kernel, conv.columns.kernel],
             rows: axis(&conv.rows, conv.input.height),
             columns: axis(&conv.columns, conv.input.width),
+            images: 1,
         }
     }
 
-    /// Number of pixels of one plane, H₊·W₊.
-    fn plane(&self) -> usize {
+    /// The same with some of `images` images side by side, if that makes no more outputs than tiles
+    /// of vectors of `lanes` floats compute for single images.
+    pub fn side_by_side(self, images: usize, lanes: usize) -> Self {
+        let computed = self.outputs().next_multiple_of(VECTORS * lanes);
+        let together = if self.image_plane() <= computed { OUTPUTS / computed } else { 1 };
+        Self { images: together.clamp(1, images.max(1)), ..self }
+    }
+
+    /// Number of pixels of one plane of an image, H₊·W₊.
+    fn image_plane(&self) -> usize {
         self.rows.length * self.columns.length
+    }
+
+    /// Number of pixels of one plane of all images that lie side by side.
+    fn plane(&self) -> usize {
+        self.images * self.image_plane()
     }
 
     /// Number of outputs of a channel in rows of W₊, up to the last one that is used.
     fn outputs(&self) -> usize {
-        (self.output.height - 1) * self.columns.length + self.output.width
+        let before = (self.images - 1) * self.image_plane();
+        before + (self.output.height - 1) * self.columns.length + self.output.width
     }
 
-    /// Number of floats of the flat form of an image.
+    /// Number of floats of the flat form of the images that lie side by side.
     fn image_len(&self) -> usize {
         self.input.channels * self.rows.planes * self.columns.planes * self.plane()
     }
@@ -139,8 +161,16 @@ impl Flat {
         })
     }
 
-    /// Copies `image` (C, H, W) to its places in `flat`, whose other places are 0.
-    fn copy_in(&self, image: &[f32], flat: &mut [f32]) {
+    /// Copies the `images` (n, C, H, W), at most as many as lie side by side, to their places in
+    /// `flat`, whose places of padding are 0.
+    fn copy_in(&self, images: &[f32], flat: &mut [f32]) {
+        for (n, image) in images.chunks_exact(self.input.len()).enumerate() {
+            self.copy_image(image, &mut flat[n * self.image_plane()..]);
+        }
+    }
+
+    /// Copies `image` (C, H, W) to the places of the first image in `flat`.
+    fn copy_image(&self, image: &[f32], flat: &mut [f32]) {
         let Self { rows, columns, .. } = *self;
         let ImageShape { height, width, .. } = self.input;
         // The columns that windows see, of which the first is at this place.
@@ -175,17 +205,17 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Packs the weight (O, C, K, K) of `conv` for its forward pass.
-    pub fn pack_forward(&mut self, conv: &Convolution, weight: &[f32]) {
+    /// Packs the weight (O, C, K, K) of `conv` for its forward pass on the `flat` images.
+    pub fn pack_forward(&mut self, conv: &Convolution, flat: &Flat, weight: &[f32]) {
         let taps = conv.taps();
-        self.pack(&Flat::forward(conv), |o, tap| weight[o * taps + tap]);
+        self.pack(flat, |o, tap| weight[o * taps + tap]);
     }
 
     /// Packs the weight (O, C, K, K) of `conv` for the gradient of its input: kernels are turned by
     /// half a turn, and output channels take the part of input channels.
-    pub fn pack_backward(&mut self, conv: &Convolution, weight: &[f32]) {
+    pub fn pack_backward(&mut self, conv: &Convolution, flat: &Flat, weight: &[f32]) {
         let (taps, window) = (conv.taps(), conv.rows.kernel * conv.columns.kernel);
-        self.pack(&Flat::backward(conv), |c, tap| {
+        self.pack(flat, |c, tap| {
             let (o, place) = (tap / window, tap % window);
             weight[o * taps + c * window + window - 1 - place]
         });
@@ -250,16 +280,15 @@ pub fn convolve<S: Simd>(
     let image = front(image, flat.image_len() + slack);
     image.fill(0.0);
     let wide = front(wide, CHANNELS * outputs);
-    let images = x.chunks_exact(flat.input.len()).zip(y.chunks_exact_mut(flat.output.len()));
-    for (x, y) in images {
+    let groups = x.chunks(flat.images * flat.input.len());
+    for (x, y) in groups.zip(y.chunks_mut(flat.images * flat.output.len())) {
         flat.copy_in(x, image);
         let image = &image[..];
         simd.vectorize(
             #[inline(always)]
             || {
                 let groups = packed.weights.chunks_exact(taps);
-                let groups = groups.zip(y.chunks_mut(CHANNELS * flat.output.plane()));
-                for (first, (weights, y)) in (0..channels).step_by(CHANNELS).zip(groups) {
+                for (first, weights) in (0..channels).step_by(CHANNELS).zip(groups) {
                     let own = CHANNELS.min(channels - first);
                     let bias: [f32; CHANNELS] =
                         array::from_fn(|o| bias.map_or(0.0, |bias| bias[first + o.min(own - 1)]));
@@ -270,10 +299,13 @@ pub fn convolve<S: Simd>(
                         3 | 4 => group.outputs::<S, 4>(simd, wide, outputs),
                         _ => group.outputs::<S, CHANNELS>(simd, wide, outputs),
                     }
-                    let maps = y.chunks_exact_mut(flat.output.plane());
-                    for (y, wide) in maps.zip(wide.chunks_exact(outputs)) {
-                        for (y, wide) in y.chunks_exact_mut(width).zip(wide.chunks(pitch)) {
-                            y.copy_from_slice(&wide[..width]);
+                    for (n, y) in y.chunks_exact_mut(flat.output.len()).enumerate() {
+                        let maps = y.chunks_exact_mut(flat.output.plane()).skip(first).take(own);
+                        for (y, wide) in maps.zip(wide.chunks_exact(outputs)) {
+                            let wide = wide[n * flat.image_plane()..].chunks(pitch);
+                            for (y, wide) in y.chunks_exact_mut(width).zip(wide) {
+                                y.copy_from_slice(&wide[..width]);
+                            }
                         }
                     }
                 }
@@ -340,8 +372,9 @@ impl Group<'_> {
     }
 }
 
-/// Number of outputs for which the sums of dW stay in registers before they are added up.
-const DW_OUTPUTS: usize = 512;
+/// Number of outputs for which the sums of dW stay in registers before they are added up, and of
+/// the outputs of images that lie side by side.
+const OUTPUTS: usize = 512;
 
 /// Adds to `dw` (O, C, K, K) and `db` (O) of `buffers` the gradients from the images `x` (n, C, H, W)
 /// and the gradients `dy` (n, O, H', W') of their outputs. `shifts` are those of the forward pass.
@@ -357,21 +390,31 @@ pub fn add_weight_gradient<S: Simd>(
     let (shifts, pitch, plane) = (&shifts.shifts[..], flat.columns.length, flat.output.plane());
     let (dw, db) = (&mut dw[..channels * shifts.len()], &mut db[..channels]);
     let outputs = flat.outputs().next_multiple_of(S::LANES);
-    let together = DW_OUTPUTS.div_ceil(outputs).min(x.len() / flat.input.len());
+    let side_by_side = flat.images * flat.input.len();
+    let together = OUTPUTS.div_ceil(outputs).min(x.len().div_ceil(side_by_side));
     let (image_len, wide_len) = (flat.image_len(), channels * outputs);
     let images = front(images, together * image_len + S::REGISTERS * S::LANES);
     images.fill(0.0);
     let wide = front(wide, together * wide_len);
     wide.fill(0.0);
-    let groups = x.chunks(together * flat.input.len());
-    for (x, dy) in groups.zip(dy.chunks(together * flat.output.len())) {
-        let count = x.len() / flat.input.len();
-        for (x, flat_image) in x.chunks_exact(flat.input.len()).zip(images.chunks_mut(image_len)) {
-            flat.copy_in(x, flat_image);
+    let groups = x.chunks(together * side_by_side);
+    for (x, dy) in groups.zip(dy.chunks(together * flat.images * flat.output.len())) {
+        let count = x.len().div_ceil(side_by_side);
+        if x.len() < count * side_by_side {
+            // The last images that lie side by side are fewer; the places of the others get 0.
+            wide.fill(0.0);
         }
-        for (dy, wide) in dy.chunks_exact(plane).zip(wide.chunks_exact_mut(outputs)) {
-            for (dy, wide) in dy.chunks_exact(width).zip(wide.chunks_mut(pitch)) {
-                wide[..width].copy_from_slice(dy);
+        for (x, flat_images) in x.chunks(side_by_side).zip(images.chunks_mut(image_len)) {
+            flat.copy_in(x, flat_images);
+        }
+        for (n, dy) in dy.chunks_exact(flat.output.len()).enumerate() {
+            let wide = &mut wide[n / flat.images * wide_len..][..wide_len];
+            let first = n % flat.images * flat.image_plane();
+            for (dy, wide) in dy.chunks_exact(plane).zip(wide.chunks_exact_mut(outputs)) {
+                let rows = wide[first..].chunks_mut(pitch);
+                for (dy, wide) in dy.chunks_exact(width).zip(rows) {
+                    wide[..width].copy_from_slice(dy);
+                }
             }
         }
         let (images, wide) = (&images[..], &wide[..]);

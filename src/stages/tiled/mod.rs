@@ -139,16 +139,15 @@ impl<S: Simd> Primitives for Tiled<S> {
         let width = product::panel_width::<S>();
         let panels = b.columns.div_ceil(width);
         let own_rows = share_of(a.rows);
-        let is_long = a.rows >= 64 * ITEMS && a.rows >= b.columns;
-        if is_long {
+        let least = if a.is_transposed() { 32 } else { 64 };
+        if a.rows >= least * ITEMS && a.rows >= b.columns {
             let chunks = c.chunks_mut(own_rows * b.columns).zip(buffers.iter_mut());
             Self::share(team, order, items(chunks), |index, (c, buffers)| {
                 let rows = index * own_rows..index * own_rows + c.len() / b.columns;
-                for panel in 0..panels {
-                    product::multiply(*simd, a, b, rows.clone(), panel..panel + 1, buffers);
-                    for (row, c) in c.chunks_exact_mut(b.columns).enumerate() {
-                        let sums = product::sums_of_row(buffers, 0, rows.len(), row, width);
-                        add(&mut c[panel * width..], sums);
+                product::multiply(*simd, a, b, rows.clone(), 0..panels, buffers);
+                for (row, c) in c.chunks_exact_mut(b.columns).enumerate() {
+                    for (panel, c) in c.chunks_mut(width).enumerate() {
+                        add(c, product::sums_of_row(buffers, panel, rows.len(), row, width));
                     }
                 }
             });
@@ -191,8 +190,9 @@ impl<S: Simd> Primitives for Tiled<S> {
         let ConvForward { x, weight, bias, y } = io;
         let (input, output) = (conv.input.len(), conv.output().len());
         let own = share_of(conv.input.images_in(x.len()));
-        packed.pack_forward(conv, weight);
-        let (flat, packed) = (Flat::forward(conv), &*packed);
+        let flat = Flat::forward(conv).side_by_side(own, S::LANES);
+        packed.pack_forward(conv, &flat, weight);
+        let packed = &*packed;
         let chunks = x.chunks(own * input).zip(y.chunks_mut(own * output)).zip(buffers);
         Self::share(team, order, items(chunks), |_, ((x, y), buffers)| {
             convolution::convolve(*simd, &flat, packed, Some(bias), x, y, buffers);
@@ -205,9 +205,10 @@ impl<S: Simd> Primitives for Tiled<S> {
         let (input, output) = (conv.input.len(), conv.output().len());
         let images = conv.input.images_in(x.len());
         let own = share_of(images);
-        packed.pack_forward(conv, weight);
         {
-            let (flat, shifts) = (Flat::forward(conv), &*packed);
+            let flat = Flat::forward(conv).side_by_side(own, S::LANES);
+            packed.pack_forward(conv, &flat, weight);
+            let shifts = &*packed;
             let chunks = x.chunks(own * input).zip(dy.chunks(own * output));
             let chunks = chunks.zip(buffers.iter_mut());
             Self::share(team, order, items(chunks), |_, ((x, dy), buffers)| {
@@ -223,8 +224,9 @@ impl<S: Simd> Primitives for Tiled<S> {
             add(db, &buffers.db);
         }
         if let Some(dx) = dx {
-            packed.pack_backward(conv, weight);
-            let (flat, packed) = (Flat::backward(conv), &*packed);
+            let flat = Flat::backward(conv).side_by_side(own, S::LANES);
+            packed.pack_backward(conv, &flat, weight);
+            let packed = &*packed;
             let chunks = dy.chunks(own * output).zip(dx.chunks_mut(own * input)).zip(buffers);
             Self::share(team, order, items(chunks), |_, ((dy, dx), buffers)| {
                 convolution::convolve(*simd, &flat, packed, None, dy, dx, buffers);

@@ -5,14 +5,16 @@
 //! rows of a pass by:
 //!
 //! ```text
-//! for each panel of columns                                     shared over the threads …
-//!     for each block of the sum's terms
+//! for each block of the sum's terms
+//!     for each panel of columns                                 shared over the threads …
 //!         copy the block of b, (terms) × (columns of the panel)
 //!         for each tile of rows                                 … or these
 //!             sums in registers += Σ over the terms of a · b
 //! ```
 //!
-//! Threads share the panels if the result is wide, and its rows if it is long.
+//! Threads share the panels if the result is wide, and its rows if it is long. The rows of a factor
+//! a that lies in memory column by column are far from each other, so they are copied, too, if there
+//! are several panels to read them.
 
 use super::convolution::front;
 use super::tile::{Tile, load, outer_products, store};
@@ -30,13 +32,16 @@ const TERMS: usize = 256;
 pub struct Buffers {
     /// Block of b, (terms, columns of the panel).
     block: Floats,
+    /// Block of a transposed a, (terms, rows).
+    strip: Floats,
     /// Sums of some panels, each (rows, columns of the panel).
     sums: Floats,
 }
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { block: floats::zeros(0), sums: floats::zeros(0) }
+        let [block, strip, sums] = std::array::from_fn(|_| floats::zeros(0));
+        Self { block, strip, sums }
     }
 }
 
@@ -53,36 +58,61 @@ pub fn multiply<S: Simd>(
     b: Matrix<'_>,
     rows: std::ops::Range<usize>,
     panels: std::ops::Range<usize>,
-    Buffers { block, sums }: &mut Buffers,
+    Buffers { block, strip, sums }: &mut Buffers,
 ) {
     let width = panel_width::<S>();
     let block = front(block, TERMS * width);
+    let copies_a = a.is_transposed() && panels.len() > 2;
+    let strip = front(strip, if copies_a { TERMS * rows.len() } else { 0 });
     let sums = front(sums, panels.len() * rows.len() * width);
     simd.vectorize(
         #[inline(always)]
         || {
-            for (panel, sums) in panels.zip(sums.chunks_exact_mut(rows.len() * width)) {
-                let columns = panel * width..((panel + 1) * width).min(b.columns);
-                for first in (0..a.columns).step_by(TERMS) {
-                    let terms = first..(first + TERMS).min(a.columns);
+            for first in (0..a.columns).step_by(TERMS) {
+                let terms = first..(first + TERMS).min(a.columns);
+                let own = if copies_a {
+                    let columns = a.data()[first * a.rows..].chunks_exact(a.rows);
+                    let strip = &mut strip[..terms.len() * rows.len()];
+                    for (strip, column) in strip.chunks_exact_mut(rows.len()).zip(columns) {
+                        strip.copy_from_slice(&column[rows.clone()]);
+                    }
+                    let a = Matrix::new(strip, terms.len(), rows.len()).transposed();
+                    Factor { a, first_row: 0, first_term: 0 }
+                } else {
+                    Factor { a, first_row: rows.start, first_term: first }
+                };
+                let panels = panels.clone().zip(sums.chunks_exact_mut(rows.len() * width));
+                for (panel, sums) in panels {
+                    let columns = panel * width..((panel + 1) * width).min(b.columns);
                     copy_block(simd, b, terms.clone(), columns.clone(), block);
                     let block = &block[..terms.len() * width];
-                    let mut i = 0;
-                    while i < rows.len() {
-                        let tile =
-                            TileOf { a, first_row: rows.start + i, end: rows.end, terms: &terms };
+                    for i in (0..rows.len()).step_by(ROWS) {
+                        let tile = TileOf {
+                            a: own.a,
+                            first_row: own.first_row + i,
+                            end: own.first_row + rows.len(),
+                            terms: own.first_term..own.first_term + terms.len(),
+                            is_new: first == 0,
+                        };
                         let sums = &mut sums[i * width..];
                         match columns.len().div_ceil(S::LANES) {
                             1 => tile.add::<S, 1>(simd, block, sums, width),
                             2 => tile.add::<S, 2>(simd, block, sums, width),
                             _ => tile.add::<S, 4>(simd, block, sums, width),
                         }
-                        i += ROWS;
                     }
                 }
             }
         },
     );
+}
+
+/// Matrix that has the rows of a, with the place of the item's first row and of the block's first
+/// term in it.
+struct Factor<'a> {
+    a: Matrix<'a>,
+    first_row: usize,
+    first_term: usize,
 }
 
 /// Adds a · b to `c` (a.rows, b.columns) on this thread.
@@ -150,18 +180,19 @@ struct TileOf<'a> {
     first_row: usize,
     /// End of the rows. A tile that would reach beyond it computes the last row several times.
     end: usize,
-    terms: &'a std::ops::Range<usize>,
+    terms: std::ops::Range<usize>,
+    /// Whether the terms are the first of the sums.
+    is_new: bool,
 }
 
 impl TileOf<'_> {
     /// Adds the products with `block` to the tile's rows at the front of `sums`.
     #[inline(always)]
     fn add<S: Simd, const U: usize>(&self, simd: S, block: &[f32], sums: &mut [f32], width: usize) {
-        let Self { a, first_row, end, terms } = self;
+        let Self { a, first_row, end, terms, is_new } = self;
         let own = ROWS.min(end - first_row);
         let mut tile: Tile<S, ROWS, U> = [[simd.splat(0.0); U]; ROWS];
-        // The first terms begin new sums.
-        for r in 0..if terms.start == 0 { 0 } else { own } {
+        for r in 0..if *is_new { 0 } else { own } {
             tile[r] = load(simd, &sums[r * width..]);
         }
         let rows = block.chunks_exact(width);
