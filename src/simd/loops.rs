@@ -9,23 +9,18 @@ use super::isa::Isa;
 use super::vector::Simd;
 
 /// Calls `kernel`, which consists of plain loops, where the compiler may use the instructions of
-/// `isa`, if the CPU has them. The results are the same for all sets of instructions.
+/// `isa`. The results are the same for all sets of instructions.
+///
+/// # Panics
+/// When the CPU does not have the instructions.
 #[inline(always)]
 pub fn vectorize<R>(isa: Isa, kernel: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
     match isa {
-        Isa::Avx2 => {
-            if let Some(simd) = Avx2::detect() {
-                return simd.vectorize(kernel);
-            }
-        }
-        Isa::Avx512 => {
-            if let Some(simd) = Avx512::detect() {
-                return simd.vectorize(kernel);
-            }
-        }
-        // Their instructions are part of every CPU of the architecture.
-        Isa::Portable | Isa::Neon => {}
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Avx2::detect().expect("the CPU has AVX2").vectorize(kernel),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Avx512::detect().expect("the CPU has AVX-512").vectorize(kernel),
+        // Every CPU of the architecture has the instructions.
+        _ => kernel(),
     }
-    kernel()
 }
