@@ -197,7 +197,7 @@ fn notes_and_errors_are_broken_between_words_and_on_a_terminal_alone() {
 fn a_narrow_terminal_gets_the_columns_that_matter_most() {
     let table = |columns| {
         let place = Workplace::new();
-        let mut command = place.command("--epochs 1 --max-samples 64 --stage gemm");
+        let mut command = place.command("--epochs 1 --max-samples 64 --stage fused");
         command.env("TERM", "dumb");
         let written = on_a_terminal(command, columns);
         let lines = written.lines().map(|line| line.trim_end().to_string());
