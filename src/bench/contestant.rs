@@ -1,5 +1,8 @@
 //! A contestant of a measurement: a stage with a number of threads.
 
+use std::fmt;
+
+use crate::report::text::numbers::counted;
 use crate::stages::Stage;
 
 /// Stage with a number of threads.
@@ -20,5 +23,11 @@ impl Contestant {
             counts.into_iter().map(move |threads| Self { stage, threads })
         };
         stages.iter().flat_map(of_stage).collect()
+    }
+}
+
+impl fmt::Display for Contestant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.stage.name, counted(self.threads, "thread"))
     }
 }

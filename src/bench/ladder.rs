@@ -5,6 +5,7 @@ use anyhow::Context;
 
 use super::child::{self, Workload};
 use super::contestant::Contestant;
+use super::observer::Observer;
 use super::protocol::Benchmark;
 use super::rows::Rows;
 use crate::data::dataset::Dataset;
@@ -62,18 +63,6 @@ pub fn check_memory(
     memory::check_available(needed.max().expect("naive is one"))
 }
 
-/// Observer of the progress of a measurement.
-pub trait Observer {
-    /// Called before a part of the measurement that is not timing; `doing` says what it does.
-    fn part(&mut self, doing: &str);
-    /// Called before the limits of the machine are measured and `contestants` are timed in `rounds`.
-    fn timing(&mut self, contestants: usize, rounds: usize);
-    /// Called before each turn of a contestant. Rounds count from 1; round 0 prepares.
-    fn turn(&mut self, contestant: Contestant, round: usize);
-    /// Called after each part and after timing.
-    fn finished(&mut self);
-}
-
 /// Measurement of the ladder, before it begins.
 pub struct Ladder<'a> {
     /// Stages to measure, with their numbers of threads.
@@ -125,13 +114,9 @@ impl Ladder<'_> {
         let peaks_rss_bytes = peaks.collect::<anyhow::Result<Vec<_>>>();
         observer.finished();
         let peaks_rss_bytes = peaks_rss_bytes?;
-        observer.timing(contestants.len(), repeats);
         let contention = Contention::start();
-        let measured =
-            benchmark.measure(contestants, repeats, |one, round| observer.turn(one, round));
+        let (measurements, roofline) = benchmark.measure(contestants, repeats, observer)?;
         let share_of_others = contention.share_of_others();
-        observer.finished();
-        let (measurements, roofline) = measured?;
 
         let work: Vec<Work> = (0..architecture.layers().len())
             .flat_map(|layer| architecture.work(layer, batch_size))
@@ -196,7 +181,7 @@ mod tests {
     impl Observer for Nobody {
         fn part(&mut self, _: &str) {}
         fn timing(&mut self, _: usize, _: usize) {}
-        fn turn(&mut self, _: Contestant, _: usize) {}
+        fn turn(&mut self, _: &str, _: usize) {}
         fn finished(&mut self) {}
     }
 

@@ -4,5 +4,7 @@ pub mod agreement;
 pub mod child;
 pub mod contestant;
 pub mod ladder;
+pub mod observer;
 pub mod protocol;
 mod rows;
+pub mod timing;

@@ -3,11 +3,8 @@
 //!
 //! 1. **Agreement** comes first: the time of a stage with wrong results is worthless.
 //!    Ten steps from the same weights must have naive's losses, up to rounding.
-//! 2. **Rounds.** A round times every contestant once; every other round goes backwards, so that a
-//!    machine that becomes slower or faster favours no stage. Every contestant gets a new engine in
-//!    each round, so that no engine keeps a lucky place in memory, and no thread of another engine
-//!    occupies a core. The engine takes a few untimed steps; then every engine begins with the same
-//!    weights and the same image.
+//! 2. **Rounds** are those of [`timing`](super::timing). Every stage gets a new engine in each round;
+//!    after the untimed steps, every engine begins with the same weights and the same image.
 //! 3. **The epoch** whose steps are timed can be chosen, because training makes zeros, and stages
 //!    leave products with zeros out. The epochs before it are trained first, untimed, by the fastest
 //!    exact stage.
@@ -20,13 +17,14 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use super::contestant::Contestant;
+use super::observer::Observer;
+use super::timing::{Case, Protocol, Timing};
 use crate::data::batches::{Batch, batches, epoch_order};
 use crate::data::dataset::Split;
 use crate::engine::Engine;
 use crate::engine::compute::Compute;
 use crate::engine::phases::Phases;
 use crate::error::Result;
-use crate::measure::allocations;
 use crate::measure::roofline::Roofline;
 use crate::model::architecture::Architecture;
 use crate::model::parameters::TrainState;
@@ -38,19 +36,14 @@ use crate::stages::Stage;
 
 /// Smallest duration of a contestant's round, unless an epoch is shorter.
 const ROUND: Duration = Duration::from_millis(250);
-/// Duration of the untimed steps before a round, in which caches, branch predictors and clock rates
-/// settle.
+/// Duration of the untimed steps before a round.
 const WARM_UP: Duration = Duration::from_millis(20);
 
 /// Measured costs of one contestant.
 #[derive(Debug, Clone)]
 pub struct Measurement {
-    /// Number of steps of a round.
-    pub round_steps: usize,
-    /// Time of the steps of each round.
-    pub rounds: Vec<Duration>,
-    /// Number of allocations in the steps of all rounds, if the program counts them.
-    pub allocations: Option<u64>,
+    /// Times of the steps, which are the calls.
+    pub timing: Timing,
     /// Costs of the phases on all threads, in as many further steps as the rounds have.
     pub phases: Phases,
     /// Time of the further steps in which phases were measured.
@@ -112,9 +105,8 @@ impl<'a> Benchmark<'a> {
         Ok(self)
     }
 
-    /// Times each of `contestants` in `repeats` rounds, and measures the limits of the machine
-    /// between the rounds. Calls `turn` before a contestant is timed in a round, which counts from 1,
-    /// and before it is prepared, in round 0.
+    /// Times each of `contestants` in `repeats` rounds, and measures the limits of the machine before
+    /// and between the rounds.
     ///
     /// # Errors
     /// When the operating system refuses to start threads.
@@ -122,74 +114,35 @@ impl<'a> Benchmark<'a> {
         &self,
         contestants: &[Contestant],
         repeats: usize,
-        mut turn: impl FnMut(Contestant, usize),
+        observer: &mut dyn Observer,
     ) -> Result<(Vec<Measurement>, Roofline)> {
         let mut thread_counts: Vec<_> = contestants.iter().map(|one| one.threads).collect();
         thread_counts.sort_unstable();
         thread_counts.dedup();
-        let mut roofline = Roofline::measure(&thread_counts)?;
+        observer.part("measuring the limits of the machine");
+        let roofline = Roofline::measure(&thread_counts);
+        observer.finished();
+        let mut roofline = roofline?;
 
-        let prepare = |&contestant: &Contestant| {
-            turn(contestant, 0);
-            self.prepare(contestant)
+        let steps = |&contestant: &Contestant| Steps::new(self, contestant);
+        let mut cases: Vec<_> = contestants.iter().map(steps).collect();
+        let protocol = Protocol { rounds: repeats, round: ROUND, warm_up: WARM_UP };
+        observer.timing(contestants.len(), repeats);
+        let timings = protocol.time(
+            &mut cases,
+            |index, round| observer.turn(&contestants[index].to_string(), round),
+            || {
+                roofline.keep_best(&Roofline::measure(&thread_counts)?);
+                Ok(())
+            },
+        );
+        observer.finished();
+        let measurement = |(case, timing): (Steps<'_>, _)| Measurement {
+            timing,
+            phases: case.phases,
+            phases_duration: case.phases_duration,
         };
-        let mut measurements: Vec<_> = contestants.iter().map(prepare).collect::<Result<_>>()?;
-        for round in 1..=repeats {
-            let mut turns: Vec<_> = contestants.iter().zip(&mut measurements).collect();
-            if round % 2 == 0 {
-                turns.reverse();
-            }
-            for (&contestant, measurement) in turns {
-                turn(contestant, round);
-                self.round(contestant, measurement)?;
-            }
-            roofline.keep_best(&Roofline::measure(&thread_counts)?);
-        }
-        Ok((measurements, roofline))
-    }
-
-    /// Chooses the number of steps in the rounds of `contestant`.
-    fn prepare(&self, contestant: Contestant) -> Result<Measurement> {
-        let epoch_steps = self.images.len() / self.recipe.batch_size;
-        let mut engine = self.warm_engine(contestant)?;
-        let mut steps = 1;
-        let round_steps = loop {
-            let duration = self.time(engine.as_mut(), steps);
-            if duration >= ROUND / 4 || steps == epoch_steps {
-                let wanted = ROUND.as_secs_f64() / duration.as_secs_f64() * steps as f64;
-                break (wanted.ceil() as usize).clamp(1, epoch_steps);
-            }
-            steps = (2 * steps).min(epoch_steps);
-        };
-        Ok(Measurement {
-            round_steps,
-            rounds: Vec::new(),
-            allocations: allocations::count().map(|_| 0),
-            phases: Phases::default(),
-            phases_duration: Duration::ZERO,
-        })
-    }
-
-    fn round(&self, contestant: Contestant, measurement: &mut Measurement) -> Result<()> {
-        let mut engine = self.warm_engine(contestant)?;
-        engine.load(&self.initial);
-        let before = allocations::count();
-        let duration = self.time(engine.as_mut(), measurement.round_steps);
-        let after = allocations::count();
-        measurement.rounds.push(duration);
-        if let (Some(sum), Some(before), Some(after)) =
-            (&mut measurement.allocations, before, after)
-        {
-            // Reading the second count makes one allocation.
-            *sum += after - before - 1;
-        }
-        // The phases are measured on the same steps, because the work that a stage can skip depends
-        // on the weights.
-        engine.load(&self.initial);
-        engine.measure_phases(true);
-        measurement.phases_duration += self.time(engine.as_mut(), measurement.round_steps);
-        measurement.phases += engine.take_phases();
-        Ok(())
+        Ok((cases.into_iter().zip(timings?).map(measurement).collect(), roofline))
     }
 
     pub(super) fn engine(
@@ -202,25 +155,6 @@ impl<'a> Benchmark<'a> {
         Ok(engine)
     }
 
-    fn warm_engine(&self, contestant: Contestant) -> Result<Box<dyn Engine>> {
-        let mut engine = self.engine(contestant)?;
-        let began = Instant::now();
-        while began.elapsed() < WARM_UP {
-            self.time(engine.as_mut(), 1);
-        }
-        Ok(engine)
-    }
-
-    /// Time of the first `steps` steps of an epoch that repeats without end.
-    fn time(&self, engine: &mut dyn Engine, steps: usize) -> Duration {
-        let batches = self.batches().take(steps);
-        let began = Instant::now();
-        for batch in batches {
-            black_box(engine.step(&batch, self.lr));
-        }
-        began.elapsed()
-    }
-
     /// Whole batches of an epoch, repeated without end.
     pub(super) fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
         let images = self.images;
@@ -229,5 +163,67 @@ impl<'a> Benchmark<'a> {
         chunks
             .zip(followers)
             .map(move |(indices, next)| Batch::new(images, indices).followed_by(next))
+    }
+}
+
+/// Steps of a contestant, which are timed.
+struct Steps<'a> {
+    benchmark: &'a Benchmark<'a>,
+    contestant: Contestant,
+    /// Engine of the turn.
+    engine: Option<Box<dyn Engine>>,
+    phases: Phases,
+    phases_duration: Duration,
+}
+
+impl<'a> Steps<'a> {
+    fn new(benchmark: &'a Benchmark<'a>, contestant: Contestant) -> Self {
+        let (phases, phases_duration) = Default::default();
+        Self { benchmark, contestant, engine: None, phases, phases_duration }
+    }
+
+    fn engine(&mut self) -> &mut dyn Engine {
+        self.engine.as_deref_mut().expect("the turn has begun")
+    }
+}
+
+impl Case for Steps<'_> {
+    fn begin(&mut self) -> Result<()> {
+        self.engine = Some(self.benchmark.engine(self.contestant)?);
+        Ok(())
+    }
+
+    /// Makes the first `calls` steps of an epoch that repeats without end.
+    fn call(&mut self, calls: usize) {
+        let benchmark = self.benchmark;
+        let engine = self.engine();
+        for batch in benchmark.batches().take(calls) {
+            black_box(engine.step(&batch, benchmark.lr));
+        }
+    }
+
+    fn most_calls(&self) -> usize {
+        self.benchmark.images.len() / self.benchmark.recipe.batch_size
+    }
+
+    fn rewind(&mut self) {
+        let initial = &self.benchmark.initial;
+        self.engine().load(initial);
+    }
+
+    /// Measures the phases on the same steps, because the work that a stage can skip depends on the
+    /// weights.
+    fn after(&mut self, calls: usize) {
+        self.rewind();
+        self.engine().measure_phases(true);
+        let began = Instant::now();
+        self.call(calls);
+        self.phases_duration += began.elapsed();
+        let phases = self.engine().take_phases();
+        self.phases += phases;
+    }
+
+    fn end(&mut self) {
+        self.engine = None;
     }
 }

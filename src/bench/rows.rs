@@ -30,9 +30,10 @@ impl Rows<'_> {
     pub fn row(&self, index: usize) -> BenchRow {
         let Contestant { stage, threads } = self.contestants[index];
         let measurement = &self.measurements[index];
-        let round_step_ms = self.round_step_ms(index);
+        let timing = &measurement.timing;
+        let round_step_ms = timing.call_ms();
         let step_ms = Spread::of(&round_step_ms);
-        let steps = (measurement.round_steps * measurement.rounds.len()) as f64;
+        let steps = timing.all_calls() as f64;
         let gflops = |flops: f64| flops / step_ms.median / 1e6;
 
         let PhaseCost { time, flops } = measurement.phases.total();
@@ -57,8 +58,8 @@ impl Rows<'_> {
             precision: stage.precision.name(),
             loss_deviation: self.agreements[index].deviation,
             loss_tolerance: self.agreements[index].tolerance,
-            round_steps: measurement.round_steps,
-            round_images: measurement.round_steps * self.batch_size,
+            round_steps: timing.calls,
+            round_images: timing.calls * self.batch_size,
             step_ms,
             epoch_seconds: step_ms.times(1e-3 * self.images as f64 / self.batch_size as f64),
             images_per_second: 1e3 * self.batch_size as f64 / step_ms.median,
@@ -68,7 +69,7 @@ impl Rows<'_> {
             peak_gflops,
             peak_share: peak_gflops.map(|peak| gflops(flops_per_step) / peak),
             dense_equivalent_gflops: gflops(self.dense_flops_per_step as f64),
-            allocations_per_step: measurement.allocations.map(|sum| sum as f64 / steps),
+            allocations_per_step: timing.allocations_per_call(),
             peak_rss_bytes: self.peaks_rss_bytes[index],
             over_naive: self.speedup(index, &STAGES[0], threads),
             over_previous: stage
@@ -88,11 +89,7 @@ impl Rows<'_> {
     fn speedup(&self, index: usize, stage: &Stage, threads: usize) -> Option<Speedup> {
         let is_it = |one: &Contestant| one.stage.name == stage.name && one.threads <= threads;
         let other = self.contestants.iter().rposition(is_it).filter(|other| *other != index)?;
-        Some(Speedup::of(&self.round_step_ms(index), &self.round_step_ms(other)))
-    }
-
-    fn round_step_ms(&self, index: usize) -> Vec<f64> {
-        let Measurement { round_steps, rounds, .. } = &self.measurements[index];
-        rounds.iter().map(|round| 1e3 * round.as_secs_f64() / *round_steps as f64).collect()
+        let [own, other] = [index, other].map(|one| self.measurements[one].timing.call_ms());
+        Some(Speedup::of(&own, &other))
     }
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::data;
 use super::output::Output;
-use super::progress::LadderProgress;
+use super::progress::BenchProgress;
 use super::signals::Signals;
 use crate::bench::child::Workload;
 use crate::bench::contestant::Contestant;
@@ -55,7 +55,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         environment,
         commit: args.record.as_ref().and_then(|_| commit()),
     };
-    let event = Event::Bench(Box::new(ladder.measure(&mut LadderProgress::new(&output))?));
+    let event = Event::Bench(Box::new(ladder.measure(&mut BenchProgress::new(&output))?));
     let _lock = at_once.end();
     output.event(&event);
     if let Some(path) = &args.record {

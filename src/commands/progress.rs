@@ -10,12 +10,11 @@ use terminal_size::terminal_size_of;
 
 use super::output::Output;
 use super::signals::Signals;
-use crate::bench::contestant::Contestant;
-use crate::bench::ladder;
+use crate::bench::observer;
 use crate::data::remote;
 use crate::error::printable;
 use crate::files::durable::Kept;
-use crate::report::text::numbers::{counted, grouped};
+use crate::report::text::numbers::grouped;
 use crate::report::{self, Event};
 use crate::training::trainer::{EpochReport, Observer, Progress};
 
@@ -213,19 +212,19 @@ impl remote::Progress for DownloadProgress<'_> {
     }
 }
 
-/// Shows how a measurement of stages goes.
-pub struct LadderProgress<'a> {
+/// Shows how a measurement goes.
+pub struct BenchProgress<'a> {
     output: &'a Output,
     bar: ProgressBar,
-    /// Number of turns that have begun.
+    /// Number of turns of the timing that have begun.
     turns: usize,
-    /// Number of rounds in which contestants are timed.
+    /// Number of rounds in which cases are timed.
     rounds: usize,
     /// Time of the last line about a turn.
     said: Option<Instant>,
 }
 
-impl<'a> LadderProgress<'a> {
+impl<'a> BenchProgress<'a> {
     /// A bar that is not there before the measurement begins.
     pub fn new(output: &'a Output) -> Self {
         Self { output, bar: ProgressBar::hidden(), turns: 0, rounds: 0, said: None }
@@ -239,25 +238,22 @@ impl<'a> LadderProgress<'a> {
     }
 }
 
-impl ladder::Observer for LadderProgress<'_> {
+impl observer::Observer for BenchProgress<'_> {
     fn part(&mut self, doing: &str) {
         self.say(doing);
         self.bar = spinner(self.output, doing);
     }
 
-    fn timing(&mut self, contestants: usize, rounds: usize) {
-        let before = "measuring the limits of the machine";
-        self.say(before);
-        // Each contestant is also prepared.
-        self.bar = counter(self.output, before, contestants * (1 + rounds));
-        self.rounds = rounds;
+    fn timing(&mut self, cases: usize, rounds: usize) {
+        // Each case is also prepared.
+        self.bar = counter(self.output, "", cases * (1 + rounds));
+        (self.turns, self.rounds) = (0, rounds);
     }
 
-    fn turn(&mut self, Contestant { stage, threads }: Contestant, round: usize) {
-        let row = format!("{}, {}", stage.name, counted(threads, "thread"));
+    fn turn(&mut self, name: &str, round: usize) {
         let doing = match round {
-            0 => format!("preparing {row}"),
-            _ => format!("timing {row}, round {round} of {}", self.rounds),
+            0 => format!("preparing {name}"),
+            _ => format!("timing {name}, round {round} of {}", self.rounds),
         };
         if self.said.is_none_or(|at| at.elapsed() > LINE_INTERVAL) {
             self.said = Some(Instant::now());

@@ -10,7 +10,7 @@ use anyhow::Context;
 use self::outputs::Outputs;
 pub use self::perf::perf_flamegraph;
 use super::output::Output;
-use super::progress::{LadderProgress, counter, spinner};
+use super::progress::{BenchProgress, counter, spinner};
 use super::signals::Signals;
 use super::{bench, data};
 use crate::bench::child::{self, Workload};
@@ -83,7 +83,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         environment,
         commit: bench::commit(),
     }
-    .measure(&mut LadderProgress::new(&output))?;
+    .measure(&mut BenchProgress::new(&output))?;
     let (mut profiles, mut failures) = (Vec::new(), Vec::new());
     let bar = counter(&output, "sampling", stages.len());
     for stage in &stages {
