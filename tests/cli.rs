@@ -521,6 +521,7 @@ fn what_is_printed_fits_a_terminal_of_80_columns() {
         "gradcheck --help",
         "--help",
         "bench stages --help",
+        "bench layers --help",
     ] {
         fits(arguments);
     }
@@ -824,5 +825,97 @@ fn a_step_of_all_stages_but_gemm_allocates_nothing() {
         for row in bench.last("bench")["rows"].as_array().unwrap() {
             assert_eq!(row["allocations_per_step"], 0.0, "{network}: {row}");
         }
+    }
+}
+
+#[test]
+fn layers_are_benchmarked_forward_and_backward() {
+    let place = Workplace::new();
+    let bench = |flags: &str| {
+        let flags = format!("bench layers --quick --threads 2 {flags} --json");
+        let run = Run::of(place.bare(&flags)).succeeds();
+        assert_eq!(run.events().len(), 1);
+        let said: Vec<_> = run.stderr.lines().filter(|line| !line.starts_with("note: ")).collect();
+        assert_eq!(said[0], "measuring the limits of the machine");
+        assert!(said[1].ends_with(" with naive, layer 1 of 3"), "{said:?}");
+        let bench = run.last("bench_layers");
+        assert_has(
+            &bench,
+            "schema version environment isa call_budget_ms source peaks streams handovers",
+        );
+        assert_eq!((&bench["rounds"], &bench["quick"]), (&3.into(), &true.into()));
+        for layer in bench["layers"].as_array().unwrap() {
+            assert_has(layer, "name layer batch_size input output parameters");
+            let of = |list: &str| {
+                let key =
+                    |row: &Value| format!("{} {} {}", row["pass"], row["stage"], row["threads"]);
+                layer[list].as_array().unwrap().iter().map(key).collect::<Vec<_>>()
+            };
+            let mut measured = [of("rows"), of("too_long")].concat();
+            measured.sort();
+            let each = |pass| {
+                ["\"naive\" 1", "\"tiled\" 1", "\"tiled\" 2"].map(|row| format!("\"{pass}\" {row}"))
+            };
+            assert_eq!(measured, ["backward", "forward"].map(each).concat());
+            for call in layer["too_long"].as_array().unwrap() {
+                assert!(call["call_ms"].as_f64() > bench["call_budget_ms"].as_f64(), "{call}");
+            }
+            for row in layer["rows"].as_array().unwrap() {
+                assert_has(row, "round_calls flops_per_call bytes_per_call peak_isa");
+                assert_has(&row["call_ms"], "median min mad");
+                assert_eq!(row["round_call_ms"].as_array().unwrap().len(), 3);
+                assert_eq!(row["allocations_per_call"], 0.0, "{row}");
+                let multiplies = row["flops_per_call"] != 0;
+                for key in ["gflops", "peak_gflops", "peak_share"] {
+                    assert_eq!(
+                        row[key].as_f64().is_some_and(|rate| rate > 0.0),
+                        multiplies,
+                        "{row}"
+                    );
+                }
+                if !multiplies {
+                    assert!(row["gbytes_per_second"].as_f64().unwrap() > 0.0, "{row}");
+                }
+            }
+        }
+        bench["layers"].as_array().unwrap().clone()
+    };
+
+    let layers = bench("--filter conv1d");
+    let [conv1d, first, second] = &layers[..] else { panic!("{layers:?}") };
+    assert_eq!([&first["name"], &second["name"]], ["signal-conv1", "signal-conv2"]);
+    assert_eq!(conv1d["layer"], "conv1d128k3p1");
+    assert_eq!(conv1d["benchdnn"], "mb8ic64iw256oc128ow256kw3pw1n\"conv1d\"");
+    assert_eq!(conv1d["source_ms"]["forward"], 125.889_948);
+    assert!(conv1d.get("tolerance").is_none(), "{conv1d}");
+    for row in conv1d["rows"].as_array().unwrap() {
+        let products = 8 * 256 * 128 * 64 * 3;
+        let of_pass = if row["pass"] == "forward" { 1 } else { 2 };
+        assert_eq!(row["flops_per_call"], of_pass * 2 * products, "{row}");
+    }
+
+    let layers = bench("softmax relu last");
+    let names: Vec<_> = layers.iter().map(|layer| &layer["name"]).collect();
+    assert_eq!(names, ["softmax", "relu", "last"], "the order of the table");
+    assert_eq!(layers[0]["tolerance"], 1e-5);
+    for layer in &layers[1..] {
+        assert!(layer.get("tolerance").is_none() && layer.get("benchdnn").is_none(), "{layer}");
+        assert!(layer.get("source_ms").is_none(), "{layer}");
+    }
+    for row in layers[1]["rows"].as_array().unwrap() {
+        assert_eq!(row.get("over_naive").is_some(), row["stage"] == "tiled", "{row}");
+        assert_eq!(row.get("over_one_thread").is_some(), row["threads"] == 2, "{row}");
+    }
+
+    let flags = "bench layers --quick --threads 2 lenet5-conv2 maxpool lstm";
+    let table = Run::of(place.bare(flags)).succeeds();
+    let table = table.fits_a_terminal().stdout;
+    for words in [
+        "maxpool: maxpool2 on 32x16x16, 4 images\n",
+        "lstm: lstm256 on 1x128, 16 images, to 1e-5\n",
+        "mb64ic6ih14oc16oh10kh5n\"lenet5-conv2\"",
+        "its machine is unknown:\n  maxpool         forward    348 µs, backward    503 µs\n",
+    ] {
+        assert!(table.contains(words), "no {words} in {table}");
     }
 }

@@ -338,6 +338,17 @@ fn bench_stops_at_the_first_signal_and_leaves_no_record() {
     assert_eq!(place.names(), [""; 0]);
 }
 
+#[test]
+fn bench_of_layers_stops_at_the_first_signal() {
+    let place = Workplace::new();
+    let mut run = Running::start(place.bare("bench layers relu --rounds 1000 --json"));
+    run.wait_for_notice("preparing relu forward, naive, 1 thread");
+    run.signal(INT);
+    let (code, stderr) = run.end();
+    assert_eq!((code, stderr.lines().last()), (Some(130), Some("interrupted")));
+    assert_eq!(place.names(), [""; 0]);
+}
+
 /// Stops the next process that `parent` starts, as soon as it executes this program. Before that
 /// moment it is a copy of its parent and holds the pipes of its parent.
 #[cfg(target_os = "linux")]

@@ -27,6 +27,8 @@ use self::values::{
     step, whole,
 };
 use crate::bench::child::Job;
+use crate::bench::layers::Effort;
+use crate::bench::layers::cases::{self, CASES, LayerCase};
 use crate::data::synthetic;
 use crate::engine::compute::Compute;
 use crate::error::{self, Error, quoted};
@@ -37,6 +39,7 @@ use crate::model::mnist_cnn::MnistCnn;
 use crate::model::presets::{self, PRESETS, Preset};
 use crate::model::recipe::{Range, Recipe};
 use crate::nn::grammar::{LAYERS, LayerKind};
+use crate::report::text::numbers::counted;
 use crate::simd::Isa;
 use crate::stages::Stage;
 
@@ -100,7 +103,7 @@ pub enum Command {
     Stages(OutputArgs),
     /// List the data files; download or generate data
     Data(DataCommand),
-    /// Compare the speed of stages
+    /// Compare the speed of stages, or of layers
     Bench(BenchCommand),
     /// Train the images once and print the peak of memory; ends when stdin does
     #[command(hide = true)]
@@ -365,6 +368,73 @@ pub struct BenchCommand {
 pub enum BenchAction {
     /// Check that stages agree, then time them against each other
     Stages(BenchStagesArgs),
+    /// Check single layers against naive, then time their forward and backward passes
+    #[command(after_help = layers())]
+    Layers(BenchLayersArgs),
+}
+
+/// Text about the names of the layers that `bench layers` measures.
+fn layers() -> String {
+    let mut text = "Layers:\n".to_string();
+    for LayerCase { name, layer, input, batch, .. } in &CASES {
+        let sizes: Vec<_> = input.iter().map(usize::to_string).collect();
+        let images = counted(*batch, "image");
+        _ = writeln!(text, "  {name:<17} {layer:<14} on {}, {images}", sizes.join("x"));
+    }
+    text.trim_end().into()
+}
+
+/// Flags of the command `bench layers`.
+#[derive(Debug, Args)]
+pub struct BenchLayersArgs {
+    /// Layers to measure, from the list below [default: all]
+    #[arg(value_name = "NAME", value_parser = cases::named)]
+    names: Vec<&'static LayerCase>,
+    /// Measure the layers whose name or text in the list below contains TEXT
+    #[arg(long, value_name = "TEXT", conflicts_with = "names")]
+    filter: Option<String>,
+    /// Number of rounds; each round times every row of a layer once [default: 10, or 3 if --quick]
+    #[arg(long, value_name = "N", value_parser = whole(1, Some(MOST_ROUNDS)))]
+    rounds: Option<usize>,
+    /// Make short rounds, which show that everything runs; the times are rough
+    #[arg(long)]
+    quick: bool,
+    /// Resources that stages may use.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+impl BenchLayersArgs {
+    /// Layers that the flags choose, in the order of the table.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when they choose none.
+    pub fn cases(&self) -> error::Result<Vec<&'static LayerCase>> {
+        let is_chosen = |case: &&LayerCase| match &self.filter {
+            Some(text) => case.name.contains(text) || case.layer.contains(text),
+            None => self.names.is_empty() || self.names.contains(case),
+        };
+        let cases: Vec<_> = CASES.iter().filter(is_chosen).collect();
+        if cases.is_empty() {
+            let text = quoted(self.filter.as_deref().unwrap_or_default());
+            let problem = format!("--filter: no layer contains {text}");
+            return Err(Error::Usage(format!("{problem}: see 'mnist-train help bench layers'")));
+        }
+        Ok(cases)
+    }
+
+    /// Duration of the measurement.
+    pub fn effort(&self) -> Effort {
+        if self.quick { Effort::Quick } else { Effort::Whole }
+    }
+
+    /// Number of rounds.
+    pub fn rounds(&self) -> usize {
+        self.rounds.unwrap_or_else(|| self.effort().rounds())
+    }
 }
 
 /// Flags of the command `bench stages`.

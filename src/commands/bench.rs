@@ -1,4 +1,4 @@
-//! The command `bench`: measures stages against each other.
+//! The command `bench`: measures stages, or layers, against each other.
 
 use std::process::Command;
 
@@ -9,7 +9,9 @@ use super::signals::Signals;
 use crate::bench::child::Workload;
 use crate::bench::contestant::Contestant;
 use crate::bench::ladder::{self, Ladder};
-use crate::cli::{BenchAction, BenchStagesArgs};
+use crate::bench::layers::{self, Layers};
+use crate::cli::{BenchAction, BenchLayersArgs, BenchStagesArgs};
+use crate::engine::compute::Compute;
 use crate::files::durable;
 use crate::files::lock::lock_for_writing;
 use crate::files::replaceable;
@@ -21,15 +23,22 @@ use crate::report::{Event, json};
 pub fn run(action: &BenchAction) -> anyhow::Result<()> {
     match action {
         BenchAction::Stages(args) => stages(args),
+        BenchAction::Layers(args) => layers(args),
     }
 }
 
-fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
-    let output = Output::new(args.output, false);
+/// The machine and the program, with a note on `output` if the program is not a release build.
+fn environment(output: &Output) -> Environment {
     let environment = Environment::detect();
     if !environment.release {
         output.warn("note: not a release build: times include checks of overflow and assertions");
     }
+    environment
+}
+
+fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
+    let output = Output::new(args.output, false);
+    let environment = environment(&output);
     let signals = Signals::install(false)?;
     let lock = args.record.as_deref().map(lock_for_writing).transpose();
     let lock = lock.map_err(|error| error.with_remedy("name another place with --record"))?;
@@ -61,6 +70,25 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.record {
         durable::replace(path, format!("{}\n", json::line(&event)).as_bytes())?;
     }
+    Ok(output.finish()?)
+}
+
+fn layers(args: &BenchLayersArgs) -> anyhow::Result<()> {
+    let output = Output::new(args.output, false);
+    let cases = args.cases()?;
+    let Compute { threads, isa } = args.machine.compute();
+    let layers = Layers {
+        cases: &cases,
+        contestants: &layers::contestants(threads),
+        isa,
+        effort: args.effort(),
+        rounds: args.rounds(),
+        environment: environment(&output),
+    };
+    let at_once = Signals::install(false)?.stop_at_once(())?;
+    let bench = layers.measure(&mut BenchProgress::new(&output))?;
+    at_once.end();
+    output.event(&Event::BenchLayers(Box::new(bench)));
     Ok(output.finish()?)
 }
 

@@ -85,6 +85,13 @@ impl Roofline {
             |peak: &&Peak| (peak.isa, peak.precision, peak.threads) == (isa, precision, threads);
         self.peaks.iter().find(is_it).map(|peak| peak.gflops)
     }
+
+    /// Rate of reading and writing the smallest of the measured arrays by `threads` threads, in 10⁹
+    /// bytes a second; `None` if it was not measured.
+    pub fn stream_gbytes(&self, threads: usize) -> Option<f64> {
+        let is_it = |stream: &&Stream| stream.threads == threads;
+        self.streams.iter().find(is_it).map(|stream| stream.gbytes_per_second)
+    }
 }
 
 /// Largest rate of multiply-adds.
@@ -241,6 +248,8 @@ mod tests {
             }
         }
         assert_eq!(found.streams.len(), 2 * ARRAYS_BYTES.len());
+        assert_eq!(found.stream_gbytes(2), Some(found.streams[2].gbytes_per_second));
+        assert_eq!(found.stream_gbytes(3), None);
         let positive = |stream: &Stream| stream.gbytes_per_second > 0.0;
         assert!(found.streams.iter().all(positive), "{found:?}");
         assert_eq!(found.handovers.len(), 2);

@@ -9,6 +9,7 @@ pub mod gradcheck;
 #[cfg(feature = "profile")]
 pub mod html;
 pub mod json;
+pub mod layers;
 pub mod picture;
 #[cfg(feature = "profile")]
 pub mod profile;
@@ -45,6 +46,8 @@ pub enum Event {
     Gradcheck(gradcheck::Gradcheck),
     /// Comparison of the stages' speed.
     Bench(Box<bench::Bench>),
+    /// Comparison of the speed of layers.
+    BenchLayers(Box<layers::BenchLayers>),
     /// Profile of the stages.
     #[cfg(feature = "profile")]
     Profile(Box<profile::Profile>),

@@ -5,6 +5,7 @@ use std::fs;
 use clap::builder::Str;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use mnist_train::bench::layers::cases::CASES;
 use mnist_train::cli::Cli;
 use mnist_train::data::{idx, synthetic};
 use mnist_train::files::durable;
@@ -137,7 +138,8 @@ fn refuses_options_that_would_have_no_effect_or_no_stage() {
 fn numeric_flags(command: &clap::Command, before: &str) -> Vec<String> {
     let is_number = |arg: &&clap::Arg| {
         let names = arg.get_value_names().unwrap_or_default();
-        let is_number = |name: &Str| !["FILE", "DIR", "NAME", "LAYERS"].contains(&name.as_str());
+        let is_number =
+            |name: &Str| !["FILE", "DIR", "NAME", "LAYERS", "TEXT"].contains(&name.as_str());
         arg.get_action().takes_values() && names.iter().any(is_number)
     };
     let flags = command.get_arguments().filter(is_number).filter_map(clap::Arg::get_long);
@@ -250,6 +252,19 @@ fn bench_refuses_before_it_measures() {
     let problem = format!("--batch-size 1000 is more than the {TRAIN_IMAGES} training images");
     place.run("bench stages --batch-size 1000").fails(2, &[&problem]);
     place.run("bench stages --record").fails(1, &["profiles/ladder does not exist"]);
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn a_layer_that_does_not_exist_is_refused_in_one_line_that_names_all() {
+    let place = Workplace::new();
+    let all: Vec<_> = CASES.iter().map(|case| case.name).collect();
+    let bench = |flags: &str| Run::of(place.bare(&format!("bench layers {flags}")));
+    let words = ["conv3d", &format!("there are {}; see --help", all.join(", "))];
+    bench("relu conv3d").rejects_flags(&words);
+    bench("relu --filter conv").rejects_flags(&["cannot be used with"]);
+    bench("--filter conv3d").fails(2, &["--filter: no layer contains conv3d"]);
+    bench("--rounds 0").rejects_flags(&["--rounds", "from 1 to 1000"]);
     assert_eq!(place.names(), [""; 0]);
 }
 

@@ -55,7 +55,7 @@ const WORK: [Column; 8] = [
 ];
 
 /// Text of a value; a hyphen if there is none.
-fn known<T>(value: Option<T>, text: fn(T) -> String) -> String {
+pub fn known<T>(value: Option<T>, text: fn(T) -> String) -> String {
     value.map_or("-".into(), text)
 }
 
@@ -112,7 +112,7 @@ fn work(text: &mut String, bench: &Bench) {
 }
 
 /// Appends the limits of the machine: a row for each limit, a column for each number of threads.
-fn limits(text: &mut String, Roofline { peaks, streams, handovers }: &Roofline) {
+pub fn limits(text: &mut String, Roofline { peaks, streams, handovers }: &Roofline) {
     let arithmetic = peaks.iter().map(|peak| {
         (format!("{} {}, GFLOP/s", peak.isa, peak.precision), peak.threads, peak.gflops)
     });
@@ -202,7 +202,7 @@ fn row_title(row: &BenchRow) -> String {
 }
 
 /// Median of a speedup, after `~` if it is inconclusive.
-fn speedup(speedup: Option<Speedup>) -> String {
+pub fn speedup(speedup: Option<Speedup>) -> String {
     speedup.map_or("-".into(), |Speedup { median, inconclusive, .. }| {
         format!("{}{}", if inconclusive { "~" } else { "" }, digits(median))
     })

@@ -2,6 +2,7 @@
 
 mod bench;
 mod gradcheck;
+mod layers;
 pub mod numbers;
 #[cfg(feature = "profile")]
 mod profile;
@@ -31,6 +32,7 @@ pub fn lines(event: &Event, width: Option<usize>) -> String {
         Event::Data(data) => self::data(data),
         Event::Gradcheck(check) => gradcheck::lines(check),
         Event::Bench(bench) => bench::lines(bench),
+        Event::BenchLayers(bench) => layers::lines(bench),
         #[cfg(feature = "profile")]
         Event::Profile(profile) => profile::lines(profile),
     }
