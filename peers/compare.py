@@ -40,7 +40,6 @@ NETWORK_IMAGES, NETWORK_ROUNDS = 6400, 3
 # normalization with channels_last differs from its own without, with which ours agrees.
 CHANNELS_LAST_TOLERANCES = 3e-3, 1e-3
 NETWORK_CURVE_EPOCHS = 2
-NETWORK_CURVE_STEPS = NETWORK_CURVE_EPOCHS * -(-CURVE_IMAGES // BATCH_SIZE)
 # Others may use this share of the machine before a run counts as contended.
 CONTENTION = 0.05
 PATIENCE_SECONDS = 60

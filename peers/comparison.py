@@ -6,8 +6,8 @@ import statistics
 import sys
 
 from compare import (
-    BATCH_SIZE, CHANNELS_LAST_TOLERANCES, CONTENTION, CONTESTANTS, CURVE_STEPS, EPOCH_TOLERANCES, NETWORK_CURVE_STEPS,
-    TOLERANCES, before, events, one,
+    BATCH_SIZE, CHANNELS_LAST_TOLERANCES, CONTENTION, CONTESTANTS, CURVE_IMAGES, CURVE_STEPS, EPOCH_TOLERANCES, TOLERANCES,
+    before, events, one,
 )
 
 # Who is also compared with which of ours: the same instruction set, the same format.
@@ -45,6 +45,7 @@ class Record:
     def __init__(self, folder, cpu):
         self.cpu = cpu
         self.plan = json.loads((folder / "plan.json").read_text())
+        self.folder = folder
         self.epochs = f"{self.plan['epochs']} epoch" + ("s" if self.plan["epochs"] > 1 else "")
         self.rows = {row["name"]: row for row in self.plan["contestants"]}
         self.first, *others = self.rows
@@ -78,6 +79,11 @@ class Record:
         scale = self.plan["train_images"] / self.rows[name]["images"]
         times = spread([seconds(lines) * scale for lines in self.runs[name]], ".3g")
         return times if name == self.first else f"{times} ({spread(self.ratios(name, seconds), '.2f')})"
+
+    def compared_steps(self):
+        """Number of steps whose losses were compared before anything was timed."""
+        curve = [line for line in events(self.folder / f"{self.first}-curve.jsonl") if line["event"] == "epoch"]
+        return len(curve) * -(-CURVE_IMAGES // BATCH_SIZE)
 
     def median(self, name, value):
         return statistics.median(value(lines) for lines in self.runs[name])
@@ -189,15 +195,21 @@ def networks(records):
             *(spread([step(lines) for lines in record.runs[name]], ".3g") for name in [record.first, *variants]),
             spread(ratios, ".2f"),
         ])
-    text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    rows = "".join("| " + " | ".join(line) + " |\n" for line in lines)
     versions = one(records[0].runs[variants[0]][0], "start")["versions"]
-    return text + (
+    steps = " or ".join(str(count) for count in sorted({record.compared_steps() for record in records}))
+    texts = [record.plan["architecture"] for record in records]
+    exceptions = ""
+    if any("batchnorm" in text for text in texts):
+        exceptions += f", of *best* with batch normalization within {CHANNELS_LAST_TOLERANCES[0]:g}"
+    if any("dropout" in text for text in texts):
+        exceptions += "; dropout was left out for this"
+    return rows + (
         f"\nA step is forward and backward pass, and Adam, on {BATCH_SIZE} images; a run has {plan['train_images']:,} images. "
         f"{records[0].cpu}, {plan['threads']} threads, {plan['rounds']} interleaved rounds after one that does not count: "
         "median ± median absolute deviation. *best* is PyTorch with channels_last and fused Adam, *planes* is best without "
-        f"channels_last. Before anything was timed, the losses of {NETWORK_CURVE_STEPS} steps from the same weights agreed "
-        f"within {TOLERANCES['f32'][0]:g}, of *best* with batch normalization "
-        f"within {CHANNELS_LAST_TOLERANCES[0]:g}, without the dropout of the network `deep`. PyTorch {versions['torch']}.\n"
+        f"channels_last. Before anything was timed, the losses of {steps} steps from the same weights agreed within "
+        f"{TOLERANCES['f32'][0]:g}{exceptions}. PyTorch {versions['torch']}.\n"
     )
 
 

@@ -324,7 +324,8 @@ def computer(facts):
         f", {counted(topology['cores'], 'core')}, {counted(topology['l3_caches'], 'L3 cache')}"
         f"{', virtual machine' if topology['virtual_machine'] else ''}"
     )
-    return f"{facts['cpu']}, {facts['threads']} threads{where}, {features}; {facts['kernel']}, {facts['rustc']}"
+    threads = f"{facts['threads']} thread{'s' if facts['threads'] > 1 else ''}"
+    return f"{facts['cpu']}, {threads}{where}, {features}; {facts['kernel']}, {facts['rustc']}"
 
 
 def origin(record, facts, root=""):
