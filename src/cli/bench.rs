@@ -1,0 +1,130 @@
+//! Flags of the command `bench`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::recipe::{OF_BENCH, RecipeArgs};
+use super::values::{MOST_EPOCH, MOST_ROUNDS, stage, whole};
+use super::{DataArgs, MachineArgs, NetworkArgs, OutputArgs};
+use crate::bench::layers::Effort;
+use crate::bench::layers::cases::{self, CASES, LayerCase};
+use crate::error::{self, Error, quoted};
+use crate::report::text::numbers::counted;
+use crate::stages::Stage;
+
+/// Arguments of the command `bench`.
+#[derive(Debug, Args)]
+pub struct BenchCommand {
+    /// Measurement that the command makes.
+    #[command(subcommand)]
+    pub action: BenchAction,
+}
+
+/// Measurements that the command `bench` can make.
+#[derive(Debug, Subcommand)]
+pub enum BenchAction {
+    /// Check that stages agree, then time them against each other
+    Stages(BenchStagesArgs),
+    /// Check single layers against naive, then time their forward and backward passes
+    #[command(after_help = layers())]
+    Layers(BenchLayersArgs),
+}
+
+/// Text about the names of the layers that `bench layers` measures.
+fn layers() -> String {
+    let mut text = "Layers:\n".to_string();
+    for LayerCase { name, layer, input, batch, .. } in &CASES {
+        let sizes: Vec<_> = input.iter().map(usize::to_string).collect();
+        let images = counted(*batch, "image");
+        _ = writeln!(text, "  {name:<17} {layer:<14} on {}, {images}", sizes.join("x"));
+    }
+    text.trim_end().into()
+}
+
+/// Flags of the command `bench layers`.
+#[derive(Debug, Args)]
+pub struct BenchLayersArgs {
+    /// Layers to measure, from the list below [default: all]
+    #[arg(value_name = "NAME", value_parser = cases::named)]
+    names: Vec<&'static LayerCase>,
+    /// Measure the layers whose name or text in the list below contains TEXT
+    #[arg(long, value_name = "TEXT", conflicts_with = "names")]
+    filter: Option<String>,
+    /// Number of rounds; each round times every row of a layer once [default: 10, or 3 if --quick]
+    #[arg(long, value_name = "N", value_parser = whole(1, Some(MOST_ROUNDS)))]
+    rounds: Option<usize>,
+    /// Make short rounds, which show that everything runs; the times are rough
+    #[arg(long)]
+    quick: bool,
+    /// Resources that stages may use.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+impl BenchLayersArgs {
+    /// Layers that the flags choose, in the order of the table.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when they choose none.
+    pub fn cases(&self) -> error::Result<Vec<&'static LayerCase>> {
+        let is_chosen = |case: &&LayerCase| match &self.filter {
+            Some(text) => case.name.contains(text) || case.layer.contains(text),
+            None => self.names.is_empty() || self.names.contains(case),
+        };
+        let cases: Vec<_> = CASES.iter().filter(is_chosen).collect();
+        if cases.is_empty() {
+            let text = quoted(self.filter.as_deref().unwrap_or_default());
+            let problem = format!("--filter: no layer contains {text}");
+            return Err(Error::Usage(format!("{problem}: see 'mnist-train help bench layers'")));
+        }
+        Ok(cases)
+    }
+
+    /// Duration of the measurement.
+    pub fn effort(&self) -> Effort {
+        if self.quick { Effort::Quick } else { Effort::Whole }
+    }
+
+    /// Number of rounds.
+    pub fn rounds(&self) -> usize {
+        self.rounds.unwrap_or_else(|| self.effort().rounds())
+    }
+}
+
+/// Flags of the command `bench stages`.
+#[derive(Debug, Args)]
+pub struct BenchStagesArgs {
+    /// Stages to measure, see 'mnist-train stages' [default: all]
+    #[arg(long = "stage", value_name = "NAME", value_delimiter = ',', value_parser = stage)]
+    pub stages: Vec<&'static Stage>,
+    /// Number of rounds; each round times every stage once
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, Some(MOST_ROUNDS)))]
+    pub repeats: usize,
+    /// Epoch whose steps are timed, after those before it are trained: zeros grow with training
+    #[arg(long, value_name = "E", default_value_t = 0, value_parser = whole(0, Some(MOST_EPOCH)))]
+    pub epoch: usize,
+    /// Hyperparameters that can be chosen. All others have their defaults.
+    #[command(flatten)]
+    pub recipe: RecipeArgs<OF_BENCH>,
+    /// Also write the JSON to FILE [default: profiles/ladder/bench.json]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
+    #[arg(default_missing_value = "profiles/ladder/bench.json")]
+    pub record: Option<PathBuf>,
+    /// Sizes of the network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Data that images are read from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Resources that stages may use.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
