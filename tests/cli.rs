@@ -522,6 +522,11 @@ fn what_is_printed_fits_a_terminal_of_80_columns() {
         "--help",
         "bench stages --help",
         "bench layers --help",
+        "bench autograd --help",
+        "bench infer --help",
+        "bench memory --help",
+        "bench budget --help",
+        "bench memory --data digits",
     ] {
         fits(arguments);
     }
@@ -917,5 +922,115 @@ fn layers_are_benchmarked_forward_and_backward() {
         "its machine is unknown:\n  maxpool         forward    348 µs, backward    503 µs\n",
     ] {
         assert!(table.contains(words), "no {words} in {table}");
+    }
+}
+
+#[test]
+fn computations_on_the_tape_are_benchmarked_with_and_without_gradients() {
+    let place = Workplace::new();
+    let run = Run::of(place.bare("bench autograd --quick --json")).succeeds();
+    let bench = run.last("bench_autograd");
+    assert_has(&bench, "schema version environment");
+    assert_eq!((&bench["rounds"], &bench["quick"]), (&3.into(), &true.into()));
+    let rows = bench["rows"].as_array().unwrap();
+    for row in rows {
+        assert_has(row, "name group elements over_forward");
+        for pass in ["forward", "forward_backward"] {
+            assert_eq!(row[pass]["round_call_ms"].as_array().unwrap().len(), 3);
+            for key in ["round_calls", "allocations_per_call", "allocated_bytes_per_call"] {
+                assert!(row[pass][key].as_f64().unwrap() > 0.0, "{row}");
+            }
+        }
+    }
+    let of = |group: &str| rows.iter().filter(|row| row["group"] == group).count();
+    let groups = ["operations", "graphs", "networks", "accumulation"];
+    assert_eq!(groups.map(of), [14 * 4, 7, 6, 11]);
+    assert_eq!(bench["bookkeeping"].as_array().unwrap().len(), 5);
+    let few = Run::of(place.bare("bench autograd --quick --filter matmul")).succeeds();
+    let few = few.fits_a_terminal().stdout;
+    assert!(few.contains("matmul 100x100") && !few.contains("relu"), "{few}");
+    let none = Run::of(place.bare("bench autograd --filter matmull"));
+    none.fails(2, &["--filter: no computation has such a name"]);
+}
+
+#[test]
+fn predictions_are_benchmarked_by_batch_width_and_format() {
+    let place = Workplace::new();
+    let run = place.run("bench infer --quick --threads 2 --json --arch lenet5").succeeds();
+    let bench = run.last("bench_infer");
+    assert_has(&bench, "schema version environment dataset parameters isa test_images");
+    assert_eq!((&bench["stage"], &bench["epochs"]), (&"tiled".into(), &0.into()));
+    let rows = |list: &str| bench[list].as_array().unwrap().clone();
+    let keys: Vec<_> = rows("rows")
+        .iter()
+        .map(|row| (row["threads"].clone(), row["batch_size"].clone()))
+        .collect();
+    let batches = [1, 4, 8, 16, 32, 64, 128, 256];
+    let expected =
+        [1, 2].into_iter().flat_map(|threads| batches.map(|n| (threads.into(), n.into())));
+    assert_eq!(keys, expected.collect::<Vec<(Value, Value)>>());
+    let hidden: Vec<_> = rows("widths").iter().map(|row| row["hidden"].clone()).collect();
+    assert_eq!(hidden, [128, 256, 512, 1024]);
+    assert_eq!(rows("precisions")[0]["precision"], "f32");
+    assert!(bench.get("without_bf16").is_some() || rows("precisions").len() == 2, "{bench}");
+    for row in [rows("rows"), rows("widths"), rows("precisions")].concat() {
+        assert_eq!(row["allocations_per_call"], 0.0, "{row}");
+        let latency = |key: &str| row["latency"][key].as_f64().unwrap();
+        let percentiles = ["p50_ms", "p95_ms", "p99_ms"].map(latency);
+        assert!(percentiles.is_sorted() && percentiles[0] > 0.0, "{row}");
+        assert!(latency("calls") >= 3.0, "{row}");
+    }
+}
+
+#[test]
+fn memory_is_counted_by_layers_and_grows_in_a_line_with_the_batch() {
+    let place = Workplace::new();
+    let run = place.run("bench memory --threads 2 --json --arch lenet5").succeeds();
+    let bench = run.last("bench_memory");
+    assert_has(&bench, "schema version environment architecture stage threads");
+    let parameters = bench["parameter_bytes"].as_u64().unwrap();
+    let layers = bench["layers"].as_array().unwrap();
+    let of_layers = layers.iter().map(|layer| layer["parameter_bytes"].as_u64().unwrap());
+    assert_eq!(of_layers.sum::<u64>(), parameters);
+    assert_eq!(bench["gradient_bytes"], parameters);
+    assert_eq!(bench["moment_bytes"], 2 * parameters);
+    for row in bench["rows"].as_array().unwrap() {
+        let live = |what: &str| row[what]["live_bytes"].as_f64().unwrap();
+        let [training, expected] = [live("training"), row["expected_bytes"].as_f64().unwrap()];
+        assert!(expected <= training, "a lower estimate: {row}");
+        let close = 0.9 * training <= expected;
+        assert!(close || row["batch_size"].as_u64().unwrap() < 128, "{row}");
+        assert!(live("inference") <= training, "{row}");
+    }
+    for fit in ["inference_fit", "training_fit"] {
+        assert!(bench[fit]["r_squared"].as_f64().unwrap() > 0.999, "{bench}");
+    }
+    assert_eq!(bench["kept_bytes"], 0, "every byte is given back");
+}
+
+#[test]
+fn limits_are_compared_with_what_was_measured() {
+    let place = Workplace::new();
+    let run = place.run("bench budget --quick --threads 2 --json");
+    let bench = run.last("bench_budget");
+    let rows = bench["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 7 + 1 + 2 + 3 + 4 * 2 + 3);
+    for row in rows {
+        assert_has(row, "name source");
+        let number = |key: &str| row[key].as_f64().unwrap();
+        let [value, limit, own_limit] = ["value", "limit", "own_limit"].map(number);
+        let factor = |limit: f64| match row["unit"].as_str().unwrap() {
+            "per_second" => value / limit,
+            _ => limit / value,
+        };
+        assert!(value > 0.0 && (factor(limit) - number("factor")).abs() < 1e-9, "{row}");
+        assert!(factor(own_limit) <= factor(limit), "ours is the stricter one: {row}");
+        assert_eq!(row["passed"], factor(own_limit) >= 1.0, "{row}");
+    }
+    // The speed of this build on this machine decides the exit code.
+    let failed = rows.iter().filter(|row| row["passed"] == false).count();
+    match failed {
+        0 => _ = run.succeeds(),
+        _ => _ = run.fails(5, &[&format!("{failed} of {} limits are not met", rows.len())]),
     }
 }

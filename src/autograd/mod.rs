@@ -143,8 +143,11 @@ impl<T: Scalar> Tape<T> {
                     }
                 }
                 Kind::Sum(Var(x), [count, inner]) => {
-                    for (i, dx) in earlier[x].iter_mut().enumerate() {
-                        *dx += dy[i / (count * inner) * inner + i % inner];
+                    let dx = earlier[x].chunks_exact_mut(count * inner);
+                    for (dx, dy) in dx.zip(dy.chunks_exact(inner)) {
+                        for dx in dx.chunks_exact_mut(inner) {
+                            dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx += dy);
+                        }
                     }
                 }
                 Kind::Matmul([Var(a), Var(b)], [rows, depth, columns]) => {

@@ -130,8 +130,11 @@ impl<T: Scalar> Tape<T> {
     pub fn sum(&mut self, x: Var, axis: usize) -> Var {
         let (shape, [count, inner]) = self.reduced(x, axis);
         let mut value = vec![T::zero(); shape.iter().product()];
-        for (i, &x) in self.value(x).iter().enumerate() {
-            value[i / (count * inner) * inner + i % inner] += x;
+        let terms = self.value(x).chunks_exact(count * inner);
+        for (sums, terms) in value.chunks_exact_mut(inner).zip(terms) {
+            for terms in terms.chunks_exact(inner) {
+                sums.iter_mut().zip(terms).for_each(|(sum, &term)| *sum += term);
+            }
         }
         self.push(&shape, value, Kind::Sum(x, [count, inner]))
     }
@@ -155,11 +158,13 @@ impl<T: Scalar> Tape<T> {
         self.extreme(x, axis, |x, best| x < best)
     }
 
-    /// Softmax along the axis, yᵢ = exp(xᵢ − M)/Σⱼ exp(xⱼ − M) with the maximum M, which keeps exp
-    /// from overflowing and cancels in y. Its derivative follows from the operations in the formula:
-    /// ∂yᵢ/∂xⱼ = yᵢ·(\[i = j\] − yⱼ).
+    /// Softmax along the axis, yᵢ = exp(xᵢ − M)/Σⱼ exp(xⱼ − M). The maximum M keeps exp from
+    /// overflowing and cancels in y, so it is recorded as a constant. The derivative follows from the
+    /// operations in the formula: ∂yᵢ/∂xⱼ = yᵢ·(\[i = j\] − yⱼ).
     pub fn softmax(&mut self, x: Var, axis: usize) -> Var {
         let largest = self.max(x, axis);
+        let (shape, value) = (self.shape(largest).to_vec(), self.value(largest).to_vec());
+        let largest = self.leaf(&shape, value);
         let below = self.sub(x, largest);
         let powers = self.exp(below);
         let sum = self.sum(powers, axis);

@@ -160,7 +160,7 @@ impl Ladder<'_> {
 /// Peak of the memory in bytes while `contestant` trains `images` images, if the system tells it.
 /// The training runs in a child process, because in one process, memory that one stage has freed
 /// would count for the next.
-fn peak_rss_bytes(
+pub(super) fn peak_rss_bytes(
     workload: &Workload,
     contestant: Contestant,
     images: usize,

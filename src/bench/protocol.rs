@@ -54,7 +54,7 @@ pub struct Measurement {
 pub struct Benchmark<'a> {
     pub(super) architecture: &'a Architecture,
     pub(super) recipe: &'a Recipe,
-    images: &'a Split,
+    pub(super) images: &'a Split,
     isa: Isa,
     /// State before the measured epoch.
     pub(super) initial: TrainState,

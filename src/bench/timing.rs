@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::measure::allocations;
+use crate::measure::statistics::Spread;
+use crate::report::measured::Timed;
 
 /// Work that is timed. A turn is `begin`, some untimed `call`s, `rewind`, the timed `call`, `after`
 /// and `end`.
@@ -62,8 +64,17 @@ pub struct Timing {
     pub calls: usize,
     /// Time of the calls of each round.
     pub rounds: Vec<Duration>,
-    /// Number of allocations in the timed calls of all rounds, if the program counts them.
-    pub allocations: Option<u64>,
+    /// Memory that the timed calls of all rounds allocated, if the program counts it.
+    pub allocated: Option<Allocated>,
+}
+
+/// Memory that calls allocated, whether they gave it back or not.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Allocated {
+    /// Number of allocations.
+    pub count: u64,
+    /// Bytes of the allocations.
+    pub bytes: u64,
 }
 
 impl Timing {
@@ -79,7 +90,25 @@ impl Timing {
 
     /// Mean number of allocations in a call, if the program counts them.
     pub fn allocations_per_call(&self) -> Option<f64> {
-        self.allocations.map(|sum| sum as f64 / self.all_calls() as f64)
+        self.allocated.map(|sum| sum.count as f64 / self.all_calls() as f64)
+    }
+
+    /// Mean number of bytes that a call allocated, if the program counts them.
+    pub fn allocated_bytes_per_call(&self) -> Option<f64> {
+        self.allocated.map(|sum| sum.bytes as f64 / self.all_calls() as f64)
+    }
+}
+
+impl From<&Timing> for Timed {
+    fn from(timing: &Timing) -> Self {
+        let round_call_ms = timing.call_ms();
+        Self {
+            round_calls: timing.calls,
+            call_ms: Spread::of(&round_call_ms),
+            round_call_ms,
+            allocations_per_call: timing.allocations_per_call(),
+            allocated_bytes_per_call: timing.allocated_bytes_per_call(),
+        }
     }
 }
 
@@ -130,20 +159,25 @@ impl Protocol {
             calls = (2 * calls).min(most);
         };
         case.end();
-        Ok(Timing { calls, rounds: Vec::new(), allocations: allocations::count().map(|_| 0) })
+        Ok(Timing {
+            calls,
+            rounds: Vec::new(),
+            allocated: allocations::usage().map(|_| Allocated::default()),
+        })
     }
 
     /// Times `case` in one round.
     fn round(&self, case: &mut impl Case, timing: &mut Timing) -> Result<()> {
         self.begin(case)?;
         case.rewind();
-        let before = allocations::count();
+        let before = allocations::usage();
         let duration = time(case, timing.calls);
-        let after = allocations::count();
+        let after = allocations::usage();
         timing.rounds.push(duration);
-        if let (Some(sum), Some(before), Some(after)) = (&mut timing.allocations, before, after) {
-            // Reading the second count makes one allocation.
-            *sum += after - before - 1;
+        if let (Some(sum), Some(before), Some(after)) = (&mut timing.allocated, before, after) {
+            // The second question makes one allocation, of one byte.
+            sum.count += after.allocations - before.allocations - 1;
+            sum.bytes += after.allocated_bytes - before.allocated_bytes - 1;
         }
         case.after(timing.calls);
         case.end();

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::recipe::{OF_BENCH, RecipeArgs};
+use super::shared::{ComputeArgs, DataArgs, MachineArgs, NetworkArgs, OutputArgs};
 use super::values::{MOST_EPOCH, MOST_ROUNDS, stage, whole};
-use super::{DataArgs, MachineArgs, NetworkArgs, OutputArgs};
-use crate::bench::layers::Effort;
+use crate::bench::effort::Effort;
 use crate::bench::layers::cases::{self, CASES, LayerCase};
 use crate::error::{self, Error, quoted};
 use crate::report::text::numbers::counted;
@@ -30,6 +30,14 @@ pub enum BenchAction {
     /// Check single layers against naive, then time their forward and backward passes
     #[command(after_help = layers())]
     Layers(BenchLayersArgs),
+    /// Check computations on the tape, then time them, and their gradients
+    Autograd(BenchAutogradArgs),
+    /// Check predictions against naive, then time batches and single calls
+    Infer(BenchInferArgs),
+    /// Count the bytes of training and of predictions, by layers and by sizes of the batch
+    Memory(BenchMemoryArgs),
+    /// Compare times and bytes with limits; the exit code is 5 if one is not met
+    Budget(BenchBudgetArgs),
 }
 
 /// Text about the names of the layers that `bench layers` measures.
@@ -52,12 +60,9 @@ pub struct BenchLayersArgs {
     /// Measure the layers whose name or text in the list below contains TEXT
     #[arg(long, value_name = "TEXT", conflicts_with = "names")]
     filter: Option<String>,
-    /// Number of rounds; each round times every row of a layer once [default: 10, or 3 if --quick]
-    #[arg(long, value_name = "N", value_parser = whole(1, Some(MOST_ROUNDS)))]
-    rounds: Option<usize>,
-    /// Make short rounds, which show that everything runs; the times are rough
-    #[arg(long)]
-    quick: bool,
+    /// Duration of the measurement.
+    #[command(flatten)]
+    pub effort: EffortArgs,
     /// Resources that stages may use.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -84,7 +89,88 @@ impl BenchLayersArgs {
         }
         Ok(cases)
     }
+}
 
+/// Flags of the command `bench autograd`.
+#[derive(Debug, Args)]
+pub struct BenchAutogradArgs {
+    /// Measure the computations whose name contains TEXT [default: all]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub filter: String,
+    /// Duration of the measurement.
+    #[command(flatten)]
+    pub effort: EffortArgs,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Flags of the command `bench infer`.
+#[derive(Debug, Args)]
+pub struct BenchInferArgs {
+    /// Duration of the measurement.
+    #[command(flatten)]
+    pub effort: EffortArgs,
+    /// Layers or sizes of the network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Data that images are read from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Resources of a prediction.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Flags of the command `bench memory`.
+#[derive(Debug, Args)]
+pub struct BenchMemoryArgs {
+    /// Layers or sizes of the network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    /// Data that images are read from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Stage and its resources.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Flags of the command `bench budget`.
+#[derive(Debug, Args)]
+pub struct BenchBudgetArgs {
+    /// Duration of the measurement.
+    #[command(flatten)]
+    pub effort: EffortArgs,
+    /// Data that images are read from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Resources of a step and of a prediction.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Flags of the duration of a measurement.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct EffortArgs {
+    /// Number of rounds; each round times every row of a group once [default: 10, or 3 if --quick]
+    #[arg(long, value_name = "N", value_parser = whole(1, Some(MOST_ROUNDS)))]
+    rounds: Option<usize>,
+    /// Make short rounds, which show that everything runs; the times are rough
+    #[arg(long)]
+    quick: bool,
+}
+
+impl EffortArgs {
     /// Duration of the measurement.
     pub fn effort(&self) -> Effort {
         if self.quick { Effort::Quick } else { Effort::Whole }

@@ -3,10 +3,10 @@
 mod bench;
 mod profile;
 mod recipe;
+mod shared;
 mod values;
 
 use std::any::TypeId;
-use std::env;
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -15,29 +15,28 @@ use std::slice;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
-use serde::Serialize;
 
-pub use self::bench::{BenchAction, BenchCommand, BenchLayersArgs, BenchStagesArgs};
+pub use self::bench::{
+    BenchAction, BenchAutogradArgs, BenchBudgetArgs, BenchCommand, BenchInferArgs, BenchLayersArgs,
+    BenchMemoryArgs, BenchStagesArgs,
+};
 #[cfg(feature = "profile")]
 pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;
 pub use self::recipe::{OF_BENCH, OF_MEMORY, RecipeArgs};
+use self::shared::named_directory;
+pub use self::shared::{ComputeArgs, DataArgs, MachineArgs, NetworkArgs, OutputArgs};
 #[cfg(feature = "profile")]
 use self::values::MOST_SECONDS;
-use self::values::{MOST_IMAGES, MOST_THREADS, isa, kernel_size, number, path, stage, step, whole};
+use self::values::{MOST_IMAGES, number, path, step, whole};
 use crate::bench::child::Job;
 use crate::data::synthetic;
-use crate::engine::compute::Compute;
-use crate::error::{self, Error, quoted};
-use crate::measure::machine;
+use crate::error::quoted;
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::DEFAULT_FILE;
-use crate::model::mnist_cnn::MnistCnn;
 use crate::model::presets::{self, PRESETS, Preset};
-use crate::model::recipe::{Range, Recipe};
+use crate::model::recipe::Range;
 use crate::nn::grammar::{LAYERS, LayerKind};
-use crate::simd::Isa;
-use crate::stages::Stage;
 
 /// Train the MNIST CNN on the CPU
 #[derive(Debug, Parser)]
@@ -208,43 +207,6 @@ pub struct TrainArgs {
     pub quiet: bool,
 }
 
-/// Flags of the network: its layers, or sizes of the default network. A size that is not given is the
-/// default network's.
-#[derive(Debug, Args, Serialize)]
-#[command(next_help_heading = "Network")]
-pub struct NetworkArgs {
-    /// Layers of the network, or its name, see 'mnist-train help summary' [default: default]
-    #[arg(long, value_name = "LAYERS", value_parser = presets::network)]
-    #[arg(conflicts_with_all = ["channels", "kernel_size", "hidden"])]
-    #[serde(skip)]
-    pub arch: Option<Architecture>,
-    /// Channels of the convolution [default: 32]
-    #[arg(long, value_name = "C", value_parser = whole(1, Some(MnistCnn::LARGEST.channels)))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub channels: Option<usize>,
-    /// Side of the convolution's kernel, odd [default: 5]
-    #[arg(long, value_name = "K", value_parser = kernel_size)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kernel_size: Option<usize>,
-    /// Features of the hidden linear layer [default: 128]
-    #[arg(long, value_name = "H", value_parser = whole(1, Some(MnistCnn::LARGEST.hidden)))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hidden: Option<usize>,
-}
-
-impl NetworkArgs {
-    /// Network with these layers or sizes.
-    pub fn architecture(&self) -> Architecture {
-        let default = MnistCnn::default();
-        let of_sizes = MnistCnn {
-            channels: self.channels.unwrap_or(default.channels),
-            kernel_size: self.kernel_size.unwrap_or(default.kernel_size),
-            hidden: self.hidden.unwrap_or(default.hidden),
-        };
-        self.arch.clone().unwrap_or_else(|| of_sizes.architecture())
-    }
-}
-
 /// Flags of the command `summary`.
 #[derive(Debug, Args)]
 pub struct SummaryArgs {
@@ -324,115 +286,6 @@ impl EvalArgs {
     pub fn model(&self) -> &Path {
         self.file.as_deref().unwrap_or(&self.model)
     }
-}
-
-/// Flags of the data that images are read from.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Data")]
-pub struct DataArgs {
-    /// Folder with the four IDX files [env: MNIST_DATA] [default: data, downloaded if empty]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// Never download
-    #[arg(long)]
-    pub offline: bool,
-}
-
-impl DataArgs {
-    /// Data folder that the user named by the flag or the variable, if any.
-    pub fn directory(&self) -> Option<PathBuf> {
-        named_directory(self.data.as_deref())
-    }
-}
-
-/// Data folder from the flag, or else from the variable `MNIST_DATA`, if that is not empty.
-fn named_directory(flag: Option<&Path>) -> Option<PathBuf> {
-    let variable = || env::var_os("MNIST_DATA").filter(|value| !value.is_empty());
-    flag.map(Path::to_path_buf).or_else(|| variable().map(PathBuf::from))
-}
-
-/// Flags of the stage and its resources.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Machine")]
-pub struct ComputeArgs {
-    /// Stage that executes a step, see 'mnist-train stages' [default: the fastest exact one]
-    #[arg(long, value_name = "NAME", value_parser = stage)]
-    pub stage: Option<&'static Stage>,
-    /// Resources that the stage may use.
-    #[command(flatten)]
-    machine: MachineArgs,
-}
-
-impl ComputeArgs {
-    /// Stage that the flag names, or else `otherwise`, or else the fastest exact stage that trains
-    /// `architecture` by `recipe`.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] when the stage cannot run.
-    pub fn stage(
-        &self,
-        otherwise: Option<&'static Stage>,
-        architecture: &Architecture,
-        recipe: &Recipe,
-    ) -> error::Result<&'static Stage> {
-        let fastest = || Stage::fastest_exact(architecture, recipe);
-        let stage = self.stage.or(otherwise).unwrap_or_else(fastest);
-        if let Some(unmet) = stage.unmet(architecture, recipe, self.compute().isa) {
-            return Err(Error::Usage(format!("{unmet}: choose another with --stage")));
-        }
-        if self.machine.isa.is_some() && !stage.vectorized {
-            let problem = format!("--isa: stage {} has no kernels to choose from", stage.name);
-            return Err(Error::Usage(format!("{problem}: leave it out")));
-        }
-        Ok(stage)
-    }
-
-    /// Resources that the stage may compute with.
-    pub fn compute(&self) -> Compute {
-        self.machine.compute()
-    }
-
-    /// Vector instructions that the flag names, if any.
-    pub fn isa(&self) -> Option<Isa> {
-        self.machine.isa
-    }
-
-    /// Note about the threads that the flag names and `stage` does not use, if there are any.
-    pub fn idle_threads(&self, stage: &Stage) -> Option<String> {
-        let named = self.machine.threads?;
-        let used = stage.threads(named);
-        let note = || format!("note: of {named} threads, stage {} uses {used} at most", stage.name);
-        (used < named).then(note)
-    }
-}
-
-/// Flags of the resources that a stage may use.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Machine")]
-pub struct MachineArgs {
-    /// Number of threads [default: all]
-    #[arg(long, value_name = "N", value_parser = whole(1, Some(MOST_THREADS)))]
-    threads: Option<usize>,
-    /// Vector instructions: portable, neon, avx2 or avx512 [default: the widest that the CPU has]
-    #[arg(long, value_name = "NAME", value_parser = isa)]
-    isa: Option<Isa>,
-}
-
-impl MachineArgs {
-    /// Resources that the stage may compute with.
-    pub fn compute(&self) -> Compute {
-        let threads = self.threads.unwrap_or_else(machine::threads);
-        Compute { threads, isa: self.isa.unwrap_or_else(Isa::detect) }
-    }
-}
-
-/// Flags of the output.
-#[derive(Debug, Clone, Copy, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputArgs {
-    /// Print results as JSON, one object a line
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of the command `data`.
@@ -573,6 +426,8 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::model::init::Init;
+    use crate::model::mnist_cnn::MnistCnn;
+    use crate::model::recipe::Recipe;
 
     #[test]
     fn no_flags_give_the_default_recipe_and_network() {

@@ -6,12 +6,20 @@ use super::data;
 use super::output::Output;
 use super::progress::BenchProgress;
 use super::signals::Signals;
+use crate::bench::autograd::Autograd;
+use crate::bench::budget::Budget;
 use crate::bench::child::Workload;
 use crate::bench::contestant::Contestant;
+use crate::bench::infer::{self, Infer};
 use crate::bench::ladder::{self, Ladder};
 use crate::bench::layers::{self, Layers};
-use crate::cli::{BenchAction, BenchLayersArgs, BenchStagesArgs};
+use crate::bench::memory::{self, Memory};
+use crate::cli::{
+    BenchAction, BenchAutogradArgs, BenchBudgetArgs, BenchInferArgs, BenchLayersArgs,
+    BenchMemoryArgs, BenchStagesArgs,
+};
 use crate::engine::compute::Compute;
+use crate::error::Error;
 use crate::files::durable;
 use crate::files::lock::lock_for_writing;
 use crate::files::replaceable;
@@ -24,6 +32,10 @@ pub fn run(action: &BenchAction) -> anyhow::Result<()> {
     match action {
         BenchAction::Stages(args) => stages(args),
         BenchAction::Layers(args) => layers(args),
+        BenchAction::Autograd(args) => autograd(args),
+        BenchAction::Infer(args) => infer(args),
+        BenchAction::Memory(args) => memory(args),
+        BenchAction::Budget(args) => budget(args),
     }
 }
 
@@ -81,8 +93,8 @@ fn layers(args: &BenchLayersArgs) -> anyhow::Result<()> {
         cases: &cases,
         contestants: &layers::contestants(threads),
         isa,
-        effort: args.effort(),
-        rounds: args.rounds(),
+        effort: args.effort.effort(),
+        rounds: args.effort.rounds(),
         environment: environment(&output),
     };
     let at_once = Signals::install(false)?.stop_at_once(())?;
@@ -90,6 +102,93 @@ fn layers(args: &BenchLayersArgs) -> anyhow::Result<()> {
     at_once.end();
     output.event(&Event::BenchLayers(Box::new(bench)));
     Ok(output.finish()?)
+}
+
+fn autograd(args: &BenchAutogradArgs) -> anyhow::Result<()> {
+    let output = Output::new(args.output, false);
+    let BenchAutogradArgs { filter, effort, .. } = args;
+    let autograd = Autograd::new(filter, effort.effort(), effort.rounds(), environment(&output))?;
+    let at_once = Signals::install(false)?.stop_at_once(())?;
+    let bench = autograd.measure(&mut BenchProgress::new(&output))?;
+    at_once.end();
+    output.event(&Event::BenchAutograd(Box::new(bench)));
+    Ok(output.finish()?)
+}
+
+fn infer(args: &BenchInferArgs) -> anyhow::Result<()> {
+    let output = Output::new(args.output, false);
+    let environment = environment(&output);
+    let signals = Signals::install(false)?;
+    let compute = args.machine.compute();
+    let architecture = args.network.architecture();
+    let dataset =
+        data::load(&args.data, true, architecture.format(), compute.threads, &output, &signals)?;
+    let at_once = signals.stop_at_once(())?;
+    data::check_batch_size(infer::LARGEST_BATCH, dataset.train.len(), "training images")?;
+    let infer = Infer {
+        architecture: &architecture,
+        dataset: &dataset,
+        compute,
+        effort: args.effort.effort(),
+        rounds: args.effort.rounds(),
+        environment,
+    };
+    let bench = infer.measure(&mut BenchProgress::new(&output))?;
+    at_once.end();
+    output.event(&Event::BenchInfer(Box::new(bench)));
+    Ok(output.finish()?)
+}
+
+fn memory(args: &BenchMemoryArgs) -> anyhow::Result<()> {
+    let output = Output::new(args.output, false);
+    let environment = Environment::detect();
+    let signals = Signals::install(false)?;
+    let architecture = args.network.architecture();
+    let recipe = Recipe::default();
+    let stage = args.compute.stage(None, &architecture, &recipe)?;
+    let Compute { threads, isa } = args.compute.compute();
+    let dataset = data::load(&args.data, false, architecture.format(), threads, &output, &signals)?;
+    let at_once = signals.stop_at_once(())?;
+    data::check_batch_size(memory::LARGEST_BATCH, dataset.train.len(), "training images")?;
+    let memory = Memory {
+        workload: Workload { recipe, architecture, isa, data: args.data.directory() },
+        contestant: Contestant { stage, threads: stage.threads(threads) },
+        images: &dataset.train,
+        environment,
+    };
+    let bench = memory.measure(&mut BenchProgress::new(&output))?;
+    at_once.end();
+    output.event(&Event::BenchMemory(Box::new(bench)));
+    Ok(output.finish()?)
+}
+
+fn budget(args: &BenchBudgetArgs) -> anyhow::Result<()> {
+    let output = Output::new(args.output, false);
+    let environment = environment(&output);
+    let signals = Signals::install(false)?;
+    let compute = args.machine.compute();
+    let format = data::default_format();
+    let dataset = data::load(&args.data, false, format, compute.threads, &output, &signals)?;
+    let at_once = signals.stop_at_once(())?;
+    let batch_size = Recipe::default().batch_size;
+    data::check_batch_size(batch_size, dataset.train.len(), "training images")?;
+    let budget = Budget {
+        dataset: &dataset,
+        compute,
+        effort: args.effort.effort(),
+        rounds: args.effort.rounds(),
+        environment,
+    };
+    let bench = budget.measure(&mut BenchProgress::new(&output))?;
+    at_once.end();
+    let (failures, limits) = (bench.failures(), bench.rows.len());
+    output.event(&Event::BenchBudget(Box::new(bench)));
+    output.finish()?;
+    if failures > 0 {
+        let problem = format!("{failures} of {limits} limits are not met: see above which");
+        return Err(Error::LimitExceeded(problem).into());
+    }
+    Ok(())
 }
 
 /// Git's description of the commit in the working folder, if that is a git repository.

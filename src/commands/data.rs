@@ -81,7 +81,7 @@ fn start_threads(threads: usize) -> Result<()> {
 }
 
 /// Format of the images that the default network takes.
-fn default_format() -> ImageFormat {
+pub fn default_format() -> ImageFormat {
     MnistCnn::default().architecture().format()
 }
 

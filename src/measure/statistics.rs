@@ -37,6 +37,48 @@ impl Spread {
     }
 }
 
+/// Smallest of `values` that is not exceeded by the given share of them, 0 to 1 (nearest rank).
+///
+/// # Panics
+/// When `values` is empty or contains NaN.
+pub fn percentile(values: &[f64], share: f64) -> f64 {
+    let rank = (share * values.len() as f64).ceil() as usize;
+    sorted(values)[rank.clamp(1, values.len()) - 1]
+}
+
+/// Straight line y = intercept + slope·x.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Line {
+    /// Value at x = 0.
+    pub intercept: f64,
+    /// Increase of y for each 1 of x.
+    pub slope: f64,
+    /// Share of the variance of y that the line explains, R².
+    pub r_squared: f64,
+}
+
+impl Line {
+    /// Line through the points (x, y) with the least squares of the errors of y.
+    ///
+    /// # Panics
+    /// When there are fewer than two different x.
+    pub fn fit(points: &[(f64, f64)]) -> Self {
+        let count = points.len() as f64;
+        let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / count;
+        let (x_mean, y_mean) = (mean(|point| point.0), mean(|point| point.1));
+        let sum = |term: &dyn Fn(f64, f64) -> f64| -> f64 {
+            points.iter().map(|(x, y)| term(x - x_mean, y - y_mean)).sum()
+        };
+        let (xx, xy, yy) = (sum(&|x, _| x * x), sum(&|x, y| x * y), sum(&|_, y| y * y));
+        assert!(xx > 0.0, "{points:?}");
+        let slope = xy / xx;
+        let errors = yy - slope * xy;
+        // Points of one height lie on a line.
+        let r_squared = if yy > 0.0 { 1.0 - errors / yy } else { 1.0 };
+        Self { intercept: y_mean - slope * x_mean, slope, r_squared }
+    }
+}
+
 /// Speed of one program relative to another: 2 means that it takes half the time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Speedup {
@@ -122,6 +164,27 @@ mod tests {
     fn the_median_of_an_even_number_of_values_is_between_the_two_in_the_middle() {
         assert_eq!(Spread::of(&[4.0, 1.0]), Spread { median: 2.5, min: 1.0, mad: 1.5 });
         assert_eq!(Spread::of(&[7.0]), Spread { median: 7.0, min: 7.0, mad: 0.0 });
+    }
+
+    #[test]
+    fn a_line_has_the_least_squares() {
+        let exact = Line::fit(&[(1.0, 5.0), (2.0, 7.0), (4.0, 11.0)]);
+        assert_eq!(exact, Line { intercept: 3.0, slope: 2.0, r_squared: 1.0 });
+        // Of these points, Σ(x−2)(y−2) = 1, Σ(x−2)² = 2 and Σ(y−2)² = 2.
+        let rough = Line::fit(&[(1.0, 2.0), (2.0, 1.0), (3.0, 3.0)]);
+        assert_eq!(rough, Line { intercept: 1.0, slope: 0.5, r_squared: 0.25 });
+        assert_eq!(Line::fit(&[(0.0, 1.0), (1.0, 1.0)]).r_squared, 1.0);
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        for (share, expected) in
+            [(0.0, 1.0), (0.5, 100.0), (0.95, 190.0), (0.99, 198.0), (1.0, 200.0)]
+        {
+            assert_eq!(percentile(&values, share), expected, "{share}");
+        }
+        assert_eq!(percentile(&[7.0], 0.99), 7.0);
     }
 
     #[test]

@@ -4,12 +4,17 @@
 //! one line of JSON for programs ([`json`]). The field names are the schema, which docs/JSON.md
 //! describes. They contain the units; a count without a unit counts images.
 
+pub mod autograd;
 pub mod bench;
+pub mod budget;
 pub mod gradcheck;
 #[cfg(feature = "profile")]
 pub mod html;
+pub mod infer;
 pub mod json;
 pub mod layers;
+pub mod measured;
+pub mod memory;
 pub mod picture;
 #[cfg(feature = "profile")]
 pub mod profile;
@@ -48,6 +53,14 @@ pub enum Event {
     Bench(Box<bench::Bench>),
     /// Comparison of the speed of layers.
     BenchLayers(Box<layers::BenchLayers>),
+    /// Speed of computations on the tape.
+    BenchAutograd(Box<autograd::BenchAutograd>),
+    /// Speed of predictions.
+    BenchInfer(Box<infer::BenchInfer>),
+    /// Memory of training and of predictions.
+    BenchMemory(Box<memory::BenchMemory>),
+    /// Limits, and whether they are met.
+    BenchBudget(Box<budget::BenchBudget>),
     /// Profile of the stages.
     #[cfg(feature = "profile")]
     Profile(Box<profile::Profile>),

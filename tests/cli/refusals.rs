@@ -248,7 +248,7 @@ fn bench_refuses_before_it_measures() {
         place.run(&format!("bench stages {flags}")).rejects_flags(&[flag, words]);
     }
     let help = Run::of(place.bare("bench"));
-    assert!(help.code == 2 && help.stderr.contains("  stages  Check that stages"), "{help:#?}");
+    assert!(help.code == 2 && help.stderr.contains("  stages    Check that stages"), "{help:#?}");
     let problem = format!("--batch-size 1000 is more than the {TRAIN_IMAGES} training images");
     place.run("bench stages --batch-size 1000").fails(2, &[&problem]);
     place.run("bench stages --record").fails(1, &["profiles/ladder does not exist"]);

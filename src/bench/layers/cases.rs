@@ -20,7 +20,7 @@ pub struct LayerCase {
 }
 
 impl LayerCase {
-    const fn new(
+    pub(in crate::bench) const fn new(
         name: &'static str,
         layer: &'static str,
         input: &'static [usize],

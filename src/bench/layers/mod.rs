@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 use self::cases::LayerCase;
 use self::problem::{Passes, Problem};
 use super::contestant::Contestant;
+use super::effort::Effort;
 use super::observer::Observer;
-use super::timing::{Case, Protocol, Timing};
+use super::timing::{Case, Timing};
 use crate::engine::compute::Compute;
 use crate::error::{Error, Result};
 use crate::measure::contention::Contention;
@@ -44,41 +45,6 @@ const REFERENCE: Contestant = Contestant { stage: &STAGES[0], threads: 1 };
 
 /// Number of elements of an operation that every set of primitives shares over all its threads.
 const SHARED_ELEMENTS: usize = 1 << 16;
-
-/// How long layers are measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
-    /// Rounds that decide small differences.
-    Whole,
-    /// Rounds of milliseconds, which show that everything runs.
-    Quick,
-}
-
-impl Effort {
-    /// Number of rounds if none is chosen.
-    pub fn rounds(self) -> usize {
-        match self {
-            Self::Whole => 10,
-            Self::Quick => 3,
-        }
-    }
-
-    /// Duration of the calls of a round, and of the untimed calls before them.
-    fn durations(self) -> [Duration; 2] {
-        match self {
-            Self::Whole => [20, 3].map(Duration::from_millis),
-            Self::Quick => [2, 1].map(Duration::from_millis),
-        }
-    }
-
-    /// Longest duration of a call of naive that is repeated.
-    fn budget(self) -> Duration {
-        Duration::from_millis(match self {
-            Self::Whole => 1000,
-            Self::Quick => 10,
-        })
-    }
-}
 
 /// Sets of primitives that are measured: of naive on one thread, of tiled on one and on `threads`.
 pub fn contestants(threads: usize) -> Vec<Contestant> {
@@ -167,8 +133,7 @@ impl Layers<'_> {
                 }
             }
         }
-        let [round, warm_up] = self.effort.durations();
-        let protocol = Protocol { rounds: self.rounds, round, warm_up };
+        let protocol = self.effort.protocol(self.rounds);
         let names: Vec<_> = calls.iter().map(Calls::name).collect();
         observer.timing(calls.len(), self.rounds);
         let timings =

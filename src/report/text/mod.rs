@@ -1,8 +1,12 @@
 //! Results as text for people, in aligned columns and at most 80 characters wide.
 
+mod autograd;
 mod bench;
+mod budget;
 mod gradcheck;
+mod infer;
 mod layers;
+mod memory;
 pub mod numbers;
 #[cfg(feature = "profile")]
 mod profile;
@@ -33,6 +37,10 @@ pub fn lines(event: &Event, width: Option<usize>) -> String {
         Event::Gradcheck(check) => gradcheck::lines(check),
         Event::Bench(bench) => bench::lines(bench),
         Event::BenchLayers(bench) => layers::lines(bench),
+        Event::BenchAutograd(bench) => autograd::lines(bench),
+        Event::BenchInfer(bench) => infer::lines(bench),
+        Event::BenchMemory(bench) => memory::lines(bench),
+        Event::BenchBudget(bench) => budget::lines(bench),
         #[cfg(feature = "profile")]
         Event::Profile(profile) => profile::lines(profile),
     }
