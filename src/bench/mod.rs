@@ -9,4 +9,5 @@ pub mod layers;
 pub mod observer;
 pub mod protocol;
 mod rows;
+pub mod suite;
 pub mod timing;
