@@ -4,6 +4,7 @@
 pub mod agreement;
 pub mod child;
 pub mod contestant;
+pub mod gate;
 pub mod ladder;
 pub mod layers;
 pub mod observer;

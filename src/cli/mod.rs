@@ -1,6 +1,7 @@
 //! The command line: the name, default and help of every flag, each written once.
 
 mod bench;
+mod gate;
 mod profile;
 mod recipe;
 mod values;
@@ -18,6 +19,7 @@ use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
 pub use self::bench::{BenchAction, BenchCommand, BenchLayersArgs, BenchStagesArgs};
+pub use self::gate::GateArgs;
 #[cfg(feature = "profile")]
 pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;

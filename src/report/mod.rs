@@ -5,6 +5,7 @@
 //! describes. They contain the units; a count without a unit counts images.
 
 pub mod bench;
+pub mod gate;
 pub mod gradcheck;
 #[cfg(feature = "profile")]
 pub mod html;
@@ -48,6 +49,8 @@ pub enum Event {
     Bench(Box<bench::Bench>),
     /// Comparison of the speed of layers.
     BenchLayers(Box<layers::BenchLayers>),
+    /// Comparison of this program with a baseline.
+    Gate(Box<gate::Gate>),
     /// Profile of the stages.
     #[cfg(feature = "profile")]
     Profile(Box<profile::Profile>),

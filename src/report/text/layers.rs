@@ -61,7 +61,7 @@ fn title(pass: &str, stage: &str, threads: &str) -> String {
 }
 
 /// Time of `ms` milliseconds with its unit.
-fn time(ms: f64) -> String {
+pub fn time(ms: f64) -> String {
     if ms < 1.0 { format!("{} µs", digits(1e3 * ms)) } else { format!("{} ms", digits(ms)) }
 }
 

@@ -1,6 +1,7 @@
 //! Results as text for people, in aligned columns and at most 80 characters wide.
 
 mod bench;
+mod gate;
 mod gradcheck;
 mod layers;
 pub mod numbers;
@@ -33,6 +34,7 @@ pub fn lines(event: &Event, width: Option<usize>) -> String {
         Event::Gradcheck(check) => gradcheck::lines(check),
         Event::Bench(bench) => bench::lines(bench),
         Event::BenchLayers(bench) => layers::lines(bench),
+        Event::Gate(gate) => gate::lines(gate),
         #[cfg(feature = "profile")]
         Event::Profile(profile) => profile::lines(profile),
     }

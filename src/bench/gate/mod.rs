@@ -1,0 +1,320 @@
+//! The gate: whether this program is as fast as a baseline, row by row.
+//!
+//! A baseline is
+//!
+//! - a *program*, another build of this one. Both run in child processes that take turns, and their
+//!   times are compared within rounds. This finds small differences;
+//! - a *record* of an earlier measurement. It can be compared only with the same machine, and decides
+//!   only if the times lie apart, because nobody knows what else ran on the machine at that time.
+//!
+//! With a program, rows are decided in *looks*. The first look comes after as many rounds as a decision
+//! needs. Rows that are not decided get more rounds, and each further look has twice as many as the
+//! look before it, until the time for such a row is used up. The first look may decide wrongly with
+//! half of the probability that all looks together may, the second one with a quarter, and so on, so
+//! that looking again and again decides no more wrongly than looking once.
+//!
+//! A round times the baseline in two processes. If the interval of *their* ratio, A against A, exceeds
+//! the largest accepted one, then the machine is too noisy, and the row is not decided.
+
+pub mod decision;
+pub mod program;
+pub mod record;
+pub mod serve;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::decision::{Evidence, LEVEL};
+use self::record::Record;
+use super::observer::Observer;
+use crate::error::{Error, Result, printable};
+use crate::files::input;
+use crate::measure::machine::Environment;
+use crate::measure::statistics::Spread;
+use crate::report::SCHEMA_VERSION;
+use crate::report::gate::{Gate, GateRow, Ratio, Verdict};
+use crate::report::text::numbers::digits;
+
+/// Largest number of rounds, beyond which a probability of the sign test could be too small for an
+/// f64.
+const MOST_ROUNDS: usize = 1000;
+/// Largest size of a record in bytes; this program writes none that is longer.
+const MAX_BYTES: u64 = 1 << 26;
+
+/// What this program is compared with.
+pub enum Baseline {
+    /// Record of an earlier measurement.
+    Record(Record),
+    /// Path of another build of this program.
+    Program(PathBuf),
+}
+
+impl Baseline {
+    /// The baseline at `path`: a text that begins with `{` is a record, and any other file that may be
+    /// executed is a program. A record must be one of the measurement that prints `event`, made with
+    /// the `settings`, an object whose fields the record must have.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read, [`Error::InvalidFile`] when it is neither, or a
+    /// record of something else.
+    pub fn open(path: &Path, event: &str, settings: &serde_json::Value) -> Result<Self> {
+        let (file, _) = input::open(path)?;
+        let is_program = may_be_executed(path)?;
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+        match bytes.trim_ascii_start().first() {
+            Some(b'{') => Record::parse(&bytes, event, settings)
+                .map(Self::Record)
+                .map_err(Error::invalid(path)),
+            _ if is_program => {
+                // A name without a folder would be looked for in PATH.
+                Ok(Self::Program(std::path::absolute(path).map_err(Error::io("find", path))?))
+            }
+            _ => Err(Error::invalid(path)(
+                "is no baseline: name a file that --record has written, or another build of this \
+                 program",
+            )),
+        }
+    }
+}
+
+/// Whether the file at `path` may be executed by anybody.
+#[cfg(unix)]
+fn may_be_executed(path: &Path) -> Result<bool> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = path.metadata().map_err(Error::io("open", path))?;
+    Ok(metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn may_be_executed(_: &Path) -> Result<bool> {
+    Ok(true)
+}
+
+/// Rules of the decision.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Largest accepted ratio of the new time to the old time, above 1.
+    pub max_regress: f64,
+    /// Time of a row's rounds after which it gets no more, decided or not. The rounds of the first
+    /// look do not end with it.
+    pub budget: Duration,
+    /// Fewest rounds.
+    pub rounds: usize,
+}
+
+/// Times of a row in a round.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Round {
+    /// Mean time of a call of this program in milliseconds.
+    pub new_ms: f64,
+    /// Mean time of a call of the baseline.
+    pub old_ms: f64,
+    /// Mean time of a call of the baseline in another process.
+    pub again_ms: f64,
+    /// Time that the round took, with everything around the calls.
+    pub spent: Duration,
+}
+
+/// Something that times rows of two programs in rounds.
+pub trait Rounds {
+    /// Gets ready for rounds of all rows. Calls `turn` before each row.
+    ///
+    /// # Errors
+    /// When `turn` fails, or a row cannot be timed.
+    fn prepare(&mut self, turn: &mut dyn FnMut(usize) -> Result<()>) -> Result<()>;
+
+    /// Times each of `rows`, indices in ascending order, in one round. Calls `turn` before each row.
+    ///
+    /// # Errors
+    /// When `turn` fails, or a row cannot be timed.
+    fn round(
+        &mut self,
+        rows: &[usize],
+        turn: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<Vec<Round>>;
+}
+
+/// Rounds of a row.
+#[derive(Debug, Default)]
+struct Times {
+    new_ms: Vec<f64>,
+    old_ms: Vec<f64>,
+    again_ms: Vec<f64>,
+    spent: Duration,
+    /// Decision of the first look that made one.
+    decided: Option<Verdict>,
+}
+
+impl Times {
+    fn push(&mut self, round: Round) {
+        self.new_ms.push(round.new_ms);
+        self.old_ms.push(round.old_ms);
+        self.again_ms.push(round.again_ms);
+        self.spent += round.spent;
+    }
+
+    /// Whether one more round would end within the `budget`.
+    fn fits(&self, budget: Duration) -> bool {
+        let rounds = self.new_ms.len().max(1);
+        rounds < MOST_ROUNDS && self.spent + self.spent / rounds as u32 <= budget
+    }
+
+    /// Ratio of A against A.
+    fn noise(&self) -> Ratio {
+        Ratio::paired(&self.again_ms, &self.old_ms)
+    }
+
+    fn evidence(&self, max_regress: f64) -> Evidence {
+        Evidence::paired(&self.new_ms, &self.old_ms, max_regress)
+    }
+}
+
+/// Whether the interval of A against A exceeds the largest accepted ratio on either side.
+fn is_noisy(noise: Ratio, max_regress: f64) -> bool {
+    noise.low < max_regress.recip() || noise.high > max_regress
+}
+
+/// Rows on the way to their decisions.
+struct Looks {
+    rows: Vec<Times>,
+    rules: Rules,
+    /// Number of rounds that the first look needs.
+    first: usize,
+    /// Number of rounds that have ended.
+    done: usize,
+    /// Number of rounds after which the next look comes.
+    next: usize,
+    /// Largest probability with which the next look may decide wrongly.
+    level: f64,
+}
+
+impl Looks {
+    fn new(rows: usize, rules: Rules) -> Self {
+        let level = LEVEL / 2.0;
+        let first = decision::enough_rounds(rows, level).max(rules.rounds);
+        let rows = (0..rows).map(|_| Times::default()).collect();
+        Self { rows, rules, first, done: 0, next: first, level }
+    }
+
+    /// Indices of the rows that get one more round.
+    fn open(&self) -> Vec<usize> {
+        let is_open = |row: &Times| {
+            row.decided.is_none() && (self.done < self.first || row.fits(self.rules.budget))
+        };
+        (0..self.rows.len()).filter(|&row| is_open(&self.rows[row])).collect()
+    }
+
+    /// Decides what the rounds show.
+    fn look(&mut self) {
+        let max_regress = self.rules.max_regress;
+        let evidence: Vec<_> = self.rows.iter().map(|row| row.evidence(max_regress)).collect();
+        for (row, verdict) in self.rows.iter_mut().zip(decision::verdicts(&evidence, self.level)) {
+            let decides = verdict != Verdict::Inconclusive && !is_noisy(row.noise(), max_regress);
+            row.decided = row.decided.or(decides.then_some(verdict));
+        }
+        self.next = 2 * self.done;
+        self.level /= 2.0;
+    }
+
+    /// Row of the report about the row with this index.
+    fn row(&self, index: usize, name: &str) -> GateRow {
+        let (times, max_regress) = (&self.rows[index], self.rules.max_regress);
+        let noise = times.noise();
+        let reason = || {
+            let (low, high) = (digits(noise.low), digits(noise.high));
+            format!("too noisy: between two processes of the baseline it is {low} to {high}")
+        };
+        GateRow {
+            row: name.into(),
+            verdict: times.decided.unwrap_or(Verdict::Inconclusive),
+            rounds: times.new_ms.len(),
+            old_ms: Spread::of(&times.old_ms).median,
+            new_ms: Spread::of(&times.new_ms).median,
+            ratio: times.evidence(max_regress).ratio,
+            noise: Some(noise),
+            reason: (times.decided.is_none() && is_noisy(noise, max_regress)).then(reason),
+        }
+    }
+}
+
+/// Decides about the rows called `names`, whose rounds are timed by `source`. `stop` is asked before
+/// each turn. Returns the rows, and the error of `stop` if it has ended the measurement; there are no
+/// rows if it has ended the first round.
+///
+/// # Errors
+/// When a row cannot be timed.
+pub fn decide(
+    names: &[String],
+    source: &mut dyn Rounds,
+    rules: Rules,
+    observer: &mut dyn Observer,
+    stop: &dyn Fn() -> Result<()>,
+) -> Result<(Vec<GateRow>, Result<()>)> {
+    let mut looks = Looks::new(names.len(), rules);
+    observer.timing(names.len(), looks.first);
+    let mut result = source.prepare(&mut |row| {
+        observer.turn(&names[row], 0);
+        stop()
+    });
+    let mut looked = 0;
+    while result.is_ok() {
+        let mut open = looks.open();
+        if open.is_empty() || looks.done == looks.next {
+            looks.look();
+            open = looks.open();
+            if open.is_empty() {
+                break;
+            }
+            observer.finished();
+            looked = looks.done;
+            observer.timing(open.len(), looks.next - looked);
+        }
+        let round = looks.done + 1;
+        let rounds = source.round(&open, &mut |row| {
+            observer.turn(&names[row], round - looked);
+            stop()
+        });
+        result = rounds.map(|rounds| {
+            open.iter().zip(rounds).for_each(|(&row, round)| looks.rows[row].push(round));
+            looks.done = round;
+        });
+    }
+    observer.finished();
+    let ended = match result {
+        Err(Error::Interrupted { .. }) => result,
+        result => Ok(result?),
+    };
+    if looks.done == 0 {
+        return Ok((Vec::new(), ended));
+    }
+    if ended.is_err() {
+        looks.look();
+    }
+    let rows = names.iter().enumerate().map(|(index, name)| looks.row(index, name));
+    Ok((rows.collect(), ended))
+}
+
+/// Report about the `rows` that were compared with the baseline at `path`.
+fn report(
+    path: &Path,
+    kind: &'static str,
+    max_regress: f64,
+    environment: Environment,
+    rows: Vec<GateRow>,
+) -> Gate {
+    Gate {
+        schema: SCHEMA_VERSION,
+        version: env!("CARGO_PKG_VERSION"),
+        environment,
+        baseline: printable(path),
+        kind,
+        max_regress,
+        verdict: rows.iter().map(|row| row.verdict).max().unwrap_or(Verdict::Inconclusive),
+        undecidable: None,
+        rows,
+        only_new: Vec::new(),
+        only_old: Vec::new(),
+    }
+}
