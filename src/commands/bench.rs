@@ -79,7 +79,10 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     if args.gate.serve {
         ladder::check_memory(stages.iter().copied(), &architecture, &recipe)?;
         let benchmark = Benchmark::new(&architecture, &recipe, &dataset.train, compute.isa);
-        let benchmark = benchmark.at_epoch(args.epoch, compute.threads)?;
+        let benchmark = match args.epoch {
+            0 => benchmark,
+            epoch => benchmark.at_epoch(epoch, compute.threads)?,
+        };
         let rounds = args.repeats;
         return gate::answer(&StageSuite { benchmark, contestants: &contestants, rounds });
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::output::Output;
 use super::progress::BenchProgress;
 use super::signals::Signals;
+use crate::bench::gate::record::Record;
 use crate::bench::gate::serve::serve;
 use crate::bench::gate::{Baseline, Rules, program};
 use crate::bench::suite::Suite;
@@ -74,10 +75,7 @@ pub fn against_program(
     let rules = Rules { max_regress: args.max_regress, budget, rounds };
     let stop = || match signals.received() {
         None => Ok(()),
-        Some(signal) => {
-            let message = "interrupted; rows without a verdict are inconclusive".into();
-            Err(Error::Interrupted { signal, message })
-        }
+        Some(signal) => Err(Error::Interrupted { signal, message: "interrupted".into() }),
     };
     let environment = Environment::detect();
     let mut progress = BenchProgress::new(&output);
@@ -107,7 +105,7 @@ pub fn against_record(
     let (Some(Baseline::Record(record)), Some(path)) = (baseline, &args.baseline) else {
         return Ok(output.finish()?);
     };
-    let gate = record.compare(path, new, args.max_regress, Environment::detect())?;
+    let gate = record.compare(path, &Record::from(new), args.max_regress, Environment::detect())?;
     let error = error(&gate, "name another build of this program as --baseline");
     output.event(&Event::Gate(Box::new(gate)));
     output.finish()?;

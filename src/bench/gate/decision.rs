@@ -125,6 +125,14 @@ pub fn enough_rounds(rows: usize, level: f64) -> usize {
     (2..).find(decides).expect("the chance falls without end")
 }
 
+/// Fewest rounds of two runs with which one of `rows` rows can be decided at this `level`.
+pub fn enough_unpaired_rounds(rows: usize, level: f64) -> usize {
+    let chance = |rounds: &usize| 2.0 * 0.5_f64.powi(*rounds as i32);
+    (1..)
+        .find(|rounds| chance(rounds) * rows as f64 <= level)
+        .expect("the chance falls without end")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

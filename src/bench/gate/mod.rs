@@ -143,7 +143,7 @@ struct Times {
     old_ms: Vec<f64>,
     again_ms: Vec<f64>,
     spent: Duration,
-    /// Decision of the first look that made one.
+    /// Decision of the first look that made one. What has passed may turn out to have improved.
     decided: Option<Verdict>,
 }
 
@@ -200,8 +200,15 @@ impl Looks {
 
     /// Indices of the rows that get one more round.
     fn open(&self) -> Vec<usize> {
+        let bound = self.rules.max_regress.recip();
         let is_open = |row: &Times| {
-            row.decided.is_none() && (self.done < self.first || row.fits(self.rules.budget))
+            let undecided = match row.decided {
+                None => true,
+                // It may have improved.
+                Some(Verdict::Passed) => row.evidence(self.rules.max_regress).ratio.median < bound,
+                Some(_) => false,
+            };
+            undecided && (self.done < self.first || row.fits(self.rules.budget))
         };
         (0..self.rows.len()).filter(|&row| is_open(&self.rows[row])).collect()
     }
@@ -211,8 +218,14 @@ impl Looks {
         let max_regress = self.rules.max_regress;
         let evidence: Vec<_> = self.rows.iter().map(|row| row.evidence(max_regress)).collect();
         for (row, verdict) in self.rows.iter_mut().zip(decision::verdicts(&evidence, self.level)) {
-            let decides = verdict != Verdict::Inconclusive && !is_noisy(row.noise(), max_regress);
-            row.decided = row.decided.or(decides.then_some(verdict));
+            if is_noisy(row.noise(), max_regress) {
+                continue;
+            }
+            row.decided = match (row.decided, verdict) {
+                (None, Verdict::Inconclusive) => None,
+                (None | Some(Verdict::Passed), verdict @ Verdict::Improved) => Some(verdict),
+                (decided, verdict) => decided.or(Some(verdict)),
+            };
         }
         self.next = 2 * self.done;
         self.level /= 2.0;
@@ -316,5 +329,218 @@ fn report(
         rows,
         only_new: Vec::new(),
         only_old: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::random::Stream;
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn part(&mut self, _: &str) {}
+        fn timing(&mut self, _: usize, _: usize) {}
+        fn turn(&mut self, _: &str, _: usize) {}
+        fn finished(&mut self) {}
+    }
+
+    /// Rounds on a machine with the noise of a shared one: it becomes slower and faster by a fifth,
+    /// each process has a place in memory that is up to 3 % better or worse than the mean, each time is
+    /// a little too long, and every twentieth one much too long.
+    struct Shared {
+        stream: Stream,
+        /// True ratio of each row.
+        ratios: Vec<f64>,
+        /// Largest share by which an undisturbed time is too long.
+        noise: f32,
+        /// Number of times of which one is much too long.
+        one_in: u32,
+        rounds: usize,
+    }
+
+    impl Shared {
+        fn new(seed: u64, ratios: &[f64], noise: f32) -> Self {
+            let stream = Stream::new(seed, "noise", 0);
+            Self { stream, ratios: ratios.to_vec(), noise, one_in: 20, rounds: 0 }
+        }
+
+        fn turn_ms(&mut self) -> f64 {
+            let disturbed = self.stream.below(self.one_in) == 0;
+            let slower = if disturbed { self.stream.uniform(1.2, 4.0) } else { 1.0 };
+            f64::from(slower * (1.0 + self.stream.uniform(0.0, self.noise)))
+        }
+    }
+
+    impl Rounds for Shared {
+        fn prepare(&mut self, turn: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
+            (0..self.ratios.len()).try_for_each(turn)
+        }
+
+        fn round(
+            &mut self,
+            rows: &[usize],
+            turn: &mut dyn FnMut(usize) -> Result<()>,
+        ) -> Result<Vec<Round>> {
+            self.rounds += 1;
+            let drift = 1.0 + 0.2 * (self.rounds as f64 / 5.0).sin();
+            let places = [(); 3].map(|()| f64::from(self.stream.uniform(0.97, 1.03)));
+            let mut round = |row: &usize| {
+                turn(*row)?;
+                let mut time =
+                    |place: usize| drift * places[place] * (self.turn_ms() + self.turn_ms()) / 2.0;
+                let (new_ms, old_ms, again_ms) = (time(0), time(1), time(2));
+                let new_ms = new_ms * self.ratios[*row];
+                Ok(Round { new_ms, old_ms, again_ms, spent: Duration::from_millis(100) })
+            };
+            rows.iter().map(&mut round).collect()
+        }
+    }
+
+    /// Rules with a budget of this number of rounds.
+    fn rules(rounds: u64) -> Rules {
+        let budget = Duration::from_millis(100 * rounds);
+        Rules { max_regress: 1.1, budget, rounds: 3 }
+    }
+
+    fn decided(source: &mut Shared, rules: Rules) -> Vec<GateRow> {
+        let names: Vec<_> = (0..source.ratios.len()).map(|row| row.to_string()).collect();
+        let (rows, ended) = decide(&names, source, rules, &mut Nobody, &|| Ok(())).unwrap();
+        ended.unwrap();
+        rows
+    }
+
+    fn verdicts(ratios: &[f64], seed: u64) -> Vec<Verdict> {
+        let rows = decided(&mut Shared::new(seed, ratios, 0.1), rules(100));
+        rows.iter().map(|row| row.verdict).collect()
+    }
+
+    #[test]
+    fn a_row_that_is_half_as_slow_again_is_found_ten_times_of_ten() {
+        for seed in 0..10 {
+            let verdicts = verdicts(&[1.0, 1.0, 1.5, 1.0, 1.0, 1.0, 1.0, 1.0], seed);
+            let regressed = |row: &usize| verdicts[*row] == Verdict::Regressed;
+            assert_eq!((0..8).filter(regressed).collect::<Vec<_>>(), [2], "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn the_same_program_never_regresses_and_never_improves() {
+        let mut passed = 0;
+        for seed in 0..10 {
+            let verdicts = verdicts(&[1.0; 8], seed);
+            let fine = [Verdict::Passed, Verdict::Inconclusive];
+            assert!(verdicts.iter().all(|verdict| fine.contains(verdict)), "{verdicts:?}");
+            passed += verdicts.iter().filter(|verdict| **verdict == Verdict::Passed).count();
+        }
+        assert!(passed > 70, "{passed} of 80");
+    }
+
+    #[test]
+    fn a_row_that_needs_two_thirds_of_the_time_has_improved() {
+        for seed in 0..10 {
+            let verdicts = verdicts(&[1.0, 1.0 / 1.5, 1.0, 1.0], seed);
+            assert_eq!(verdicts[1], Verdict::Improved, "seed {seed}");
+            assert!(!verdicts.contains(&Verdict::Regressed), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_machine_on_which_a_program_differs_from_itself_decides_nothing() {
+        for ratio in [1.0, 1.5] {
+            let rows = decided(&mut Shared::new(1, &[ratio; 4], 30.0), rules(100));
+            for row in rows {
+                assert_eq!(row.verdict, Verdict::Inconclusive, "{row:?}");
+                assert!(row.reason.as_ref().unwrap().starts_with("too noisy: "), "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_gets_more_rounds_until_it_is_decided_or_its_time_is_used_up() {
+        // The ratio of the second row is the bound, so that nothing can be decided.
+        let ratios = [1.0, 1.1, 1.3];
+        let mut quiet = Shared { one_in: u32::MAX, ..Shared::new(1, &ratios, 0.02) };
+        let rows = decided(&mut quiet, rules(100));
+        let first = decision::enough_rounds(3, LEVEL / 2.0);
+        let found: Vec<_> = rows.iter().map(|row| (row.verdict, row.rounds)).collect();
+        let [passed, regressed] = [Verdict::Passed, Verdict::Regressed];
+        assert_eq!(found, [(passed, first), (Verdict::Inconclusive, 100), (regressed, first)]);
+        assert_eq!(rows[1].reason, None);
+
+        let at_least = Rules { rounds: 40, ..rules(1) };
+        let rows = decided(&mut Shared::new(1, &ratios, 0.02), at_least);
+        assert!(rows.iter().all(|row| row.rounds == 40), "the first look needs them: {rows:?}");
+    }
+
+    #[test]
+    fn looking_again_and_again_decides_no_more_wrongly_than_the_level() {
+        let wrong = |seed: &u64| {
+            let rows = decided(&mut Shared::new(*seed, &[1.1], 0.1), rules(300));
+            rows[0].verdict != Verdict::Inconclusive
+        };
+        // Two mistakes are possible, each with a probability of at most 2.5 %.
+        let count = (0..400).filter(wrong).count();
+        assert!(count <= 28, "{count} of 400");
+    }
+
+    #[test]
+    fn a_signal_ends_the_rounds_and_leaves_what_is_decided() {
+        let names = ["a", "b"].map(String::from);
+        let after = |turns: usize| {
+            let turn = Cell::new(0);
+            let stop = || {
+                turn.set(turn.get() + 1);
+                let message = "interrupted".into();
+                let interrupted = Err(Error::Interrupted { signal: 2, message });
+                if turn.get() > turns { interrupted } else { Ok(()) }
+            };
+            let quiet = Shared::new(1, &[1.5, 1.0], 0.01);
+            let mut source = Shared { one_in: u32::MAX, ..quiet };
+            let (rows, ended) =
+                decide(&names, &mut source, rules(100), &mut Nobody, &stop).unwrap();
+            assert_eq!(ended.unwrap_err().exit_code(), 130);
+            rows.iter().map(|row| (row.verdict, row.rounds)).collect::<Vec<_>>()
+        };
+        // Both rows are prepared, and the first round begins.
+        for turns in [0, 1, 2, 3] {
+            assert_eq!(after(turns), [], "{turns} turns");
+        }
+        let undecided = (Verdict::Inconclusive, 1);
+        assert_eq!(after(5), [undecided; 2]);
+        assert_eq!(after(2 + 2 * 8), [(Verdict::Regressed, 8), (Verdict::Passed, 8)]);
+    }
+
+    #[test]
+    fn a_baseline_is_a_record_or_a_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |name: &str, content: &[u8], mode: u32| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt;
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            }
+            let settings = serde_json::json!({});
+            match Baseline::open(&path, "bench", &settings) {
+                Ok(Baseline::Program(path)) => format!("program {}", path.is_absolute()),
+                Ok(Baseline::Record(_)) => "record".into(),
+                Err(error) => format!("{} {error}", error.exit_code()),
+            }
+        };
+        if cfg!(unix) {
+            assert_eq!(open("program", b"\x7fELF", 0o700), "program true");
+            assert!(open("text", b"hello", 0o600).contains("text: is no baseline: name a file"));
+            assert!(open("empty", b"", 0o600).contains("is no baseline"));
+        }
+        // A file system may say of all its files that they may be executed.
+        let cut = open("record", b" {\"event\":\"ben", 0o700);
+        assert!(cut.starts_with("3 ") && cut.contains("is no record: EOF"), "{cut}");
+        let missing = Baseline::open(Path::new("/nowhere/b"), "bench", &serde_json::json!({}));
+        assert_eq!(missing.err().unwrap().exit_code(), 1);
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! One round has three processes: one of this program (N) and two of the baseline (A, B). It times
 //! every row in the order N A B, and then every row, backwards, in the order B A N. So each process has
-//! the same mean place in the round, and a machine that becomes slower or faster favours none. A row's
-//! turns follow each other at once, and while one process works, the others wait for their next
-//! request. Every round has new processes, because a process may have a lucky place in memory, and
+//! the same mean place in the round, and a machine that becomes slower or faster favours none. The next
+//! rounds begin with A and with B, because the first turn after a pause may be slow. A row's turns
+//! follow each other at once, and while one process works, the others wait for their next request. Every round has new processes, because a process may have a lucky place in memory, and
 //! keeps it as long as it lives; the rounds are then independent of each other, as the sign test asks.
 
 use std::ffi::OsString;
@@ -75,7 +75,8 @@ pub fn against(
         ))
         .into());
     }
-    let mut rounds = Processes { programs, names: &names, calls: Vec::new(), served: Some(served) };
+    let calls = Vec::new();
+    let mut rounds = Processes { programs, names: &names, calls, rounds: 0, served: Some(served) };
     let (rows, ended) = decide(&names, &mut rounds, rules, observer, stop)?;
     let only_old = old.into_iter().filter(|row| !names.contains(row)).collect();
     let gate = report(path, "program", rules.max_regress, environment, rows);
@@ -113,6 +114,8 @@ struct Processes<'a> {
     names: &'a [String],
     /// Number of calls of a turn of each row.
     calls: Vec<usize>,
+    /// Number of rounds that have begun.
+    rounds: usize,
     /// Processes of the next round, if they have been started.
     served: Option<[Served; 3]>,
 }
@@ -143,8 +146,11 @@ impl Rounds for Processes<'_> {
         // The time of a start counts for all rows of the round.
         let start = began.elapsed() / rows.len() as u32;
         let mut rounds = vec![Round { spent: start, ..Round::default() }; rows.len()];
-        let forwards = (0..rows.len()).map(|place| (place, [0, 1, 2]));
-        let backwards = (0..rows.len()).rev().map(|place| (place, [2, 1, 0]));
+        let orders = [[0, 1, 2], [1, 2, 0], [2, 0, 1]];
+        let order @ [first, second, third] = orders[self.rounds % orders.len()];
+        self.rounds += 1;
+        let forwards = (0..rows.len()).map(|place| (place, order));
+        let backwards = (0..rows.len()).rev().map(|place| (place, [third, second, first]));
         for (place, order) in forwards.chain(backwards) {
             let row = rows[place];
             turn(row)?;

@@ -5,20 +5,21 @@
 //! machine or build, and a row is not decided if the limits of the machine, which every measurement
 //! also measures, were others than now: then the machine has changed, and maybe not the program.
 
+use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::decision::{self, Evidence, LEVEL};
-use super::report;
+use super::{MOST_ROUNDS, report};
 use crate::bench::contestant;
 use crate::bench::layers::{REFERENCE, row_name};
 use crate::error::{Error, Result, printable, quoted};
 use crate::measure::machine::Environment;
 use crate::measure::statistics::Spread;
 use crate::report::gate::{Gate, GateRow, Verdict};
-use crate::report::text::numbers::digits;
+use crate::report::text::numbers::{counted, digits};
 use crate::report::{Event, SCHEMA_VERSION, json};
 
 /// Times of a measurement, with its machine.
@@ -137,8 +138,11 @@ impl Record {
     /// # Errors
     /// The reason why the record cannot be a baseline.
     pub fn parse(bytes: &[u8], event: &str, settings: &Value) -> std::result::Result<Self, String> {
-        let damaged = |error| format!("is no record: {error}: write it again with --record");
-        let value: Value = serde_json::from_slice(bytes).map_err(damaged)?;
+        let damaged = |problem: &dyn fmt::Display| {
+            let problem = quoted(&problem.to_string());
+            format!("is no record: {problem}: write it again with --record")
+        };
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| damaged(&error))?;
         for (field, expected) in [("event", event.into()), ("schema", SCHEMA_VERSION.into())] {
             let expected: Value = expected;
             if value[field] != expected {
@@ -156,22 +160,19 @@ impl Record {
                 quoted(&expected.to_string()),
             ));
         }
-        let written: Written = serde_json::from_value(value).map_err(damaged)?;
+        let written: Written = serde_json::from_value(value).map_err(|error| damaged(&error))?;
         let record = Self::of(written);
         let is_time = |ms: &f64| ms.is_finite() && *ms > 0.0;
-        let bad = |row: &&RecordedRow| row.round_ms.is_empty() || !row.round_ms.iter().all(is_time);
-        if record.rows.iter().any(|row| row.round_ms.len() > super::MOST_ROUNDS) {
-            return Err("is no record: it has too many rounds: write it again with --record".into());
-        }
-        match record.rows.iter().find(bad) {
-            None => Ok(record),
-            Some(RecordedRow { name, .. }) => {
-                let name = quoted(name);
-                Err(format!(
-                    "is no record: the times of '{name}' are none: write it again with --record"
-                ))
+        for RecordedRow { name, round_ms, .. } in &record.rows {
+            let name = quoted(name);
+            if !(1..=MOST_ROUNDS).contains(&round_ms.len()) {
+                return Err(damaged(&format!("'{name}' has {} rounds", round_ms.len())));
+            }
+            if !round_ms.iter().all(is_time) {
+                return Err(damaged(&format!("a time of '{name}' is not above 0")));
             }
         }
+        Ok(record)
     }
 
     fn of(Written { environment, peaks, streams, isa, layers, rows }: Written) -> Self {
@@ -206,12 +207,10 @@ impl Record {
     pub fn compare(
         &self,
         path: &Path,
-        new: &Event,
+        new: &Self,
         max_regress: f64,
         environment: Environment,
     ) -> Result<Gate> {
-        let written = serde_json::from_str(&json::line(new)).expect("an event of a measurement");
-        let new = Self::of(written);
         let has = |rows: &[RecordedRow], row: &RecordedRow| {
             rows.iter().any(|other| other.name == row.name && other.problem == row.problem)
         };
@@ -227,9 +226,19 @@ impl Record {
                 printable(path)
             )));
         }
-        let other_machine = self.machine.difference(&new.machine);
-        let undecidable = other_machine
+        let most = pairs.iter().map(|(row, old)| row.round_ms.len().min(old.round_ms.len())).max();
+        let enough = decision::enough_unpaired_rounds(pairs.len(), LEVEL);
+        let too_few = || {
+            let rows = counted(pairs.len(), "row");
+            (most < Some(enough)).then(|| {
+                format!("too few rounds: {rows} need {enough} and more, in the record and here")
+            })
+        };
+        let other_machine = self
+            .machine
+            .difference(&new.machine)
             .map(|difference| format!("the record is of another machine or build; {difference}"));
+        let undecidable = other_machine.or_else(too_few);
         let evidence = |(row, old): &(&RecordedRow, &RecordedRow)| {
             Evidence::unpaired(&row.round_ms, &old.round_ms, max_regress)
         };
@@ -240,7 +249,7 @@ impl Record {
             (&(&RecordedRow, &RecordedRow), &Evidence),
             _,
         )| {
-            let reason = self.reason(old, &new, row, max_regress);
+            let reason = self.reason(old, new, row, max_regress);
             let is_open = undecidable.is_some() || reason.is_some();
             GateRow {
                 row: row.name.clone(),
@@ -299,6 +308,16 @@ impl Record {
     }
 }
 
+/// Record of the measurement whose result is `event`.
+///
+/// # Panics
+/// When it is the result of something else.
+impl From<&Event> for Record {
+    fn from(event: &Event) -> Self {
+        Self::of(serde_json::from_str(&json::line(event)).expect("the result of a measurement"))
+    }
+}
+
 /// Name of the first field of `expected` that `found` has not or with another value, with the two
 /// values. The fields of objects in objects are compared too.
 fn first_difference(name: &str, found: &Value, expected: &Value) -> Option<(String, Value, Value)> {
@@ -308,5 +327,153 @@ fn first_difference(name: &str, found: &Value, expected: &Value) -> Option<(Stri
             first_difference(&name, &found[field], expected)
         }),
         expected => (found != expected).then(|| (name.into(), found.clone(), expected.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Record of a layer on one thread and on two, with these times.
+    fn layers(one: [f64; 10], two: [f64; 10]) -> Value {
+        let row = |threads: usize, times: [f64; 10]| json!({"pass": "forward", "stage": "tiled", "threads": threads, "round_call_ms": times});
+        let naive =
+            json!({"pass": "forward", "stage": "naive", "threads": 1, "round_call_ms": [9.0]});
+        let peak = |threads: usize| json!({"isa": "avx2", "precision": "f32", "threads": threads, "gflops": 50.0});
+        json!({
+            "event": "bench_layers",
+            "schema": SCHEMA_VERSION,
+            "quick": false,
+            "isa": "avx2",
+            "environment": {
+                "cpu": "A", "architecture": "x86_64", "features": ["avx2"], "threads": 2,
+                "rustc": "1", "rustflags": "", "release": true, "load_average": 0.5,
+            },
+            "peaks": [peak(1), peak(2)],
+            "streams": [{"array_bytes": 10, "threads": 2, "gbytes_per_second": 9.0}],
+            "layers": [{
+                "name": "relu", "layer": "relu", "input": [512], "batch_size": 32,
+                "rows": [naive, row(1, one), row(2, two)],
+            }],
+        })
+    }
+
+    const TIMES: [f64; 10] = [1.0, 1.01, 1.0, 1.02, 1.0, 1.0, 1.03, 1.0, 1.01, 1.0];
+
+    fn parse(record: &Value) -> std::result::Result<Record, String> {
+        let settings = json!({"quick": false});
+        Record::parse(record.to_string().as_bytes(), "bench_layers", &settings)
+    }
+
+    fn compared(old: &Value, new: &Value) -> Gate {
+        let [old, new] = [old, new].map(|record| parse(record).unwrap());
+        old.compare(Path::new("record"), &new, 1.1, Environment::detect()).unwrap()
+    }
+
+    fn verdicts(gate: &Gate) -> Vec<Verdict> {
+        gate.rows.iter().map(|row| row.verdict).collect()
+    }
+
+    #[test]
+    fn rows_of_the_same_machine_are_decided_and_naive_is_none_of_them() {
+        let old = layers(TIMES, TIMES);
+        let gate = compared(&old, &layers(TIMES, TIMES.map(|ms| 1.5 * ms)));
+        assert_eq!(verdicts(&gate), [Verdict::Passed, Verdict::Regressed]);
+        assert_eq!(gate.verdict, Verdict::Regressed);
+        let names: Vec<_> = gate.rows.iter().map(|row| &*row.row).collect();
+        assert_eq!(names, ["relu forward, tiled, 1 thread", "relu forward, tiled, 2 threads"]);
+        let gate = compared(&old, &layers(TIMES.map(|ms| ms / 1.5), TIMES));
+        assert_eq!(verdicts(&gate), [Verdict::Improved, Verdict::Passed]);
+        assert_eq!(gate.verdict, Verdict::Passed, "the worst of all rows");
+    }
+
+    #[test]
+    fn another_machine_or_build_decides_nothing_and_says_which_part_differs() {
+        let new = layers(TIMES, TIMES.map(|ms| 9.0 * ms));
+        for (field, value, words) in [
+            ("cpu", json!("B"), "the CPU: 'B' in the record, 'A' here"),
+            ("threads", json!(4), "the number of threads: '4' in the record, '2' here"),
+            ("rustc", json!("2"), "the compiler: '2'"),
+            ("release", json!(false), "a release build: 'false'"),
+        ] {
+            let mut old = layers(TIMES, TIMES);
+            old["environment"][field] = value;
+            let gate = compared(&old, &new);
+            assert_eq!(verdicts(&gate), [Verdict::Inconclusive; 2]);
+            let reason = gate.undecidable.unwrap();
+            assert!(reason.contains(words), "{reason}");
+        }
+        let mut busy = layers(TIMES, TIMES);
+        busy["environment"]["load_average"] = json!(7.0);
+        assert_eq!(compared(&busy, &new).undecidable, None, "the load is no part of the machine");
+    }
+
+    #[test]
+    fn a_row_is_not_decided_if_its_instructions_or_its_machine_have_changed() {
+        let new = layers(TIMES, TIMES.map(|ms| 9.0 * ms));
+        let old = layers(TIMES, TIMES);
+        let [passed, regressed] = [Verdict::Passed, Verdict::Regressed];
+        let [mut wider, mut slower, mut memory] = [old.clone(), old.clone(), old.clone()];
+        wider["isa"] = json!("avx512");
+        slower["peaks"][0]["gflops"] = json!(40.0);
+        memory["streams"][0]["gbytes_per_second"] = json!(12.0);
+        let open = Verdict::Inconclusive;
+        for (old, expected, words) in [
+            (wider, [open; 2], "avx512 in the record, avx2 here"),
+            (slower, [open, regressed], "GFLOP/s of 40.0 in the record, 50.0 here"),
+            (memory, [passed, open], "GB/s of 12.0 in the record, 9.00 here"),
+        ] {
+            let gate = compared(&old, &new);
+            assert_eq!(verdicts(&gate), expected);
+            let reasons = gate.rows.iter().filter_map(|row| row.reason.as_ref());
+            assert!(reasons.clone().count() > 0 && reasons.clone().all(|one| one.contains(words)));
+        }
+    }
+
+    #[test]
+    fn rows_that_one_of_the_two_lacks_are_named_and_not_decided() {
+        let (old, mut new) = (layers(TIMES, TIMES), layers(TIMES, TIMES));
+        new["layers"][0]["rows"][2]["threads"] = json!(3);
+        let gate = compared(&old, &new);
+        assert_eq!(gate.rows.len(), 1);
+        assert_eq!(gate.only_new, ["relu forward, tiled, 3 threads"]);
+        assert_eq!(gate.only_old, ["relu forward, tiled, 2 threads"]);
+        // A row with the same name that computes something else is another row.
+        new["layers"][0]["input"] = json!([1024]);
+        let [old, new] = [old, new].map(|record| parse(&record).unwrap());
+        let error = old.compare(Path::new("record"), &new, 1.1, Environment::detect()).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.to_string().contains("record: has no row of this measurement"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_record_of_the_measurement_is_refused_with_a_reason() {
+        let good = layers(TIMES, TIMES);
+        assert!(parse(&good).is_ok());
+        for (field, value, words) in [
+            ("event", json!("bench"), "event is \"bench\", expected \"bench_layers\""),
+            ("schema", json!(99), "schema is 99, expected 1"),
+            ("quick", json!(true), "other settings: quick is true, and here false"),
+            ("layers", json!(7), "is no record: invalid type"),
+            ("peaks", json!(null), "is no record: invalid type"),
+        ] {
+            let mut bad = good.clone();
+            bad[field] = value;
+            let reason = parse(&bad).unwrap_err();
+            assert!(reason.contains(words), "{reason}");
+        }
+        for (times, words) in [
+            (json!([]), "'relu forward, tiled, 1 thread' has 0 rounds"),
+            (json!([1.0, 0.0]), "a time of 'relu forward, tiled, 1 thread' is not above 0"),
+            (json!([1.0, "2"]), "is no record: invalid type"),
+            (json!(vec![1.0; 1001]), "has 1001 rounds"),
+        ] {
+            let mut bad = good.clone();
+            bad["layers"][0]["rows"][1]["round_call_ms"] = times;
+            let reason = parse(&bad).unwrap_err();
+            assert!(reason.contains(words), "{reason}");
+        }
     }
 }

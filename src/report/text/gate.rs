@@ -15,7 +15,8 @@ const MOST_NAMES: usize = 5;
 
 /// `gate` as lines of text, without a line end after the last.
 pub fn lines(gate: &Gate) -> String {
-    let mut text = String::new();
+    // A record is compared after the tables of the measurement.
+    let mut text = if gate.kind == "record" { "\n".into() } else { String::new() };
     sentence(&mut text, &format!("baseline: the {} {}", gate.kind, gate.baseline));
     let limit = gate.max_regress;
     sentence(&mut text, &format!("accepted: up to {limit} times the time of the baseline"));
@@ -40,12 +41,16 @@ pub fn lines(gate: &Gate) -> String {
         "record" => "ratio: of the medians",
         _ => "ratio: median of the rounds",
     };
-    _ = write!(
-        text,
-        "\n\nold, new: median time of a call; {rounds}, with its 95 % interval;\n\
-         a verdict also takes into account that there are {}\n\n",
-        counted(gate.rows.len(), "row"),
+    text.push_str("\n\n");
+    let rows = counted(gate.rows.len(), "row");
+    sentence(
+        &mut text,
+        &format!(
+            "old, new: median time of a call; {rounds}, with its 95 % interval; a verdict also takes \
+             into account that there are {rows}"
+        ),
     );
+    text.push('\n');
     let count = |verdict: Verdict| {
         let count = gate.rows.iter().filter(|row| row.verdict == verdict).count();
         (count > 0).then(|| format!("{count} {}", verdict.name()))
@@ -54,7 +59,8 @@ pub fn lines(gate: &Gate) -> String {
     text + &counts.join(", ")
 }
 
-/// Appends `words` as lines that have room, without breaking a word.
+/// Appends `words` as lines that have room, without breaking a word. All lines but the first are
+/// indented.
 fn sentence(text: &mut String, words: &str) {
     let mut width = 0;
     for word in words.split(' ') {
@@ -93,8 +99,8 @@ fn row(text: &mut String, row: &GateRow) {
         digits(row.ratio.median),
     );
     if let Some(reason) = &row.reason {
-        text.push('\n');
-        sentence(text, &format!("  {reason}"));
+        text.push_str("\n  ");
+        sentence(text, reason);
         text.truncate(text.trim_end().len());
     }
 }
