@@ -11,7 +11,7 @@ use super::signals::Signals;
 use super::{data, gate};
 use crate::bench::child::Workload;
 use crate::bench::contestant::Contestant;
-use crate::bench::gate::Baseline;
+use crate::bench::gate::baseline::Baseline;
 use crate::bench::ladder::{self, Ladder};
 use crate::bench::layers::{self, Effort, LayerSuite, Layers};
 use crate::bench::protocol::{Benchmark, StageSuite};

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
-use super::COLUMNS;
 use super::layers::time;
 use super::numbers::{counted, digits};
 use crate::error::quoted;
 use crate::report::gate::{Gate, GateRow, Verdict};
 
+/// Largest width of a line.
+const COLUMNS: usize = 80;
 /// Width of the column of names.
 const NAME: usize = 44;
 /// Largest number of names of rows that are in one of the two only.
@@ -90,17 +91,26 @@ fn row(text: &mut String, row: &GateRow) {
     let name = quoted(&row.row);
     // A name that is too long has a line of its own.
     let name = if name.chars().count() > NAME { format!("{name}\n{:NAME$}", "") } else { name };
-    let interval = format!("{}–{}", digits(row.ratio.low), digits(row.ratio.high));
+    let interval = format!("{}–{}", ratio(row.ratio.low), ratio(row.ratio.high));
     _ = write!(
         text,
         "\n{name:<NAME$}{:>9}{:>9}{:>6}{interval:>12}",
         time(row.old_ms),
         time(row.new_ms),
-        digits(row.ratio.median),
+        ratio(row.ratio.median),
     );
     if let Some(reason) = &row.reason {
         text.push_str("\n  ");
         sentence(text, reason);
         text.truncate(text.trim_end().len());
+    }
+}
+
+/// A ratio of two times in five characters at most.
+fn ratio(ratio: f64) -> String {
+    match ratio {
+        large if large > 999.0 => ">999".into(),
+        small if small < 0.01 => "<0.01".into(),
+        ratio => digits(ratio),
     }
 }
