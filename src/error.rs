@@ -64,6 +64,10 @@ pub enum Error {
     /// A measurement shows that a limit is exceeded; the message says how often and what to do.
     #[error("{0}")]
     LimitExceeded(String),
+    /// A measurement decides neither that a limit is kept nor that it is exceeded; the message says
+    /// what to do.
+    #[error("{0}")]
+    Undecided(String),
     /// A signal ended the run, after everything worth keeping was saved.
     #[error("{message}")]
     Interrupted {
@@ -79,8 +83,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// Exit code of the program: 1 for something missing or refused, 2 for wrong usage, 3 for an
-    /// invalid file, 4 for diverged training, 5 for an exceeded limit of a measurement, 128 + n for
-    /// signal n. Scripts may rely on it.
+    /// invalid file, 4 for diverged training, 5 for an exceeded limit of a measurement, 6 for a
+    /// measurement that does not decide, 128 + n for signal n. Scripts may rely on it.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Io { .. } | Self::Unavailable(_) | Self::Unreachable(_) => 1,
@@ -88,6 +92,7 @@ impl Error {
             Self::InvalidFile { .. } | Self::InvalidData(_) => 3,
             Self::Diverged { .. } => 4,
             Self::LimitExceeded(_) => 5,
+            Self::Undecided(_) => 6,
             Self::Interrupted { signal, .. } => 128_u8.wrapping_add(*signal as u8),
         }
     }

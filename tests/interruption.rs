@@ -349,6 +349,27 @@ fn bench_of_layers_stops_at_the_first_signal() {
     assert_eq!(place.names(), [""; 0]);
 }
 
+#[test]
+fn a_comparison_of_two_programs_stops_at_the_first_signal_and_prints_what_is_decided() {
+    let place = Workplace::new();
+    // Nothing can be decided this closely.
+    let rules = "--max-regress 1.001 --seconds 3600 --baseline";
+    let this = env!("CARGO_BIN_EXE_mnist-train");
+    let flags = format!("bench layers relu --quick --threads 1 --json {rules} {this}");
+    let mut run = Running::start(place.bare(&flags));
+    // The next line comes after ten seconds, in which a round has ended.
+    run.wait_for_notice("preparing relu forward, tiled, 1 thread");
+    run.wait_for_notice("timing relu ");
+    run.signal(INT);
+    let gate = run.wait_for("gate");
+    assert_eq!(
+        (&gate["verdict"], gate["rows"].as_array().unwrap().len()),
+        (&"inconclusive".into(), 2)
+    );
+    let (code, stderr) = run.end();
+    assert_eq!((code, stderr.lines().last()), (Some(130), Some("interrupted")));
+}
+
 /// Stops the next process that `parent` starts, as soon as it executes this program. Before that
 /// moment it is a copy of its parent and holds the pipes of its parent.
 #[cfg(target_os = "linux")]

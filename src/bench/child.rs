@@ -135,7 +135,11 @@ impl Job {
     }
 }
 
-fn this_program() -> anyhow::Result<PathBuf> {
+/// Path of this program.
+///
+/// # Errors
+/// When the operating system does not say it.
+pub(super) fn this_program() -> anyhow::Result<PathBuf> {
     env::current_exe().context("cannot find this program's file")
 }
 
@@ -164,7 +168,7 @@ pub fn stdout(mut command: Command) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Message about a process that a signal has ended; `None` if it has ended in another way.
-fn ended_by_signal(status: ExitStatus) -> Option<String> {
+pub(super) fn ended_by_signal(status: ExitStatus) -> Option<String> {
     #[cfg(unix)]
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);
     #[cfg(not(unix))]

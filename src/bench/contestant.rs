@@ -28,6 +28,11 @@ impl Contestant {
 
 impl fmt::Display for Contestant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}", self.stage.name, counted(self.threads, "thread"))
+        f.write_str(&name(self.stage.name, self.threads))
     }
+}
+
+/// Name of the contestant with this `stage` and number of threads, like `fused, 2 threads`.
+pub fn name(stage: &str, threads: usize) -> String {
+    format!("{stage}, {}", counted(threads, "thread"))
 }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use super::contestant::Contestant;
 use super::observer::Observer;
+use super::suite::{Row, Suite};
 use super::timing::{Case, Protocol, Timing};
 use crate::data::batches::{Batch, batches, epoch_order};
 use crate::data::dataset::Split;
@@ -163,6 +164,34 @@ impl<'a> Benchmark<'a> {
         chunks
             .zip(followers)
             .map(move |(indices, next)| Batch::new(images, indices).followed_by(next))
+    }
+}
+
+/// Suite with a row for each contestant.
+pub struct StageSuite<'a> {
+    /// Settings of the measurement.
+    pub benchmark: Benchmark<'a>,
+    /// Stages, with their numbers of threads.
+    pub contestants: &'a [Contestant],
+    /// Fewest rounds.
+    pub rounds: usize,
+}
+
+impl Suite for StageSuite<'_> {
+    fn protocol(&self) -> Protocol {
+        Protocol { rounds: self.rounds, round: ROUND, warm_up: WARM_UP }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.benchmark.agreement(self.contestants).map(|_| ())
+    }
+
+    fn rows(&self) -> Vec<Row<'_>> {
+        let row = |&contestant: &Contestant| Row {
+            name: contestant.to_string(),
+            case: Box::new(Steps::new(&self.benchmark, contestant)),
+        };
+        self.contestants.iter().map(row).collect()
     }
 }
 

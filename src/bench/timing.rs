@@ -145,8 +145,17 @@ impl Protocol {
         Ok(timings)
     }
 
-    /// Chooses the number of calls in the rounds of `case`.
     fn prepare(&self, case: &mut impl Case) -> Result<Timing> {
+        let calls = self.calls(case)?;
+        let allocated = allocations::usage().map(|_| Allocated::default());
+        Ok(Timing { calls, rounds: Vec::new(), allocated })
+    }
+
+    /// Number of calls in the rounds of `case`: as many as take the time of a round.
+    ///
+    /// # Errors
+    /// When the case cannot begin.
+    pub fn calls(&self, case: &mut (impl Case + ?Sized)) -> Result<usize> {
         self.begin(case)?;
         let most = case.most_calls();
         let mut calls = 1;
@@ -159,11 +168,19 @@ impl Protocol {
             calls = (2 * calls).min(most);
         };
         case.end();
-        Ok(Timing {
-            calls,
-            rounds: Vec::new(),
-            allocated: allocations::usage().map(|_| Allocated::default()),
-        })
+        Ok(calls)
+    }
+
+    /// Time of `calls` calls of `case`, in a turn that measures nothing else.
+    ///
+    /// # Errors
+    /// When the case cannot begin.
+    pub fn turn(&self, case: &mut (impl Case + ?Sized), calls: usize) -> Result<Duration> {
+        self.begin(case)?;
+        case.rewind();
+        let duration = time(case, calls);
+        case.end();
+        Ok(duration)
     }
 
     /// Times `case` in one round.
@@ -185,7 +202,7 @@ impl Protocol {
     }
 
     /// Begins a turn of `case` with the untimed calls.
-    fn begin(&self, case: &mut impl Case) -> Result<()> {
+    fn begin(&self, case: &mut (impl Case + ?Sized)) -> Result<()> {
         case.begin()?;
         let began = Instant::now();
         while began.elapsed() < self.warm_up {
@@ -196,7 +213,7 @@ impl Protocol {
 }
 
 /// Time of `calls` calls of `case`.
-fn time(case: &mut impl Case, calls: usize) -> Duration {
+fn time(case: &mut (impl Case + ?Sized), calls: usize) -> Duration {
     let began = Instant::now();
     case.call(calls);
     began.elapsed()

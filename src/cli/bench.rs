@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::gate::GateArgs;
 use super::recipe::{OF_BENCH, RecipeArgs};
 use super::shared::{ComputeArgs, DataArgs, MachineArgs, NetworkArgs, OutputArgs};
 use super::values::{MOST_EPOCH, MOST_ROUNDS, stage, whole};
@@ -63,6 +64,13 @@ pub struct BenchLayersArgs {
     /// Duration of the measurement.
     #[command(flatten)]
     pub effort: EffortArgs,
+    /// Also write the JSON to FILE [default: profiles/layers/bench.json]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
+    #[arg(default_missing_value = "profiles/layers/bench.json")]
+    pub record: Option<PathBuf>,
+    /// Flags of the comparison with a baseline.
+    #[command(flatten)]
+    pub gate: GateArgs,
     /// Resources that stages may use.
     #[command(flatten)]
     pub machine: MachineArgs,
@@ -201,6 +209,9 @@ pub struct BenchStagesArgs {
     #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
     #[arg(default_missing_value = "profiles/ladder/bench.json")]
     pub record: Option<PathBuf>,
+    /// Flags of the comparison with a baseline.
+    #[command(flatten)]
+    pub gate: GateArgs,
     /// Sizes of the network.
     #[command(flatten)]
     pub network: NetworkArgs,

@@ -1,6 +1,7 @@
 //! The command line: the name, default and help of every flag, each written once.
 
 mod bench;
+mod gate;
 mod profile;
 mod recipe;
 mod shared;
@@ -20,6 +21,7 @@ pub use self::bench::{
     BenchAction, BenchAutogradArgs, BenchBudgetArgs, BenchCommand, BenchInferArgs, BenchLayersArgs,
     BenchMemoryArgs, BenchStagesArgs,
 };
+pub use self::gate::GateArgs;
 #[cfg(feature = "profile")]
 pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;

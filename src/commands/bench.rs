@@ -1,19 +1,25 @@
 //! The command `bench`: measures stages, or layers, against each other.
 
+use std::path::Path;
 use std::process::Command;
 
-use super::data;
+use serde_json::json;
+
 use super::output::Output;
 use super::progress::BenchProgress;
 use super::signals::Signals;
+use super::{data, gate};
 use crate::bench::autograd::Autograd;
 use crate::bench::budget::Budget;
 use crate::bench::child::Workload;
 use crate::bench::contestant::Contestant;
+use crate::bench::effort::Effort;
+use crate::bench::gate::baseline::Baseline;
 use crate::bench::infer::{self, Infer};
 use crate::bench::ladder::{self, Ladder};
-use crate::bench::layers::{self, Layers};
+use crate::bench::layers::{self, LayerSuite, Layers};
 use crate::bench::memory::{self, Memory};
+use crate::bench::protocol::{Benchmark, StageSuite};
 use crate::cli::{
     BenchAction, BenchAutogradArgs, BenchBudgetArgs, BenchInferArgs, BenchLayersArgs,
     BenchMemoryArgs, BenchStagesArgs,
@@ -21,7 +27,7 @@ use crate::cli::{
 use crate::engine::compute::Compute;
 use crate::error::Error;
 use crate::files::durable;
-use crate::files::lock::lock_for_writing;
+use crate::files::lock::{Lock, lock_for_writing};
 use crate::files::replaceable;
 use crate::measure::machine::Environment;
 use crate::model::recipe::Recipe;
@@ -48,27 +54,68 @@ fn environment(output: &Output) -> Environment {
     environment
 }
 
-fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
-    let output = Output::new(args.output, false);
-    let environment = environment(&output);
-    let signals = Signals::install(false)?;
-    let lock = args.record.as_deref().map(lock_for_writing).transpose();
+/// Locks the file to which the flag `--record` writes the `event`, if there is one.
+fn lock_record(record: Option<&Path>, event: &str) -> anyhow::Result<Option<Lock>> {
+    let lock = record.map(lock_for_writing).transpose();
     let lock = lock.map_err(|error| error.with_remedy("name another place with --record"))?;
-    if let Some(path) = &args.record {
-        data::check_no_data_file("--record", path, &args.data)?;
-        let is_record = |content: &str| replaceable::is_event(content, "bench");
+    if let Some(path) = record {
+        let is_record = |content: &str| replaceable::is_event(content, event);
         replaceable::check(path, "the record", is_record)?;
     }
+    Ok(lock)
+}
+
+/// Writes `event` to the file of the flag `--record`, if there is one.
+fn write_record(record: Option<&Path>, event: &Event) -> anyhow::Result<()> {
+    if let Some(path) = record {
+        durable::replace(path, format!("{}\n", json::line(event)).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
+    let output = Output::new(args.output, args.gate.serve);
+    let environment = environment(&output);
+    let signals = Signals::install(args.gate.serve)?;
+    if let Some(path) = &args.record {
+        data::check_no_data_file("--record", path, &args.data)?;
+    }
+    let lock = lock_record(args.record.as_deref(), "bench")?;
     let compute = args.machine.compute();
     let architecture = args.network.architecture();
     let recipe = Recipe::from(&args.recipe);
     let stages = ladder::stages(&args.stages, &architecture, &recipe, compute.isa)?;
     let dataset =
         data::load(&args.data, false, architecture.format(), compute.threads, &output, &signals)?;
-    let at_once = signals.stop_at_once(lock)?;
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "training images")?;
+    let contestants = Contestant::all(&stages, compute.threads);
+    if args.gate.serve {
+        ladder::check_memory(stages.iter().copied(), &architecture, &recipe)?;
+        let benchmark = Benchmark::new(&architecture, &recipe, &dataset.train, compute.isa);
+        let benchmark = match args.epoch {
+            0 => benchmark,
+            epoch => benchmark.at_epoch(epoch, compute.threads)?,
+        };
+        let rounds = args.repeats;
+        return gate::answer(&StageSuite { benchmark, contestants: &contestants, rounds });
+    }
+    let settings = json!({
+        "architecture": architecture.to_string(),
+        "dataset": dataset.kind().name(),
+        "epoch": args.epoch,
+        "recipe": &recipe,
+        "train_images": dataset.train.len(),
+    });
+    let baseline = gate::baseline(&args.gate, "bench", &settings, args.record.as_deref())?;
+    if let Some(Baseline::Program(path)) = &baseline {
+        // All data that can be downloaded is there.
+        let offline: &[&str] = if args.data.offline { &[] } else { &["--offline"] };
+        let rounds = args.repeats;
+        return gate::against_program(path, &args.gate, rounds, offline, output, &signals);
+    }
+    let at_once = signals.stop_at_once(lock)?;
     let ladder = Ladder {
-        contestants: &Contestant::all(&stages, compute.threads),
+        contestants: &contestants,
         workload: &Workload { recipe, architecture, isa: compute.isa, data: args.data.directory() },
         dataset: &dataset,
         repeats: args.repeats,
@@ -79,14 +126,12 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     let event = Event::Bench(Box::new(ladder.measure(&mut BenchProgress::new(&output))?));
     let _lock = at_once.end();
     output.event(&event);
-    if let Some(path) = &args.record {
-        durable::replace(path, format!("{}\n", json::line(&event)).as_bytes())?;
-    }
-    Ok(output.finish()?)
+    write_record(args.record.as_deref(), &event)?;
+    gate::against_record(baseline, &args.gate, &event, output)
 }
 
 fn layers(args: &BenchLayersArgs) -> anyhow::Result<()> {
-    let output = Output::new(args.output, false);
+    let output = Output::new(args.output, args.gate.serve);
     let cases = args.cases()?;
     let Compute { threads, isa } = args.machine.compute();
     let layers = Layers {
@@ -97,11 +142,23 @@ fn layers(args: &BenchLayersArgs) -> anyhow::Result<()> {
         rounds: args.effort.rounds(),
         environment: environment(&output),
     };
-    let at_once = Signals::install(false)?.stop_at_once(())?;
+    let signals = Signals::install(args.gate.serve)?;
+    if args.gate.serve {
+        return gate::answer(&LayerSuite::new(&layers));
+    }
+    let lock = lock_record(args.record.as_deref(), "bench_layers")?;
+    let settings = json!({ "quick": layers.effort == Effort::Quick });
+    let baseline = gate::baseline(&args.gate, "bench_layers", &settings, args.record.as_deref())?;
+    if let Some(Baseline::Program(path)) = &baseline {
+        return gate::against_program(path, &args.gate, layers.rounds, &[], output, &signals);
+    }
+    let at_once = signals.stop_at_once(lock)?;
     let bench = layers.measure(&mut BenchProgress::new(&output))?;
-    at_once.end();
-    output.event(&Event::BenchLayers(Box::new(bench)));
-    Ok(output.finish()?)
+    let _lock = at_once.end();
+    let event = Event::BenchLayers(Box::new(bench));
+    output.event(&event);
+    write_record(args.record.as_deref(), &event)?;
+    gate::against_record(baseline, &args.gate, &event, output)
 }
 
 fn autograd(args: &BenchAutogradArgs) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ mod batch_size;
 mod bench;
 mod data;
 mod eval;
+mod gate;
 mod gradcheck;
 mod output;
 mod peak_memory;

@@ -120,20 +120,50 @@ impl Speedup {
 /// confidence: the largest k with 2·P(Binomial(count, ½) ≤ k) ≤ 5 %. `None` if `count` is so small
 /// that even k = 0 gives less confidence.
 fn outside(count: usize) -> Option<usize> {
+    tails(count).take_while(|below| 2.0 * below <= 0.05).count().checked_sub(1)
+}
+
+/// P(Binomial(count, ½) ≤ k) for k = 0, 1, …, `count`.
+pub fn tails(count: usize) -> impl Iterator<Item = f64> {
     let mut probability = 0.5_f64.powi(i32::try_from(count).expect("a number of rounds"));
     let mut below = 0.0;
-    for k in 0..count {
+    (0..=count).map(move |k| {
         below += probability;
-        if 2.0 * below > 0.05 {
-            return k.checked_sub(1);
-        }
         probability *= (count - k) as f64 / (k + 1) as f64;
+        below
+    })
+}
+
+/// Probability that at least as many of `values` lie above `bound` by chance, if their median is
+/// not above it: the one-sided p-value of the sign test.
+pub fn chance_above(bound: f64, values: &[f64]) -> f64 {
+    let not_above = values.iter().filter(|value| **value <= bound).count();
+    tails(values.len()).nth(not_above).expect("not more than all values")
+}
+
+/// The p-values of several tests, corrected so that all of them together reject a true hypothesis with
+/// the probability of one test at most (Holm, "A Simple Sequentially Rejective Multiple Test
+/// Procedure", 1979).
+///
+/// # Panics
+/// When a value is NaN.
+pub fn holm(chances: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..chances.len()).collect();
+    order.sort_by(|&a, &b| chances[a].partial_cmp(&chances[b]).expect("a probability"));
+    let mut corrected = vec![1.0; chances.len()];
+    let mut largest = 0.0_f64;
+    for (rank, &index) in order.iter().enumerate() {
+        largest = largest.max(chances[index] * (chances.len() - rank) as f64).min(1.0);
+        corrected[index] = largest;
     }
-    None
+    corrected
 }
 
 /// `values` in ascending order.
-fn sorted(values: &[f64]) -> Vec<f64> {
+///
+/// # Panics
+/// When there are none, or one is NaN.
+pub fn sorted(values: &[f64]) -> Vec<f64> {
     assert!(!values.is_empty() && values.iter().all(|value| !value.is_nan()), "{values:?}");
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -141,7 +171,7 @@ fn sorted(values: &[f64]) -> Vec<f64> {
 }
 
 /// Median of values in ascending order.
-fn median_of(sorted: &[f64]) -> f64 {
+pub fn median_of(sorted: &[f64]) -> f64 {
     let half = sorted.len() / 2;
     match sorted.len() % 2 {
         0 => (sorted[half - 1] + sorted[half]) / 2.0,
@@ -196,6 +226,30 @@ mod tests {
         {
             assert_eq!(outside(count), expected, "{count} rounds");
         }
+    }
+
+    #[test]
+    fn the_chance_is_the_share_of_a_fair_coins_throws() {
+        // Of 5 throws: P(≤ 0) = 1/32, P(≤ 1) = 6/32, P(≤ 5) = 1.
+        for (values, expected) in [
+            ([2.0, 3.0, 4.0, 5.0, 6.0], 1.0 / 32.0),
+            ([1.0, 3.0, 4.0, 5.0, 6.0], 6.0 / 32.0),
+            ([0.0; 5], 1.0),
+        ] {
+            assert!((chance_above(1.0, &values) - expected).abs() < 1e-12, "{values:?}");
+        }
+        let all_of_the_most_rounds = chance_above(1.0, &[2.0; 1000]);
+        assert!(all_of_the_most_rounds > 0.0 && all_of_the_most_rounds < 1e-300);
+    }
+
+    #[test]
+    fn holm_multiplies_the_smallest_chance_by_their_number_and_keeps_the_order() {
+        let corrected = holm(&[0.04, 0.01, 0.03, 0.5]);
+        for (found, expected) in corrected.iter().zip([0.09, 0.04, 0.09, 0.5]) {
+            assert!((found - expected).abs() < 1e-12, "{corrected:?}");
+        }
+        assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
+        assert_eq!(holm(&[]), [0.0; 0]);
     }
 
     #[test]

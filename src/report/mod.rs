@@ -7,6 +7,7 @@
 pub mod autograd;
 pub mod bench;
 pub mod budget;
+pub mod gate;
 pub mod gradcheck;
 #[cfg(feature = "profile")]
 pub mod html;
@@ -61,6 +62,8 @@ pub enum Event {
     BenchMemory(Box<memory::BenchMemory>),
     /// Limits, and whether they are met.
     BenchBudget(Box<budget::BenchBudget>),
+    /// Comparison of this program with a baseline.
+    Gate(Box<gate::Gate>),
     /// Profile of the stages.
     #[cfg(feature = "profile")]
     Profile(Box<profile::Profile>),

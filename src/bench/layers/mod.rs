@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 
 use self::cases::LayerCase;
 use self::problem::{Passes, Problem};
-use super::contestant::Contestant;
+use super::contestant::{self, Contestant};
 use super::effort::Effort;
 use super::observer::Observer;
-use super::timing::{Case, Timing};
+use super::suite::{Row, Suite};
+use super::timing::{Case, Protocol, Timing};
 use crate::engine::compute::Compute;
 use crate::error::{Error, Result};
 use crate::measure::contention::Contention;
@@ -41,7 +42,7 @@ const MEASURED: [&str; 2] = ["naive", "tiled"];
 /// What the times in the table of layers come from.
 const SOURCE: &str = "EasyRobot's report of its layers; its machine is unknown";
 /// Contestant whose results are the right ones.
-const REFERENCE: Contestant = Contestant { stage: &STAGES[0], threads: 1 };
+pub(super) const REFERENCE: Contestant = Contestant { stage: &STAGES[0], threads: 1 };
 
 /// Number of elements of an operation that every set of primitives shares over all its threads.
 const SHARED_ELEMENTS: usize = 1 << 16;
@@ -106,6 +107,10 @@ impl Layers<'_> {
         })
     }
 
+    fn protocol(&self) -> Protocol {
+        self.effort.protocol(self.rounds)
+    }
+
     /// Measures one layer, which is the one at `place`.
     fn layer(
         &self,
@@ -133,7 +138,7 @@ impl Layers<'_> {
                 }
             }
         }
-        let protocol = self.effort.protocol(self.rounds);
+        let protocol = self.protocol();
         let names: Vec<_> = calls.iter().map(Calls::name).collect();
         observer.timing(calls.len(), self.rounds);
         let timings =
@@ -183,6 +188,47 @@ impl Layers<'_> {
     }
 }
 
+/// Suite with a row for each pass of each layer by each contestant but naive, which is slow and the
+/// reference.
+pub struct LayerSuite<'a> {
+    layers: &'a Layers<'a>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> LayerSuite<'a> {
+    /// Suite of the rows that `layers` would measure.
+    pub fn new(layers: &'a Layers<'a>) -> Self {
+        let problems = layers.cases.iter().map(|case| Problem::new(case)).collect();
+        Self { layers, problems }
+    }
+}
+
+impl Suite for LayerSuite<'_> {
+    fn protocol(&self) -> Protocol {
+        self.layers.protocol()
+    }
+
+    fn check(&self) -> Result<()> {
+        self.problems.iter().try_for_each(|problem| self.layers.compare(problem).map(|_| ()))
+    }
+
+    fn rows(&self) -> Vec<Row<'_>> {
+        let mut rows = Vec::new();
+        for problem in &self.problems {
+            for direction in Direction::ALL {
+                for &contestant in self.layers.contestants {
+                    if contestant.stage.name != REFERENCE.stage.name {
+                        let isa = self.layers.isa;
+                        let calls = Calls { problem, direction, contestant, isa, passes: None };
+                        rows.push(Row { name: calls.name(), case: Box::new(calls) });
+                    }
+                }
+            }
+        }
+        rows
+    }
+}
+
 /// Primitives of `contestant`, whose threads have begun their work.
 ///
 /// # Errors
@@ -216,8 +262,14 @@ struct Calls<'a> {
 
 impl Calls<'_> {
     fn name(&self) -> String {
-        format!("{} {}, {}", self.problem.case.name, self.direction.name(), self.contestant)
+        let Contestant { stage, threads } = self.contestant;
+        row_name(self.problem.case.name, self.direction.name(), stage.name, threads)
     }
+}
+
+/// Name of a row, like `relu forward, tiled, 2 threads`.
+pub(super) fn row_name(layer: &str, pass: &str, stage: &str, threads: usize) -> String {
+    format!("{layer} {pass}, {}", contestant::name(stage, threads))
 }
 
 impl Case for Calls<'_> {

@@ -3,6 +3,7 @@
 mod autograd;
 mod bench;
 mod budget;
+mod gate;
 mod gradcheck;
 mod infer;
 mod layers;
@@ -41,6 +42,7 @@ pub fn lines(event: &Event, width: Option<usize>) -> String {
         Event::BenchInfer(bench) => infer::lines(bench),
         Event::BenchMemory(bench) => memory::lines(bench),
         Event::BenchBudget(bench) => budget::lines(bench),
+        Event::Gate(gate) => gate::lines(gate),
         #[cfg(feature = "profile")]
         Event::Profile(profile) => profile::lines(profile),
     }
