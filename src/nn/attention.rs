@@ -238,26 +238,23 @@ impl<T: Scalar> Pass<T> for Attention {
         let [rows, heads, scores, _] = split_mut(scratch, sizes.scratch(images));
         let [q, k, v] = split_mut(qkv, [x.len(); 3]);
         let own = share_of(images);
-        let (values, squares) = (own * sizes.values(), own * sizes.shares());
+        let values = own * sizes.values();
 
         linear::forward(primitives, x, [in_weight, in_bias], rows);
         let parts = q.chunks_mut(values).zip(k.chunks_mut(values)).zip(v.chunks_mut(values));
-        let sums = scores.chunks_mut(squares).zip(heads.chunks_mut(values));
         primitives.share(
             rows.len(),
-            rows.chunks(3 * values).zip(parts).zip(sums),
+            rows.chunks(3 * values).zip(parts),
             #[inline(always)]
-            |((rows, ((q, k), v)), (scores, heads))| {
+            |(rows, ((q, k), v))| {
                 sizes.to_heads([0, 3], scale(sizes.depth()), rows, q);
                 sizes.to_heads([1, 3], T::one(), rows, k);
                 sizes.to_heads([2, 3], T::one(), rows, v);
-                scores.fill(T::zero());
-                heads.fill(T::zero());
             },
         );
-        primitives.add_products(sizes.of_heads(q), sizes.of_heads(k).transposed(), scores);
+        primitives.multiply_pairs(sizes.of_heads(q), sizes.of_heads(k).transposed(), scores);
         softmax::forward(primitives, scores, sizes.tokens, shares);
-        primitives.add_products(sizes.squares(shares), sizes.of_heads(v), heads);
+        primitives.multiply_pairs(sizes.squares(shares), sizes.of_heads(v), heads);
         primitives.share(
             heads.len(),
             heads.chunks(values).zip(outputs.chunks_mut(values)),
@@ -277,7 +274,7 @@ impl<T: Scalar> Pass<T> for Attention {
         let [q, k, v] = split(qkv, [x.len(); 3]).map(|heads| sizes.of_heads(heads));
         let [drows, dheads, dscores, dqkv] = split_mut(scratch, sizes.scratch(images));
         let own = share_of(images);
-        let (values, squares) = (own * sizes.values(), own * sizes.shares());
+        let values = own * sizes.values();
 
         let doutputs = &mut drows[..x.len()];
         let output_projection = LinearBackward {
@@ -289,25 +286,20 @@ impl<T: Scalar> Pass<T> for Attention {
             dx: Some(doutputs),
         };
         linear::backward(primitives, output_projection);
-        let sums = dscores.chunks_mut(squares).zip(dqkv.chunks_mut(3 * values));
         primitives.share(
-            2 * drows.len(),
-            drows[..x.len()].chunks(values).zip(dheads.chunks_mut(values)).zip(sums),
+            x.len(),
+            drows[..x.len()].chunks(values).zip(dheads.chunks_mut(values)),
             #[inline(always)]
-            |((doutputs, dheads), (dscores, dqkv))| {
-                sizes.to_heads([0, 1], T::one(), doutputs, dheads);
-                dscores.fill(T::zero());
-                dqkv.fill(T::zero());
-            },
+            |(doutputs, dheads)| sizes.to_heads([0, 1], T::one(), doutputs, dheads),
         );
         let [dq, dk, dv] = split_mut(dqkv, [x.len(); 3]);
         let dheads = sizes.of_heads(dheads);
-        primitives.add_products(sizes.squares(shares).transposed(), dheads, dv);
-        primitives.add_products(dheads, v.transposed(), dscores);
+        primitives.multiply_pairs(sizes.squares(shares).transposed(), dheads, dv);
+        primitives.multiply_pairs(dheads, v.transposed(), dscores);
         softmax::backward(primitives, shares, dscores, sizes.tokens);
         let dscores = sizes.squares(dscores);
-        primitives.add_products(dscores, k, dq);
-        primitives.add_products(dscores.transposed(), q, dk);
+        primitives.multiply_pairs(dscores, k, dq);
+        primitives.multiply_pairs(dscores.transposed(), q, dk);
         let parts = dq.chunks(values).zip(dk.chunks(values)).zip(dv.chunks(values));
         primitives.share(
             drows.len(),

@@ -121,12 +121,9 @@ pub fn forward<T: Scalar>(
     y: &mut [T],
 ) {
     let (outputs, inputs) = (bias.len(), weight.len() / bias.len());
-    let own = share_of(y.len() / outputs) * outputs;
-    primitives.share(y.len(), y.chunks_mut(own), |y| {
-        y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
-    });
     let x = Matrix::new(x, x.len() / inputs, inputs);
-    primitives.add_product(x, Matrix::new(weight, outputs, inputs).transposed(), y);
+    let weight = Matrix::new(weight, outputs, inputs);
+    primitives.multiply(x, weight.transposed(), Some(bias), y);
 }
 
 /// Overwrites the gradients of linear outputs.
@@ -146,12 +143,10 @@ pub fn backward<T: Scalar>(primitives: &mut dyn Primitives<T>, io: LinearBackwar
             }
         },
     );
-    dw.fill(T::zero());
     let dy = Matrix::new(dy, rows, outputs);
-    primitives.add_product(dy.transposed(), Matrix::new(x, rows, inputs), dw);
+    primitives.multiply(dy.transposed(), Matrix::new(x, rows, inputs), None, dw);
     if let Some(dx) = dx {
-        dx.fill(T::zero());
-        primitives.add_product(dy, Matrix::new(weight, outputs, inputs), dx);
+        primitives.multiply(dy, Matrix::new(weight, outputs, inputs), None, dx);
     }
 }
 

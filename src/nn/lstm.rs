@@ -183,14 +183,15 @@ impl<T: Scalar> Pass<T> for Lstm {
         exchange(primitives, x, inputs, [images, tokens], features);
         primitives.map2(bias_ih, bias_hh, biases, |ih, hh| ih + hh);
         linear::forward(primitives, inputs, [weight_ih, biases], sums);
-        let weight_hh = Matrix::new(weight_hh, 4 * units, units);
+        let weight_hh = Matrix::new(weight_hh, 4 * units, units).transposed();
         cells[..step].fill(T::zero());
         for t in 0..tokens {
             let (before, hidden) = hidden[..(t + 1) * step].split_at_mut(t * step);
             let sums = &mut sums[t * 4 * step..][..4 * step];
             if t > 0 {
                 let before = Matrix::new(&before[(t - 1) * step..], images, units);
-                primitives.add_product(before, weight_hh.transposed(), sums);
+                let weight_hh = if t == 1 { weight_hh } else { weight_hh.unchanged() };
+                primitives.add_product(before, weight_hh, sums);
             }
             let [before, cells] = split_mut(&mut cells[t * step..], [step; 2]);
             let gates = gates[t * 4 * step..][..4 * step].chunks_mut(4 * own);
@@ -287,16 +288,18 @@ impl<T: Scalar> Pass<T> for Lstm {
                 },
             );
             if t > 0 {
-                dhidden.fill(T::zero());
-                primitives.add_product(Matrix::new(dsums, images, 4 * units), weight_hh, dhidden);
+                let is_first = t == tokens - 1;
+                let weight_hh = if is_first { weight_hh } else { weight_hh.unchanged() };
+                let dsums = Matrix::new(dsums, images, 4 * units);
+                primitives.multiply(dsums, weight_hh, None, dhidden);
             }
         }
 
         let rows = (tokens - 1) * images;
         let dsums_after_first = Matrix::new(&dsums[4 * step..], rows, 4 * units);
         let hidden_before_last = Matrix::new(&hidden[..rows * units], rows, units);
-        dweight_hh.fill(T::zero());
-        primitives.add_product(dsums_after_first.transposed(), hidden_before_last, dweight_hh);
+        let dsums_after_first = dsums_after_first.transposed();
+        primitives.multiply(dsums_after_first, hidden_before_last, None, dweight_hh);
         exchange(primitives, x, inputs, [images, tokens], features);
         let of_inputs = LinearBackward {
             x: inputs,

@@ -90,7 +90,8 @@ impl<T: Scalar> Gemm<T> {
     }
 
     fn conv_chunks(&mut self, images: usize) -> (&ThreadPool, &mut [ConvChunk<T>]) {
-        let new = || ConvChunk { im2col: Im2col::with(multiply), dw: Vec::new(), db: Vec::new() };
+        let new =
+            || ConvChunk { im2col: Im2col::with(add_product), dw: Vec::new(), db: Vec::new() };
         self.chunks.resize_with(images.div_ceil(CHUNK_IMAGES), new);
         (&self.pool, &mut self.chunks)
     }
@@ -108,7 +109,7 @@ fn share<I: Send>(
 }
 
 /// Adds a · b to c (a.rows, b.columns) by the library's product, on this thread.
-fn multiply<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T]) {
+fn add_product<T: Scalar>(a: Matrix<'_, T>, b: Matrix<'_, T>, c: &mut [T]) {
     general_mat_mul(T::one(), &view(a), &view(b), T::one(), &mut matrix_mut(c, a.rows, b.columns));
 }
 
@@ -163,12 +164,13 @@ impl<T: Scalar> Primitives<T> for Gemm<T> {
         }
     }
 
-    fn add_products(&mut self, a: Matrices<'_, T>, b: Matrices<'_, T>, c: &mut [T]) {
+    fn multiply_pairs(&mut self, a: Matrices<'_, T>, b: Matrices<'_, T>, c: &mut [T]) {
         let (own, length) = (share_of(a.count()), a.rows * b.columns);
         let work = c.par_chunks_mut(own * length).enumerate();
         share(&self.pool, work, |(item, c)| {
             for (index, c) in (item * own..).zip(c.chunks_exact_mut(length)) {
-                multiply(a.get(index), b.get(index), c);
+                c.fill(T::zero());
+                add_product(a.get(index), b.get(index), c);
             }
         });
     }

@@ -47,11 +47,21 @@ pub trait Primitives<T: Scalar = f32> {
         product::add_product(a, b, c);
     }
 
-    /// Adds the product of each pair of matrices: c\[i\] += a\[i\] · b\[i\]. There are as many a as
+    /// Writes a product of matrices, c = a · b, to each row of which the `bias` (b.columns) is
+    /// added, if there is one.
+    fn multiply(&mut self, a: Matrix<'_, T>, b: Matrix<'_, T>, bias: Option<&[T]>, c: &mut [T]) {
+        match bias {
+            Some(bias) => c.chunks_exact_mut(bias.len()).for_each(|c| c.copy_from_slice(bias)),
+            None => c.fill(T::zero()),
+        }
+        self.add_product(a, b, c);
+    }
+
+    /// Writes the product of each pair of matrices: c\[i\] = a\[i\] · b\[i\]. There are as many a as
     /// b and c.
-    fn add_products(&mut self, a: Matrices<'_, T>, b: Matrices<'_, T>, c: &mut [T]) {
+    fn multiply_pairs(&mut self, a: Matrices<'_, T>, b: Matrices<'_, T>, c: &mut [T]) {
         for (index, c) in c.chunks_exact_mut(a.rows * b.columns).enumerate() {
-            self.add_product(a.get(index), b.get(index), c);
+            self.multiply(a.get(index), b.get(index), None, c);
         }
     }
 

@@ -11,6 +11,7 @@ pub struct Matrix<'a, T = f32> {
     /// Number of columns of the matrix.
     pub columns: usize,
     transposed: bool,
+    unchanged: bool,
 }
 
 impl<'a, T: Scalar> Matrix<'a, T> {
@@ -20,13 +21,26 @@ impl<'a, T: Scalar> Matrix<'a, T> {
     /// When `data` does not have `rows` · `columns` elements.
     pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(data.len(), rows * columns);
-        Self { data, rows, columns, transposed: false }
+        Self { data, rows, columns, transposed: false, unchanged: false }
     }
 
     /// Transpose of the matrix, over the same elements in memory.
     pub fn transposed(self) -> Self {
-        let Self { data, rows, columns, transposed } = self;
-        Self { data, rows: columns, columns: rows, transposed: !transposed }
+        let Self { rows, columns, transposed, .. } = self;
+        Self { rows: columns, columns: rows, transposed: !transposed, ..self }
+    }
+
+    /// The same matrix, with the word of the caller that its elements did not change since it was
+    /// the right factor of an earlier product, if it was one. A set of primitives may then use what
+    /// it made of the factor for that product.
+    pub fn unchanged(self) -> Self {
+        Self { unchanged: true, ..self }
+    }
+
+    /// Whether the elements did not change since an earlier product: see
+    /// [`unchanged`](Self::unchanged).
+    pub fn is_unchanged(&self) -> bool {
+        self.unchanged
     }
 
     /// Elements of the matrix, row by row or, if it [is transposed](Self::is_transposed), column by
@@ -107,7 +121,7 @@ impl<'a, T: Scalar> Matrices<'a, T> {
     pub fn get(&self, index: usize) -> Matrix<'a, T> {
         let Self { rows, columns, transposed, .. } = *self;
         let data = &self.data[index * rows * columns..][..rows * columns];
-        Matrix { data, rows, columns, transposed }
+        Matrix { data, rows, columns, transposed, unchanged: false }
     }
 }
 

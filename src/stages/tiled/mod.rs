@@ -37,7 +37,7 @@ mod tile;
 use std::array;
 
 use self::convolution::{Flat, Packed};
-use self::product::add;
+use self::product::{Begin, ROWS, add};
 use crate::engine::compute::Compute;
 use crate::engine::phases::Phase;
 use crate::error::{Error, Result};
@@ -50,6 +50,7 @@ use crate::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Isa, Portable, Simd};
+use crate::stages::floats::{self, Floats};
 use crate::team::{Order, Team};
 
 /// Number of elements below which sharing the loops of a layer takes longer than the loops.
@@ -68,6 +69,10 @@ pub struct Tiled<S> {
     packed: Packed,
     of_convolutions: [convolution::Buffers; ITEMS],
     of_products: [product::Buffers; ITEMS],
+    /// Panels of the right factor of a product.
+    panels: Floats,
+    /// Address, sizes and order of the right factor whose panels these are.
+    panels_of: Option<(usize, [usize; 2], bool)>,
 }
 
 /// Primitives with the threads and the vector instructions of `compute`.
@@ -102,7 +107,60 @@ impl<S: Simd> Tiled<S> {
             packed: Packed::default(),
             of_convolutions: Default::default(),
             of_products: Default::default(),
+            panels: floats::zeros(0),
+            panels_of: None,
         })
+    }
+
+    /// Writes the sum of `begin` and a · b to `c` (a.rows, b.columns).
+    fn product(&mut self, a: Matrix<'_>, b: Matrix<'_>, begin: Begin<'_>, c: &mut [f32]) {
+        assert_eq!(a.columns, b.rows);
+        assert_eq!(c.len(), a.rows * b.columns);
+        let Self { simd, team, order, of_products: buffers, panels, panels_of, .. } = self;
+        if c.is_empty() || a.columns == 0 {
+            return begin.write(c, b.columns);
+        }
+        if a.rows * a.columns * b.columns < FEW_PRODUCTS {
+            return product::multiply(*simd, a, b, begin, c, &mut buffers[0]);
+        }
+        let width = product::panel_width::<S>();
+        let count = b.columns.div_ceil(width);
+        let own_panels = share_of(count);
+        let own_tiles = share_of(a.rows.div_ceil(ROWS));
+        if product::shares_rows(a, b, own_tiles) {
+            let of_b = Some((b.data().as_ptr().addr(), [b.rows, b.columns], b.is_transposed()));
+            let panels = convolution::front(panels, count * b.rows * width);
+            if !b.is_unchanged() || *panels_of != of_b {
+                let chunks = panels.chunks_mut(own_panels * b.rows * width);
+                Self::share(team, order, items(chunks), |index, panels| {
+                    product::copy_panels(*simd, b, index * own_panels, panels);
+                });
+                *panels_of = of_b;
+            }
+            let (panels, own) = (&*panels, own_tiles * ROWS);
+            let chunks = c.chunks_mut(own * b.columns).zip(buffers);
+            Self::share(team, order, items(chunks), |index, (c, buffers)| {
+                let rows = index * own..index * own + c.len() / b.columns;
+                product::multiply_rows(*simd, a, rows, panels, begin, c, buffers);
+            });
+            return;
+        }
+        let of_items = (0..count).step_by(own_panels).zip(buffers.iter_mut());
+        Self::share(team, order, items(of_items), |_, (first, buffers)| {
+            let panels = first..(first + own_panels).min(count);
+            product::multiply_panels(*simd, a, b, panels, buffers);
+        });
+        let (buffers, own_rows) = (&*buffers, share_of(a.rows));
+        let chunks = c.chunks_mut(own_rows * b.columns);
+        Self::share(team, order, items(chunks), |index, c| {
+            begin.write(c, b.columns);
+            for (row, c) in (index * own_rows..).zip(c.chunks_exact_mut(b.columns)) {
+                for (panel, c) in c.chunks_mut(width).enumerate() {
+                    let (item, panel) = (panel / own_panels, panel % own_panels);
+                    add(c, product::sums_of_row(&buffers[item], panel, a.rows, row, width));
+                }
+            }
+        });
     }
 
     /// Calls `piece` with each of the items and its own buffers, on all threads.
@@ -130,57 +188,20 @@ fn items<I>(mut iterator: impl Iterator<Item = I>) -> [Option<I>; ITEMS] {
 
 impl<S: Simd> Primitives for Tiled<S> {
     fn add_product(&mut self, a: Matrix<'_>, b: Matrix<'_>, c: &mut [f32]) {
-        assert_eq!(a.columns, b.rows);
-        assert_eq!(c.len(), a.rows * b.columns);
-        if c.is_empty() || a.columns == 0 {
-            return;
-        }
-        let Self { simd, team, order, of_products: buffers, .. } = self;
-        let width = product::panel_width::<S>();
-        let panels = b.columns.div_ceil(width);
-        let own_rows = share_of(a.rows);
-        let least = if a.is_transposed() { 32 } else { 64 };
-        if a.rows >= least * ITEMS && a.rows >= b.columns {
-            let chunks = c.chunks_mut(own_rows * b.columns).zip(buffers.iter_mut());
-            Self::share(team, order, items(chunks), |index, (c, buffers)| {
-                let rows = index * own_rows..index * own_rows + c.len() / b.columns;
-                product::multiply(*simd, a, b, rows.clone(), 0..panels, buffers);
-                for (row, c) in c.chunks_exact_mut(b.columns).enumerate() {
-                    for (panel, c) in c.chunks_mut(width).enumerate() {
-                        add(c, product::sums_of_row(buffers, panel, rows.len(), row, width));
-                    }
-                }
-            });
-            return;
-        }
-        if a.rows * a.columns * b.columns < FEW_PRODUCTS {
-            return product::add_product(*simd, a, b, c, &mut buffers[0]);
-        }
-        let own_panels = share_of(panels);
-        let of_items = (0..panels).step_by(own_panels).zip(buffers.iter_mut());
-        Self::share(team, order, items(of_items), |_, (first, buffers)| {
-            let panels = first..(first + own_panels).min(panels);
-            product::multiply(*simd, a, b, 0..a.rows, panels, buffers);
-        });
-        let buffers = &*buffers;
-        let chunks = c.chunks_mut(own_rows * b.columns);
-        Self::share(team, order, items(chunks), |index, c| {
-            for (row, c) in (index * own_rows..).zip(c.chunks_exact_mut(b.columns)) {
-                for (panel, c) in c.chunks_mut(width).enumerate() {
-                    let (item, panel) = (panel / own_panels, panel % own_panels);
-                    add(c, product::sums_of_row(&buffers[item], panel, a.rows, row, width));
-                }
-            }
-        });
+        self.product(a, b, Begin::Sums, c);
     }
 
-    fn add_products(&mut self, a: Matrices<'_>, b: Matrices<'_>, c: &mut [f32]) {
+    fn multiply(&mut self, a: Matrix<'_>, b: Matrix<'_>, bias: Option<&[f32]>, c: &mut [f32]) {
+        self.product(a, b, bias.map_or(Begin::Zeros, Begin::Row), c);
+    }
+
+    fn multiply_pairs(&mut self, a: Matrices<'_>, b: Matrices<'_>, c: &mut [f32]) {
         let Self { simd, team, order, of_products: buffers, .. } = self;
         let (own, length) = (share_of(a.count()), a.rows * b.columns);
         let chunks = c.chunks_mut(own * length).zip(buffers);
         Self::share(team, order, items(chunks), |item, (c, buffers)| {
             for (index, c) in (item * own..).zip(c.chunks_exact_mut(length)) {
-                product::add_product(*simd, a.get(index), b.get(index), c, buffers);
+                product::multiply(*simd, a.get(index), b.get(index), Begin::Zeros, c, buffers);
             }
         });
     }
@@ -288,5 +309,82 @@ impl<S: Simd> Primitives for Tiled<S> {
 
     fn threads(&self) -> usize {
         self.team.threads()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::primitives::Reference;
+
+    /// Numbers between −1 and 1 that look random.
+    fn numbers(count: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0).collect()
+    }
+
+    /// What each operation makes of `a` and `b`, one after the other: c += a · b, and a · b with and
+    /// without a bias, with the factor that the first product has.
+    fn products(primitives: &mut dyn Primitives, a: Matrix<'_>, b: Matrix<'_>) -> Vec<f32> {
+        let mut results = [(); 3].map(|()| numbers(a.rows * b.columns));
+        let [sum, with_bias, product] = &mut results;
+        primitives.add_product(a, b, sum);
+        let bias = numbers(b.columns);
+        primitives.multiply(a, b.unchanged(), Some(&bias), with_bias);
+        primitives.multiply(a, b.unchanged(), None, product);
+        results.concat()
+    }
+
+    /// Sizes on both sides of every limit: rows and vectors that fill no tile, several blocks of
+    /// terms, few rows, and a right factor larger than the caches.
+    #[test]
+    fn products_are_those_of_the_reference_and_the_same_on_all_threads() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+            let with = |threads| build(Compute { isa, threads }).unwrap();
+            let mut sets = [1, 2, 3, 7].map(with);
+            for (rows, terms, columns) in [
+                (1, 1, 1),
+                (5, 300, 70),
+                (16, 16, 16),
+                (47, 257, 28),
+                (64, 128, 200),
+                (100, 600, 9),
+                (64, 1100, 130),
+                (200, 520, 300),
+            ] {
+                let (of_a, of_b) = (numbers(rows * terms), numbers(terms * columns));
+                let left = Matrix::new(&of_a, rows, terms);
+                let left_columns = Matrix::new(&of_a, terms, rows).transposed();
+                let right = Matrix::new(&of_b, terms, columns);
+                let right_columns = Matrix::new(&of_b, columns, terms).transposed();
+                for a in [left, left_columns] {
+                    for b in [right, right_columns] {
+                        let expected = products(&mut Reference, a, b);
+                        let found = sets.each_mut().map(|set| products(set.as_mut(), a, b));
+                        for (found, expected) in found[0].iter().zip(&expected) {
+                            let difference = (found - expected).abs();
+                            assert!(difference < 2e-4, "{isa} {rows} {terms} {columns}");
+                        }
+                        assert!(found.iter().all(|other| *other == found[0]), "{isa} {rows}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same memory with other numbers, as a weight is after an update.
+    #[test]
+    fn a_factor_that_changed_is_read_again() {
+        let mut set = build(Compute { isa: Isa::detect(), threads: 1 }).unwrap();
+        let (a, mut b, mut c) = (numbers(64 * 64), numbers(64 * 64), [0.0; 64 * 64]);
+        for _ in 0..2 {
+            let product = |set: &mut dyn Primitives, c: &mut [f32]| {
+                set.multiply(Matrix::new(&a, 64, 64), Matrix::new(&b, 64, 64), None, c);
+            };
+            product(set.as_mut(), &mut c);
+            let mut expected = [0.0; 64 * 64];
+            product(&mut Reference, &mut expected);
+            assert!(c.iter().zip(&expected).all(|(c, e)| (c - e).abs() < 2e-4));
+            b.iter_mut().for_each(|b| *b = 1.0 - *b);
+        }
     }
 }
