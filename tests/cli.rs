@@ -998,7 +998,8 @@ fn memory_is_counted_by_layers_and_grows_in_a_line_with_the_batch() {
         let live = |what: &str| row[what]["live_bytes"].as_f64().unwrap();
         let [training, expected] = [live("training"), row["expected_bytes"].as_f64().unwrap()];
         assert!(expected <= training, "a lower estimate: {row}");
-        let close = 0.9 * training <= expected;
+        // Packed weights and other buffers of the stage are not expected.
+        let close = 0.85 * training <= expected;
         assert!(close || row["batch_size"].as_u64().unwrap() < 128, "{row}");
         assert!(live("inference") <= training, "{row}");
     }

@@ -33,8 +33,8 @@ pub fn lines(bench: &BenchMemory) -> String {
         );
     }
     text.push_str(
-        "\nbytes; output: of an image, and what its forward pass keeps for the backward pass,\n\
-         in a stage that computes layer after layer\n\n",
+        "\nbytes; output of an image, and what its forward pass keeps beside the output for\n\
+         the backward pass, in a stage that computes layer after layer\n\n",
     );
 
     let titles = ["expected", "training", "peak", "inference", "peak", "ratio", "process"];
