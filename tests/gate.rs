@@ -205,7 +205,7 @@ fn a_record_decides_on_the_same_machine_alone() {
     let run = compare(&place, "--rounds 12", "elsewhere.json").fits_a_terminal();
     let words = run.stdout.replace("\n  ", " ");
     assert!(words.contains("another machine or build; the CPU: 'Another CPU' in the"), "{words}");
-    run.fails(6, &["4 of 4 rows inconclusive: name another build"]);
+    run.fails(6, &["4 of 4 rows inconclusive: name a program as"]);
 
     let too_few = compare(&place, "--json", "faster.json");
     let reason = too_few.last("gate")["undecidable"].as_str().unwrap().to_string();

@@ -107,7 +107,7 @@ pub fn against_record(
         return Ok(output.finish()?);
     };
     let gate = record.compare(path, &Record::from(new), args.max_regress, Environment::detect())?;
-    let error = error(&gate, "name another build of this program as --baseline");
+    let error = error(&gate, "name a program as --baseline");
     output.event(&Event::Gate(Box::new(gate)));
     output.finish()?;
     error
