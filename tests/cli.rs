@@ -1004,7 +1004,7 @@ fn memory_is_counted_by_layers_and_grows_in_a_line_with_the_batch() {
         assert!(live("inference") <= training, "{row}");
     }
     for fit in ["inference_fit", "training_fit"] {
-        assert!(bench[fit]["r_squared"].as_f64().unwrap() > 0.999, "{bench}");
+        assert!(bench[fit]["r_squared"].as_f64().unwrap() > 0.99, "{bench}");
     }
     assert_eq!(bench["kept_bytes"], 0, "every byte is given back");
 }

@@ -41,7 +41,7 @@ fn too_little_memory_is_an_error_and_no_abort() {
     let train = format!("{SHORT} --threads 2");
     let mut refused = 0;
     // The smallest limit, in KiB of address space, is just enough to start the program.
-    for kibibytes in [15_000, 20_000, 30_000, 45_000, 65_000, 150_000, 200_000, 300_000, 2_000_000]
+    for kibibytes in [16_000, 20_000, 30_000, 45_000, 65_000, 150_000, 200_000, 300_000, 2_000_000]
     {
         let place = Workplace::new();
         let run = Run::of(limited(&place.command(&train), &format!("-v {kibibytes}")));

@@ -50,14 +50,16 @@ impl Memory<'_> {
     /// When the operating system refuses to start threads or a child process.
     pub fn measure(mut self, observer: &mut dyn Observer) -> anyhow::Result<BenchMemory> {
         let Contestant { stage, threads } = self.contestant;
-        let before = allocations::usage();
-        let mut rows = Vec::with_capacity(BATCHES.len());
+        let mut rows = Vec::new();
         for batch_size in BATCHES {
             observer.part(&format!("measuring batches of {batch_size}"));
             let row = self.row(batch_size);
             observer.finished();
             rows.push(row?);
         }
+        // One more engine comes and goes.
+        let before = allocations::usage();
+        self.measured().of_step(self.images)?;
         let after = allocations::usage();
         let fit = |bytes: fn(&MemoryRow) -> Option<Bytes>| {
             let points =
@@ -89,10 +91,9 @@ impl Memory<'_> {
             layers: architecture.layers().iter().map(layer).collect(),
             inference_fit: fit(|row| row.inference),
             training_fit: fit(|row| row.training),
-            kept_bytes: before.zip(after).map(|(before, after)| {
-                // The rows are live.
-                after.live_bytes as i64 - before.live_bytes as i64 - size_of_val(&*rows) as i64
-            }),
+            kept_bytes: before
+                .zip(after)
+                .map(|(before, after)| after.live_bytes as i64 - before.live_bytes as i64),
             rows,
             environment: self.environment,
         })
@@ -103,9 +104,8 @@ impl Memory<'_> {
         self.workload.recipe.batch_size = batch_size;
         let images = CHILD_BATCHES * batch_size;
         let process_peak_bytes = ladder::peak_rss_bytes(&self.workload, self.contestant, images)?;
-        let Workload { architecture, recipe, isa, .. } = &self.workload;
-        let stage = self.contestant.stage;
-        let measured = Measured { architecture, recipe, isa: *isa, contestant: self.contestant };
+        let measured = self.measured();
+        let Measured { architecture, recipe, contestant: Contestant { stage, .. }, .. } = measured;
         Ok(MemoryRow {
             batch_size,
             expected_bytes: stage.memory_bytes(architecture, recipe),
@@ -115,9 +115,15 @@ impl Memory<'_> {
             process_peak_bytes,
         })
     }
+
+    fn measured(&self) -> Measured<'_> {
+        let Workload { architecture, recipe, isa, .. } = &self.workload;
+        Measured { architecture, recipe, isa: *isa, contestant: self.contestant }
+    }
 }
 
 /// Training whose memory is measured, in batches of the size of the recipe.
+#[derive(Clone, Copy)]
 pub(super) struct Measured<'a> {
     pub architecture: &'a Architecture,
     pub recipe: &'a Recipe,

@@ -37,7 +37,7 @@ pub struct BenchMemory {
     /// Live bytes of training as a linear function of the number of images; absent likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub training_fit: Option<Line>,
-    /// Bytes that were live after all measurements and not before them; absent likewise.
+    /// Bytes that stay allocated after an engine has come, made a step, and gone; absent likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_bytes: Option<i64>,
 }

@@ -75,7 +75,7 @@ pub fn lines(bench: &BenchMemory) -> String {
         );
     }
     if let Some(kept) = bench.kept_bytes {
-        _ = write!(text, "\nbytes that stayed allocated after the measurement: {kept}");
+        _ = write!(text, "\nbytes that stay allocated when an engine is gone: {kept}");
     }
     text
 }
