@@ -52,7 +52,7 @@ SEEDS = range(1, 11)
 ACCURACY_STAGES = ["gemm", "sparse", "live", "bf16"]
 # Networks with a name, in the order of their table, and for how many epochs each is trained.
 NETWORKS = {
-    "default": 10, "lenet5": 10, "mlp": 10, "deep": 5, "resnet": 5, "small": 5, "medium": 5, "large": 5,
+    "default": 10, "lenet5": 10, "mlp": 10, "deep": 10, "resnet": 5, "small": 5, "medium": 5, "large": 5,
     "conv1d": 10, "lstm": 10, "attention": 10,
 }
 NETWORK_SEEDS = range(1, 6)
