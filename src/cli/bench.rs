@@ -39,6 +39,8 @@ pub enum BenchAction {
     Memory(BenchMemoryArgs),
     /// Compare times and bytes with limits; the exit code is 5 if one is not met
     Budget(BenchBudgetArgs),
+    /// Make all measurements one after the other, and write one report; the exit code is as of budget
+    All(BenchAllArgs),
 }
 
 /// Text about the names of the layers that `bench layers` measures.
@@ -160,6 +162,26 @@ pub struct BenchBudgetArgs {
     #[command(flatten)]
     pub data: DataArgs,
     /// Resources of a step and of a prediction.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Flags of the command `bench all`.
+#[derive(Debug, Args)]
+pub struct BenchAllArgs {
+    /// Folder for the report; an earlier report there is replaced
+    #[arg(long, value_name = "DIR", default_value = "bench-report", help_heading = "Output")]
+    pub out: PathBuf,
+    /// Duration of the measurements. If they are quick, stages are left out.
+    #[command(flatten)]
+    pub effort: EffortArgs,
+    /// Data that images are read from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Resources of the measurements.
     #[command(flatten)]
     pub machine: MachineArgs,
     /// Form of the output.

@@ -18,8 +18,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
 
 pub use self::bench::{
-    BenchAction, BenchAutogradArgs, BenchBudgetArgs, BenchCommand, BenchInferArgs, BenchLayersArgs,
-    BenchMemoryArgs, BenchStagesArgs,
+    BenchAction, BenchAllArgs, BenchAutogradArgs, BenchBudgetArgs, BenchCommand, BenchInferArgs,
+    BenchLayersArgs, BenchMemoryArgs, BenchStagesArgs,
 };
 pub use self::gate::GateArgs;
 #[cfg(feature = "profile")]

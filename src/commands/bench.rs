@@ -8,7 +8,7 @@ use serde_json::json;
 use super::output::Output;
 use super::progress::BenchProgress;
 use super::signals::Signals;
-use super::{data, gate};
+use super::{bench_all, data, gate};
 use crate::bench::autograd::Autograd;
 use crate::bench::budget::Budget;
 use crate::bench::child::Workload;
@@ -42,6 +42,11 @@ pub fn run(action: &BenchAction) -> anyhow::Result<()> {
         BenchAction::Infer(args) => infer(args),
         BenchAction::Memory(args) => memory(args),
         BenchAction::Budget(args) => budget(args),
+        BenchAction::All(args) => {
+            let output = Output::new(args.output, false);
+            let environment = environment(&output);
+            bench_all::run(args, output, environment)
+        }
     }
 }
 

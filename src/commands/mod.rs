@@ -2,6 +2,7 @@
 
 mod batch_size;
 mod bench;
+mod bench_all;
 mod data;
 mod eval;
 mod gate;

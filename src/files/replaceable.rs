@@ -18,13 +18,21 @@ const MAX_BYTES: u64 = 1 << 28;
 /// # Errors
 /// [`Error::InvalidFile`] when it may not be replaced, [`Error::Io`] when it cannot be read.
 pub fn check(path: &Path, what: &str, is_ours: impl FnOnce(&str) -> bool) -> Result<()> {
+    check_bytes(path, what, |bytes| str::from_utf8(bytes).is_ok_and(is_ours))
+}
+
+/// Checks as [`check`] does that the file at `path` may be replaced; its content need not be text.
+///
+/// # Errors
+/// The errors of [`check`].
+pub fn check_bytes(path: &Path, what: &str, is_ours: impl FnOnce(&[u8]) -> bool) -> Result<()> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file.map_err(Error::io("open", path))?,
     };
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    if bytes.is_empty() || str::from_utf8(&bytes).is_ok_and(is_ours) {
+    if bytes.is_empty() || is_ours(&bytes) {
         return Ok(());
     }
     Err(Error::invalid(path)(format!(

@@ -3,11 +3,10 @@
 //! The template escapes every value. Each flamegraph has its own script and is in its own frame, so
 //! that the names in the scripts do not collide.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use askama::Template;
 
 use super::bench::BenchRow;
+use super::date;
 use super::profile::{Profile, ProfiledStage};
 use super::text::numbers::{counted, digits, grouped, not_exact};
 use crate::measure::statistics::Speedup;
@@ -60,11 +59,8 @@ impl Page<'_> {
         grouped(self.profile.enough_samples)
     }
 
-    /// Date of the measurement, like `2026-11-21 14:33 UTC`.
     fn date(&self) -> String {
-        let since_1970 = Duration::from_secs(self.profile.ladder.environment.unix_seconds);
-        let date = humantime::format_rfc3339_seconds(UNIX_EPOCH + since_1970).to_string();
-        format!("{} {} UTC", &date[..10], &date[11..16])
+        date::of(self.profile.ladder.environment.unix_seconds)
     }
 
     fn cpu(&self) -> &str {

@@ -78,6 +78,14 @@ pub struct MemoryRow {
     pub process_peak_bytes: Option<u64>,
 }
 
+impl MemoryRow {
+    /// Live bytes of training relative to those of a prediction, if both were counted.
+    pub fn training_to_inference(&self) -> Option<f64> {
+        let (training, inference) = self.training.zip(self.inference)?;
+        Some(training.live_bytes as f64 / inference.live_bytes as f64)
+    }
+}
+
 /// Memory that was allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bytes {

@@ -7,6 +7,7 @@
 pub mod autograd;
 pub mod bench;
 pub mod budget;
+pub mod date;
 pub mod gate;
 pub mod gradcheck;
 #[cfg(feature = "profile")]
@@ -19,6 +20,7 @@ pub mod memory;
 pub mod picture;
 #[cfg(feature = "profile")]
 pub mod profile;
+pub mod suite;
 pub mod text;
 
 use serde::Serialize;

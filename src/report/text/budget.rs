@@ -41,7 +41,7 @@ pub fn lines(bench: &BenchBudget) -> String {
 }
 
 /// `value` with its unit.
-fn amount(unit: Unit, value: f64) -> String {
+pub fn amount(unit: Unit, value: f64) -> String {
     match unit {
         Unit::PerSecond => format!("{}/s", digits(value)),
         Unit::Milliseconds => time(value),

@@ -6,13 +6,9 @@ use super::autograd::circumstances;
 use super::bench::known;
 use super::layers::time;
 use super::numbers::{counted, digits, grouped};
-use crate::report::infer::{BenchInfer, InferRow, Latency, PrecisionRow, WidthRow};
-
-/// Time in milliseconds below which the prediction of one image counts as immediate.
-const REAL_TIME_MS: f64 = 1.0;
-/// Figures of NeuralLayers for batches of 1, 16, 64 and 128: images a second, milliseconds an image.
-const SOURCE: [(usize, usize, f64); 4] =
-    [(1, 1_245, 0.80), (16, 8_932, 0.11), (64, 18_456, 0.05), (128, 22_134, 0.04)];
+use crate::report::infer::{
+    BenchInfer, InferRow, Latency, PrecisionRow, REAL_TIME_MS, SOURCE, WidthRow,
+};
 
 /// `bench` as lines of text, without a line end after the last.
 pub fn lines(bench: &BenchInfer) -> String {

@@ -45,8 +45,6 @@ pub fn lines(bench: &BenchMemory) -> String {
     for row in &bench.rows {
         let live = |bytes: Bytes| megabytes(bytes.live_bytes);
         let peak = |bytes: Bytes| megabytes(bytes.peak_bytes);
-        let pair = row.training.zip(row.inference);
-        let ratio = pair.map(|(more, less)| more.live_bytes as f64 / less.live_bytes as f64);
         _ = write!(
             text,
             "\n{:<7}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
@@ -56,7 +54,7 @@ pub fn lines(bench: &BenchMemory) -> String {
             known(row.training, peak),
             known(row.inference, live),
             known(row.inference, peak),
-            known(ratio, digits),
+            known(row.training_to_inference(), digits),
             known(row.process_peak_bytes, megabytes),
         );
     }

@@ -1,12 +1,12 @@
 //! Results as text for people, in aligned columns and at most 80 characters wide.
 
 mod autograd;
-mod bench;
-mod budget;
+pub(super) mod bench;
+pub(super) mod budget;
 mod gate;
 mod gradcheck;
 mod infer;
-mod layers;
+pub(super) mod layers;
 mod memory;
 pub mod numbers;
 #[cfg(feature = "profile")]

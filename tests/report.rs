@@ -1,0 +1,122 @@
+//! `bench all` as a user runs it: the files of its report.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+mod program;
+
+use program::Workplace;
+
+/// Names of the figures.
+const FIGURES: [&str; 4] = [
+    "memory_comparison",
+    "model_size_benchmark",
+    "throughput_benchmark",
+    "training_memory_breakdown",
+];
+
+fn read(folder: &Path, name: &str) -> String {
+    fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Checks that `text` is an XML document, and that it loads nothing.
+#[track_caller]
+fn is_self_contained(text: &str) {
+    let parsed = roxmltree::Document::parse(text);
+    assert!(parsed.is_ok(), "{parsed:?}");
+    for address in ["src=", "href=\"http", "url(", "@import", "<script", "<link"] {
+        assert!(!text.contains(address), "{address}");
+    }
+}
+
+/// Fields of a line of CSV, whose second field alone is quoted.
+fn fields(line: &str) -> Vec<&str> {
+    let mut parts = line.splitn(3, '"');
+    let (before, name, after) =
+        (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+    let (before, after) = (before.strip_suffix(',').unwrap(), after.strip_prefix(',').unwrap());
+    before.split(',').chain([name]).chain(after.split(',')).collect()
+}
+
+#[test]
+fn all_measurements_make_one_report() {
+    let place = Workplace::new();
+    let run = place.run("bench all --quick --rounds 1 --threads 2 --json --out new/report");
+    // Rough times may exceed a limit; the report is written all the same.
+    assert!([0, 5].contains(&run.code), "{run:#?}");
+    let out = place.path("new/report");
+    assert_eq!(read(&out, "results.json"), run.stdout);
+    let kinds: Vec<Value> = run.events().iter().map(|event| event["event"].clone()).collect();
+    let expected = ["layers", "autograd", "infer", "memory", "budget"];
+    assert_eq!(kinds, expected.map(|kind| Value::from(format!("bench_{kind}"))));
+    if run.code == 5 {
+        assert!(run.stderr.contains("limits are not met: new/report/BENCHMARK_REPORT.md"));
+    }
+
+    let rows = read(&out, "rows.csv");
+    let mut lines = rows.lines();
+    let heading = "suite,row,threads,unit,median,mad,min,allocations,bytes";
+    assert_eq!(lines.next(), Some(heading));
+    for line in lines {
+        let fields = fields(line);
+        assert_eq!(fields.len(), heading.split(',').count(), "{line}");
+        assert!(expected.contains(&fields[0]) && fields[4].parse::<f64>().is_ok(), "{line}");
+    }
+
+    let reports = [read(&out, "BENCHMARK_REPORT.md"), read(&out, "MEMORY_REPORT.md")].concat();
+    assert_eq!(reports.matches("<!-- BEGIN bench ").count(), 14);
+    assert_eq!(reports.matches("<!-- END bench ").count(), 14);
+    for figure in FIGURES {
+        assert!(reports.contains(&format!("]({figure}.svg)")), "{figure}");
+        is_self_contained(&read(&out, &format!("{figure}.svg")));
+    }
+    with_the_page(&out);
+
+    // What an earlier run wrote is replaced; what another program wrote is not.
+    let names = fs::read_dir(&out).unwrap().count();
+    for entry in fs::read_dir(&out).unwrap() {
+        let path = entry.unwrap().path();
+        let ours = fs::read(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let refused = place.run("bench all --quick --out new/report");
+        refused.fails(3, &[name, "is not the report of an earlier run, and is not replaced"]);
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+        fs::write(&path, ours).unwrap();
+    }
+    assert_eq!(fs::read_dir(&out).unwrap().count(), names);
+}
+
+#[cfg(feature = "plots")]
+fn with_the_page(out: &Path) {
+    let page = read(out, "index.html");
+    let text = page.split_once("<html").unwrap().1.replace("&copy;", "");
+    // The elements of the head that need no end are the only ones in the page.
+    let text = text.replace("<meta charset=\"utf-8\">", "");
+    let metas = text.lines().filter(|line| !line.starts_with("<meta "));
+    let text: String = metas.map(|line| line.replace("<br>", "<br/>") + "\n").collect();
+    is_self_contained(&format!("<html{text}"));
+    for part in ["prefers-color-scheme: dark", "@media print", "<svg class=\"plot\""] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert_eq!(page.matches("<svg class=\"plot\"").count(), 3 + 2 + 2 + 2);
+    for (figure, panels) in FIGURES.into_iter().zip([2, 2, 3, 2]) {
+        let png = fs::read(out.join(format!("{figure}.png"))).unwrap();
+        assert_eq!(png[..8], *b"\x89PNG\r\n\x1a\n");
+        let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+        // 420 x 320 pixels of CSS a panel, at 300 instead of 96 pixels an inch.
+        assert_eq!(
+            [number(16), number(20)],
+            [panels * 420 * 300_u32, 320 * 300].map(|n| n.div_ceil(96))
+        );
+        assert_eq!(png[33..41], *b"\0\0\0\x09pHYs", "after the first chunk");
+        assert_eq!((number(41), number(45), png[49]), (11_811, 11_811, 1), "pixels of a metre");
+    }
+}
+
+#[cfg(not(feature = "plots"))]
+fn with_the_page(out: &Path) {
+    assert!(!out.join("index.html").exists());
+}
