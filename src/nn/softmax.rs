@@ -84,7 +84,9 @@ pub fn forward<T: Scalar>(
         |(x, y)| {
             for (x, y) in x.chunks_exact(features).zip(y.chunks_exact_mut(features)) {
                 let largest = x.iter().copied().fold(T::neg_infinity(), T::max);
-                y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - largest).exp_lane());
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = (x - largest).exp_lane();
+                }
                 let sum = sum([&*y], |[y]| y);
                 y.iter_mut().for_each(|y| *y /= sum);
             }

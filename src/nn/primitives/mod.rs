@@ -148,7 +148,13 @@ impl<T: Scalar> dyn Primitives<T> + '_ {
             y.len(),
             x.chunks(own).zip(y.chunks_mut(own)),
             #[inline(always)]
-            |(x, y)| y.iter_mut().zip(x).for_each(|(y, &x)| *y = function(x)),
+            |(x, y)| {
+                // A call of `for_each` would not get the vector instructions of its caller if the
+                // function is long.
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = function(x);
+                }
+            },
         );
     }
 
@@ -160,7 +166,9 @@ impl<T: Scalar> dyn Primitives<T> + '_ {
             a.chunks(own).zip(b.chunks(own)).zip(y.chunks_mut(own)),
             #[inline(always)]
             |((a, b), y)| {
-                y.iter_mut().zip(a).zip(b).for_each(|((y, &a), &b)| *y = function(a, b));
+                for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                    *y = function(a, b);
+                }
             },
         );
     }
