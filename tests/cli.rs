@@ -524,6 +524,7 @@ fn what_is_printed_fits_a_terminal_of_80_columns() {
         "bench layers --help",
         "bench autograd --help",
         "bench infer --help",
+        "bench ablations --help",
         "bench memory --help",
         "bench budget --help",
         "bench memory --data digits",
@@ -619,7 +620,7 @@ fn training_without_evaluation_needs_no_test_files() {
     move_away(labels).unwrap();
     let first = run("--epochs 1 --no-eval").succeeds();
     assert_eq!((&first.events()[0]["test_images"], first.events().len()), (&0.into(), 3));
-    run("bench stages --stage im2col --repeats 1 --batch-size 4").succeeds();
+    run("bench stages --stage im2col --rounds 1 --batch-size 4").succeeds();
     let words = ["was trained on other data: custom (SHA-256 ", "resume on the same files"];
     run("--resume --epochs 2 --no-eval --model whole").fails(3, &words);
     run("--resume --epochs 2 --no-eval").succeeds();
@@ -740,7 +741,7 @@ fn a_home_folder_that_the_shell_did_not_expand_is_named_as_the_reason() {
 #[test]
 fn stages_are_benchmarked_against_each_other() {
     let place = Workplace::new();
-    let flags = "bench stages --stage gemm,im2col --repeats 2 --batch-size 4 --threads 2";
+    let flags = "bench stages --stage gemm,im2col --rounds 2 --batch-size 4 --threads 2";
     let run = place.run(&format!("{flags} --json --record bench.json")).succeeds();
     assert_eq!(place.read("bench.json"), run.stdout.as_bytes());
     let parts = ["comparing losses with naive's", "measuring the memory of each stage"];
@@ -811,7 +812,7 @@ fn a_step_of_all_stages_but_gemm_allocates_nothing() {
     } else {
         ("naive,im2col,tiled,fused,parallel,sparse,live", 11)
     };
-    let flags = format!("bench stages --stage {stages} --repeats 1 --threads 2 --json");
+    let flags = format!("bench stages --stage {stages} --rounds 1 --threads 2 --json");
     let bench = place.run(&flags).succeeds().last("bench");
     let rows = bench["rows"].as_array().unwrap();
     assert_eq!(rows.len(), expected);
@@ -825,7 +826,7 @@ fn a_step_of_all_stages_but_gemm_allocates_nothing() {
         "rows,last,tanh,fc10",
         "conv3k3s2,batchnorm,gelu,maxpool3s2p1,res(dropout0.5,relu),globalavgpool,flatten,fc10",
     ] {
-        let flags = "bench stages --stage tiled,naive --repeats 1 --threads 2 --json";
+        let flags = "bench stages --stage tiled,naive --rounds 1 --threads 2 --json";
         let bench = place.run(&format!("{flags} --batch-size 16 --arch {network}")).succeeds();
         for row in bench.last("bench")["rows"].as_array().unwrap() {
             assert_eq!(row["allocations_per_step"], 0.0, "{network}: {row}");
@@ -980,6 +981,38 @@ fn predictions_are_benchmarked_by_batch_width_and_format() {
         assert!(percentiles.is_sorted() && percentiles[0] > 0.0, "{row}");
         assert!(latency("calls") >= 3.0, "{row}");
     }
+}
+
+#[test]
+fn advice_is_measured_beside_the_opposite() {
+    let place = Workplace::new();
+    let flags = "bench ablations --quick --threads 2 --csv rows.csv";
+    let run = Run::of(place.bare(&format!("{flags} --json"))).succeeds();
+    let bench = run.last("bench_ablations");
+    assert_has(&bench, "schema version environment threads isa rounds quick");
+    let rows = bench["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 6);
+    for row in rows {
+        assert_has(row, "name advised otherwise");
+        assert_has(&row["over_otherwise"], "median low high inconclusive");
+    }
+    let bytes = |index: usize, way: &str| rows[index][way]["allocated_bytes_per_call"].as_f64();
+    // What is reused is not allocated.
+    for (index, elements) in [(2, 64 * 32 * 28 * 28), (4, 805_066)] {
+        assert_eq!(bytes(index, "advised"), Some(0.0), "{}", rows[index]);
+        assert_eq!(bytes(index, "otherwise"), Some(4.0 * f64::from(elements)), "{}", rows[index]);
+    }
+    let table = String::from_utf8(place.read("rows.csv")).unwrap();
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 1 + 2 * 6);
+    assert!(lines[0].starts_with("suite,row,threads,unit,median,"), "{table}");
+    assert!(lines[1].starts_with("ablations,\"64 images in one batch\",,ms,"), "{table}");
+    let text = Run::of(place.bare(flags)).succeeds().fits_a_terminal().stdout;
+    assert!(text.contains("read memory in its order"), "{text}");
+    fs::write(place.path("rows.csv"), "mine").unwrap();
+    let refused = Run::of(place.bare(flags));
+    assert_eq!(refused.stdout, "", "found after measuring");
+    refused.fails(3, &["rows.csv: is not the table of an earlier run"]);
 }
 
 #[test]

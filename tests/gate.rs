@@ -78,7 +78,7 @@ fn a_program_is_never_slower_than_itself() {
 #[test]
 fn stages_are_compared_too() {
     let place = Workplace::new();
-    let flags = "bench stages --stage fused --batch-size 4 --threads 1 --repeats 1 --seconds 1";
+    let flags = "bench stages --stage fused --batch-size 4 --threads 1 --rounds 1 --seconds 1";
     let run =
         place.run(&format!("{flags} --json --baseline {}", env!("CARGO_BIN_EXE_mnist-train")));
     assert!([0, 6].contains(&run.code), "{run:#?}");
@@ -114,10 +114,10 @@ fn a_baseline_that_is_none_is_one_line_that_names_it() {
     compare(&place, "", "text").fails(3, &["text: is no baseline: name a file that --record"]);
     Run::of(place.bare("bench layers --seconds 3")).rejects_flags(&["--baseline"]);
     script(&place, "program", "");
-    let both = compare(&place, "--record", "program");
-    // The folder of the default record is missing.
-    both.fails(1, &["profiles/layers"]);
-    compare(&place, "--record r.json", "program").fails(2, &["--record: a comparison with a"]);
+    for flag in ["--record", "--csv"] {
+        let both = compare(&place, &format!("{flag} file"), "program");
+        both.fails(2, &[&format!("{flag}: a comparison with a program is no record")]);
+    }
     assert_eq!(place.names(), ["program", "text"]);
 }
 
@@ -214,9 +214,35 @@ fn a_record_decides_on_the_same_machine_alone() {
 }
 
 #[test]
+fn the_rows_of_a_record_are_those_that_a_program_serves() {
+    let place = Workplace::new();
+    for bench in [
+        "bench stages --stage fused,gemm --rounds 1 --batch-size 4 --threads 2",
+        "bench layers relu softmax --quick --rounds 1 --threads 2",
+        "bench autograd --filter matmul --quick --rounds 1",
+        "bench infer --arch lenet5 --quick --rounds 1 --threads 2",
+    ] {
+        let run = |flags: &str| match bench.contains("stages") || bench.contains("infer") {
+            true => place.run(&format!("{bench} {flags}")),
+            false => Run::of(place.bare(&format!("{bench} {flags}"))),
+        };
+        let served = run("--serve").succeeds().stdout;
+        let served: Value = serde_json::from_str(&served).unwrap();
+        run("--record record.json").succeeds();
+        let compared = run("--baseline record.json --json");
+        let gate = compared.last("gate");
+        let rows = gate["rows"].as_array().unwrap().iter().map(|row| row["row"].clone());
+        assert_eq!(Value::from_iter(rows), served["rows"]);
+        assert!(gate["undecidable"].as_str().unwrap().contains("too few rounds"), "{gate}");
+        compared.fails(6, &["inconclusive"]);
+        fs::remove_file(place.path("record.json")).unwrap();
+    }
+}
+
+#[test]
 fn a_record_of_something_else_is_refused_before_anything_is_measured() {
     let place = Workplace::new();
-    let bench = "bench stages --stage fused --repeats 1 --batch-size 4 --threads 1";
+    let bench = "bench stages --stage fused --rounds 1 --batch-size 4 --threads 1";
     place.run(&format!("{bench} --record stages.json")).succeeds();
     let refused = |flags: &str, baseline: &str, words: &str| {
         let run = place.run(&format!("{flags} --json --baseline {baseline}"));

@@ -327,7 +327,7 @@ fn a_second_run_on_the_same_model_is_refused() {
 #[test]
 fn bench_stops_at_the_first_signal_and_leaves_no_record() {
     let place = Workplace::new();
-    let flags = "bench stages --stage naive --repeats 1000 --record bench.json --json";
+    let flags = "bench stages --stage naive --rounds 1000 --record bench.json --json";
     let mut run = Running::start(place.command(flags));
     run.wait_for_notice("preparing naive, 1 thread");
     thread::sleep(Duration::from_millis(500));
@@ -393,7 +393,7 @@ fn stop_a_child_of(parent: &Child) -> u32 {
 fn a_signal_while_memory_is_measured_leaves_neither_a_process_nor_a_file() {
     let place = Workplace::new();
     fs::create_dir(place.path("tmp")).unwrap();
-    let mut bench = place.command("bench stages --batch-size 4 --repeats 1 --json");
+    let mut bench = place.command("bench stages --batch-size 4 --rounds 1 --json");
     bench.env("TMPDIR", place.path("tmp"));
     let run = Running::start(bench);
     let child = stop_a_child_of(&run.child);

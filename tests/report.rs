@@ -49,7 +49,7 @@ fn all_measurements_make_one_report() {
     let out = place.path("new/report");
     assert_eq!(read(&out, "results.json"), run.stdout);
     let kinds: Vec<Value> = run.events().iter().map(|event| event["event"].clone()).collect();
-    let expected = ["layers", "autograd", "infer", "memory", "budget"];
+    let expected = ["layers", "autograd", "infer", "ablations", "memory", "budget"];
     assert_eq!(kinds, expected.map(|kind| Value::from(format!("bench_{kind}"))));
     if run.code == 5 {
         assert!(run.stderr.contains("limits are not met: new/report/BENCHMARK_REPORT.md"));
@@ -66,8 +66,8 @@ fn all_measurements_make_one_report() {
     }
 
     let reports = [read(&out, "BENCHMARK_REPORT.md"), read(&out, "MEMORY_REPORT.md")].concat();
-    assert_eq!(reports.matches("<!-- BEGIN bench ").count(), 14);
-    assert_eq!(reports.matches("<!-- END bench ").count(), 14);
+    assert_eq!(reports.matches("<!-- BEGIN bench ").count(), 15);
+    assert_eq!(reports.matches("<!-- END bench ").count(), 15);
     for figure in FIGURES {
         assert!(reports.contains(&format!("]({figure}.svg)")), "{figure}");
         is_self_contained(&read(&out, &format!("{figure}.svg")));

@@ -278,7 +278,10 @@ impl<'a> Network<'a> {
         batches: [usize; N],
         observer: &mut dyn Observer,
     ) -> Result<[f64; N]> {
-        let cases = batches.map(|size| Predictions::new(&self.benchmark, self.contestant, size));
+        let cases = batches.map(|batch| {
+            let name = infer::batch_name(batch, self.contestant.threads);
+            Predictions::new(&self.benchmark, self.contestant, batch, name)
+        });
         let Budget { effort, rounds, .. } = *self.budget;
         let rows = infer::rows(cases.into(), effort, rounds, observer)?;
         Ok(std::array::from_fn(|index| rows[index].ms_per_image))

@@ -16,7 +16,8 @@ use super::contestant::Contestant;
 use super::effort::Effort;
 use super::observer::Observer;
 use super::protocol::Benchmark;
-use super::timing::{Case, Timing};
+use super::suite::{Row, Suite};
+use super::timing::{Case, Protocol, Timing};
 use crate::data::batches::Batch;
 use crate::data::dataset::Dataset;
 use crate::engine::Engine;
@@ -24,6 +25,7 @@ use crate::engine::compute::{Compute, Precision};
 use crate::error::{Error, Result};
 use crate::measure::contention::Contention;
 use crate::measure::machine::Environment;
+use crate::measure::roofline::Roofline;
 use crate::measure::statistics::percentile;
 use crate::model::architecture::Architecture;
 use crate::model::mnist_cnn::MnistCnn;
@@ -74,64 +76,46 @@ impl Infer<'_> {
     /// # Panics
     /// When there are fewer images than the largest batch has, or no test images.
     pub fn measure(self, observer: &mut dyn Observer) -> Result<BenchInfer> {
-        let Self { architecture, dataset, compute, effort, rounds, environment } = self;
-        let recipe = Recipe::default();
-        let images = &dataset.train;
-        let stage = Stage::fastest_exact(architecture, &recipe);
-        let epochs = usize::from(effort == Effort::Whole);
+        let networks = Networks::default();
         observer.part("training the network");
-        let benchmark = Benchmark::new(architecture, &recipe, images, compute.isa)
-            .at_epoch(epochs, compute.threads);
+        let suite = InferSuite::new(&self, &networks);
         observer.finished();
-        let benchmark = benchmark?;
+        let suite = suite?;
+        observer.part("measuring the limits of the machine");
+        let mut thread_counts: Vec<_> = suite.contestants().iter().map(|one| one.threads).collect();
+        thread_counts.dedup();
+        let roofline = Roofline::measure(&thread_counts);
+        observer.finished();
+        let roofline = roofline?;
         let contention = Contention::start();
-        let contestants = Contestant::all(&[stage], compute.threads);
+        let Self { architecture, dataset, compute, effort, rounds, environment } = &self;
+        let (effort, rounds) = (*effort, *rounds);
+        let rows = self::rows(suite.batches(), effort, rounds, observer)?;
+        let of_widths = self::rows(suite.widths(), effort, rounds, observer)?;
+        let of_formats = self::rows(suite.formats(), effort, rounds, observer)?;
 
-        let of_batches = contestants.iter().flat_map(|&contestant| {
-            BATCHES.map(|batch| Predictions::new(&benchmark, contestant, batch))
-        });
-        let rows = self::rows(of_batches.collect(), effort, rounds, observer)?;
-
-        let widths = WIDTHS.map(|hidden| MnistCnn { hidden, ..MnistCnn::default() }.architecture());
-        let of_widths =
-            widths.each_ref().map(|width| Benchmark::new(width, &recipe, images, compute.isa));
-        let widest = *contestants.last().expect("there is one contestant");
-        let fastest = |width: &Architecture| Stage::fastest_exact(width, &recipe);
-        let of_widths = of_widths.iter().map(|benchmark| {
-            let contestant = Contestant { stage: fastest(benchmark.architecture), ..widest };
-            Predictions::new(benchmark, contestant, WIDTH_BATCH)
-        });
-        let of_widths = self::rows(of_widths.collect(), effort, rounds, observer)?;
-
-        let bf16 = Stage::find("bf16").expect("a stage of the table");
-        let without_bf16 = bf16.unmet(architecture, &recipe, compute.isa);
-        let mut formats = vec![stage];
-        formats.extend(without_bf16.is_none().then_some(bf16));
-        let formats: Vec<_> =
-            formats.into_iter().map(|stage| Contestant { stage, ..widest }).collect();
-        let of_formats =
-            formats.iter().map(|&one| Predictions::new(&benchmark, one, PRECISION_BATCH));
-        let of_formats = self::rows(of_formats.collect(), effort, rounds, observer)?;
         let test = dataset.test.as_ref().expect("test images");
         let mut precisions = Vec::new();
-        for (contestant, row) in formats.iter().zip(of_formats) {
-            observer.part(&format!("testing in {}", contestant.stage.precision.name()));
-            let engine = benchmark.engine(*contestant);
+        for (contestant, row) in suite.formats_of_all_threads().into_iter().zip(of_formats) {
+            let precision = contestant.stage.precision.name();
+            observer.part(&format!("testing in {precision}"));
+            let engine = suite.trained.engine(contestant);
             let evaluation =
                 engine.map(|mut engine| Evaluation::of(engine.as_mut(), test, &|| false));
             observer.finished();
             precisions.push(PrecisionRow {
-                precision: contestant.stage.precision.name(),
+                precision,
                 stage: contestant.stage.name,
                 test_correct: evaluation?.expect("nothing stops it").correct,
                 row,
             });
         }
+        let widths = suite.of_widths.iter().zip(WIDTHS).zip(of_widths);
         Ok(BenchInfer {
             circumstances: Circumstances {
                 schema: SCHEMA_VERSION,
                 version: env!("CARGO_PKG_VERSION"),
-                environment,
+                environment: environment.clone(),
                 rounds,
                 quick: effort == Effort::Quick,
                 share_of_others: contention.share_of_others(),
@@ -140,25 +124,161 @@ impl Infer<'_> {
             dataset_description: dataset.kind().to_string(),
             architecture: architecture.to_string(),
             parameters: architecture.parameter_count(),
-            stage: stage.name,
+            stage: suite.stage().name,
             isa: compute.isa,
-            epochs,
+            epochs: self.epochs(),
             test_images: test.len(),
             rows,
             widths: widths
-                .iter()
-                .zip(WIDTHS)
-                .zip(of_widths)
-                .map(|((width, hidden), row)| WidthRow {
+                .map(|((benchmark, hidden), row)| WidthRow {
                     hidden,
-                    parameters: width.parameter_count(),
+                    parameters: benchmark.architecture.parameter_count(),
                     row,
                 })
                 .collect(),
             precisions,
-            without_bf16,
+            without_bf16: suite.without_bf16(),
+            roofline,
         })
     }
+
+    /// Number of epochs of training before the predictions.
+    fn epochs(&self) -> usize {
+        usize::from(self.effort == Effort::Whole)
+    }
+}
+
+/// Recipe of the training, and the networks that are measured beside the chosen one.
+pub struct Networks {
+    recipe: Recipe,
+    /// Default network with each of `WIDTHS`.
+    widths: [Architecture; WIDTHS.len()],
+}
+
+impl Default for Networks {
+    fn default() -> Self {
+        let width = |hidden| MnistCnn { hidden, ..MnistCnn::default() }.architecture();
+        Self { recipe: Recipe::default(), widths: WIDTHS.map(width) }
+    }
+}
+
+/// Suite with a row for each size of a batch, each width of the network and each format.
+pub struct InferSuite<'a> {
+    infer: &'a Infer<'a>,
+    recipe: &'a Recipe,
+    trained: Benchmark<'a>,
+    of_widths: [Benchmark<'a>; WIDTHS.len()],
+}
+
+impl<'a> InferSuite<'a> {
+    /// Suite of the rows that `infer` would measure. Trains the network.
+    ///
+    /// # Errors
+    /// When the operating system refuses to start threads.
+    ///
+    /// # Panics
+    /// When there are fewer images than a batch of the training has.
+    pub fn new(infer: &'a Infer<'a>, networks: &'a Networks) -> Result<Self> {
+        let Networks { recipe, widths } = networks;
+        let Infer { architecture, dataset, compute, .. } = *infer;
+        let benchmark =
+            |architecture| Benchmark::new(architecture, recipe, &dataset.train, compute.isa);
+        let trained = benchmark(architecture).at_epoch(infer.epochs(), compute.threads)?;
+        Ok(Self { infer, recipe, trained, of_widths: widths.each_ref().map(benchmark) })
+    }
+
+    fn stage(&self) -> &'static Stage {
+        Stage::fastest_exact(self.infer.architecture, self.recipe)
+    }
+
+    /// Stage of the predictions, on one thread and on all.
+    fn contestants(&self) -> Vec<Contestant> {
+        Contestant::all(&[self.stage()], self.infer.compute.threads)
+    }
+
+    fn batches(&self) -> Vec<Predictions<'_>> {
+        let of = |contestant: Contestant| {
+            BATCHES.map(|batch| {
+                let name = batch_name(batch, contestant.threads);
+                Predictions::new(&self.trained, contestant, batch, name)
+            })
+        };
+        self.contestants().into_iter().flat_map(of).collect()
+    }
+
+    fn widths(&self) -> Vec<Predictions<'_>> {
+        let widths = self.of_widths.iter().zip(WIDTHS);
+        let predictions = widths.map(|(benchmark, hidden)| {
+            let stage = Stage::fastest_exact(benchmark.architecture, self.recipe);
+            let threads = stage.threads(self.infer.compute.threads);
+            let name = width_name(hidden, threads);
+            Predictions::new(benchmark, Contestant { stage, threads }, WIDTH_BATCH, name)
+        });
+        predictions.collect()
+    }
+
+    /// Reason why bf16 is not measured, if it is not.
+    fn without_bf16(&self) -> Option<String> {
+        let Infer { architecture, compute, .. } = *self.infer;
+        bf16().unmet(architecture, self.recipe, compute.isa)
+    }
+
+    /// Stage of each format, on all threads.
+    fn formats_of_all_threads(&self) -> Vec<Contestant> {
+        let bf16 = self.without_bf16().is_none().then(bf16);
+        let threads = self.infer.compute.threads;
+        let contestant =
+            |stage: &'static Stage| Contestant { stage, threads: stage.threads(threads) };
+        [self.stage()].into_iter().chain(bf16).map(contestant).collect()
+    }
+
+    fn formats(&self) -> Vec<Predictions<'_>> {
+        let of = |contestant: Contestant| {
+            let name = format_name(contestant.stage.precision.name(), contestant.threads);
+            Predictions::new(&self.trained, contestant, PRECISION_BATCH, name)
+        };
+        self.formats_of_all_threads().into_iter().map(of).collect()
+    }
+
+    /// Predictions of all tables.
+    fn all(&self) -> impl Iterator<Item = Predictions<'_>> {
+        [self.batches(), self.widths(), self.formats()].into_iter().flatten()
+    }
+}
+
+impl Suite for InferSuite<'_> {
+    fn protocol(&self) -> Protocol {
+        self.infer.effort.protocol(self.infer.rounds)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.all().try_for_each(|predictions| predictions.compare())
+    }
+
+    fn rows(&self) -> Vec<Row<'_>> {
+        self.all()
+            .map(|one| Row { name: one.name.clone(), case: Box::new(one) as Box<dyn Case> })
+            .collect()
+    }
+}
+
+fn bf16() -> &'static Stage {
+    Stage::find("bf16").expect("a stage of the table")
+}
+
+/// Name of the row of batches of `batch` images.
+pub(super) fn batch_name(batch: usize, threads: usize) -> String {
+    format!("batch {batch}, {}", counted(threads, "thread"))
+}
+
+/// Name of the row of the network with `hidden` units.
+pub(super) fn width_name(hidden: usize, threads: usize) -> String {
+    format!("hidden {hidden}, {}", counted(threads, "thread"))
+}
+
+/// Name of the row of the format `precision`.
+pub(super) fn format_name(precision: &str, threads: usize) -> String {
+    format!("{precision}, {}", counted(threads, "thread"))
 }
 
 /// Compares and times `cases`, which are rows of one table.
@@ -175,7 +295,7 @@ pub(super) fn rows(
     let agreed = cases.iter().try_for_each(Predictions::compare);
     observer.finished();
     agreed?;
-    let names: Vec<_> = cases.iter().map(Predictions::name).collect();
+    let names: Vec<_> = cases.iter().map(|case| case.name.clone()).collect();
     observer.timing(cases.len(), rounds);
     let turn = |index: usize, round| observer.turn(&names[index], round);
     let timings = effort.protocol(rounds).time(&mut cases, turn, || Ok(()));
@@ -189,6 +309,8 @@ pub(super) struct Predictions<'a> {
     contestant: Contestant,
     /// Number of images of a batch.
     batch_size: usize,
+    /// Name of the row.
+    name: String,
     /// Indices of all images.
     indices: Vec<u32>,
     /// Engine of the turn.
@@ -198,15 +320,16 @@ pub(super) struct Predictions<'a> {
 }
 
 impl<'a> Predictions<'a> {
-    pub fn new(benchmark: &'a Benchmark<'a>, contestant: Contestant, batch_size: usize) -> Self {
+    /// Predictions by `contestant` of batches of `batch_size` images, as the row called `name`.
+    pub fn new(
+        benchmark: &'a Benchmark<'a>,
+        contestant: Contestant,
+        batch_size: usize,
+        name: String,
+    ) -> Self {
         let indices = (0..benchmark.images.len() as u32).collect();
         let single_call_ms = Vec::new();
-        Self { benchmark, contestant, batch_size, indices, engine: None, single_call_ms }
-    }
-
-    fn name(&self) -> String {
-        let parameters = counted(self.benchmark.architecture.parameter_count(), "parameter");
-        format!("{parameters}, batch {}, {}", self.batch_size, self.contestant)
+        Self { benchmark, contestant, batch_size, name, indices, engine: None, single_call_ms }
     }
 
     /// Compares the logits of the first batch with naive's.
@@ -230,10 +353,7 @@ impl<'a> Predictions<'a> {
             Some(at) => Err(Error::Unavailable(format!(
                 "{}: logit {at} is {} instead of {}; predictions that are wrong are not timed: \
                  correct stage {}",
-                self.name(),
-                found[at],
-                expected[at],
-                self.contestant.stage.name,
+                self.name, found[at], expected[at], self.contestant.stage.name,
             ))),
         }
     }

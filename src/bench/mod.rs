@@ -1,6 +1,7 @@
 //! The measurement of stages against each other: agreement, time, phases and memory; and the
 //! measurements of single layers, of the tape and of predictions.
 
+pub mod ablations;
 pub mod agreement;
 pub mod autograd;
 pub mod budget;

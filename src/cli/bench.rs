@@ -35,6 +35,8 @@ pub enum BenchAction {
     Autograd(BenchAutogradArgs),
     /// Check predictions against naive, then time batches and single calls
     Infer(BenchInferArgs),
+    /// Do the same work as performance guides advise and otherwise, and time both
+    Ablations(BenchAblationsArgs),
     /// Count the bytes of training and of predictions, by layers and by sizes of the batch
     Memory(BenchMemoryArgs),
     /// Compare times and bytes with limits; the exit code is 5 if one is not met
@@ -66,10 +68,9 @@ pub struct BenchLayersArgs {
     /// Duration of the measurement.
     #[command(flatten)]
     pub effort: EffortArgs,
-    /// Also write the JSON to FILE [default: profiles/layers/bench.json]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
-    #[arg(default_missing_value = "profiles/layers/bench.json")]
-    pub record: Option<PathBuf>,
+    /// Files for the results.
+    #[command(flatten)]
+    pub files: FileArgs,
     /// Flags of the comparison with a baseline.
     #[command(flatten)]
     pub gate: GateArgs,
@@ -110,6 +111,12 @@ pub struct BenchAutogradArgs {
     /// Duration of the measurement.
     #[command(flatten)]
     pub effort: EffortArgs,
+    /// Files for the results.
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Flags of the comparison with a baseline.
+    #[command(flatten)]
+    pub gate: GateArgs,
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -121,6 +128,12 @@ pub struct BenchInferArgs {
     /// Duration of the measurement.
     #[command(flatten)]
     pub effort: EffortArgs,
+    /// Files for the results.
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Flags of the comparison with a baseline.
+    #[command(flatten)]
+    pub gate: GateArgs,
     /// Layers or sizes of the network.
     #[command(flatten)]
     pub network: NetworkArgs,
@@ -135,9 +148,29 @@ pub struct BenchInferArgs {
     pub output: OutputArgs,
 }
 
+/// Flags of the command `bench ablations`.
+#[derive(Debug, Args)]
+pub struct BenchAblationsArgs {
+    /// Duration of the measurement.
+    #[command(flatten)]
+    pub effort: EffortArgs,
+    /// Files for the results.
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Resources of the predictions.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Form of the output.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
 /// Flags of the command `bench memory`.
 #[derive(Debug, Args)]
 pub struct BenchMemoryArgs {
+    /// Files for the results.
+    #[command(flatten)]
+    pub files: FileArgs,
     /// Layers or sizes of the network.
     #[command(flatten)]
     pub network: NetworkArgs,
@@ -158,6 +191,9 @@ pub struct BenchBudgetArgs {
     /// Duration of the measurement.
     #[command(flatten)]
     pub effort: EffortArgs,
+    /// Files for the results.
+    #[command(flatten)]
+    pub files: FileArgs,
     /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,
@@ -187,6 +223,18 @@ pub struct BenchAllArgs {
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+/// Flags of the files that a measurement writes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct FileArgs {
+    /// Also write the JSON to FILE
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Also write the rows to FILE, as comma-separated values
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
 }
 
 /// Flags of the duration of a measurement.
@@ -220,17 +268,16 @@ pub struct BenchStagesArgs {
     pub stages: Vec<&'static Stage>,
     /// Number of rounds; each round times every stage once
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1, Some(MOST_ROUNDS)))]
-    pub repeats: usize,
+    pub rounds: usize,
     /// Epoch whose steps are timed, after those before it are trained: zeros grow with training
     #[arg(long, value_name = "E", default_value_t = 0, value_parser = whole(0, Some(MOST_EPOCH)))]
     pub epoch: usize,
     /// Hyperparameters that can be chosen. All others have their defaults.
     #[command(flatten)]
     pub recipe: RecipeArgs<OF_BENCH>,
-    /// Also write the JSON to FILE [default: profiles/ladder/bench.json]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, help_heading = "Output")]
-    #[arg(default_missing_value = "profiles/ladder/bench.json")]
-    pub record: Option<PathBuf>,
+    /// Files for the results.
+    #[command(flatten)]
+    pub files: FileArgs,
     /// Flags of the comparison with a baseline.
     #[command(flatten)]
     pub gate: GateArgs,

@@ -18,8 +18,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
 
 pub use self::bench::{
-    BenchAction, BenchAllArgs, BenchAutogradArgs, BenchBudgetArgs, BenchCommand, BenchInferArgs,
-    BenchLayersArgs, BenchMemoryArgs, BenchStagesArgs,
+    BenchAblationsArgs, BenchAction, BenchAllArgs, BenchAutogradArgs, BenchBudgetArgs,
+    BenchCommand, BenchInferArgs, BenchLayersArgs, BenchMemoryArgs, BenchStagesArgs, FileArgs,
 };
 pub use self::gate::GateArgs;
 #[cfg(feature = "profile")]
@@ -100,7 +100,7 @@ pub enum Command {
     Stages(OutputArgs),
     /// List the data files; download or generate data
     Data(DataCommand),
-    /// Compare the speed of stages, or of layers
+    /// Measure speed and memory, each result checked before
     Bench(BenchCommand),
     /// Train the images once and print the peak of memory; ends when stdin does
     #[command(hide = true)]

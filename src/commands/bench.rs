@@ -1,6 +1,5 @@
-//! The command `bench`: measures stages, or layers, against each other.
+//! The command `bench`: one measurement, or all of them.
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
@@ -8,30 +7,28 @@ use serde_json::json;
 use super::output::Output;
 use super::progress::BenchProgress;
 use super::signals::Signals;
-use super::{bench_all, data, gate};
-use crate::bench::autograd::Autograd;
+use super::{bench_all, bench_files, data, gate};
+use crate::bench::ablations::Ablations;
+use crate::bench::autograd::{Autograd, AutogradSuite};
 use crate::bench::budget::Budget;
 use crate::bench::child::Workload;
 use crate::bench::contestant::Contestant;
 use crate::bench::effort::Effort;
 use crate::bench::gate::baseline::Baseline;
-use crate::bench::infer::{self, Infer};
+use crate::bench::infer::{self, Infer, InferSuite, Networks};
 use crate::bench::ladder::{self, Ladder};
 use crate::bench::layers::{self, LayerSuite, Layers};
 use crate::bench::memory::{self, Memory};
 use crate::bench::protocol::{Benchmark, StageSuite};
 use crate::cli::{
-    BenchAction, BenchAutogradArgs, BenchBudgetArgs, BenchInferArgs, BenchLayersArgs,
-    BenchMemoryArgs, BenchStagesArgs,
+    BenchAblationsArgs, BenchAction, BenchAutogradArgs, BenchBudgetArgs, BenchInferArgs,
+    BenchLayersArgs, BenchMemoryArgs, BenchStagesArgs, DataArgs,
 };
 use crate::engine::compute::Compute;
 use crate::error::Error;
-use crate::files::durable;
-use crate::files::lock::{Lock, lock_for_writing};
-use crate::files::replaceable;
 use crate::measure::machine::Environment;
 use crate::model::recipe::Recipe;
-use crate::report::{Event, json};
+use crate::report::Event;
 
 /// Makes the measurement `action`.
 pub fn run(action: &BenchAction) -> anyhow::Result<()> {
@@ -40,6 +37,7 @@ pub fn run(action: &BenchAction) -> anyhow::Result<()> {
         BenchAction::Layers(args) => layers(args),
         BenchAction::Autograd(args) => autograd(args),
         BenchAction::Infer(args) => infer(args),
+        BenchAction::Ablations(args) => ablations(args),
         BenchAction::Memory(args) => memory(args),
         BenchAction::Budget(args) => budget(args),
         BenchAction::All(args) => {
@@ -59,33 +57,11 @@ fn environment(output: &Output) -> Environment {
     environment
 }
 
-/// Locks the file to which the flag `--record` writes the `event`, if there is one.
-fn lock_record(record: Option<&Path>, event: &str) -> anyhow::Result<Option<Lock>> {
-    let lock = record.map(lock_for_writing).transpose();
-    let lock = lock.map_err(|error| error.with_remedy("name another place with --record"))?;
-    if let Some(path) = record {
-        let is_record = |content: &str| replaceable::is_event(content, event);
-        replaceable::check(path, "the record", is_record)?;
-    }
-    Ok(lock)
-}
-
-/// Writes `event` to the file of the flag `--record`, if there is one.
-fn write_record(record: Option<&Path>, event: &Event) -> anyhow::Result<()> {
-    if let Some(path) = record {
-        durable::replace(path, format!("{}\n", json::line(event)).as_bytes())?;
-    }
-    Ok(())
-}
-
 fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.gate.serve);
     let environment = environment(&output);
     let signals = Signals::install(args.gate.serve)?;
-    if let Some(path) = &args.record {
-        data::check_no_data_file("--record", path, &args.data)?;
-    }
-    let lock = lock_record(args.record.as_deref(), "bench")?;
+    let locks = bench_files::lock(&args.files, "bench", Some(&args.data))?;
     let compute = args.machine.compute();
     let architecture = args.network.architecture();
     let recipe = Recipe::from(&args.recipe);
@@ -94,6 +70,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         data::load(&args.data, false, architecture.format(), compute.threads, &output, &signals)?;
     data::check_batch_size(recipe.batch_size, dataset.train.len(), "training images")?;
     let contestants = Contestant::all(&stages, compute.threads);
+    let rounds = args.rounds;
     if args.gate.serve {
         ladder::check_memory(stages.iter().copied(), &architecture, &recipe)?;
         let benchmark = Benchmark::new(&architecture, &recipe, &dataset.train, compute.isa);
@@ -101,7 +78,6 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
             0 => benchmark,
             epoch => benchmark.at_epoch(epoch, compute.threads)?,
         };
-        let rounds = args.repeats;
         return gate::answer(&StageSuite { benchmark, contestants: &contestants, rounds });
     }
     let settings = json!({
@@ -111,28 +87,31 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
         "recipe": &recipe,
         "train_images": dataset.train.len(),
     });
-    let baseline = gate::baseline(&args.gate, "bench", &settings, args.record.as_deref())?;
+    let baseline = gate::baseline(&args.gate, "bench", &settings, &args.files)?;
     if let Some(Baseline::Program(path)) = &baseline {
-        // All data that can be downloaded is there.
-        let offline: &[&str] = if args.data.offline { &[] } else { &["--offline"] };
-        let rounds = args.repeats;
-        return gate::against_program(path, &args.gate, rounds, offline, output, &signals);
+        let added = offline(&args.data);
+        return gate::against_program(path, &args.gate, rounds, added, output, &signals);
     }
-    let at_once = signals.stop_at_once(lock)?;
+    let at_once = signals.stop_at_once(locks)?;
     let ladder = Ladder {
         contestants: &contestants,
         workload: &Workload { recipe, architecture, isa: compute.isa, data: args.data.directory() },
         dataset: &dataset,
-        repeats: args.repeats,
+        repeats: rounds,
         epoch: args.epoch,
         environment,
-        commit: args.record.as_ref().and_then(|_| commit()),
+        commit: args.files.record.as_ref().and_then(|_| commit()),
     };
     let event = Event::Bench(Box::new(ladder.measure(&mut BenchProgress::new(&output))?));
-    let _lock = at_once.end();
+    let _locks = at_once.end();
     output.event(&event);
-    write_record(args.record.as_deref(), &event)?;
+    bench_files::write(&args.files, &event)?;
     gate::against_record(baseline, &args.gate, &event, output)
+}
+
+/// Flag of the processes that serve the gate: all data that can be downloaded is there.
+fn offline(data: &DataArgs) -> &'static [&'static str] {
+    if data.offline { &[] } else { &["--offline"] }
 }
 
 fn layers(args: &BenchLayersArgs) -> anyhow::Result<()> {
@@ -151,53 +130,99 @@ fn layers(args: &BenchLayersArgs) -> anyhow::Result<()> {
     if args.gate.serve {
         return gate::answer(&LayerSuite::new(&layers));
     }
-    let lock = lock_record(args.record.as_deref(), "bench_layers")?;
+    let locks = bench_files::lock(&args.files, "bench_layers", None)?;
     let settings = json!({ "quick": layers.effort == Effort::Quick });
-    let baseline = gate::baseline(&args.gate, "bench_layers", &settings, args.record.as_deref())?;
+    let baseline = gate::baseline(&args.gate, "bench_layers", &settings, &args.files)?;
     if let Some(Baseline::Program(path)) = &baseline {
         return gate::against_program(path, &args.gate, layers.rounds, &[], output, &signals);
     }
-    let at_once = signals.stop_at_once(lock)?;
+    let at_once = signals.stop_at_once(locks)?;
     let bench = layers.measure(&mut BenchProgress::new(&output))?;
-    let _lock = at_once.end();
+    let _locks = at_once.end();
     let event = Event::BenchLayers(Box::new(bench));
     output.event(&event);
-    write_record(args.record.as_deref(), &event)?;
+    bench_files::write(&args.files, &event)?;
     gate::against_record(baseline, &args.gate, &event, output)
 }
 
 fn autograd(args: &BenchAutogradArgs) -> anyhow::Result<()> {
-    let output = Output::new(args.output, false);
+    let output = Output::new(args.output, args.gate.serve);
     let BenchAutogradArgs { filter, effort, .. } = args;
-    let autograd = Autograd::new(filter, effort.effort(), effort.rounds(), environment(&output))?;
-    let at_once = Signals::install(false)?.stop_at_once(())?;
+    let (effort, rounds) = (effort.effort(), effort.rounds());
+    let autograd = Autograd::new(filter, effort, rounds, environment(&output))?;
+    let signals = Signals::install(args.gate.serve)?;
+    if args.gate.serve {
+        return gate::answer(&AutogradSuite::new(&autograd));
+    }
+    let locks = bench_files::lock(&args.files, "bench_autograd", None)?;
+    let settings = json!({ "quick": effort == Effort::Quick });
+    let baseline = gate::baseline(&args.gate, "bench_autograd", &settings, &args.files)?;
+    if let Some(Baseline::Program(path)) = &baseline {
+        return gate::against_program(path, &args.gate, rounds, &[], output, &signals);
+    }
+    let at_once = signals.stop_at_once(locks)?;
     let bench = autograd.measure(&mut BenchProgress::new(&output))?;
-    at_once.end();
-    output.event(&Event::BenchAutograd(Box::new(bench)));
-    Ok(output.finish()?)
+    let _locks = at_once.end();
+    let event = Event::BenchAutograd(Box::new(bench));
+    output.event(&event);
+    bench_files::write(&args.files, &event)?;
+    gate::against_record(baseline, &args.gate, &event, output)
 }
 
 fn infer(args: &BenchInferArgs) -> anyhow::Result<()> {
-    let output = Output::new(args.output, false);
+    let output = Output::new(args.output, args.gate.serve);
     let environment = environment(&output);
-    let signals = Signals::install(false)?;
+    let signals = Signals::install(args.gate.serve)?;
+    let locks = bench_files::lock(&args.files, "bench_infer", Some(&args.data))?;
     let compute = args.machine.compute();
     let architecture = args.network.architecture();
     let dataset =
         data::load(&args.data, true, architecture.format(), compute.threads, &output, &signals)?;
-    let at_once = signals.stop_at_once(())?;
     data::check_batch_size(infer::LARGEST_BATCH, dataset.train.len(), "training images")?;
+    let (effort, rounds) = (args.effort.effort(), args.effort.rounds());
     let infer = Infer {
         architecture: &architecture,
         dataset: &dataset,
         compute,
-        effort: args.effort.effort(),
-        rounds: args.effort.rounds(),
+        effort,
+        rounds,
         environment,
     };
+    if args.gate.serve {
+        return gate::answer(&InferSuite::new(&infer, &Networks::default())?);
+    }
+    let settings = json!({
+        "architecture": architecture.to_string(),
+        "dataset": dataset.kind().name(),
+        "quick": effort == Effort::Quick,
+    });
+    let baseline = gate::baseline(&args.gate, "bench_infer", &settings, &args.files)?;
+    if let Some(Baseline::Program(path)) = &baseline {
+        let added = offline(&args.data);
+        return gate::against_program(path, &args.gate, rounds, added, output, &signals);
+    }
+    let at_once = signals.stop_at_once(locks)?;
     let bench = infer.measure(&mut BenchProgress::new(&output))?;
-    at_once.end();
-    output.event(&Event::BenchInfer(Box::new(bench)));
+    let _locks = at_once.end();
+    let event = Event::BenchInfer(Box::new(bench));
+    output.event(&event);
+    bench_files::write(&args.files, &event)?;
+    gate::against_record(baseline, &args.gate, &event, output)
+}
+
+fn ablations(args: &BenchAblationsArgs) -> anyhow::Result<()> {
+    let output = Output::new(args.output, false);
+    let environment = environment(&output);
+    let signals = Signals::install(false)?;
+    let locks = bench_files::lock(&args.files, "bench_ablations", None)?;
+    let at_once = signals.stop_at_once(locks)?;
+    let (effort, rounds) = (args.effort.effort(), args.effort.rounds());
+    let ablations = Ablations { compute: args.machine.compute(), effort, rounds, environment };
+    let bench = ablations.measure(&mut BenchProgress::new(&output))?;
+    let _locks = at_once.end();
+    let event = Event::BenchAblations(Box::new(bench));
+    output.event(&event);
+    bench_files::write(&args.files, &event)?;
     Ok(output.finish()?)
 }
 
@@ -205,12 +230,13 @@ fn memory(args: &BenchMemoryArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, false);
     let environment = Environment::detect();
     let signals = Signals::install(false)?;
+    let locks = bench_files::lock(&args.files, "bench_memory", Some(&args.data))?;
     let architecture = args.network.architecture();
     let recipe = Recipe::default();
     let stage = args.compute.stage(None, &architecture, &recipe)?;
     let Compute { threads, isa } = args.compute.compute();
     let dataset = data::load(&args.data, false, architecture.format(), threads, &output, &signals)?;
-    let at_once = signals.stop_at_once(())?;
+    let at_once = signals.stop_at_once(locks)?;
     data::check_batch_size(memory::LARGEST_BATCH, dataset.train.len(), "training images")?;
     let memory = Memory {
         workload: Workload { recipe, architecture, isa, data: args.data.directory() },
@@ -219,8 +245,10 @@ fn memory(args: &BenchMemoryArgs) -> anyhow::Result<()> {
         environment,
     };
     let bench = memory.measure(&mut BenchProgress::new(&output))?;
-    at_once.end();
-    output.event(&Event::BenchMemory(Box::new(bench)));
+    let _locks = at_once.end();
+    let event = Event::BenchMemory(Box::new(bench));
+    output.event(&event);
+    bench_files::write(&args.files, &event)?;
     Ok(output.finish()?)
 }
 
@@ -228,10 +256,11 @@ fn budget(args: &BenchBudgetArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, false);
     let environment = environment(&output);
     let signals = Signals::install(false)?;
+    let locks = bench_files::lock(&args.files, "bench_budget", Some(&args.data))?;
     let compute = args.machine.compute();
     let format = data::default_format();
     let dataset = data::load(&args.data, false, format, compute.threads, &output, &signals)?;
-    let at_once = signals.stop_at_once(())?;
+    let at_once = signals.stop_at_once(locks)?;
     let batch_size = Recipe::default().batch_size;
     data::check_batch_size(batch_size, dataset.train.len(), "training images")?;
     let budget = Budget {
@@ -242,9 +271,11 @@ fn budget(args: &BenchBudgetArgs) -> anyhow::Result<()> {
         environment,
     };
     let bench = budget.measure(&mut BenchProgress::new(&output))?;
-    at_once.end();
+    let _locks = at_once.end();
     let (failures, limits) = (bench.failures(), bench.rows.len());
-    output.event(&Event::BenchBudget(Box::new(bench)));
+    let event = Event::BenchBudget(Box::new(bench));
+    output.event(&event);
+    bench_files::write(&args.files, &event)?;
     output.finish()?;
     if failures > 0 {
         let problem = format!("{failures} of {limits} limits are not met: see above which");

@@ -6,6 +6,7 @@ use super::data;
 use super::output::Output;
 use super::progress::BenchProgress;
 use super::signals::Signals;
+use crate::bench::ablations::Ablations;
 use crate::bench::autograd::Autograd;
 use crate::bench::budget::Budget;
 use crate::bench::child::Workload;
@@ -149,6 +150,8 @@ impl All<'_> {
             environment: environment.clone(),
         };
         let infer = infer.measure(observer)?;
+        let ablations = Ablations { compute, effort, rounds, environment: environment.clone() };
+        let ablations = ablations.measure(observer)?;
         let stage = Stage::fastest_exact(&architecture, &recipe);
         let memory = Memory {
             workload: workload(),
@@ -159,6 +162,6 @@ impl All<'_> {
         let memory = memory.measure(observer)?;
         let budget = Budget { dataset, compute, effort, rounds, environment };
         let budget = budget.measure(observer)?;
-        Ok(Results { stages, layers, autograd, infer, memory, budget })
+        Ok(Results { stages, layers, autograd, infer, ablations, memory, budget })
     }
 }

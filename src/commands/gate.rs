@@ -15,7 +15,7 @@ use crate::bench::gate::record::Record;
 use crate::bench::gate::serve::serve;
 use crate::bench::gate::{Rules, program};
 use crate::bench::suite::Suite;
-use crate::cli::GateArgs;
+use crate::cli::{FileArgs, GateArgs};
 use crate::error::{Error, Result};
 use crate::measure::machine::Environment;
 use crate::report::Event;
@@ -35,7 +35,7 @@ pub fn answer(suite: &dyn Suite) -> anyhow::Result<()> {
 
 /// Baseline that the flags name, if they name one. A record must be one of the measurement that prints
 /// `event`, made with the `settings`; a program is refused if the measurement is also to be written to
-/// a `record`.
+/// `files`.
 ///
 /// # Errors
 /// When the file cannot be a baseline.
@@ -43,12 +43,15 @@ pub fn baseline(
     args: &GateArgs,
     event: &str,
     settings: &Value,
-    record: Option<&Path>,
+    files: &FileArgs,
 ) -> Result<Option<Baseline>> {
     let Some(path) = &args.baseline else { return Ok(None) };
     let baseline = Baseline::open(path, event, settings)?;
-    if matches!(baseline, Baseline::Program(_)) && record.is_some() {
-        let problem = "--record: a comparison with a program is no record";
+    let flags = [("--record", &files.record), ("--csv", &files.csv)];
+    if let (Baseline::Program(_), Some((flag, _))) =
+        (&baseline, flags.iter().find(|(_, file)| file.is_some()))
+    {
+        let problem = format!("{flag}: a comparison with a program is no record");
         return Err(Error::Usage(format!("{problem}: leave it out")));
     }
     Ok(Some(baseline))

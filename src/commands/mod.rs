@@ -3,6 +3,7 @@
 mod batch_size;
 mod bench;
 mod bench_all;
+mod bench_files;
 mod data;
 mod eval;
 mod gate;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::measured::{Circumstances, Timed};
+use crate::measure::roofline::Roofline;
 use crate::measure::statistics::Speedup;
 
 /// Speed of computations on the tape.
@@ -15,6 +16,9 @@ pub struct BenchAutograd {
     pub rows: Vec<AutogradRow>,
     /// Work of the tape itself.
     pub bookkeeping: Vec<BookkeepingRow>,
+    /// Limits of the machine on one thread, measured before the times.
+    #[serde(flatten)]
+    pub roofline: Roofline,
 }
 
 /// Times of one computation on the tape, in f32.

@@ -1,14 +1,17 @@
-//! Every row of a report as comma-separated values (RFC 4180, with line feeds).
+//! The rows of measurements as comma-separated values (RFC 4180, with line feeds).
 
 use std::fmt::Display;
 
-use super::results::Results;
+use super::Event;
+use super::ablations::BenchAblations;
+use super::autograd::BenchAutograd;
+use super::bench::{Bench, BenchRow};
+use super::budget::{BenchBudget, Unit};
+use super::infer::{BenchInfer, InferRow};
+use super::layers::BenchLayers;
+use super::measured::Timed;
+use super::memory::{BenchMemory, MemoryRow};
 use crate::measure::statistics::Spread;
-use crate::report::bench::BenchRow;
-use crate::report::budget::Unit;
-use crate::report::infer::InferRow;
-use crate::report::measured::Timed;
-use crate::report::memory::MemoryRow;
 
 /// Titles of the columns.
 pub const HEADING: &str = "suite,row,threads,unit,median,mad,min,allocations,bytes\n";
@@ -77,12 +80,23 @@ impl Row {
     }
 }
 
-/// `results` as a heading and one line for each row.
-pub fn lines(results: &Results) -> String {
-    let rows = [of_stages(results), of_layers(results), of_tape(results), of_predictions(results)];
-    let values = [of_memory(results), of_limits(results)];
-    let lines = rows.into_iter().chain(values).flatten().map(Row::line);
+/// Results of measurements as a heading and one line for each row. Other events have no rows.
+pub fn lines(events: &[Event]) -> String {
+    let lines = events.iter().flat_map(rows).map(Row::line);
     HEADING.to_string() + &lines.collect::<String>()
+}
+
+fn rows(event: &Event) -> Vec<Row> {
+    match event {
+        Event::Bench(bench) => of_stages(bench),
+        Event::BenchLayers(bench) => of_layers(bench),
+        Event::BenchAutograd(bench) => of_tape(bench),
+        Event::BenchInfer(bench) => of_predictions(bench),
+        Event::BenchAblations(bench) => of_advice(bench),
+        Event::BenchMemory(bench) => of_memory(bench),
+        Event::BenchBudget(bench) => of_limits(bench),
+        _ => Vec::new(),
+    }
 }
 
 /// Text of a value; nothing if there is none.
@@ -90,18 +104,17 @@ fn known<T: Display>(value: Option<T>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-fn of_stages(results: &Results) -> Vec<Row> {
-    let rows = results.stages.iter().flat_map(|bench| &bench.rows);
+fn of_stages(bench: &Bench) -> Vec<Row> {
     let row = |row: &BenchRow| {
         let allocations = row.allocations_per_step;
         Row::time("stages", row.stage.into(), row.threads, row.step_ms, allocations, None)
     };
-    rows.map(row).collect()
+    bench.rows.iter().map(row).collect()
 }
 
-fn of_layers(results: &Results) -> Vec<Row> {
+fn of_layers(bench: &BenchLayers) -> Vec<Row> {
     let mut rows = Vec::new();
-    for layer in &results.layers.layers {
+    for layer in &bench.layers {
         rows.extend(layer.rows.iter().map(|row| {
             let name = format!("{} {}, {}", layer.name, row.pass.name(), row.stage);
             let allocations = row.allocations_per_call;
@@ -111,32 +124,38 @@ fn of_layers(results: &Results) -> Vec<Row> {
     rows
 }
 
-fn of_tape(results: &Results) -> Vec<Row> {
+fn of_tape(bench: &BenchAutograd) -> Vec<Row> {
     let mut rows = Vec::new();
-    for row in &results.autograd.rows {
+    for row in &bench.rows {
         rows.push(Row::timed("autograd", format!("{}, forward", row.name), None, &row.forward));
         let both = format!("{}, forward and backward", row.name);
         rows.push(Row::timed("autograd", both, None, &row.forward_backward));
     }
-    let itself = results.autograd.bookkeeping.iter();
+    let itself = bench.bookkeeping.iter();
     rows.extend(itself.map(|row| Row::timed("autograd", row.name.into(), None, &row.timed)));
     rows
 }
 
-fn of_predictions(results: &Results) -> Vec<Row> {
+fn of_predictions(bench: &BenchInfer) -> Vec<Row> {
     let row = |what: String, row: &InferRow| {
         let name = format!("{what}batch {}", row.batch_size);
         Row::timed("infer", name, row.threads, &row.timed)
     };
-    let of_batches = results.infer.rows.iter().map(|one| row(String::new(), one));
+    let of_batches = bench.rows.iter().map(|one| row(String::new(), one));
     let of_widths =
-        results.infer.widths.iter().map(|one| row(format!("hidden {}, ", one.hidden), &one.row));
+        bench.widths.iter().map(|one| row(format!("hidden {}, ", one.hidden), &one.row));
     let of_formats =
-        results.infer.precisions.iter().map(|one| row(format!("{}, ", one.precision), &one.row));
+        bench.precisions.iter().map(|one| row(format!("{}, ", one.precision), &one.row));
     of_batches.chain(of_widths).chain(of_formats).collect()
 }
 
-fn of_memory(results: &Results) -> Vec<Row> {
+fn of_advice(bench: &BenchAblations) -> Vec<Row> {
+    let rows =
+        bench.rows.iter().flat_map(|row| row.ways.iter().zip([&row.advised, &row.otherwise]));
+    rows.map(|(&way, timed)| Row::timed("ablations", way.into(), None, timed)).collect()
+}
+
+fn of_memory(bench: &BenchMemory) -> Vec<Row> {
     let of_batch = |row: &MemoryRow| {
         let values = [
             ("training, live", row.training.map(|bytes| bytes.live_bytes)),
@@ -150,10 +169,10 @@ fn of_memory(results: &Results) -> Vec<Row> {
             Some(Row::value("memory", format!("batch {batch}, {what}"), "bytes", bytes? as f64))
         })
     };
-    results.memory.rows.iter().flat_map(of_batch).collect()
+    bench.rows.iter().flat_map(of_batch).collect()
 }
 
-fn of_limits(results: &Results) -> Vec<Row> {
+fn of_limits(bench: &BenchBudget) -> Vec<Row> {
     let unit = |unit| match unit {
         Unit::PerSecond => "1/s",
         Unit::Milliseconds => "ms",
@@ -161,6 +180,6 @@ fn of_limits(results: &Results) -> Vec<Row> {
         Unit::Bytes => "bytes",
         Unit::Ratio => "1",
     };
-    let rows = results.budget.rows.iter();
+    let rows = bench.rows.iter();
     rows.map(|row| Row::value("budget", row.name.clone(), unit(row.unit), row.value)).collect()
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::measured::{Circumstances, Timed};
+use crate::measure::roofline::Roofline;
 use crate::simd::Isa;
 
 /// Time in milliseconds below which the prediction of one image counts as immediate.
@@ -43,6 +44,9 @@ pub struct BenchInfer {
     /// Reason why bf16 was not measured; absent if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub without_bf16: Option<String>,
+    /// Limits of the machine on one thread and on all, measured before the times.
+    #[serde(flatten)]
+    pub roofline: Roofline,
 }
 
 /// Speed of the predictions of a batch.

@@ -4,9 +4,11 @@
 //! one line of JSON for programs ([`json`]). The field names are the schema, which docs/JSON.md
 //! describes. They contain the units; a count without a unit counts images.
 
+pub mod ablations;
 pub mod autograd;
 pub mod bench;
 pub mod budget;
+pub mod csv;
 pub mod date;
 pub mod gate;
 pub mod gradcheck;
@@ -62,6 +64,8 @@ pub enum Event {
     BenchInfer(Box<infer::BenchInfer>),
     /// Memory of training and of predictions.
     BenchMemory(Box<memory::BenchMemory>),
+    /// What the advice of performance guides is worth.
+    BenchAblations(Box<ablations::BenchAblations>),
     /// Limits, and whether they are met.
     BenchBudget(Box<budget::BenchBudget>),
     /// Comparison of this program with a baseline.

@@ -154,7 +154,7 @@ fn numeric_flags(command: &clap::Command, before: &str) -> Vec<String> {
 fn every_number_is_refused_outside_the_limits_that_the_error_names() {
     let place = Workplace::new();
     let flags = numeric_flags(&Cli::command(), "");
-    assert!(flags.len() > 25 && flags.contains(&"bench stages --repeats".into()), "{flags:?}");
+    assert!(flags.len() > 25 && flags.contains(&"bench stages --rounds".into()), "{flags:?}");
     for flag in &flags {
         let name = flag.split(' ').next_back().unwrap();
         let refused = |value: &str| {
@@ -242,16 +242,20 @@ fn bench_refuses_before_it_measures() {
     let place = Workplace::new();
     for (flags, words) in [
         ("--stage gemm,fastest", "there are naive, im2col, gemm"),
-        ("--repeats 0", "must be a whole number from 1 to 1000"),
+        ("--rounds 0", "must be a whole number from 1 to 1000"),
     ] {
         let flag = flags.split(' ').next().unwrap();
         place.run(&format!("bench stages {flags}")).rejects_flags(&[flag, words]);
     }
     let help = Run::of(place.bare("bench"));
-    assert!(help.code == 2 && help.stderr.contains("  stages    Check that stages"), "{help:#?}");
+    assert!(help.code == 2 && help.stderr.contains("  stages     Check that"), "{help:#?}");
     let problem = format!("--batch-size 1000 is more than the {TRAIN_IMAGES} training images");
     place.run("bench stages --batch-size 1000").fails(2, &[&problem]);
-    place.run("bench stages --record").fails(1, &["profiles/ladder does not exist"]);
+    for flag in ["stages --record", "infer --csv"] {
+        let nowhere = place.run(&format!("bench {flag} nowhere/file"));
+        nowhere.fails(1, &["nowhere does not exist"]);
+    }
+    place.run("bench infer --record a --csv a").fails(2, &["--csv is the file of --record"]);
     assert_eq!(place.names(), [""; 0]);
 }
 
@@ -337,7 +341,7 @@ fn files_of_the_user_beside_a_model_stay() {
 #[test]
 fn nothing_but_an_earlier_record_is_replaced_by_a_record() {
     let place = Workplace::new();
-    let bench = "bench stages --stage fused --repeats 1 --batch-size 4 --threads 1";
+    let bench = "bench stages --stage fused --rounds 1 --batch-size 4 --threads 1";
     place.run(&format!("{bench} --record bench.json")).succeeds();
     for (name, content) in [
         ("ckpt.bin", &b"\x80 a model"[..]),
@@ -361,7 +365,7 @@ fn nothing_but_an_earlier_record_is_replaced_by_a_record() {
 #[test]
 fn the_file_that_output_goes_to_is_not_replaced() {
     let place = Workplace::new();
-    let bench = "bench stages --stage fused --repeats 1 --batch-size 4 --threads 1";
+    let bench = "bench stages --stage fused --rounds 1 --batch-size 4 --threads 1";
     for path in ["/dev/stdout", "out"] {
         let mut bench = place.command(&format!("{bench} --record {path}"));
         bench.stdout(fs::File::create(place.path("out")).unwrap());

@@ -6,18 +6,20 @@
 //! 2. **Rounds** are those of [`timing`](super::timing), with the recording of a computation alone
 //!    against the recording and the gradients. Tapes and inputs are in f32.
 
-mod programs;
+pub(super) mod programs;
 
 use std::hint::black_box;
 
 use self::programs::Program;
 use super::effort::Effort;
 use super::observer::Observer;
-use super::timing::{Case, Timing};
+use super::suite::{Row, Suite};
+use super::timing::{Case, Protocol, Timing};
 use crate::autograd::Tape;
 use crate::error::{Error, Result};
 use crate::measure::contention::Contention;
 use crate::measure::machine::Environment;
+use crate::measure::roofline::Roofline;
 use crate::measure::statistics::Speedup;
 use crate::random::Stream;
 use crate::report::SCHEMA_VERSION;
@@ -86,23 +88,23 @@ impl Autograd {
     /// Checks the gradients of each computation, and measures its time.
     ///
     /// # Errors
-    /// When a gradient is wrong.
+    /// When a gradient is wrong, or the operating system refuses to start a thread.
     pub fn measure(self, observer: &mut dyn Observer) -> Result<BenchAutograd> {
+        let suite = AutogradSuite::new(&self);
         observer.part("checking the gradients of all computations");
-        let checked = self.programs.iter().try_for_each(check);
+        let checked = suite.check();
         observer.finished();
         checked?;
+        observer.part("measuring the limits of the machine");
+        let roofline = Roofline::measure(&[1]);
+        observer.finished();
+        let roofline = roofline?;
         let contention = Contention::start();
-        let inputs: Vec<_> = self.programs.iter().map(Program::draw).collect();
-        let programs = self.programs.iter().zip(&inputs).flat_map(|(program, inputs)| {
-            [false, true].map(|backward| Work::Program { program, inputs, backward })
-        });
-        let mut work: Vec<_> = programs.chain(Bookkeeping::ALL.map(Work::Bookkeeping)).collect();
+        let mut work = suite.work();
         let names: Vec<_> = work.iter().map(Work::name).collect();
         observer.timing(work.len(), self.rounds);
-        let protocol = self.effort.protocol(self.rounds);
         let turn = |index: usize, round| observer.turn(&names[index], round);
-        let timings = protocol.time(&mut work, turn, || Ok(()));
+        let timings = suite.protocol().time(&mut work, turn, || Ok(()));
         observer.finished();
         let timings = timings?;
         let (of_programs, of_bookkeeping) = timings.split_at(2 * self.programs.len());
@@ -112,7 +114,7 @@ impl Autograd {
             circumstances: Circumstances {
                 schema: SCHEMA_VERSION,
                 version: env!("CARGO_PKG_VERSION"),
-                environment: self.environment,
+                environment: self.environment.clone(),
                 rounds: self.rounds,
                 quick: self.effort == Effort::Quick,
                 share_of_others: contention.share_of_others(),
@@ -121,7 +123,46 @@ impl Autograd {
             bookkeeping: bookkeeping
                 .map(|(work, timing)| BookkeepingRow { name: work.name(), timed: timing.into() })
                 .collect(),
+            roofline,
         })
+    }
+}
+
+/// Suite with two rows for each computation, without gradients and with them, and a row for each work
+/// of the tape itself.
+pub struct AutogradSuite<'a> {
+    autograd: &'a Autograd,
+    /// Inputs of each computation.
+    inputs: Vec<Vec<Vec<f32>>>,
+}
+
+impl<'a> AutogradSuite<'a> {
+    /// Suite of the rows that `autograd` would measure.
+    pub fn new(autograd: &'a Autograd) -> Self {
+        Self { autograd, inputs: autograd.programs.iter().map(Program::draw).collect() }
+    }
+
+    fn work(&self) -> Vec<Work<'_>> {
+        let programs = self.autograd.programs.iter().zip(&self.inputs);
+        let programs = programs.flat_map(|(program, inputs)| {
+            [false, true].map(|backward| Work::Program { program, inputs, backward })
+        });
+        programs.chain(Bookkeeping::ALL.map(Work::Bookkeeping)).collect()
+    }
+}
+
+impl Suite for AutogradSuite<'_> {
+    fn protocol(&self) -> Protocol {
+        self.autograd.effort.protocol(self.autograd.rounds)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.autograd.programs.iter().try_for_each(check)
+    }
+
+    fn rows(&self) -> Vec<Row<'_>> {
+        let work = self.work().into_iter();
+        work.map(|work| Row { name: work.name(), case: Box::new(work) as Box<dyn Case> }).collect()
     }
 }
 
@@ -198,6 +239,11 @@ fn check(program: &Program) -> Result<()> {
     Ok(())
 }
 
+/// Name of the row of the computation called `program`, with its gradients or `backward` not.
+pub(super) fn row_name(program: &str, backward: bool) -> String {
+    format!("{program}, {}", if backward { "forward and backward" } else { "forward" })
+}
+
 /// Work that is timed.
 enum Work<'a> {
     /// Computation on a new tape, with its gradients or `backward` not.
@@ -212,8 +258,7 @@ enum Work<'a> {
 impl Work<'_> {
     fn name(&self) -> String {
         match self {
-            Self::Program { program, backward: false, .. } => format!("{}, forward", program.name),
-            Self::Program { program, .. } => format!("{}, forward and backward", program.name),
+            Self::Program { program, backward, .. } => row_name(&program.name, *backward),
             Self::Bookkeeping(work) => work.name().into(),
         }
     }

@@ -22,6 +22,7 @@ pub mod decision;
 pub mod program;
 pub mod record;
 pub mod serve;
+mod written;
 
 use std::path::Path;
 use std::time::Duration;

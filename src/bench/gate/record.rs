@@ -8,13 +8,11 @@
 use std::fmt;
 use std::path::Path;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::decision::{self, Evidence, LEVEL};
+use super::written::{Machine, Peak, RecordedRow, Stream, Written};
 use super::{MOST_ROUNDS, report};
-use crate::bench::contestant;
-use crate::bench::layers::{REFERENCE, row_name};
 use crate::error::{Error, Result, printable, quoted};
 use crate::measure::machine::Environment;
 use crate::measure::statistics::Spread;
@@ -29,106 +27,6 @@ pub struct Record {
     peaks: Vec<Peak>,
     streams: Vec<Stream>,
     rows: Vec<RecordedRow>,
-}
-
-/// Machine and build of a measurement. The clock frequency is no part of it, because it changes all
-/// the time.
-#[derive(Debug, PartialEq, Deserialize)]
-struct Machine {
-    cpu: Option<String>,
-    architecture: String,
-    features: Vec<String>,
-    threads: usize,
-    rustc: String,
-    rustflags: String,
-    release: bool,
-}
-
-impl Machine {
-    /// Words about the first difference from the machine and build `here`, if there is one.
-    fn difference(&self, here: &Self) -> Option<String> {
-        let text = |machine: &Self| {
-            let Self { cpu, architecture, features, threads, rustc, rustflags, release } = machine;
-            [
-                ("the CPU", cpu.clone().unwrap_or_else(|| "unknown".into())),
-                ("the architecture", architecture.clone()),
-                ("the vector extensions", features.join(" ")),
-                ("the number of threads", threads.to_string()),
-                ("the compiler", rustc.clone()),
-                ("the compiler's flags", rustflags.clone()),
-                ("a release build", release.to_string()),
-            ]
-        };
-        let pairs = text(self).into_iter().zip(text(here));
-        let mut different = pairs.filter(|(there, here)| there != here);
-        different.next().map(|((what, there), (_, here))| {
-            format!("{what}: '{}' in the record, '{}' here", quoted(&there), quoted(&here))
-        })
-    }
-}
-
-/// Times of a row of a record.
-#[derive(Debug)]
-struct RecordedRow {
-    name: String,
-    /// What the row computes, which its name does not say.
-    problem: String,
-    isa: String,
-    threads: usize,
-    round_ms: Vec<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Peak {
-    isa: String,
-    precision: String,
-    threads: usize,
-    gflops: f64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Stream {
-    array_bytes: usize,
-    threads: usize,
-    gbytes_per_second: f64,
-}
-
-/// Fields of the two kinds of measurements that a comparison needs.
-#[derive(Debug, Deserialize)]
-struct Written {
-    environment: Machine,
-    peaks: Vec<Peak>,
-    streams: Vec<Stream>,
-    isa: Option<String>,
-    #[serde(default)]
-    layers: Vec<WrittenLayer>,
-    #[serde(default)]
-    rows: Vec<WrittenStage>,
-}
-
-#[derive(Debug, Deserialize)]
-struct WrittenLayer {
-    name: String,
-    layer: String,
-    input: Vec<usize>,
-    batch_size: usize,
-    rows: Vec<WrittenPass>,
-}
-
-#[derive(Debug, Deserialize)]
-struct WrittenPass {
-    pass: String,
-    stage: String,
-    threads: usize,
-    round_call_ms: Vec<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct WrittenStage {
-    stage: String,
-    threads: usize,
-    peak_isa: String,
-    round_step_ms: Vec<f64>,
 }
 
 impl Record {
@@ -175,29 +73,8 @@ impl Record {
         Ok(record)
     }
 
-    fn of(Written { environment, peaks, streams, isa, layers, rows }: Written) -> Self {
-        let of_layer = |layer: WrittenLayer| {
-            let isa = isa.clone().unwrap_or_default();
-            let WrittenLayer { name, layer, input, batch_size, rows } = layer;
-            let measured = rows.into_iter().filter(|row| row.stage != REFERENCE.stage.name);
-            measured.map(move |WrittenPass { pass, stage, threads, round_call_ms }| RecordedRow {
-                name: row_name(&name, &pass, &stage, threads),
-                problem: format!("{layer} on {input:?}, {batch_size}"),
-                isa: isa.clone(),
-                threads,
-                round_ms: round_call_ms,
-            })
-        };
-        let of_stage = |WrittenStage { stage, threads, peak_isa, round_step_ms }| RecordedRow {
-            name: contestant::name(&stage, threads),
-            problem: String::new(),
-            isa: peak_isa,
-            threads,
-            round_ms: round_step_ms,
-        };
-        let rows = rows.into_iter().map(of_stage);
-        let rows = layers.into_iter().flat_map(of_layer).chain(rows).collect();
-        Self { machine: environment, peaks, streams, rows }
+    fn of(Written { environment, peaks, streams, rows }: Written) -> Self {
+        Self { machine: environment, peaks, streams, rows: rows.recorded() }
     }
 
     /// Compares the measurement `new`, which has just been made, with this record at `path`.
@@ -275,8 +152,10 @@ impl Record {
         row: &RecordedRow,
         max_regress: f64,
     ) -> Option<String> {
-        if old.isa != row.isa {
-            return Some(format!("{} in the record, {} here", quoted(&old.isa), row.isa));
+        if let (Some(there), Some(here)) = (&old.isa, &row.isa)
+            && there != here
+        {
+            return Some(format!("{} in the record, {here} here", quoted(there)));
         }
         let changed = |there: f64, here: f64| {
             let ratio = there / here;
@@ -286,8 +165,10 @@ impl Record {
             let (there, here) = (digits(there), digits(here));
             format!("the machine has changed: {what} of {there} in the record, {here} here")
         };
-        let peaks =
-            new.peaks.iter().filter(|one| (&one.isa, one.threads) == (&row.isa, row.threads));
+        let concerns_row = |one: &&Peak| {
+            one.threads == row.threads && row.isa.as_ref().is_none_or(|isa| *isa == one.isa)
+        };
+        let peaks = new.peaks.iter().filter(concerns_row);
         let peak = peaks.filter_map(|here| {
             let is_it = |one: &&Peak| {
                 (&one.isa, &one.precision, one.threads)

@@ -54,7 +54,7 @@ pub struct Section {
 impl Document {
     /// Document of the times in `results`.
     pub fn of_times(results: &Results) -> Self {
-        let Results { stages, layers, autograd, infer, budget, .. } = results;
+        let Results { stages, layers, autograd, infer, ablations, budget, .. } = results;
         let limits = Section {
             title: "Limits",
             text: "Limits of two documents, and of this program.".into(),
@@ -75,6 +75,7 @@ impl Document {
         });
         let tape = &autograd.circumstances;
         let predictions = &infer.circumstances;
+        let advice = &ablations.circumstances;
         let rest = [
             Section {
                 title: "Layers",
@@ -113,6 +114,16 @@ impl Document {
                 ),
                 figures: figures::of_predictions(infer),
                 tables: tables::predictions(infer),
+            },
+            Section {
+                title: "Advice",
+                text: format!(
+                    "The same work done as guides to performance advise, and otherwise. Both ways \
+                     have the same result, up to rounding. {}.",
+                    rounds(advice.rounds, advice.quick, advice.share_of_others),
+                ),
+                figures: Vec::new(),
+                tables: vec![tables::advice(ablations)],
             },
         ];
         Self {

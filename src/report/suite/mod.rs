@@ -3,7 +3,6 @@
 //! `tables` and `figures` say what the report shows; `markdown`, `page` and `plot` say how. So a column
 //! or a curve is described once.
 
-mod csv;
 mod document;
 mod figures;
 mod markdown;
@@ -20,7 +19,7 @@ use serde_json::Value;
 
 use self::document::Document;
 use self::results::{MARK, Results};
-use super::json;
+use super::{csv, json};
 
 /// Name of the report of times.
 pub const BENCHMARK_REPORT: &str = "BENCHMARK_REPORT.md";
@@ -33,12 +32,13 @@ const PAGE: &str = "index.html";
 
 /// Files of the report of `results`: their names and contents, in the order of [`names`].
 pub fn files(results: &Results) -> Vec<(String, Vec<u8>)> {
-    let lines: String = results.events().iter().map(|event| json::line(event) + "\n").collect();
+    let events = results.events();
+    let lines: String = events.iter().map(|event| json::line(event) + "\n").collect();
     let documents = [Document::of_times(results), Document::of_memory(results)];
     let [times, memory] = documents.each_ref().map(markdown::text);
     let mut files = vec![
         (RESULTS.into(), lines.into_bytes()),
-        (ROWS.into(), csv::lines(results).into_bytes()),
+        (ROWS.into(), csv::lines(&events).into_bytes()),
         (BENCHMARK_REPORT.into(), times.into_bytes()),
         (MEMORY_REPORT.into(), memory.into_bytes()),
     ];

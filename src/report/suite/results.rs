@@ -1,6 +1,7 @@
 //! The results that a report shows.
 
 use crate::report::Event;
+use crate::report::ablations::BenchAblations;
 use crate::report::autograd::BenchAutograd;
 use crate::report::bench::Bench;
 use crate::report::budget::BenchBudget;
@@ -23,6 +24,8 @@ pub struct Results {
     pub autograd: BenchAutograd,
     /// Speed of predictions.
     pub infer: BenchInfer,
+    /// What advice is worth.
+    pub ablations: BenchAblations,
     /// Memory of training and of predictions.
     pub memory: BenchMemory,
     /// Limits, and whether they are met.
@@ -37,6 +40,7 @@ impl Results {
             Event::BenchLayers(Box::new(self.layers.clone())),
             Event::BenchAutograd(Box::new(self.autograd.clone())),
             Event::BenchInfer(Box::new(self.infer.clone())),
+            Event::BenchAblations(Box::new(self.ablations.clone())),
             Event::BenchMemory(Box::new(self.memory.clone())),
             Event::BenchBudget(Box::new(self.budget.clone())),
         ];

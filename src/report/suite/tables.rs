@@ -3,6 +3,7 @@
 use super::table::Side::{Left, Right};
 use super::table::{Column, Table};
 use crate::measure::statistics::Line;
+use crate::report::ablations::{AblationRow, BenchAblations};
 use crate::report::autograd::{AutogradRow, BenchAutograd, BookkeepingRow};
 use crate::report::bench::{Bench, BenchRow};
 use crate::report::budget::{BenchBudget, BudgetRow, Source};
@@ -198,6 +199,25 @@ pub fn predictions(bench: &BenchInfer) -> Vec<Table> {
              not run, so nobody can repeat its figures. Ours: on all threads, here.",
     );
     vec![batches, widths, formats, source]
+}
+
+/// Table of what advice is worth.
+pub fn advice(bench: &BenchAblations) -> Table {
+    let columns: [Column<&AblationRow>; 7] = [
+        ("advice", Left, |row| row.name.into()),
+        ("as advised", Left, |row| row.ways[0].into()),
+        ("time", Right, |row| time(row.advised.call_ms.median)),
+        ("otherwise", Left, |row| row.ways[1].into()),
+        ("time", Right, |row| time(row.otherwise.call_ms.median)),
+        ("×", Right, |row| digits(row.over_otherwise.median)),
+        ("95 %", Right, |row| {
+            format!("{} to {}", digits(row.over_otherwise.low), digits(row.over_otherwise.high))
+        }),
+    ];
+    Table::new("bench advice", "What advice is worth", &columns, &bench.rows).with_note(
+        "×: time of the other way over the advised one, the median of the ratios of the same \
+         rounds, and its interval. Predictions use all threads, the other work one.",
+    )
 }
 
 /// Tables of memory.

@@ -1,5 +1,6 @@
 //! Results as text for people, in aligned columns and at most 80 characters wide.
 
+mod ablations;
 mod autograd;
 pub(super) mod bench;
 pub(super) mod budget;
@@ -39,6 +40,7 @@ pub fn lines(event: &Event, width: Option<usize>) -> String {
         Event::Bench(bench) => bench::lines(bench),
         Event::BenchLayers(bench) => layers::lines(bench),
         Event::BenchAutograd(bench) => autograd::lines(bench),
+        Event::BenchAblations(bench) => ablations::lines(bench),
         Event::BenchInfer(bench) => infer::lines(bench),
         Event::BenchMemory(bench) => memory::lines(bench),
         Event::BenchBudget(bench) => budget::lines(bench),
