@@ -179,7 +179,7 @@ impl Budget<'_> {
         let bench = layers.measure(observer)?;
         let rows = bench.layers.iter().zip(&LAYERS).map(|(layer, (case, limits))| {
             let forward = layer.rows.iter().rfind(|row| row.pass == Direction::Forward);
-            let ms = forward.expect("tiled on all threads").call_ms.median;
+            let ms = forward.expect("tiled on all threads").timed.call_ms.median;
             row(case.name.into(), Source::Guide, Unit::Milliseconds, ms, *limits)
         });
         Ok(rows.collect())

@@ -117,8 +117,7 @@ fn of_layers(bench: &BenchLayers) -> Vec<Row> {
     for layer in &bench.layers {
         rows.extend(layer.rows.iter().map(|row| {
             let name = format!("{} {}, {}", layer.name, row.pass.name(), row.stage);
-            let allocations = row.allocations_per_call;
-            Row::time("layers", name, row.threads, row.call_ms, allocations, None)
+            Row::timed("layers", name, row.threads, &row.timed)
         }));
     }
     rows

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use super::measured::Timed;
 use crate::measure::machine::Environment;
 use crate::measure::roofline::Roofline;
-use crate::measure::statistics::{Speedup, Spread};
+use crate::measure::statistics::Speedup;
 use crate::simd::Isa;
 
 /// Comparison of the speed of sets of primitives, layer by layer.
@@ -124,12 +125,9 @@ pub struct LayerRow {
     pub stage: &'static str,
     /// Number of threads.
     pub threads: usize,
-    /// Number of calls that are timed in each round.
-    pub round_calls: usize,
-    /// Mean time of a call in each round.
-    pub round_call_ms: Vec<f64>,
-    /// Median, minimum and spread of `round_call_ms`.
-    pub call_ms: Spread,
+    /// Times of the calls.
+    #[serde(flatten)]
+    pub timed: Timed,
     /// Floating-point operations of a call, two for each multiply-add; no others are counted.
     pub flops_per_call: usize,
     /// Bytes of activations and parameters of a call, each read or written once.
@@ -149,9 +147,6 @@ pub struct LayerRow {
     /// longer at the largest rate of the memory than its operations take at the peak; else absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gbytes_per_second: Option<f64>,
-    /// Number of memory allocations in a call; absent in a program that does not count them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allocations_per_call: Option<f64>,
     /// Speed relative to naive; absent for naive itself and if naive was not timed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_naive: Option<Speedup>,

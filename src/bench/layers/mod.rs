@@ -28,12 +28,13 @@ use crate::error::{Error, Result};
 use crate::measure::contention::Contention;
 use crate::measure::machine::Environment;
 use crate::measure::roofline::Roofline;
-use crate::measure::statistics::{Speedup, Spread};
+use crate::measure::statistics::Speedup;
 use crate::nn::layer::Work;
 use crate::nn::primitives::Primitives;
 use crate::nn::tensor::TensorSpec;
 use crate::report::SCHEMA_VERSION;
 use crate::report::layers::{BenchLayer, BenchLayers, Direction, LayerRow, OneCall, SourceMs};
+use crate::report::measured;
 use crate::simd::Isa;
 use crate::stages::{EngineKind, STAGES, Stage};
 
@@ -333,10 +334,9 @@ impl Measured {
     fn row(&self, timed: &Timed, roofline: &Roofline, isa: Isa) -> LayerRow {
         let Timed { direction, contestant: Contestant { stage, threads }, ref timing } = *timed;
         let Work { flops, bytes } = self.problem.work(direction);
-        let round_call_ms = timing.call_ms();
-        let call_ms = Spread::of(&round_call_ms);
+        let calls = measured::Timed::from(timing);
         // In 10⁹ a second.
-        let rate = |count: usize| count as f64 / call_ms.median / 1e6;
+        let rate = |count: usize| count as f64 / calls.call_ms.median / 1e6;
         // The instructions of a stage that is not vectorized are those that the compiler chooses.
         let peak_isa = if stage.vectorized { isa } else { Isa::detect() };
         let peak_gflops = roofline.peak_gflops(peak_isa, stage.precision.name(), threads);
@@ -348,8 +348,6 @@ impl Measured {
             pass: direction,
             stage: stage.name,
             threads,
-            round_calls: timing.calls,
-            call_ms,
             flops_per_call: flops,
             bytes_per_call: bytes,
             gflops: (flops > 0).then(|| rate(flops)),
@@ -357,10 +355,9 @@ impl Measured {
             peak_gflops,
             peak_share: peak_gflops.map(|peak| rate(flops) / peak),
             gbytes_per_second: (seconds_of_traffic > seconds_of_products).then(|| rate(bytes)),
-            allocations_per_call: timing.allocations_per_call(),
             over_naive: self.speedup(timed, REFERENCE),
             over_one_thread: self.speedup(timed, Contestant { stage, threads: 1 }),
-            round_call_ms,
+            timed: calls,
         }
     }
 

@@ -52,23 +52,24 @@ pub fn stages(bench: &Bench) -> Table {
 
 /// Tables of layers.
 pub fn layers(bench: &BenchLayers) -> Vec<Table> {
-    let columns: [Column<(&BenchLayer, &LayerRow)>; 11] = [
+    let columns: [Column<(&BenchLayer, &LayerRow)>; 12] = [
         ("layer", Left, |(layer, _)| layer.name.into()),
         ("pass", Left, |(_, row)| row.pass.name().into()),
         ("stage", Left, |(_, row)| row.stage.into()),
         ("threads", Right, |(_, row)| row.threads.to_string()),
-        ("time", Right, |(_, row)| time(row.call_ms.median)),
-        ("MAD", Right, |(_, row)| time(row.call_ms.mad)),
+        ("time", Right, |(_, row)| time(row.timed.call_ms.median)),
+        ("MAD", Right, |(_, row)| time(row.timed.call_ms.mad)),
         ("GFLOP/s", Right, |(_, row)| known(row.gflops, digits)),
         ("of peak", Right, |(_, row)| known(row.peak_share, percent)),
         ("GB/s", Right, |(_, row)| known(row.gbytes_per_second, digits)),
         ("× naive", Right, |(_, row)| speedup(row.over_naive)),
-        ("allocations", Right, |(_, row)| known(row.allocations_per_call, digits)),
+        ("allocations", Right, |(_, row)| known(row.timed.allocations_per_call, digits)),
+        ("bytes", Right, |(_, row)| known(row.timed.allocated_bytes_per_call, digits)),
     ];
     let rows = bench.layers.iter().flat_map(|layer| layer.rows.iter().map(move |row| (layer, row)));
     let times = Table::new("bench layers", "Times of the passes", &columns, rows).with_note(format!(
         "time: median; MAD: median absolute deviation; GB/s: all tensors, each read or written once, \
-         where memory is the limit; allocations: in a call. A call of naive above {} ms is not \
+         where memory is the limit; allocations, bytes: in a call. A call of naive above {} ms is not \
          repeated and has no row. {INCONCLUSIVE}",
         digits(bench.call_budget_ms),
     ));
@@ -105,7 +106,7 @@ fn shape(sizes: &[usize]) -> String {
 /// Shortest median time of a pass of `layer`.
 fn fastest(layer: &BenchLayer, pass: Direction) -> String {
     let of_pass = layer.rows.iter().filter(|row| row.pass == pass);
-    known(of_pass.map(|row| row.call_ms.median).reduce(f64::min), time)
+    known(of_pass.map(|row| row.timed.call_ms.median).reduce(f64::min), time)
 }
 
 /// Tables of the tape.

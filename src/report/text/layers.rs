@@ -46,13 +46,13 @@ pub fn lines(bench: &BenchLayers) -> String {
 type Column = (&'static str, usize, fn(&LayerRow) -> String);
 
 const COLUMNS: [Column; 7] = [
-    ("time", 10, |row| time(row.call_ms.median)),
-    ("MAD", 10, |row| time(row.call_ms.mad)),
+    ("time", 10, |row| time(row.timed.call_ms.median)),
+    ("MAD", 10, |row| time(row.timed.call_ms.mad)),
     ("GFLOP/s", 9, |row| known(row.gflops, digits)),
     ("of peak", 9, |row| known(row.peak_share, |share| format!("{:.1} %", 100.0 * share))),
     ("GB/s", 7, |row| known(row.gbytes_per_second, digits)),
     ("× naive", 8, |row| speedup(row.over_naive)),
-    ("allocs", 7, |row| known(row.allocations_per_call, digits)),
+    ("allocs", 7, |row| known(row.timed.allocations_per_call, digits)),
 ];
 
 /// The first columns of the table.
