@@ -527,6 +527,8 @@ fn what_is_printed_fits_a_terminal_of_80_columns() {
         "bench ablations --help",
         "bench memory --help",
         "bench budget --help",
+        "report trend --help",
+        "report splice --help",
         "bench memory --data digits",
     ] {
         fits(arguments);

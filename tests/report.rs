@@ -7,7 +7,7 @@ use serde_json::Value;
 
 mod program;
 
-use program::Workplace;
+use program::{Run, Workplace};
 
 /// Names of the figures.
 const FIGURES: [&str; 4] = [
@@ -73,6 +73,7 @@ fn all_measurements_make_one_report() {
         is_self_contained(&read(&out, &format!("{figure}.svg")));
     }
     with_the_page(&out);
+    with_a_trend(&place, &run.stdout);
 
     // What an earlier run wrote is replaced; what another program wrote is not.
     let names = fs::read_dir(&out).unwrap().count();
@@ -89,15 +90,22 @@ fn all_measurements_make_one_report() {
     assert_eq!(fs::read_dir(&out).unwrap().count(), names);
 }
 
+/// Checks that `page` is one HTML page that loads nothing.
 #[cfg(feature = "plots")]
-fn with_the_page(out: &Path) {
-    let page = read(out, "index.html");
+#[track_caller]
+fn is_a_page(page: &str) {
     let text = page.split_once("<html").unwrap().1.replace("&copy;", "");
     // The elements of the head that need no end are the only ones in the page.
     let text = text.replace("<meta charset=\"utf-8\">", "");
     let metas = text.lines().filter(|line| !line.starts_with("<meta "));
     let text: String = metas.map(|line| line.replace("<br>", "<br/>") + "\n").collect();
     is_self_contained(&format!("<html{text}"));
+}
+
+#[cfg(feature = "plots")]
+fn with_the_page(out: &Path) {
+    let page = read(out, "index.html");
+    is_a_page(&page);
     for part in ["prefers-color-scheme: dark", "@media print", "<svg class=\"plot\""] {
         assert!(page.contains(part), "{part}");
     }
@@ -114,6 +122,59 @@ fn with_the_page(out: &Path) {
         assert_eq!(png[33..41], *b"\0\0\0\x09pHYs", "after the first chunk");
         assert_eq!((number(41), number(45), png[49]), (11_811, 11_811, 1), "pixels of a metre");
     }
+}
+
+/// Makes the page of a trend of `results` and of two records with other values.
+#[cfg(feature = "plots")]
+fn with_a_trend(place: &Workplace, results: &str) {
+    let mut later: Vec<Value> =
+        results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut other = later.clone();
+    for event in &mut later {
+        let seconds = event["environment"]["unix_seconds"].as_u64().unwrap();
+        event["environment"]["unix_seconds"] = (seconds + 86_400).into();
+    }
+    let bytes = &mut later[3]["rows"][0]["training"]["live_bytes"];
+    *bytes = (2 * bytes.as_u64().unwrap()).into();
+    other[0]["environment"]["cpu"] = "another".into();
+    for (name, events) in [("later", later), ("other", other)] {
+        fs::create_dir(place.path(name)).unwrap();
+        let lines = events.iter().map(|event| format!("{event}\n"));
+        fs::write(place.path(name).join("results.json"), lines.collect::<String>()).unwrap();
+    }
+
+    let report = |arguments: &str| Run::of(place.bare(&format!("report trend {arguments}")));
+    // The first record says which machine it is, wherever it is in time.
+    let run = report("later other new/report/results.json --out new/trend.html").succeeds();
+    assert!(run.stderr.contains("note: left out other: the CPU is 'another' there"), "{run:#?}");
+    assert!(run.stdout.starts_with("wrote new/trend.html: 2 records, "), "{run:#?}");
+    assert!(run.stdout.ends_with(" rows, 1 step\n"), "{run:#?}");
+    let page = read(&place.path("new"), "trend.html");
+    is_a_page(&page);
+    assert!(page.contains("<li>batch 1, training, live: 2.00× larger in record 2 ("));
+    assert!(page.contains("Left out other: the CPU is"));
+    for part in ["prefers-color-scheme: dark", "@media print"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let rows = run.stdout.split(' ').nth(4).unwrap();
+    assert_eq!(page.matches("<svg class=\"plot\"").count().to_string(), rows);
+    assert_eq!(report("later new/report --out new/trend.html").succeeds().stdout, run.stdout);
+
+    let one = report("new/report other");
+    one.fails(3, &["a trend needs two records of one machine", "only new/report", "'another'"]);
+    report("new/report nowhere").fails(1, &["nowhere: cannot open: no such file"]);
+    report("new/report new/trend.html").fails(3, &["trend.html: is no result of 'bench all'"]);
+    fs::write(place.path("mine.html"), "precious").unwrap();
+    let refused = report("later new/report --out mine.html");
+    refused.fails(3, &["mine.html: is not the page of an earlier run"]);
+    report("").rejects_flags(&["<FOLDER>..."]);
+    assert!(!place.path("trend.html").exists());
+}
+
+#[cfg(not(feature = "plots"))]
+fn with_a_trend(place: &Workplace, _: &str) {
+    let run = Run::of(place.bare("report trend new/report"));
+    run.rejects_flags(&["built without pages", "--features plots"]);
 }
 
 #[cfg(not(feature = "plots"))]

@@ -4,6 +4,7 @@ mod bench;
 mod gate;
 mod profile;
 mod recipe;
+mod report;
 mod shared;
 mod values;
 
@@ -26,6 +27,7 @@ pub use self::gate::GateArgs;
 pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;
 pub use self::recipe::{OF_BENCH, OF_MEMORY, RecipeArgs};
+pub use self::report::{ReportAction, ReportCommand, SpliceArgs, TrendArgs};
 use self::shared::named_directory;
 pub use self::shared::{ComputeArgs, DataArgs, MachineArgs, NetworkArgs, OutputArgs};
 #[cfg(feature = "profile")]
@@ -102,6 +104,8 @@ pub enum Command {
     Data(DataCommand),
     /// Measure speed and memory, each result checked before
     Bench(BenchCommand),
+    /// Write pages and tables from results that are there
+    Report(ReportCommand),
     /// Train the images once and print the peak of memory; ends when stdin does
     #[command(hide = true)]
     PeakMemory(JobArgs),

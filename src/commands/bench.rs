@@ -43,7 +43,7 @@ pub fn run(action: &BenchAction) -> anyhow::Result<()> {
         BenchAction::All(args) => {
             let output = Output::new(args.output, false);
             let environment = environment(&output);
-            bench_all::run(args, output, environment)
+            bench_all::run(args, output, environment, commit())
         }
     }
 }

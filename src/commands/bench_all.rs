@@ -33,7 +33,12 @@ use crate::report::suite::{self, BENCHMARK_REPORT};
 use crate::stages::Stage;
 
 /// Makes every measurement, and writes the report. A limit that is not met is an error after that.
-pub fn run(args: &BenchAllArgs, output: Output, environment: Environment) -> anyhow::Result<()> {
+pub fn run(
+    args: &BenchAllArgs,
+    output: Output,
+    environment: Environment,
+    commit: Option<String>,
+) -> anyhow::Result<()> {
     let signals = Signals::install(false)?;
     let compute = args.machine.compute();
     let format = data::default_format();
@@ -43,7 +48,7 @@ pub fn run(args: &BenchAllArgs, output: Output, environment: Environment) -> any
     let prepared =
         prepare(folder).map_err(|error| error.with_remedy("name another folder with --out"))?;
     let at_once = signals.stop_at_once(prepared)?;
-    let all = All { args, compute, dataset: &dataset, environment };
+    let all = All { args, compute, dataset: &dataset, environment, commit };
     let results = all.measure(&mut BenchProgress::new(&output))?;
     let files = suite::files(&results);
     let _locks = at_once.end();
@@ -100,11 +105,12 @@ struct All<'a> {
     compute: Compute,
     dataset: &'a Dataset,
     environment: Environment,
+    commit: Option<String>,
 }
 
 impl All<'_> {
     fn measure(self, observer: &mut dyn Observer) -> anyhow::Result<Results> {
-        let Self { args, compute, dataset, environment } = self;
+        let Self { args, compute, dataset, environment, commit } = self;
         let (effort, rounds) = (args.effort.effort(), args.effort.rounds());
         let Compute { threads, isa } = compute;
         let recipe = Recipe::default();
@@ -124,7 +130,7 @@ impl All<'_> {
                 repeats: rounds,
                 epoch: 0,
                 environment: environment.clone(),
-                commit: None,
+                commit,
             };
             Some(ladder.measure(observer)?)
         } else {

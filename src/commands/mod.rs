@@ -14,10 +14,13 @@ mod plan;
 #[cfg(feature = "profile")]
 mod profile;
 mod progress;
+mod report;
 mod signals;
 mod stages;
 mod summary;
 mod train;
+#[cfg(feature = "plots")]
+mod trend;
 
 use crate::cli::{Cli, Command, TrainArgs};
 #[cfg(not(feature = "profile"))]
@@ -37,6 +40,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Stages(args)) => stages::run(*args),
         Some(Command::Data(args)) => data::run(args),
         Some(Command::Bench(args)) => bench::run(&args.action),
+        Some(Command::Report(args)) => report::run(&args.action),
         Some(Command::PeakMemory(args)) => peak_memory::run(args),
         #[cfg(feature = "profile")]
         Some(Command::CappedRun(args)) => profile::capped_run(args),

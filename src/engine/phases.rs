@@ -4,14 +4,14 @@ use std::cell::Cell;
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Makes the phases of a step from one table, and a function for each phase through which the work
 /// of the phase is called.
 macro_rules! phases {
     ($($(#[$doc:meta])* $phase:ident, $frame:ident, $name:literal;)+) => {
         /// Phase of a training step. Relu and max pooling count for the layer before them.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Phase {
             $($(#[$doc])* $phase,)+

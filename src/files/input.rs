@@ -6,6 +6,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
+/// Largest size of a text in bytes; this program writes none that is longer.
+const MAX_TEXT_BYTES: u64 = 1 << 26;
+
 /// Opens the regular file at `path`; returns it with its length in bytes. No more than this length
 /// can be read, because some files of the kernel look regular and empty, and reading them waits.
 ///
@@ -24,6 +27,24 @@ pub fn open(path: &Path) -> Result<(Take<File>, u64)> {
     }
     let file = File::open(path).map_err(Error::io("open", path))?;
     Ok((file.take(metadata.len()), metadata.len()))
+}
+
+/// Text of the regular file at `path`.
+///
+/// # Errors
+/// The errors of [`open`], [`Error::Io`] when the file cannot be read, [`Error::InvalidFile`] when it
+/// is larger than 64 MiB or not UTF-8.
+pub fn text(path: &Path) -> Result<String> {
+    let (mut file, length) = open(path)?;
+    if length > MAX_TEXT_BYTES {
+        return Err(Error::invalid(path)(format!(
+            "has {length} bytes, and no text of this program has more than {MAX_TEXT_BYTES}: name \
+             another file"
+        )));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    String::from_utf8(bytes).map_err(|_| Error::invalid(path)("is not UTF-8: name a text"))
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -6,7 +6,7 @@ use std::fs;
 use std::thread;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Instruction set and number of threads of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,7 +35,7 @@ impl Machine {
 }
 
 /// Arrangement of the CPUs that a process may use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Topology {
     /// Number of cores. A core may run several threads, which share its arithmetic units.
     pub cores: usize,

@@ -2,6 +2,7 @@
 
 pub mod allocations;
 pub mod contention;
+pub mod key;
 pub mod machine;
 pub mod memory;
 pub mod roofline;

@@ -5,10 +5,10 @@
 //! by the ratios of their times in the same rounds: a disturbance that slows a whole round cancels
 //! out of its ratio.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Median, minimum and spread of some times or rates.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Median of the values.
     pub median: f64,
@@ -79,12 +79,43 @@ impl Line {
     }
 }
 
+/// Confidence interval of a median.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Whether the interval contains the true median with a confidence of at least 95 %.
+    pub is_confident: bool,
+}
+
+impl Interval {
+    /// Interval of the median of the distribution that `values` come from.
+    ///
+    /// It contains the true median with a confidence of at least 95 %, whatever the distribution (the
+    /// sign test; Conover, "Practical Nonparametric Statistics", 1999, section 3.2). It reaches from
+    /// the k-th smallest value to the k-th largest, where k is as large as the binomial distribution
+    /// allows. With fewer than six values there is no such interval; then its ends are the smallest
+    /// and the largest value.
+    ///
+    /// # Panics
+    /// When `values` is empty or contains NaN.
+    pub fn of(values: &[f64]) -> Self {
+        let sorted = sorted(values);
+        let outside = outside(sorted.len());
+        let skipped = outside.unwrap_or(0);
+        let (low, high) = (sorted[skipped], sorted[sorted.len() - 1 - skipped]);
+        Self { low, high, is_confident: outside.is_some() }
+    }
+}
+
 /// Speed of one program relative to another: 2 means that it takes half the time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Speedup {
     /// Median of the ratios of the rounds.
     pub median: f64,
-    /// Lower end of the confidence interval of the median, see [`Speedup::of`].
+    /// Lower end of the confidence interval of the median, see [`Interval`].
     pub low: f64,
     /// Upper end of the confidence interval of the median.
     pub high: f64,
@@ -96,23 +127,17 @@ impl Speedup {
     /// Speedup of a program that took the times `own` over a program that took the times `other`,
     /// in the same rounds.
     ///
-    /// The interval contains the true median with a confidence of at least 95 %, whatever the
-    /// distribution (the sign test; Conover, "Practical Nonparametric Statistics", 1999, section
-    /// 3.2). It reaches from the k-th smallest ratio to the k-th largest, where k is as large as
-    /// the binomial distribution allows. With fewer than six rounds there is no such interval; then
-    /// `low` and `high` are the smallest and the largest ratio, and the result is inconclusive.
+    /// Its interval is the [`Interval`] of the ratios. If this is not confident, the result is
+    /// inconclusive.
     ///
     /// # Panics
     /// When there are no rounds, or `own` and `other` differ in length.
     pub fn of(own: &[f64], other: &[f64]) -> Self {
         assert_eq!(own.len(), other.len(), "rounds are paired");
         let ratios: Vec<f64> = own.iter().zip(other).map(|(own, other)| other / own).collect();
-        let ratios = sorted(&ratios);
-        let outside = outside(ratios.len());
-        let skipped = outside.unwrap_or(0);
-        let (low, high) = (ratios[skipped], ratios[ratios.len() - 1 - skipped]);
-        let inconclusive = outside.is_none() || (low..=high).contains(&1.0);
-        Self { median: median_of(&ratios), low, high, inconclusive }
+        let Interval { low, high, is_confident } = Interval::of(&ratios);
+        let inconclusive = !is_confident || (low..=high).contains(&1.0);
+        Self { median: median_of(&sorted(&ratios)), low, high, inconclusive }
     }
 }
 

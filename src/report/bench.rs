@@ -18,8 +18,7 @@ pub struct Bench {
     pub version: &'static str,
     /// Machine, time and build of the program.
     pub environment: Environment,
-    /// Git commit of the working folder; absent without `--record` or
-    /// `--profile`.
+    /// Git commit of the working folder; absent without `--record`, `--profile` or `bench all`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     /// Kind of the dataset: `mnist`, `synthetic` or `custom`.

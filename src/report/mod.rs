@@ -10,6 +10,7 @@ pub mod bench;
 pub mod budget;
 pub mod csv;
 pub mod date;
+pub mod documents;
 pub mod gate;
 pub mod gradcheck;
 #[cfg(feature = "profile")]
@@ -24,6 +25,8 @@ pub mod picture;
 pub mod profile;
 pub mod suite;
 pub mod text;
+#[cfg(feature = "plots")]
+pub mod trend;
 
 use serde::Serialize;
 

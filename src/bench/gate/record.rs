@@ -11,9 +11,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::decision::{self, Evidence, LEVEL};
-use super::written::{Machine, Peak, RecordedRow, Stream, Written};
+use super::written::{Peak, RecordedRow, Stream, Written};
 use super::{MOST_ROUNDS, report};
 use crate::error::{Error, Result, printable, quoted};
+use crate::measure::key::MachineKey;
 use crate::measure::machine::Environment;
 use crate::measure::statistics::Spread;
 use crate::report::gate::{Gate, GateRow, Verdict};
@@ -23,7 +24,7 @@ use crate::report::{Event, SCHEMA_VERSION, json};
 /// Times of a measurement, with its machine.
 #[derive(Debug)]
 pub struct Record {
-    machine: Machine,
+    machine: MachineKey,
     peaks: Vec<Peak>,
     streams: Vec<Stream>,
     rows: Vec<RecordedRow>,
@@ -111,10 +112,12 @@ impl Record {
                 format!("too few rounds: {rows} need {enough} and more, in the record and here")
             })
         };
-        let other_machine = self
-            .machine
-            .difference(&new.machine)
-            .map(|difference| format!("the record is of another machine or build; {difference}"));
+        let other_machine = self.machine.difference(&new.machine).map(|(what, there, here)| {
+            format!(
+                "the record is of another machine or build; {what}: '{there}' in the record, '{here}' \
+                 here"
+            )
+        });
         let undecidable = other_machine.or_else(too_few);
         let evidence = |(row, old): &(&RecordedRow, &RecordedRow)| {
             Evidence::unpaired(&row.round_ms, &old.round_ms, max_regress)

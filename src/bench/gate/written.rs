@@ -4,43 +4,7 @@ use serde::Deserialize;
 
 use crate::bench::layers::{REFERENCE, row_name};
 use crate::bench::{autograd, contestant, infer};
-use crate::error::quoted;
-
-/// Machine and build of a measurement. The clock frequency is no part of it, because it changes all
-/// the time.
-#[derive(Debug, PartialEq, Deserialize)]
-pub struct Machine {
-    cpu: Option<String>,
-    architecture: String,
-    features: Vec<String>,
-    threads: usize,
-    rustc: String,
-    rustflags: String,
-    release: bool,
-}
-
-impl Machine {
-    /// Words about the first difference from the machine and build `here`, if there is one.
-    pub fn difference(&self, here: &Self) -> Option<String> {
-        let text = |machine: &Self| {
-            let Self { cpu, architecture, features, threads, rustc, rustflags, release } = machine;
-            [
-                ("the CPU", cpu.clone().unwrap_or_else(|| "unknown".into())),
-                ("the architecture", architecture.clone()),
-                ("the vector extensions", features.join(" ")),
-                ("the number of threads", threads.to_string()),
-                ("the compiler", rustc.clone()),
-                ("the compiler's flags", rustflags.clone()),
-                ("a release build", release.to_string()),
-            ]
-        };
-        let pairs = text(self).into_iter().zip(text(here));
-        let mut different = pairs.filter(|(there, here)| there != here);
-        different.next().map(|((what, there), (_, here))| {
-            format!("{what}: '{}' in the record, '{}' here", quoted(&there), quoted(&here))
-        })
-    }
-}
+use crate::measure::key::MachineKey;
 
 /// Times of a row of a record.
 #[derive(Debug)]
@@ -72,7 +36,7 @@ pub struct Stream {
 /// Fields of a measurement that a comparison needs.
 #[derive(Debug, Deserialize)]
 pub struct Written {
-    pub environment: Machine,
+    pub environment: MachineKey,
     pub peaks: Vec<Peak>,
     pub streams: Vec<Stream>,
     #[serde(flatten)]

@@ -1,7 +1,7 @@
 //! A document of a report as Markdown.
 //!
-//! Each table stands between two markers with its name, like the tables that `profiles/record.py`
-//! writes.
+//! Each table stands between two markers with its name, from which
+//! [`documents`](crate::report::documents) takes it.
 
 use std::fmt::Write;
 

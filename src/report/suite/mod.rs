@@ -8,7 +8,7 @@ mod figures;
 mod markdown;
 #[cfg(feature = "plots")]
 mod page;
-mod plot;
+pub mod plot;
 #[cfg(feature = "plots")]
 mod png;
 pub mod results;
@@ -25,7 +25,8 @@ use super::{csv, json};
 pub const BENCHMARK_REPORT: &str = "BENCHMARK_REPORT.md";
 /// Name of the report of memory.
 pub const MEMORY_REPORT: &str = "MEMORY_REPORT.md";
-const RESULTS: &str = "results.json";
+/// Name of the file with the results as JSON lines.
+pub const RESULTS: &str = "results.json";
 const ROWS: &str = "rows.csv";
 #[cfg(feature = "plots")]
 const PAGE: &str = "index.html";

@@ -276,7 +276,8 @@ fn bars(svg: &mut String, labels: &[String], series: &[(String, Vec<f64>)], vert
     }
 }
 
-fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, size: usize, content: &str) {
+/// Appends the text `content` of `size` pixels, which `anchor` puts at, before or around a point.
+pub fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, size: usize, content: &str) {
     let content = escaped(content);
     _ = writeln!(
         svg,
@@ -285,7 +286,8 @@ fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, size: usize, content
     );
 }
 
-fn line(svg: &mut String, [from, to]: [(f64, f64); 2], opacity: f64) {
+/// Appends a line between two points.
+pub fn line(svg: &mut String, [from, to]: [(f64, f64); 2], opacity: f64) {
     _ = writeln!(
         svg,
         "<line x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\" stroke=\"currentColor\" \
@@ -294,7 +296,8 @@ fn line(svg: &mut String, [from, to]: [(f64, f64); 2], opacity: f64) {
     );
 }
 
-fn polyline(svg: &mut String, series: usize, points: &[(f64, f64)]) {
+/// Appends the line of `series` through `points`.
+pub fn polyline(svg: &mut String, series: usize, points: &[(f64, f64)]) {
     let points: Vec<_> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     _ = writeln!(
         svg,
@@ -306,7 +309,7 @@ fn polyline(svg: &mut String, series: usize, points: &[(f64, f64)]) {
 }
 
 /// Appends a mark of `series` around a point; each series has a form of its own.
-fn mark(svg: &mut String, series: usize, (x, y): (f64, f64)) {
+pub fn mark(svg: &mut String, series: usize, (x, y): (f64, f64)) {
     let form = match series {
         0 => "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z",
         1 => "m-3.5-3.5h7v7h-7z",
@@ -327,7 +330,7 @@ fn rectangle(svg: &mut String, series: usize, (x, y): (f64, f64), (width, height
 }
 
 /// `text` as the content or an attribute of an element.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;").replace('"', "&quot;")
 }

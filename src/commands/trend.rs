@@ -1,0 +1,40 @@
+//! The command `report trend`: the page about the changes from record to record.
+
+use std::path::Path;
+
+use super::output::Output;
+use crate::cli::{OutputArgs, TrendArgs};
+use crate::error::{Error, Result, printable};
+use crate::files::lock::lock_for_writing;
+use crate::files::{durable, input, replaceable};
+use crate::report::suite::RESULTS;
+use crate::report::text::numbers::counted;
+use crate::report::trend::record::Record;
+use crate::report::trend::{MARK, Trend};
+
+/// Writes the page, and says which records are left out.
+pub fn run(args: &TrendArgs) -> anyhow::Result<()> {
+    let output = Output::new(OutputArgs { json: false }, false);
+    let records = args.records.iter().map(|path| record(path)).collect::<Result<_>>()?;
+    let trend = Trend::of(records).map_err(Error::InvalidData)?;
+    let page = &args.out;
+    let lock = lock_for_writing(page);
+    let _lock = lock.map_err(|error| error.with_remedy("name another file with --out"))?;
+    replaceable::check(page, "the page", |text| text.contains(MARK))?;
+    durable::replace(page, trend.page().as_bytes())?;
+    for reason in trend.left_out() {
+        output.note(&format!("note: left out {reason}"));
+    }
+    let counts =
+        [(trend.records(), "record"), (trend.rows(), "row"), (trend.steps().len(), "step")];
+    let counts = counts.map(|(count, noun)| counted(count, noun)).join(", ");
+    output.print(&format!("wrote {}: {counts}", printable(page)));
+    Ok(output.finish()?)
+}
+
+/// Record in the folder, or in the file, at `path`.
+fn record(path: &Path) -> Result<Record> {
+    let file = if path.is_dir() { path.join(RESULTS) } else { path.to_path_buf() };
+    let text = input::text(&file)?;
+    Record::parse(printable(path), &text).map_err(Error::invalid(&file))
+}

@@ -1,0 +1,123 @@
+//! How many test images trained models classify correctly: of some stages, and of some networks.
+
+use std::iter;
+
+use serde::Deserialize;
+
+use super::records::Records;
+use super::words::table;
+use crate::measure::statistics::Spread;
+use crate::model::presets::PRESETS;
+use crate::report::text::numbers::grouped;
+
+/// Stages of the table, in its order: one whose products a library computes, two exact stages of our
+/// own, and the stage that is not exact.
+const STAGES: [&str; 4] = ["gemm", "sparse", "live", "bf16"];
+/// Number of seeds of a stage, and of a network.
+const STAGE_SEEDS: usize = 10;
+const NETWORK_SEEDS: usize = 5;
+
+/// Fields of the event `done`.
+#[derive(Deserialize)]
+struct Done {
+    test_correct: usize,
+    products: String,
+    stage: String,
+}
+
+/// Fields of the event `start`.
+#[derive(Deserialize)]
+struct Start {
+    architecture: String,
+    parameters: usize,
+    epochs: usize,
+}
+
+/// Results of the seeds 1, 2, … of `record`.
+fn seeds(records: &Records, record: &str, seeds: usize) -> Result<Vec<Done>, String> {
+    let of_seed = |seed| records.event(&format!("{record}/seed-{seed}.jsonl"), "done");
+    (1..=seeds).map(of_seed).collect()
+}
+
+/// Median, mean and standard deviation of some counts.
+struct Summary {
+    median: f64,
+    mean: f64,
+    deviation: f64,
+}
+
+impl Summary {
+    fn of(done: &[Done]) -> Self {
+        let counts: Vec<f64> = done.iter().map(|one| one.test_correct as f64).collect();
+        let mean = counts.iter().sum::<f64>() / counts.len() as f64;
+        let squares: f64 = counts.iter().map(|count| (count - mean).powi(2)).sum();
+        let deviation = (squares / (counts.len() - 1) as f64).sqrt();
+        Self { median: Spread::of(&counts).median, mean, deviation }
+    }
+}
+
+/// `value`, at least 0, with one decimal and with commas between groups of three digits.
+fn decimal(value: f64) -> String {
+    let text = format!("{value:.1}");
+    let (whole, decimal) = text.split_once('.').expect("a number with a decimal");
+    format!("{}.{decimal}", grouped(whole.parse().expect("a number of images")))
+}
+
+/// Table of the stages.
+pub fn stages(records: &Records) -> Result<String, String> {
+    let stages = records.present("accuracy", &STAGES)?;
+    let names: Vec<String> = stages.iter().map(|stage| format!("accuracy/{stage}")).collect();
+    let done = names.iter().map(|name| seeds(records, name, STAGE_SEEDS));
+    let done: Vec<Vec<Done>> = done.collect::<Result<_, _>>()?;
+    let row = |title: String, cell: &dyn Fn(&[Done]) -> String| {
+        iter::once(title).chain(done.iter().map(|one| cell(one))).collect()
+    };
+    let of_seed =
+        |index: usize| row((index + 1).to_string(), &|done| grouped(done[index].test_correct));
+    let mut rows: Vec<Vec<String>> = (0..STAGE_SEEDS).map(of_seed).collect();
+    rows.push(row("**median**".into(), &|done| {
+        format!("**{}**", decimal(Summary::of(done).median))
+    }));
+    rows.push(row("mean ± standard deviation".into(), &|done| {
+        let Summary { mean, deviation, .. } = Summary::of(done);
+        format!("{} ± {deviation:.1}", decimal(mean))
+    }));
+    let titles = stages.iter().zip(&done);
+    let titles = titles.map(|(stage, done)| format!("{stage} (multiplies {})", done[0].products));
+    let heading: Vec<String> = iter::once("seed".into()).chain(titles).collect();
+    Ok(format!(
+        "Correct of the 10,000 test images, after ten epochs:\n\n{}{}",
+        table(&heading, &rows),
+        records.footers(&names)?,
+    ))
+}
+
+/// Table of the networks with a name.
+pub fn networks(records: &Records) -> Result<String, String> {
+    let names = records.present("networks", &PRESETS.each_ref().map(|preset| preset.name))?;
+    let folders: Vec<String> = names.iter().map(|name| format!("networks/{name}")).collect();
+    let mut rows = Vec::new();
+    for (name, folder) in names.iter().zip(&folders) {
+        let start: Start = records.event(&format!("{folder}/seed-1.jsonl"), "start")?;
+        let done = seeds(records, folder, NETWORK_SEEDS)?;
+        let mut correct: Vec<usize> = done.iter().map(|one| one.test_correct).collect();
+        correct.sort_unstable();
+        rows.push(vec![
+            name.to_string(),
+            format!("`{}`", start.architecture),
+            grouped(start.parameters),
+            done[0].stage.clone(),
+            start.epochs.to_string(),
+            grouped(correct[NETWORK_SEEDS / 2]),
+            format!("{} to {}", grouped(correct[0]), grouped(correct[NETWORK_SEEDS - 1])),
+        ]);
+    }
+    let heading =
+        ["name", "layers", "parameters", "stage", "epochs", "correct, median", "least to most"];
+    Ok(format!(
+        "Correct of the 10,000 test images by the default recipe, whose learning rate falls to the end of \
+         the run (`--t-max` is the number of epochs), for {NETWORK_SEEDS} seeds:\n\n{}{}",
+        table(&heading, &rows),
+        records.footers(&folders)?,
+    ))
+}
