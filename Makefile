@@ -9,12 +9,15 @@
 # make profiles flamegraphs of every stage, into profiles/flamegraphs and OPTIMIZATIONS.md; after make data
 # make perf-record, perf-report, perf-annotate
 #               look at STAGE with Linux perf; the fastest exact stage if none is named
+# make instructions
+#               count the instructions of a step of every stage and compare them with the record; needs Valgrind
 # make compare  install other frameworks, gigabytes, and time one epoch and ten of the same job, and steps of other
 #               networks; after make data
 # make faults   kill runs, fail system calls, fuzz for hours and look over unsafe code, keep the records;
 #               needs strace, cargo-fuzz, Miri, Valgrind and qemu-x86_64
 
-.PHONY: train test check check-aarch64 data bench scaling profiles compare perf-record perf-report perf-annotate faults
+.PHONY: train test check check-aarch64 data bench scaling profiles instructions compare perf-record perf-report \
+	perf-annotate faults
 
 train:
 	cargo run --release -- --epochs 10
@@ -54,6 +57,9 @@ faults:
 
 profiles:
 	MNIST_DATA=$${MNIST_DATA:-data} profiles/record.py profiles
+
+instructions:
+	profiles/instructions.py
 
 perf-record perf-report perf-annotate: perf-%:
 	profiles/perf.py $* $(STAGE)

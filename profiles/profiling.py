@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 import perf
+from markdown import table
 from program import PROGRAM, ROOT, TARGET
 
 RECORD = ROOT / "profiles" / "profiling" / "profiling.json"
@@ -139,8 +140,8 @@ def ratio(ones, others):
     return text if low > 1 or high < 1 else f"inconclusive ({low:.2f}–{high:.2f})"
 
 
-def tables(table):
-    """What the record says, as tables that `table` writes."""
+def tables():
+    """What the record says."""
     facts = json.loads(RECORD.read_text())
     gate = "".join(f"{line}\n" for line in facts["gate"])
     text = f"The gate, as `cargo test --test sampler -- --nocapture --test-threads 1` printed it:\n\n```text\n{gate}```\n\n"

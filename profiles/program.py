@@ -24,3 +24,10 @@ def commit():
 def stages():
     """The machine as the program sees it, and what each stage is."""
     return json.loads(subprocess.run([PROGRAM, "stages", "--json"], check=True, capture_output=True).stdout)
+
+
+def synthetic_digits(folder):
+    """64 synthetic digits to train on, one batch of the default recipe."""
+    draw = [PROGRAM, "data", "synthetic", "--images", "64", "--out", folder / "digits"]
+    subprocess.run(draw, check=True, stdout=subprocess.DEVNULL)
+    return ["--data", str(folder / "digits")]

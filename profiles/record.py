@@ -38,6 +38,7 @@ import tempfile
 import time
 import typing
 
+import instructions
 import plot
 import profiling
 import program
@@ -311,11 +312,6 @@ def shared_footer(records):
     return "".join(f"\n{where}; {'; '.join(origins(where))}.\n" for where in computers)
 
 
-def table(heading, rows):
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
-
-
 def draw_scaling():
     """A picture of each sweep."""
     for name, sweep in sweeps_on(facts_of("scaling")["threads"]).items():
@@ -444,10 +440,11 @@ def main():
     if task in OF_THE_PROGRAM or task == "splice":
         subprocess.run([PROGRAM, "report", "splice", "README.md", "OPTIMIZATIONS.md"], check=True)
     if task in ("profiling", "splice"):
-        splice("docs/PROFILING.md", "profiling", profiling.tables(table) + footer("profiling", root="../"))
+        splice("docs/PROFILING.md", "profiling", profiling.tables() + footer("profiling", root="../"))
     if task == "splice":
         splice_compare()
         splice("README.md", "reliability", reliability.table())
+        splice("OPTIMIZATIONS.md", "instructions", instructions.table())
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import tempfile
 import time
 import typing
 
-from program import PROGRAM, ROOT, build, commit
+from program import PROGRAM, ROOT, build, commit, synthetic_digits
 
 RECORDS = ROOT / "profiles" / "reliability"
 TARGETS = ("idx", "gzip", "checkpoint")
@@ -108,13 +108,6 @@ def record(name, facts):
     print(json.dumps(facts))
 
 
-def digits(folder):
-    """A few synthetic digits to train on."""
-    draw = [PROGRAM, "data", "synthetic", "--images", "64", "--out", folder / "digits"]
-    subprocess.run(draw, check=True, stdout=subprocess.DEVNULL)
-    return ["--data", str(folder / "digits")]
-
-
 def weights(lines):
     return json.loads(lines.splitlines()[-1])["weights_sha256"]
 
@@ -125,7 +118,7 @@ def kills(count):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         # A run that is never killed, and how long it takes.
-        train = [PROGRAM, *SHORT, *digits(folder), "--epochs", "400"]
+        train = [PROGRAM, *SHORT, *synthetic_digits(folder), "--epochs", "400"]
         began = time.monotonic()
         undisturbed = subprocess.run([*train, "--model", folder / "whole"], check=True, capture_output=True)
         duration = time.monotonic() - began
@@ -167,7 +160,7 @@ def faults():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         model = folder / "model"
-        train = [PROGRAM, *SHORT, *digits(folder), "--model", model, "--threads", "1"]
+        train = [PROGRAM, *SHORT, *synthetic_digits(folder), "--model", model, "--threads", "1"]
         states = []
         for arguments in (["1", "--seed", "2"], ["1"], ["2", "--resume"], ["3", "--resume"]):
             subprocess.run([*train, "--epochs", *arguments], check=True, capture_output=True)
@@ -326,7 +319,7 @@ def cpus():
     seen = {}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        train = [PROGRAM, *SHORT, *digits(folder), "--epochs", "1"]
+        train = [PROGRAM, *SHORT, *synthetic_digits(folder), "--epochs", "1"]
         for cpu, isa in EMULATED.items():
             native = subprocess.run([*train, "--isa", isa, "--model", folder / isa], check=True, capture_output=True)
             emulator = ["qemu-x86_64", "-cpu", cpu]

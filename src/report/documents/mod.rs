@@ -30,9 +30,9 @@ use crate::error::quoted;
 const TABLES: &str = "accuracy, bench NAME, chapter STAGE, epochs, fashion, ladder, limits, networks, \
                       no background, profile STAGE, roofline, saving, scaling, synthetic, transcript";
 
-/// Tables that `profiles/record.py` makes of other programs, and that are left as they are.
-const OF_OTHERS: [&str; 5] =
-    ["compare", "compare networks", "headline", "profiling", "reliability"];
+/// Tables that `profiles/record.py` makes of what other programs say, and that are left as they are.
+const OF_OTHERS: [&str; 6] =
+    ["compare", "compare networks", "headline", "instructions", "profiling", "reliability"];
 
 /// Document whose tables have been made again.
 #[derive(Debug, PartialEq, Eq)]
