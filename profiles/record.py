@@ -38,11 +38,13 @@ import tempfile
 import time
 import typing
 
+import figures
 import instructions
 import plot
 import profiling
 import program
 import reliability
+import sources
 from program import PROGRAM, ROOT
 
 PROFILES = ROOT / "profiles"
@@ -397,6 +399,14 @@ def splice_compare():
     splice("OPTIMIZATIONS.md", "compare", whole_comparison(records) + made)
 
 
+def sources_footer(results):
+    """Where the figures of docs/SOURCES.md were made."""
+    if not results:
+        return "No report is recorded yet.\n"
+    facts = results["bench_layers"]["environment"]
+    return f"{computer(facts)}; {utc(facts['unix_seconds'])}: [profiles/suite](../profiles/suite).\n"
+
+
 def splice(document, name, table):
     """Replaces the text between the markers of `name`."""
     path = ROOT / document
@@ -445,6 +455,10 @@ def main():
         splice_compare()
         splice("README.md", "reliability", reliability.table())
         splice("OPTIMIZATIONS.md", "instructions", instructions.table())
+        results = figures.results()
+        for name, text in sources.tables(results).items():
+            splice("docs/SOURCES.md", f"sources {name}", text)
+        splice("docs/SOURCES.md", "sources machine", sources_footer(results))
 
 
 if __name__ == "__main__":
