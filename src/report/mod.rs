@@ -23,6 +23,7 @@ pub mod memory;
 pub mod picture;
 #[cfg(feature = "profile")]
 pub mod profile;
+pub(crate) mod recorded;
 pub mod suite;
 pub mod text;
 #[cfg(feature = "plots")]

@@ -1,7 +1,6 @@
 //! The page of `mnist-train report trend`: how the results of `bench all` have changed from record to
 //! record.
 
-mod events;
 mod page;
 pub mod record;
 mod spark;

@@ -3,14 +3,14 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::events::{
-    Autograd, AutogradRow, BookkeepingRow, Environment, Infer, InferRow, Layer, LayerRow, Layers,
-    Memory, MemoryRow, StageRow, Stages,
-};
 use crate::error::quoted;
 use crate::measure::key::MachineKey;
 use crate::measure::statistics::{Interval, Spread};
 use crate::report::SCHEMA_VERSION;
+use crate::report::recorded::{
+    AblationRow, Ablations, Autograd, AutogradRow, BookkeepingRow, Environment, Infer, InferRow,
+    Layer, LayerRow, Layers, Memory, MemoryRow, StageRow, Stages,
+};
 use crate::report::text::layers::time;
 use crate::report::text::numbers::{counted, digits};
 
@@ -67,14 +67,16 @@ pub enum Suite {
     Autograd,
     /// Predictions.
     Infer,
+    /// Work done as advised, and otherwise.
+    Ablations,
     /// Bytes of training and of predictions.
     Memory,
 }
 
 impl Suite {
     /// All measurements, in the order of the page.
-    pub const ALL: [Self; 5] =
-        [Self::Stages, Self::Layers, Self::Autograd, Self::Infer, Self::Memory];
+    pub const ALL: [Self; 6] =
+        [Self::Stages, Self::Layers, Self::Autograd, Self::Infer, Self::Ablations, Self::Memory];
 
     /// Heading of the measurement, as in the report of `bench all`.
     pub fn title(self) -> &'static str {
@@ -83,6 +85,7 @@ impl Suite {
             Self::Layers => "Layers",
             Self::Autograd => "Automatic differentiation",
             Self::Infer => "Predictions",
+            Self::Ablations => "Advice",
             Self::Memory => "Memory",
         }
     }
@@ -127,6 +130,7 @@ impl Record {
         rows.add_layers(layers.layers);
         rows.add_tape(read(of("bench_autograd")?)?);
         rows.add_predictions(read(of("bench_infer")?)?);
+        rows.add_advice(read(of("bench_ablations")?)?);
         rows.add_memory(read(of("bench_memory")?)?);
         let Environment { unix_seconds, key } = layers.environment;
         let (isa, quick, rows) = (layers.isa, layers.quick, rows.finish()?);
@@ -177,7 +181,7 @@ struct Rows {
 
 impl Rows {
     fn add_stages(&mut self, rows: Vec<StageRow>, architecture: &str) {
-        for StageRow { stage, threads, round_step_ms } in rows {
+        for StageRow { stage, threads, round_step_ms, .. } in rows {
             let name = format!("{stage}, {}", counted(threads, "thread"));
             self.push(Suite::Stages, name, architecture, &round_step_ms);
         }
@@ -205,7 +209,7 @@ impl Rows {
         }
     }
 
-    fn add_predictions(&mut self, Infer { architecture, rows, widths, precisions }: Infer) {
+    fn add_predictions(&mut self, Infer { architecture, rows, widths, precisions, .. }: Infer) {
         for InferRow { hidden, precision, threads, batch_size, timed } in
             rows.into_iter().chain(widths).chain(precisions)
         {
@@ -214,6 +218,13 @@ impl Rows {
             let threads = counted(threads, "thread");
             let name = format!("{width}{format}batch {batch_size}, {threads}");
             self.push(Suite::Infer, name, &architecture, &timed.round_call_ms);
+        }
+    }
+
+    fn add_advice(&mut self, Ablations { rows }: Ablations) {
+        for AblationRow { ways: [advised, otherwise], advised: first, otherwise: second } in rows {
+            self.push(Suite::Ablations, advised, "", &first.round_call_ms);
+            self.push(Suite::Ablations, otherwise, "", &second.round_call_ms);
         }
     }
 

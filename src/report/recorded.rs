@@ -1,11 +1,12 @@
-//! The JSON lines of `bench all`, as far as a trend shows them. docs/JSON.md has the fields.
+//! The JSON of measurements, read again: the fields that a trend and a comparison with a record need.
+//! docs/JSON.md has all fields.
 
 use serde::Deserialize;
 
 use crate::measure::key::MachineKey;
 
 /// Result of `bench stages`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Stages {
     pub commit: Option<String>,
     pub architecture: String,
@@ -13,15 +14,16 @@ pub struct Stages {
 }
 
 /// Times of a stage.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct StageRow {
     pub stage: String,
     pub threads: usize,
+    pub peak_isa: String,
     pub round_step_ms: Vec<f64>,
 }
 
 /// Result of `bench layers`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Layers {
     pub environment: Environment,
     pub isa: String,
@@ -30,7 +32,7 @@ pub struct Layers {
 }
 
 /// Time, machine and build of a measurement.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Environment {
     pub unix_seconds: u64,
     #[serde(flatten)]
@@ -38,7 +40,7 @@ pub struct Environment {
 }
 
 /// Measurements of a layer.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Layer {
     pub name: String,
     pub layer: String,
@@ -48,7 +50,7 @@ pub struct Layer {
 }
 
 /// Times of a pass of a layer.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct LayerRow {
     pub pass: String,
     pub stage: String,
@@ -57,20 +59,20 @@ pub struct LayerRow {
 }
 
 /// Times of calls.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Timed {
     pub round_call_ms: Vec<f64>,
 }
 
 /// Result of `bench autograd`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Autograd {
     pub rows: Vec<AutogradRow>,
     pub bookkeeping: Vec<BookkeepingRow>,
 }
 
 /// Times of a computation.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct AutogradRow {
     pub name: String,
     pub forward: Timed,
@@ -78,7 +80,7 @@ pub struct AutogradRow {
 }
 
 /// Times of work of the tape itself.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct BookkeepingRow {
     pub name: String,
     #[serde(flatten)]
@@ -86,16 +88,17 @@ pub struct BookkeepingRow {
 }
 
 /// Result of `bench infer`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Infer {
     pub architecture: String,
+    pub isa: String,
     pub rows: Vec<InferRow>,
     pub widths: Vec<InferRow>,
     pub precisions: Vec<InferRow>,
 }
 
 /// Times of predictions; of some networks, or in some format.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct InferRow {
     pub hidden: Option<usize>,
     pub precision: Option<String>,
@@ -105,15 +108,29 @@ pub struct InferRow {
     pub timed: Timed,
 }
 
+/// Result of `bench ablations`.
+#[derive(Debug, Deserialize)]
+pub struct Ablations {
+    pub rows: Vec<AblationRow>,
+}
+
+/// Times of the same work, done in two ways.
+#[derive(Debug, Deserialize)]
+pub struct AblationRow {
+    pub ways: [String; 2],
+    pub advised: Timed,
+    pub otherwise: Timed,
+}
+
 /// Result of `bench memory`.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Memory {
     pub architecture: String,
     pub rows: Vec<MemoryRow>,
 }
 
 /// Bytes with batches of one size.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct MemoryRow {
     pub batch_size: usize,
     pub training: Option<Bytes>,
@@ -122,7 +139,7 @@ pub struct MemoryRow {
 }
 
 /// Bytes that were allocated.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 pub struct Bytes {
     pub live_bytes: f64,
     pub peak_bytes: f64,
