@@ -39,8 +39,7 @@ EASYROBOT = [
         layers("relu", "sigmoid", "tanh", passes=["backward"], allocations=True)),
     Row("0.12", "Columns: duration, allocations, bytes, speed-up, change",
         "`mnist-train bench layers --baseline OLD`, with OLD another build or a record",
-        "No figure: the columns are time, allocations, speed relative to naive, and change against OLD. Bytes of a call are "
-        "counted by `mnist-train bench autograd` and not for layers"),
+        "No figure: the columns are time, allocations and their bytes, speed relative to naive, and change against OLD"),
     Row("0.13", "Results and scratch memory that are allocated once", "`mnist-train bench layers`",
         figures.layer_allocations),
     Row("0.14", "Techniques: permutation of axes, windows' indices kept for the backward pass, fewer copies",
@@ -84,8 +83,8 @@ TENFLOWERS = [
         "No figure of its own: docs/JSON.md lists the fields. Elements a second are not printed; `elements` and the time "
         "give them"),
     Row("1.15", "Continuous integration", "`mnist-train bench all --quick --out DIR`",
-        "No figure: the exit code is 5 if a limit is not met, and DIR is what to keep. There is no workflow file of a "
-        "particular service"),
+        "No figure: `.ci/run` does so. The exit code is 5 if a limit is not met, and DIR is what to keep; there is no "
+        "workflow file of a particular service"),
     Row("1.16", "Practices: warm-up, repetition, fixed inputs, unusual shapes", "`cargo test --test layers`",
         "No figure: unusual shapes are tested and not timed; the smallest on the tape have 10 elements"),
 ]
