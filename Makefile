@@ -3,6 +3,8 @@
 # make check    what must hold before a commit: format, lints, tests, documentation
 # make check-aarch64
 #               lints, tests and short runs on 64-bit ARM, in an emulator; needs gcc-aarch64-linux-gnu and qemu-aarch64
+# make check-long
+#               make check, check-aarch64 and instructions
 # make data     download MNIST into data/
 # make bench    time every stage, keep the record, write the tables of OPTIMIZATIONS.md; after make data
 # make scaling  likewise for threads, batch size, training-set size and the network's sizes, with pictures
@@ -16,7 +18,7 @@
 # make faults   kill runs, fail system calls, fuzz for hours and look over unsafe code, keep the records;
 #               needs strace, cargo-fuzz, Miri, Valgrind and qemu-x86_64
 
-.PHONY: train test check check-aarch64 data bench scaling profiles instructions compare perf-record perf-report \
+.PHONY: train test check check-aarch64 check-long data bench scaling profiles instructions compare perf-record perf-report \
 	perf-annotate faults
 
 train:
@@ -33,6 +35,8 @@ check: test
 
 check-aarch64:
 	.ci/aarch64
+
+check-long: check check-aarch64 instructions
 
 data:
 	cargo run --release -- data fetch

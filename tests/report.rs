@@ -134,7 +134,7 @@ fn with_a_trend(place: &Workplace, results: &str) {
         let seconds = event["environment"]["unix_seconds"].as_u64().unwrap();
         event["environment"]["unix_seconds"] = (seconds + 86_400).into();
     }
-    let bytes = &mut later[3]["rows"][0]["training"]["live_bytes"];
+    let bytes = &mut later[4]["rows"][0]["training"]["live_bytes"];
     *bytes = (2 * bytes.as_u64().unwrap()).into();
     other[0]["environment"]["cpu"] = "another".into();
     for (name, events) in [("later", later), ("other", other)] {

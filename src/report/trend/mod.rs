@@ -188,9 +188,10 @@ mod tests {
             }),
             json!({"event": "bench_autograd", "schema": 1, "rows": [], "bookkeeping": []}),
             json!({
-                "event": "bench_infer", "schema": 1, "architecture": "fc10", "rows": [],
+                "event": "bench_infer", "schema": 1, "architecture": "fc10", "isa": "avx2", "rows": [],
                 "widths": [], "precisions": [],
             }),
+            json!({"event": "bench_ablations", "schema": 1, "rows": []}),
             json!({
                 "event": "bench_memory", "schema": 1, "architecture": "fc10",
                 "rows": [{
@@ -309,7 +310,7 @@ mod tests {
             (0, layer, json!([]), "'relu forward, tiled, 2 threads' has 0 rounds"),
             (0, layer, json!(vec![1.0; 1001]), "has 1001 rounds"),
             (0, layer, json!([1.0, -1.0]), "is not above 0"),
-            (3, "/rows/0/training/live_bytes", json!(0), "a value of 'batch 64, training, live'"),
+            (4, "/rows/0/training/live_bytes", json!(0), "a value of 'batch 64, training, live'"),
         ] {
             let mut bad = good.clone();
             *bad[event].pointer_mut(place).unwrap() = value;
