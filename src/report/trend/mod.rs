@@ -248,10 +248,10 @@ mod tests {
         old.push(json!({"event": "bench", "schema": 1, "architecture": "fc10", "rows": []}));
         let bench = json!({
             "event": "bench", "schema": 1, "architecture": "fc10", "commit": "abc",
-            "rows": [{"stage": "naive", "threads": 1, "round_step_ms": FAST}],
+            "rows": [{"stage": "naive", "threads": 1, "peak_isa": "avx2", "round_step_ms": FAST}],
         });
         new.push(bench);
-        new[3]["rows"][0]["training"]["live_bytes"] = json!(4e6);
+        new[4]["rows"][0]["training"]["live_bytes"] = json!(4e6);
         let records = [record("new", &new), record("old", &old)].map(Result::unwrap);
         let trend = Trend::of(records.into()).unwrap();
         assert_eq!(trend.records.iter().map(|one| &one.name).collect::<Vec<_>>(), ["old", "new"]);
