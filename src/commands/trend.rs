@@ -9,26 +9,30 @@ use crate::files::lock::lock_for_writing;
 use crate::files::{durable, input, replaceable};
 use crate::report::suite::RESULTS;
 use crate::report::text::numbers::counted;
+use crate::report::trend::page::{self, MARK};
 use crate::report::trend::record::Record;
-use crate::report::trend::{MARK, Trend};
+use crate::report::trend::steps::Trend;
 
 /// Writes the page, and says which records are left out.
 pub fn run(args: &TrendArgs) -> anyhow::Result<()> {
     let output = Output::new(OutputArgs { json: false }, false);
     let records = args.records.iter().map(|path| record(path)).collect::<Result<_>>()?;
     let trend = Trend::of(records).map_err(Error::InvalidData)?;
-    let page = &args.out;
-    let lock = lock_for_writing(page);
+    let path = &args.out;
+    let lock = lock_for_writing(path);
     let _lock = lock.map_err(|error| error.with_remedy("name another file with --out"))?;
-    replaceable::check(page, "the page", |text| text.contains(MARK))?;
-    durable::replace(page, trend.page().as_bytes())?;
-    for reason in trend.left_out() {
+    replaceable::check(path, "the page", |text| text.contains(MARK))?;
+    durable::replace(path, page::text(&trend).as_bytes())?;
+    for reason in &trend.left_out {
         output.note(&format!("note: left out {reason}"));
     }
-    let counts =
-        [(trend.records(), "record"), (trend.rows(), "row"), (trend.steps().len(), "step")];
+    let counts = [
+        (trend.records.len(), "record"),
+        (trend.lines.len(), "row"),
+        (trend.steps().len(), "step"),
+    ];
     let counts = counts.map(|(count, noun)| counted(count, noun)).join(", ");
-    output.print(&format!("wrote {}: {counts}", printable(page)));
+    output.print(&format!("wrote {}: {counts}", printable(path)));
     Ok(output.finish()?)
 }
 

@@ -3,8 +3,12 @@
 use askama::Template;
 
 use super::record::{Record, Suite};
-use super::{Line, MARK, STEP, Trend, spark};
+use super::spark;
+use super::steps::{Line, STEP, Trend};
 use crate::report::date;
+
+/// Text in every page, by which an earlier page is recognized.
+pub const MARK: &str = "mnist-train report trend";
 
 /// `trend` as one HTML page.
 pub fn text(trend: &Trend) -> String {

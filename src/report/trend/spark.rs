@@ -1,6 +1,6 @@
 //! Small plots of the page of a trend: one row over the records.
 
-use super::Line;
+use super::steps::Line;
 use crate::report::suite::plot::{escaped, line, mark, polyline, text};
 
 /// Size of a plot in pixels.
