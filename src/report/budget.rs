@@ -36,7 +36,7 @@ pub struct BudgetRow {
     pub value: f64,
     /// Limit of the document.
     pub limit: f64,
-    /// Limit of ours: a tenth of the speed that this program has reached on two cores of a Zen 3, or
+    /// Limit of ours: ten times the time or the bytes of a recorded run on two cores of a Xeon, or
     /// the limit of the document, if that is stricter.
     pub own_limit: f64,
     /// Factor by which the limit of the document is met: 2 for half of the time or twice the rate.

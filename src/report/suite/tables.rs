@@ -292,8 +292,8 @@ pub fn limits(bench: &BenchBudget) -> Table {
     ];
     Table::new("bench limits", "Limits and what was measured", &columns, &bench.rows).with_note(
         "document: about TenfloweRS's automatic differentiation, or the guide to the performance of a \
-         network in NumPy; factor: by which its limit is met; our limit: a tenth of the speed that \
-         this program has reached on two cores of a Zen 3, or the document's; /s: calls a second; \
+         network in NumPy; factor: by which its limit is met; our limit: ten times the time or the \
+         bytes of a recorded run on two cores of a Xeon, or the document's; /s: calls a second; \
          training: 10 epochs of 60,000 images, from the time of a step; memory: that an engine \
          allocates, without the images.",
     )

@@ -27,8 +27,8 @@ pub fn lines(bench: &BenchBudget) -> String {
     let failures = bench.failures();
     _ = write!(
         text,
-        "\n\nfactor: by which the limit of the document is met; our limit: a tenth of the speed\n\
-         that this program has reached on two cores of a Zen 3, or the document's;\n\
+        "\n\nfactor: by which the limit of the document is met; our limit: ten times the\n\
+         time or the bytes of a recorded run on two cores of a Xeon, or the document's;\n\
          /s: calls a second; training: 10 epochs of 60,000 images, from the time of a step;\n\
          memory: that an engine allocates, without the images\n\
          {}",
