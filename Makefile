@@ -1,4 +1,6 @@
 # make train    train the default recipe, write ckpt.bin
+# make install  build the release, install it under PREFIX (~/.local) with its manual and the scripts by which bash, zsh
+#               and fish complete its flags; make uninstall removes them. DESTDIR is put before PREFIX
 # make test     run every test that needs no real MNIST
 # make check    what must hold before a commit: format, lints, tests, documentation
 # make check-aarch64
@@ -18,11 +20,35 @@
 # make faults   kill runs, fail system calls, fuzz for hours and look over unsafe code, keep the records;
 #               needs strace, cargo-fuzz, Miri, Valgrind and qemu-x86_64
 
-.PHONY: train test check check-aarch64 check-long data bench scaling profiles instructions compare perf-record perf-report \
-	perf-annotate faults
+CARGO_TARGET_DIR ?= target
+PROGRAM = $(CARGO_TARGET_DIR)/release/mnist-train
+PREFIX ?= $(HOME)/.local
+SHARE = $(DESTDIR)$(PREFIX)/share
+INSTALLED = $(DESTDIR)$(PREFIX)/bin/mnist-train
+MANUAL = $(SHARE)/man/man1/mnist-train.1
+BASH_SCRIPT = $(SHARE)/bash-completion/completions/mnist-train
+ZSH_SCRIPT = $(SHARE)/zsh/site-functions/_mnist-train
+FISH_SCRIPT = $(SHARE)/fish/vendor_completions.d/mnist-train.fish
+
+.PHONY: train install uninstall $(PROGRAM) test check check-aarch64 check-long data bench scaling profiles instructions \
+	compare perf-record perf-report perf-annotate faults
 
 train:
 	cargo run --release -- --epochs 10
+
+$(PROGRAM):
+	cargo build --release --locked
+
+install: $(PROGRAM)
+	install -D -m 755 $(PROGRAM) $(INSTALLED)
+	install -d $(dir $(MANUAL) $(BASH_SCRIPT) $(ZSH_SCRIPT) $(FISH_SCRIPT))
+	$(PROGRAM) man > $(MANUAL)
+	$(PROGRAM) completions bash > $(BASH_SCRIPT)
+	$(PROGRAM) completions zsh > $(ZSH_SCRIPT)
+	$(PROGRAM) completions fish > $(FISH_SCRIPT)
+
+uninstall:
+	rm -f $(INSTALLED) $(MANUAL) $(BASH_SCRIPT) $(ZSH_SCRIPT) $(FISH_SCRIPT)
 
 test:
 	cargo test

@@ -17,6 +17,7 @@ use std::slice;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 pub use self::bench::{
     BenchAblationsArgs, BenchAction, BenchAllArgs, BenchAutogradArgs, BenchBudgetArgs,
@@ -106,6 +107,13 @@ pub enum Command {
     Bench(BenchCommand),
     /// Write pages and tables from results that are there
     Report(ReportCommand),
+    /// Print the script by which a shell completes commands and flags
+    Completions {
+        /// Shell that reads the script
+        shell: Shell,
+    },
+    /// Print the manual: a page in the format of man for each command
+    Man,
     /// Train the images once and print the peak of memory; ends when stdin does
     #[command(hide = true)]
     PeakMemory(JobArgs),

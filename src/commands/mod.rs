@@ -4,10 +4,12 @@ mod batch_size;
 mod bench;
 mod bench_all;
 mod bench_files;
+mod completions;
 mod data;
 mod eval;
 mod gate;
 mod gradcheck;
+mod man;
 mod output;
 mod peak_memory;
 mod plan;
@@ -41,6 +43,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Data(args)) => data::run(args),
         Some(Command::Bench(args)) => bench::run(&args.action),
         Some(Command::Report(args)) => report::run(&args.action),
+        Some(Command::Completions { shell }) => completions::run(*shell),
+        Some(Command::Man) => man::run(),
         Some(Command::PeakMemory(args)) => peak_memory::run(args),
         #[cfg(feature = "profile")]
         Some(Command::CappedRun(args)) => profile::capped_run(args),
