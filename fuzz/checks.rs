@@ -7,6 +7,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use mnist_train::data::idx::{images_header, labels_header, parse_images, parse_labels};
+use mnist_train::data::picture;
 use mnist_train::data::synthetic::CLASSES;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::checkpoint::{self, Model};
@@ -49,6 +50,20 @@ pub fn gzip(bytes: &[u8]) {
     let plain = parse_images(bytes, bytes.len() as u64);
     let unpacked = parse_images(&packed[..], packed.len() as u64);
     assert_eq!(plain.ok(), unpacked.ok());
+}
+
+/// Reads `bytes` as a file of pictures. Its last picture gives an image of the right size, or is
+/// blank.
+pub fn picture(bytes: &[u8]) {
+    match picture::parse(bytes) {
+        Ok(pictures) => {
+            for sides in [[28, 28], [5, 9]] {
+                let image = pictures.image(pictures.count() - 1, sides);
+                assert!(image.is_none_or(|image| image.len() == sides[0] * sides[1]));
+            }
+        }
+        Err(error) => assert_is_one_line(&error.to_string()),
+    }
 }
 
 /// Reads `bytes` as the text of a network. A network that is displayed is read as the same network.

@@ -61,6 +61,16 @@ pub enum Error {
         /// Flag to change, and in which direction.
         remedy: &'static str,
     },
+    /// Some of several files failed; a line about each of them was printed before.
+    #[error("{failed} of {files} files failed, as the lines above say")]
+    SomeFiles {
+        /// Number of files that failed.
+        failed: usize,
+        /// Number of all files.
+        files: usize,
+        /// Exit code of the first failure.
+        code: u8,
+    },
     /// A measurement shows that a limit is exceeded; the message says how often and what to do.
     #[error("{0}")]
     LimitExceeded(String),
@@ -84,12 +94,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// Exit code of the program: 1 for something missing or refused, 2 for wrong usage, 3 for an
     /// invalid file, 4 for diverged training, 5 for an exceeded limit of a measurement, 6 for a
-    /// measurement that does not decide, 128 + n for signal n. Scripts may rely on it.
+    /// measurement that does not decide, 128 + n for signal n; of several files, that of the first
+    /// that failed. Scripts may rely on it.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Io { .. } | Self::Unavailable(_) | Self::Unreachable(_) => 1,
             Self::Usage(_) => 2,
             Self::InvalidFile { .. } | Self::InvalidData(_) => 3,
+            Self::SomeFiles { code, .. } => *code,
             Self::Diverged { .. } => 4,
             Self::LimitExceeded(_) => 5,
             Self::Undecided(_) => 6,

@@ -529,6 +529,7 @@ fn what_is_printed_fits_a_terminal_of_80_columns() {
         "bench budget --help",
         "report trend --help",
         "report splice --help",
+        "predict --help",
         "bench memory --data digits",
     ] {
         fits(arguments);

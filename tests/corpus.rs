@@ -33,6 +33,11 @@ fn gzip_files_are_read_correctly_or_refused() {
 }
 
 #[test]
+fn pictures_are_read_correctly_or_refused() {
+    replay("picture", checks::picture);
+}
+
+#[test]
 fn texts_of_networks_are_read_correctly_or_refused() {
     replay("network", checks::network);
 }

@@ -5,7 +5,12 @@ use std::env;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use mnist_train::data::files::{Part, locate};
+use mnist_train::data::idx::images_header;
+use mnist_train::model::mnist_cnn::MnistCnn;
 use serde_json::Value;
+
+mod png_file;
 
 /// Runs the program in `folder`.
 fn run(folder: &Path, arguments: &str) -> Output {
@@ -48,6 +53,60 @@ fn one_epoch_of_gemm_reaches_97_5_percent_and_eval_agrees() {
         .map(|count| count.as_u64().unwrap())
         .sum();
     assert_eq!(confusion, 10_000);
+}
+
+/// Number of pictures that the model in `folder` classifies as `labels` say, and number of those that
+/// it is unsure of; `flags` name the files.
+fn right_and_unsure(folder: &Path, labels: &[u8], flags: &str) -> [usize; 2] {
+    let predict = Command::new(env!("CARGO_BIN_EXE_mnist-train"))
+        .args("predict --top 1 --json".split(' '))
+        .args(flags.split_whitespace())
+        .current_dir(folder)
+        .output()
+        .expect("the program starts");
+    assert!(predict.status.success(), "{}", String::from_utf8_lossy(&predict.stderr));
+    let stdout = String::from_utf8(predict.stdout).expect("JSON is UTF-8");
+    let events: Vec<Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    assert_eq!(events.len(), labels.len());
+    let is_right = |(event, label): &(&Value, &u8)| event["predictions"][0]["class"] == **label;
+    let is_unsure = |event: &&Value| event["unsure"] == true;
+    [events.iter().zip(labels).filter(is_right).count(), events.iter().filter(is_unsure).count()]
+}
+
+/// Each image is enlarged five times, inverted, and shifted on a larger sheet. The bound was chosen
+/// after the measurement that the test prints.
+#[test]
+#[ignore = "needs the real MNIST: MNIST_DATA=DIR cargo test -- --ignored"]
+fn pictures_of_test_images_are_classified_almost_as_well_as_the_images() {
+    const IMAGES: usize = 1000;
+    let data = env::var_os("MNIST_DATA").expect("MNIST_DATA names the folder of the real MNIST");
+    let format = MnistCnn::default().architecture().format();
+    let test = locate(Path::new(&data), &Part::ALL).unwrap().read_test(format).unwrap().split;
+    let labels = &test.labels()[..IMAGES];
+    let folder = tempfile::tempdir().unwrap();
+    last_event(folder.path(), "--epochs 1 --json");
+
+    let mut files = String::new();
+    for index in 0..IMAGES {
+        let shift = [(index % 41) as isize - 20, (index % 31) as isize - 15];
+        let (sides, ink) = png_file::enlarged(test.image(index), 5, 24, shift);
+        let inverted: Vec<u8> = ink.iter().map(|ink| 255 - ink).collect();
+        let name = format!("{index}.png");
+        std::fs::write(folder.path().join(&name), png_file::grey(sides, &inverted)).unwrap();
+        files = format!("{files} {name}");
+    }
+    let header = images_header(IMAGES, 28, 28);
+    let images = [&header, &test.images()[..IMAGES * 28 * 28]].concat();
+    std::fs::write(folder.path().join("images"), images).unwrap();
+
+    let [plain, plain_unsure] = right_and_unsure(folder.path(), labels, "images");
+    let [pictures, unsure] = right_and_unsure(folder.path(), labels, &files);
+    println!(
+        "of {IMAGES} images, right and unsure: as they are {plain}, {plain_unsure}; \
+         as pictures {pictures}, {unsure}"
+    );
+    assert!(pictures + IMAGES * 15 / 1000 >= plain, "{pictures} of pictures, {plain} of images");
 }
 
 #[test]

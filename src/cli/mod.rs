@@ -2,6 +2,7 @@
 
 mod bench;
 mod gate;
+mod predict;
 mod profile;
 mod recipe;
 mod report;
@@ -24,6 +25,7 @@ pub use self::bench::{
     BenchCommand, BenchInferArgs, BenchLayersArgs, BenchMemoryArgs, BenchStagesArgs, FileArgs,
 };
 pub use self::gate::GateArgs;
+pub use self::predict::PredictArgs;
 #[cfg(feature = "profile")]
 pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;
@@ -84,6 +86,7 @@ Examples:
   mnist-train --epochs 10               train, write ckpt.bin
   mnist-train --epochs 20 --resume      go on to 20 epochs
   mnist-train eval --model ckpt.bin     test the model
+  mnist-train predict digit.png         classify a picture
   mnist-train --data ~/fashion-mnist    train on other 28x28 images
   mnist-train --profile                 where time goes: profiles/index.html
   mnist-train --json > run.jsonl        one JSON object a line, see docs/JSON.md";
@@ -94,6 +97,9 @@ pub enum Command {
     /// Test a model: accuracy, confusion matrix, worst mistakes
     #[command(after_help = "Pixels become numbers from 0 to 1: pixels/255, no mean and deviation.")]
     Eval(EvalArgs),
+    /// Classify pictures: PNG files, or images of IDX files
+    #[command(after_help = predict::NOTES)]
+    Predict(PredictArgs),
     /// Show the layers: shapes, parameters, FLOP, bytes
     #[command(after_help = networks())]
     Summary(SummaryArgs),

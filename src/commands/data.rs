@@ -72,7 +72,7 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
 
 /// Starts the threads that read, hash and draw. Rayon would start them by itself, but panic if the
 /// operating system refuses.
-fn start_threads(threads: usize) -> Result<()> {
+pub fn start_threads(threads: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .stack_size(STACK_BYTES)

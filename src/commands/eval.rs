@@ -16,6 +16,11 @@ use crate::training::evaluation::Evaluation;
 /// Number of mistakes that are listed and drawn.
 const MISTAKES: usize = 6;
 
+/// Note on a file that has weights alone.
+pub const NOTE_ON_WEIGHTS: &str = "\
+note: the weights get pixels/255, numbers from 0 to 1 with no mean and deviation;
+the file does not say whether they were trained on such images";
+
 /// Evaluates a model and prints the result.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
@@ -33,10 +38,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let trained_on = match &model {
         Model::Checkpoint(checkpoint) => Some(&checkpoint.metadata.dataset),
         Model::Weights(_) => {
-            output.note(
-                "note: the weights get pixels/255, numbers from 0 to 1 with no mean and deviation;\n\
-                 the file does not say whether they were trained on such images",
-            );
+            output.note(NOTE_ON_WEIGHTS);
             None
         }
     };

@@ -13,6 +13,7 @@ mod man;
 mod output;
 mod peak_memory;
 mod plan;
+mod predict;
 #[cfg(feature = "profile")]
 mod profile;
 mod progress;
@@ -37,6 +38,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         None if cli.train.profile.profile => profile(&cli.train),
         None => train::run(&cli.train),
         Some(Command::Eval(args)) => eval::run(args),
+        Some(Command::Predict(args)) => predict::run(args),
         Some(Command::Summary(args)) => summary::run(args),
         Some(Command::Gradcheck(args)) => gradcheck::run(args),
         Some(Command::Stages(args)) => stages::run(*args),

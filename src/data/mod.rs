@@ -1,5 +1,5 @@
 //! Datasets: finds, downloads, reads or generates them, and cuts them into shuffled batches. Pixels
-//! stay bytes.
+//! stay bytes. Prepares pictures to classify.
 
 pub mod batches;
 pub mod dataset;
@@ -7,6 +7,7 @@ pub mod dataset;
 pub mod download;
 pub mod files;
 pub mod idx;
+pub mod picture;
 pub mod remote;
 pub mod source;
 pub mod synthetic;

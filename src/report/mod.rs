@@ -21,6 +21,7 @@ pub mod layers;
 pub mod measured;
 pub mod memory;
 pub mod picture;
+pub mod predict;
 #[cfg(feature = "profile")]
 pub mod profile;
 pub(crate) mod recorded;
@@ -50,6 +51,8 @@ pub enum Event {
     Done(Done),
     /// Result of the evaluation of a model.
     Eval(Eval),
+    /// Classes that a model predicts for a picture.
+    Predict(predict::Predict),
     /// Layers of the network.
     Summary(Summary),
     /// Stages of the ladder, and whether they can run on this machine.

@@ -138,8 +138,9 @@ fn refuses_options_that_would_have_no_effect_or_no_stage() {
 fn numeric_flags(command: &clap::Command, before: &str) -> Vec<String> {
     let is_number = |arg: &&clap::Arg| {
         let names = arg.get_value_names().unwrap_or_default();
-        let is_number =
-            |name: &Str| !["FILE", "DIR", "NAME", "LAYERS", "TEXT"].contains(&name.as_str());
+        let is_number = |name: &Str| {
+            !["FILE", "DIR", "NAME", "LAYERS", "TEXT", "RANGE"].contains(&name.as_str())
+        };
         arg.get_action().takes_values() && names.iter().any(is_number)
     };
     let flags = command.get_arguments().filter(is_number).filter_map(clap::Arg::get_long);

@@ -76,5 +76,5 @@ fn generate_split(glyphs: &[Vec<Glyph>; CLASSES], seed: u64, purpose: &str, coun
 fn draw(glyphs: &[Glyph], random: &mut Stream, image: &mut [u8]) {
     let glyph = glyphs::choose(glyphs, random);
     let lines = Hand::new(random).write(glyph, random);
-    pen::place(&Pen::new(random).ink(&lines), image);
+    image.copy_from_slice(&pen::place(&Pen::new(random).ink(&lines)));
 }

@@ -3,6 +3,7 @@
 use super::hand::bell;
 use super::point::{Point, Touch};
 use super::size::SIDE;
+use crate::data::picture::normalize::centred;
 use crate::random::Stream;
 
 /// Number of pixels along each side of the box that a digit fills.
@@ -93,24 +94,7 @@ fn nearest(point: Point, a: Touch, b: Touch) -> (f32, f32) {
     (t, (away[0] * away[0] + away[1] * away[1]).sqrt())
 }
 
-/// Copies `digit` into the blank `image`, (28, 28), moved by whole pixels so that its centre of
-/// mass is as near as possible to the middle of the image.
-pub fn place(digit: &Boxed, image: &mut [u8]) {
-    let mut mass = 0;
-    let mut moments = [0; 2];
-    for (row, pixels) in digit.iter().enumerate() {
-        for (column, &pixel) in pixels.iter().enumerate() {
-            let pixel = usize::from(pixel);
-            mass += pixel;
-            moments[0] += pixel * row;
-            moments[1] += pixel * column;
-        }
-    }
-    let [top, left] = moments.map(|moment| {
-        let centre_of_mass = (moment + mass / 2) / mass;
-        (SIDE / 2).saturating_sub(centre_of_mass).min(SIDE - BOX_SIDE)
-    });
-    for (row, pixels) in digit.iter().enumerate() {
-        image[(top + row) * SIDE + left..][..BOX_SIDE].copy_from_slice(pixels);
-    }
+/// Image (28, 28) with `digit` at the middle, as MNIST's digits are.
+pub fn place(digit: &Boxed) -> Vec<u8> {
+    centred(digit.as_flattened(), [BOX_SIDE; 2], [SIDE; 2])
 }

@@ -10,13 +10,14 @@ mod infer;
 pub(super) mod layers;
 mod memory;
 pub mod numbers;
+mod predict;
 #[cfg(feature = "profile")]
 mod profile;
 
 use std::fmt::Write;
 use std::path::Path;
 
-use self::numbers::{counted, grouped, not_exact};
+use self::numbers::{counted, grouped, not_exact, sure};
 use super::{Data, Done, Epoch, Eval, Event, Mistake, Stages, Start, Summary};
 use crate::error::escaped;
 use crate::measure::machine::Machine;
@@ -33,6 +34,7 @@ pub fn lines(event: &Event, width: Option<usize>) -> String {
         Event::Epoch(epoch) => self::epoch(epoch, width.unwrap_or(COLUMNS)),
         Event::Done(done) => self::done(done),
         Event::Eval(eval) => self::eval(eval, width),
+        Event::Predict(predict) => predict::lines(predict),
         Event::Summary(summary) => self::summary(summary),
         Event::Stages(stages) => self::stages(stages),
         Event::Data(data) => self::data(data),
@@ -201,14 +203,6 @@ fn eval(eval: &Eval, width: Option<usize>) -> String {
     text
 }
 
-/// Percentage of a `probability`, which is below 1 even if it is rounded to 1.
-fn sure(probability: f32) -> String {
-    match format!("{:.2} %", 100.0 * probability) {
-        rounded if rounded == "100.00 %" => "> 99.99 %".into(),
-        percent => percent,
-    }
-}
-
 /// Pictures of `mistakes` below their titles, as many side by side as fit into `width` characters.
 fn pictures(mistakes: &[Mistake], width: usize) -> String {
     let mut text = String::new();
@@ -330,11 +324,6 @@ fn data(data: &Data) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_wrong_answer_is_never_quite_sure() {
-        assert_eq!([0.99994, 0.99996, 1.0].map(sure), ["99.99 %", "> 99.99 %", "> 99.99 %"]);
-    }
 
     #[test]
     fn epochs_are_aligned_in_columns_with_or_without_a_test() {

@@ -34,9 +34,22 @@ pub fn digits(value: f64) -> String {
     }
 }
 
+/// Percentage of a `probability`, which is below 1 even if it is rounded to 1.
+pub fn sure(probability: f32) -> String {
+    match format!("{:.2} %", 100.0 * probability) {
+        rounded if rounded == "100.00 %" => "> 99.99 %".into(),
+        percent => percent,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_answer_is_never_quite_sure() {
+        assert_eq!([0.99994, 0.99996, 1.0].map(sure), ["99.99 %", "> 99.99 %", "> 99.99 %"]);
+    }
 
     #[test]
     fn numbers_have_three_significant_digits() {
