@@ -11,8 +11,10 @@ pub fn run(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     let mut program = visible(&Cli::command()).version(env!("CARGO_PKG_VERSION"));
     clap_complete::generate(shell, &mut program, "mnist-train", &mut script);
+    // clap_complete 4.6 gives the commands of a program with a hyphen in its name two names in bash.
+    let script = String::from_utf8(script)?.replace("mnist__subcmd__train", "mnist__train");
     let output = Output::new(OutputArgs { json: false }, false);
-    output.print(String::from_utf8(script)?.trim_end());
+    output.print(script.trim_end());
     Ok(output.finish()?)
 }
 
