@@ -144,3 +144,20 @@ pub struct Bytes {
     pub live_bytes: f64,
     pub peak_bytes: f64,
 }
+
+/// Largest rate of arithmetic.
+#[derive(Debug, Deserialize)]
+pub struct Peak {
+    pub isa: String,
+    pub precision: String,
+    pub threads: usize,
+    pub gflops: f64,
+}
+
+/// Largest rate of memory traffic.
+#[derive(Debug, Deserialize)]
+pub struct Stream {
+    pub threads: usize,
+    pub array_bytes: usize,
+    pub gbytes_per_second: f64,
+}

@@ -11,13 +11,14 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::decision::{self, Evidence, LEVEL};
-use super::written::{Peak, RecordedRow, Stream, Written};
+use super::written::{RecordedRow, Written};
 use super::{MOST_ROUNDS, report};
 use crate::error::{Error, Result, printable, quoted};
 use crate::measure::key::MachineKey;
 use crate::measure::machine::Environment;
 use crate::measure::statistics::Spread;
 use crate::report::gate::{Gate, GateRow, Verdict};
+use crate::report::recorded::{Peak, Stream};
 use crate::report::text::numbers::{counted, digits};
 use crate::report::{Event, SCHEMA_VERSION, json};
 

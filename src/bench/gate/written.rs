@@ -6,8 +6,8 @@ use crate::bench::layers::{REFERENCE, row_name};
 use crate::bench::{autograd, contestant, infer};
 use crate::measure::key::MachineKey;
 use crate::report::recorded::{
-    Autograd, AutogradRow, BookkeepingRow, Infer, InferRow, Layer, LayerRow, StageRow, Stages,
-    Timed,
+    Autograd, AutogradRow, BookkeepingRow, Infer, InferRow, Layer, LayerRow, Peak, StageRow,
+    Stages, Stream, Timed,
 };
 
 /// Times of a row of a record.
@@ -20,21 +20,6 @@ pub struct RecordedRow {
     pub isa: Option<String>,
     pub threads: usize,
     pub round_ms: Vec<f64>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Peak {
-    pub isa: String,
-    pub precision: String,
-    pub threads: usize,
-    pub gflops: f64,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Stream {
-    pub array_bytes: usize,
-    pub threads: usize,
-    pub gbytes_per_second: f64,
 }
 
 /// Fields of a measurement that a comparison needs.

@@ -7,6 +7,7 @@ use super::words::{amount, over, threads};
 use crate::engine::phases::Phase;
 use crate::measure::statistics::{Speedup, Spread};
 use crate::report::date;
+use crate::report::recorded::{Peak, Stream};
 
 /// Record of a comparison of stages.
 #[derive(Debug, Deserialize)]
@@ -37,23 +38,6 @@ struct Environment {
 #[derive(Debug, Deserialize)]
 pub struct Recipe {
     pub batch_size: usize,
-}
-
-/// Largest rate of arithmetic.
-#[derive(Debug, Deserialize)]
-pub struct Peak {
-    pub isa: String,
-    pub precision: String,
-    pub threads: usize,
-    pub gflops: f64,
-}
-
-/// Largest rate of memory traffic.
-#[derive(Debug, Deserialize)]
-pub struct Stream {
-    pub threads: usize,
-    pub array_bytes: usize,
-    pub gbytes_per_second: f64,
 }
 
 /// Shortest time to hand out work.
