@@ -24,6 +24,8 @@ pub mod picture;
 pub mod predict;
 #[cfg(feature = "profile")]
 pub mod profile;
+// Without pages there is no trend, and a comparison with a record needs less.
+#[cfg_attr(not(feature = "plots"), expect(dead_code))]
 pub(crate) mod recorded;
 pub mod suite;
 pub mod text;
