@@ -6,7 +6,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mnist_train::data::idx::{images_header, labels_header, parse_images, parse_labels};
+use mnist_train::data::idx::{images_header, labels_file, parse_images, parse_labels};
 use mnist_train::data::picture;
 use mnist_train::data::synthetic::CLASSES;
 use mnist_train::model::architecture::Architecture;
@@ -27,7 +27,8 @@ pub fn idx(bytes: &[u8]) {
         Err(error) => assert_is_one_line(&error.to_string()),
     }
     match parse_labels(bytes, bytes.len() as u64, CLASSES) {
-        Ok(labels) => assert_eq!([labels_header(labels.len()), labels].concat(), bytes),
+        // A file may give each label four bytes although one is enough.
+        Ok(labels) => assert!(labels_file(&labels) == bytes || bytes[2] == 12),
         Err(error) => assert_is_one_line(&error.to_string()),
     }
 }

@@ -116,7 +116,7 @@ struct LossCase {
     classes: usize,
     reduction: String,
     logits: Vec<f32>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     /// Loss of each image, their sum or their mean.
     loss: Vec<f64>,
     /// Logarithm of each class's probability for each image, if the test has them.

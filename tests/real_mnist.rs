@@ -57,7 +57,7 @@ fn one_epoch_of_gemm_reaches_97_5_percent_and_eval_agrees() {
 
 /// Number of pictures that the model in `folder` classifies as `labels` say, and number of those that
 /// it is unsure of; `flags` name the files.
-fn right_and_unsure(folder: &Path, labels: &[u8], flags: &str) -> [usize; 2] {
+fn right_and_unsure(folder: &Path, labels: &[u16], flags: &str) -> [usize; 2] {
     let predict = Command::new(env!("CARGO_BIN_EXE_mnist-train"))
         .args("predict --top 1 --json".split(' '))
         .args(flags.split_whitespace())
@@ -69,7 +69,7 @@ fn right_and_unsure(folder: &Path, labels: &[u8], flags: &str) -> [usize; 2] {
     let events: Vec<Value> =
         stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
     assert_eq!(events.len(), labels.len());
-    let is_right = |(event, label): &(&Value, &u8)| event["predictions"][0]["class"] == **label;
+    let is_right = |(event, label): &(&Value, &u16)| event["predictions"][0]["class"] == **label;
     let is_unsure = |event: &&Value| event["unsure"] == true;
     [events.iter().zip(labels).filter(is_right).count(), events.iter().filter(is_unsure).count()]
 }

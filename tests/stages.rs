@@ -433,7 +433,7 @@ fn a_step_that_leaves_a_weight_that_is_not_finite_has_no_loss() {
 
 /// Number of the four pairs of bits to which `network` gives the right label, 0 or 1, after 100 steps
 /// of gradient descent at the rate 0.5, each with all four pairs.
-fn learned(stage: &Stage, isa: Isa, network: &str, labels: [u8; 4]) -> usize {
+fn learned(stage: &Stage, isa: Isa, network: &str, labels: [u16; 4]) -> usize {
     let architecture = Architecture::parse(network, Shape::image(1, 1, 2)).expect("is a network");
     let recipe = Recipe { l2: 0.0, ..Recipe::with_optimizer(OptimizerKind::Sgd) };
     let mut engine = stage.build(&architecture, &recipe, Compute { threads: 2, isa }).unwrap();

@@ -261,9 +261,9 @@ fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
         }
         let content = match part {
             Part::TrainImages => images_file(&dataset.train),
-            Part::TrainLabels => labels_file(&dataset.train),
+            Part::TrainLabels => idx::labels_file(dataset.train.labels()),
             Part::TestImages => images_file(test),
-            Part::TestLabels => labels_file(test),
+            Part::TestLabels => idx::labels_file(test.labels()),
         };
         match fs::read(directory.join(part.name())) {
             Ok(found) if found == content => {}
@@ -283,11 +283,6 @@ fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
 fn images_file(split: &Split) -> Vec<u8> {
     let [rows, columns] = split.sides();
     [&idx::images_header(split.len(), rows, columns), split.images()].concat()
-}
-
-/// Content of an uncompressed IDX file with the labels of `split`.
-fn labels_file(split: &Split) -> Vec<u8> {
-    [&idx::labels_header(split.len()), split.labels()].concat()
 }
 
 /// Prints the list of files in `directory`.

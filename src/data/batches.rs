@@ -47,7 +47,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Label of each image.
-    pub fn labels(&self) -> impl ExactSizeIterator<Item = u8> + Clone + use<'a> {
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = u16> + Clone + use<'a> {
         let labels = self.split.labels();
         self.indices.iter().map(move |&index| labels[index as usize])
     }

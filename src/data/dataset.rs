@@ -29,7 +29,7 @@ pub struct Split {
     /// Number of rows and columns of an image, [H, W].
     sides: [usize; 2],
     /// Labels of all images, (N).
-    labels: Vec<u8>,
+    labels: Vec<u16>,
 }
 
 impl Split {
@@ -37,7 +37,7 @@ impl Split {
     ///
     /// # Panics
     /// When the lengths do not match, or there is no image.
-    pub fn new(images: Vec<u8>, sides: [usize; 2], labels: Vec<u8>) -> Self {
+    pub fn new(images: Vec<u8>, sides: [usize; 2], labels: Vec<u16>) -> Self {
         assert!(!labels.is_empty(), "a split has at least one image");
         assert_eq!(images.len(), labels.len() * sides[0] * sides[1]);
         Self { images, sides, labels }
@@ -65,7 +65,7 @@ impl Split {
     }
 
     /// Labels of all images, (N).
-    pub fn labels(&self) -> &[u8] {
+    pub fn labels(&self) -> &[u16] {
         &self.labels
     }
 
@@ -113,7 +113,7 @@ impl Split {
         let [rows, columns] = self.sides;
         [
             Sha256Digest::of([&idx::images_header(self.len(), rows, columns), &self.images]),
-            Sha256Digest::of([&idx::labels_header(self.len()), &self.labels]),
+            Sha256Digest::of([&idx::labels_file(&self.labels)]),
         ]
     }
 }

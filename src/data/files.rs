@@ -71,7 +71,7 @@ impl Part {
             }
             Self::TrainLabels | Self::TestLabels => {
                 let labels = idx::parse_labels(content, length, classes)?;
-                (labels.len(), None, idx::labels_header(labels.len()), labels)
+                (labels.len(), None, vec![], idx::labels_file(&labels))
             }
         };
         Ok(Content { count, sides, sha256: Sha256Digest::of([header, body]) })

@@ -138,7 +138,7 @@ where
     /// of the passes are all or a part, to the first of the two buffers of gradients.
     pub fn loss(
         &mut self,
-        labels: impl ExactSizeIterator<Item = u8> + Clone,
+        labels: impl ExactSizeIterator<Item = u16> + Clone,
         images: usize,
         smoothing: f64,
     ) -> LossSum {

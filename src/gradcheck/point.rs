@@ -27,7 +27,7 @@ pub struct Point<'a> {
     pub values: Vec<f64>,
     /// Number of values that are parameters.
     pub parameter_count: usize,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     seed: u64,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Point<'a> {
             tensors.push(Tensor { name, shape, place, is_running });
         }
         let classes = architecture.classes().min(256) as u32;
-        let labels = (0..IMAGES).map(|_| stream.below(classes) as u8).collect();
+        let labels = (0..IMAGES).map(|_| stream.below(classes) as u16).collect();
         let parameter_count = architecture.parameter_count();
         Self { architecture, tensors, values, parameter_count, labels, seed }
     }

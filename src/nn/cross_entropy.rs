@@ -50,7 +50,7 @@ impl std::ops::AddAssign for LossSum {
 }
 
 /// Sum of the losses of `logits` (N, classes) with the right `labels` (N).
-pub fn evaluate<T: Scalar>(logits: &[T], labels: impl ExactSizeIterator<Item = u8>) -> LossSum {
+pub fn evaluate<T: Scalar>(logits: &[T], labels: impl ExactSizeIterator<Item = u16>) -> LossSum {
     let classes = logits.len() / labels.len();
     let mut sum = LossSum::default();
     for (z, label) in logits.chunks_exact(classes).zip(labels) {
@@ -68,7 +68,7 @@ pub fn evaluate<T: Scalar>(logits: &[T], labels: impl ExactSizeIterator<Item = u
 /// classes).
 pub fn backward<T: Scalar>(
     logits: &[T],
-    labels: impl ExactSizeIterator<Item = u8> + Clone,
+    labels: impl ExactSizeIterator<Item = u16> + Clone,
     images: usize,
     smoothing: f64,
     dlogits: &mut [T],
@@ -98,7 +98,7 @@ pub fn backward<T: Scalar>(
 
 /// Mean loss of `logits` (N, classes) with the right `labels` (N), recorded on `tape` from the first
 /// formula, whose exp must not overflow.
-pub fn record<T: Scalar>(tape: &mut Tape<T>, logits: Var, labels: &[u8]) -> Var {
+pub fn record<T: Scalar>(tape: &mut Tape<T>, logits: Var, labels: &[u16]) -> Var {
     let images = labels.len();
     let classes = tape.value(logits).len() / images;
     let z = tape.reshape(logits, &[images, classes]);

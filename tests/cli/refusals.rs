@@ -515,7 +515,7 @@ fn listing_a_set_that_training_refuses_is_an_error_after_the_list() {
         listed.fails(3, words);
         Run::of(place.bare("--data d --batch-size 1")).fails(3, &words[1..]);
     };
-    let labels = [idx::labels_header(5), vec![0; 5]].concat();
+    let labels = idx::labels_file(&[0; 5]);
     let words = ["do not belong together", "holds 4 images and d/train-labels-idx1-ubyte holds 5"];
     refused("train-labels-idx1-ubyte", labels, &words);
     let images = [idx::images_header(2, 32, 32), vec![0; 2 * 32 * 32]].concat();

@@ -244,7 +244,7 @@ pub fn noise_split(seed: u64, images: usize) -> Split {
             }
         }
     }
-    let labels = (0..images).map(|_| stream.below(10) as u8).collect();
+    let labels = (0..images).map(|_| stream.below(10) as u16).collect();
     Split::new(pixels, [SIDE; 2], labels)
 }
 

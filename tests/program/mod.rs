@@ -48,7 +48,7 @@ pub fn save(dataset: &Dataset, folder: &Path) {
         let header = idx::images_header(split.len(), rows, columns);
         [&header, split.images()].concat()
     };
-    let labels = |split: &Split| [&idx::labels_header(split.len()), split.labels()].concat();
+    let labels = |split: &Split| idx::labels_file(split.labels());
     fs::create_dir_all(folder).unwrap();
     for part in Part::ALL {
         let content = match part {

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use mnist_train::data::files::Part;
-use mnist_train::data::idx::{images_header, labels_header};
+use mnist_train::data::idx::{images_header, labels_file};
 use mnist_train::data::remote::Progress;
 use mnist_train::data::source::{Outcome, Request, find};
 use mnist_train::data::synthetic::SIDE;
@@ -25,8 +25,8 @@ impl SmallSet {
             let pixels = (0..count * SIDE * SIDE).map(|i| (i % 251) as u8).collect();
             [images_header(count, SIDE, SIDE), pixels].concat()
         };
-        let labels = |labels: &[u8]| [&labels_header(labels.len()), labels].concat();
-        Self { files: [images(3), labels(&[5, 0, 4]), images(2), labels(&[7, 2])] }
+        let [train, test] = [&[5, 0, 4][..], &[7, 2]].map(labels_file);
+        Self { files: [images(3), train, images(2), test] }
     }
 
     /// Bytes of the uncompressed file for `part`.

@@ -371,7 +371,7 @@ impl Program {
             }
             Graph::Classifier => {
                 let images = tape.shape(x)[0];
-                let label = |image| ((part * images + image) * 7 % CLASSES) as u8;
+                let label = |image| ((part * images + image) * 7 % CLASSES) as u16;
                 let labels: Vec<_> = (0..images).map(label).collect();
                 let logits = classifier(tape, leaves);
                 cross_entropy::record(tape, logits, &labels)

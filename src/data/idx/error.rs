@@ -18,6 +18,7 @@ pub enum IdxError {
     Swapped { expected: u32, found: u32 },
     ElementType { found: u8 },
     Dimensions { found: u8, expected: u8 },
+    Qmnist,
     Packed { format: &'static str },
     Magic { expected: u32, found: u32 },
     NoElements { dimensions: Vec<u32> },
@@ -28,7 +29,7 @@ pub enum IdxError {
     GzipTruncated { unpacked: u64 },
     GzipTrailing,
     Gzip(io::Error),
-    Label { index: usize, label: u8, classes: usize },
+    Label { index: usize, label: i32, classes: usize },
 }
 
 impl fmt::Display for IdxError {
@@ -85,6 +86,11 @@ impl fmt::Display for IdxError {
                      with these"
                 )
             }
+            Self::Qmnist => write!(
+                f,
+                "is a table of 32-bit numbers, like the labels of QMNIST: its first column has the \
+                 labels; write it as a file of one dimension"
+            ),
             Self::Packed { format } => {
                 write!(f, "is packed with {format}: unpack it first, or pack it with gzip alone")
             }

@@ -4,3 +4,7 @@
 pub const IMAGES_MAGIC: u32 = 0x0000_0803;
 /// Magic number of a file of labels: unsigned bytes in one dimension.
 pub const LABELS_MAGIC: u32 = 0x0000_0801;
+/// Magic number of a file of labels above 255: signed integers of 32 bits in one dimension.
+pub const WIDE_LABELS_MAGIC: u32 = 0x0000_0c01;
+/// Magic number of QMNIST's files of labels: a table of signed integers of 32 bits.
+pub const QMNIST_MAGIC: u32 = 0x0000_0c02;

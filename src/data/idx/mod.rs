@@ -5,10 +5,11 @@
 //! ```text
 //! images   0x00000803 · count · rows · columns · count·rows·columns pixels
 //! labels   0x00000801 · count · count labels
+//! labels   0x00000c01 · count · count labels of four bytes, for more than 256 classes
 //! ```
 //!
 //! The first two bytes of the magic number are 0, the third is the element type (8: unsigned
-//! byte), the fourth the number of dimensions. The content, never the name, tells whether the file
+//! byte, 12: signed integer of 32 bits), the fourth the number of dimensions. The content, never the name, tells whether the file
 //! is gzip. The sizes in a header are compared with the bytes in the file before anything relies on
 //! them, so a file of twenty bytes cannot make the program allocate gigabytes.
 
@@ -22,7 +23,7 @@ use std::path::Path;
 use flate2::bufread::GzDecoder;
 
 pub use self::error::IdxError;
-use self::magic::{IMAGES_MAGIC, LABELS_MAGIC};
+use self::magic::{IMAGES_MAGIC, LABELS_MAGIC, QMNIST_MAGIC, WIDE_LABELS_MAGIC};
 use crate::error::{Error, Result};
 use crate::files::input;
 
@@ -49,7 +50,7 @@ pub fn read_images(path: &Path) -> Result<IdxImages> {
 ///
 /// # Errors
 /// [`Error::Io`] when it cannot be read, [`Error::InvalidFile`] when it is not a file of labels.
-pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u8>> {
+pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u16>> {
     read(path, |content, length| parse_labels(content, length, classes))
 }
 
@@ -91,12 +92,20 @@ pub fn parse_labels(
     content: impl BufRead,
     length: u64,
     classes: usize,
-) -> std::result::Result<Vec<u8>, IdxError> {
-    let ([_], labels) = parse(content, length, LABELS_MAGIC)?;
-    match labels.iter().position(|&label| usize::from(label) >= classes) {
-        Some(index) => Err(IdxError::Label { index, label: labels[index], classes }),
-        None => Ok(labels),
-    }
+) -> std::result::Result<Vec<u16>, IdxError> {
+    let ([count], body) = parse(content, length, LABELS_MAGIC)?;
+    let (words, _) = body.as_chunks();
+    let wide = words.iter().map(|&word| i32::from_be_bytes(word));
+    let labels: Vec<i32> = if body.len() == count {
+        body.iter().map(|&label| label.into()).collect()
+    } else {
+        wide.collect()
+    };
+    let checked = labels.into_iter().enumerate().map(|(index, label)| {
+        let below = u16::try_from(label).ok().filter(|&label| usize::from(label) < classes);
+        below.ok_or(IdxError::Label { index, label, classes })
+    });
+    checked.collect()
 }
 
 /// Header of a file of `count` images, 16 bytes.
@@ -104,9 +113,15 @@ pub fn images_header(count: usize, rows: usize, columns: usize) -> Vec<u8> {
     header(IMAGES_MAGIC, &[count, rows, columns])
 }
 
-/// Header of a file of `count` labels, 8 bytes.
-pub fn labels_header(count: usize) -> Vec<u8> {
-    header(LABELS_MAGIC, &[count])
+/// Uncompressed file of `labels`: with a byte for each if they fit, or else with four.
+pub fn labels_file(labels: &[u16]) -> Vec<u8> {
+    let count = labels.len();
+    let bytes: Option<Vec<u8>> = labels.iter().map(|&label| label.try_into().ok()).collect();
+    let wide = || labels.iter().flat_map(|&label| i32::from(label).to_be_bytes()).collect();
+    match bytes {
+        Some(bytes) => [header(LABELS_MAGIC, &[count]), bytes].concat(),
+        None => [header(WIDE_LABELS_MAGIC, &[count]), wide()].concat(),
+    }
 }
 
 /// Header of a file with this magic number and these dimensions.
@@ -128,7 +143,7 @@ const HARMLESS: u64 = 64 << 20;
 /// compress to a fifth, labels to half.
 const TYPICAL_PACKING: u64 = 8;
 
-/// The dimensions of a file and its elements.
+/// The dimensions of a file and the bytes of its elements.
 type Parsed<const RANK: usize> = ([usize; RANK], Vec<u8>);
 
 /// Parses a file, raw or gzip, whose magic number must be `magic`.
@@ -172,9 +187,9 @@ fn parse_unpacked<const RANK: usize>(
     let needed = 4 + 4 * RANK;
     let mut header = Vec::with_capacity(needed);
     content.read_up_to(needed, &mut header)?;
-    if let Some(bytes) = header.first_chunk() {
-        check_magic(u32::from_be_bytes(*bytes), magic)?;
-    }
+    let found = header.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+    found.map_or(Ok(()), |found| check_magic(found, magic))?;
+    let element_bytes = if found == Some(WIDE_LABELS_MAGIC) { 4 } else { 1 };
     if header.len() < needed {
         return Err(IdxError::Header { needed, found: header.len() });
     }
@@ -186,10 +201,11 @@ fn parse_unpacked<const RANK: usize>(
     if words.contains(&0) {
         return Err(IdxError::NoElements { dimensions: words });
     }
-    let promised = words.iter().try_fold(1_u64, |product, &n| product.checked_mul(u64::from(n)));
+    let promised =
+        words.iter().try_fold(element_bytes, |product: u64, &n| product.checked_mul(u64::from(n)));
     let room = capacity.saturating_sub(needed as u64);
-    let elements = match promised {
-        Some(elements) if elements <= room => elements,
+    let bytes = match promised {
+        Some(bytes) if bytes <= room => bytes,
         Some(expected) if !content.gzip => {
             return Err(IdxError::Truncated { expected, found: room });
         }
@@ -197,19 +213,19 @@ fn parse_unpacked<const RANK: usize>(
             return Err(IdxError::TooLarge { dimensions: words, present: length });
         }
     };
-    if content.gzip && elements > HARMLESS.max(length.saturating_mul(PACKING_LIMIT)) {
+    if content.gzip && bytes > HARMLESS.max(length.saturating_mul(PACKING_LIMIT)) {
         return Err(IdxError::Bomb { dimensions: words, present: length });
     }
-    if !content.gzip && elements < room {
-        return Err(IdxError::Trailing { extra: room - elements, or_more: false });
+    if !content.gzip && bytes < room {
+        return Err(IdxError::Trailing { extra: room - bytes, or_more: false });
     }
 
     // Room for the probable size; the vector grows if the file compresses better.
-    let expected = elements.min(length.saturating_mul(TYPICAL_PACKING));
+    let expected = bytes.min(length.saturating_mul(TYPICAL_PACKING));
     let mut body = Vec::with_capacity(expected as usize);
-    content.read_up_to(elements as usize, &mut body)?;
-    if (body.len() as u64) < elements {
-        return Err(IdxError::Truncated { expected: elements, found: body.len() as u64 });
+    content.read_up_to(bytes as usize, &mut body)?;
+    if (body.len() as u64) < bytes {
+        return Err(IdxError::Truncated { expected: bytes, found: body.len() as u64 });
     }
     // Reading to the end also verifies gzip's checksum.
     let mut extra = Vec::new();
@@ -238,12 +254,14 @@ const PACKED: [(&[u8], &str); 5] = [
 
 /// Refuses a magic number other than `expected`, with the most probable reason.
 fn check_magic(found: u32, expected: u32) -> std::result::Result<(), IdxError> {
-    if found == expected {
+    if found == expected || (found == WIDE_LABELS_MAGIC && expected == LABELS_MAGIC) {
         Ok(())
     } else if found.swap_bytes() == expected {
         Err(IdxError::LittleEndian { found })
     } else if [IMAGES_MAGIC, LABELS_MAGIC].contains(&found) {
         Err(IdxError::Swapped { expected, found })
+    } else if found == QMNIST_MAGIC && expected == LABELS_MAGIC {
+        Err(IdxError::Qmnist)
     } else if found >> 8 == expected >> 8 {
         Err(IdxError::Dimensions { found: found as u8, expected: expected as u8 })
     } else if found & 0xffff_00ff == expected & 0xffff_00ff {

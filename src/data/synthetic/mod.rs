@@ -65,7 +65,7 @@ fn generate_split(glyphs: &[Vec<Glyph>; CLASSES], seed: u64, purpose: &str, coun
     images.par_chunks_exact_mut(SIDE * SIDE).zip(&mut labels).enumerate().for_each(
         |(index, (image, label))| {
             let mut random = Stream::new(seed, purpose, index as u64);
-            *label = random.below(CLASSES as u32) as u8;
+            *label = random.below(CLASSES as u32) as u16;
             draw(&glyphs[usize::from(*label)], &mut random, image);
         },
     );

@@ -61,7 +61,7 @@ pub struct Group {
     /// Number of classes, O.
     classes: usize,
     /// Labels of the images, (n).
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     /// Hidden units after relu, (n, H padded).
     hidden: Floats,
     /// Logits of the images, (n, O).
@@ -99,7 +99,7 @@ impl Group {
     }
 
     /// Sets the labels of the images of the group.
-    pub fn set_labels(&mut self, labels: impl Iterator<Item = u8>) {
+    pub fn set_labels(&mut self, labels: impl Iterator<Item = u16>) {
         self.labels.clear();
         self.labels.extend(labels);
     }
