@@ -28,7 +28,7 @@ fn main() -> anyhow::Result<()> {
     let architecture = MnistCnn::default().architecture();
     let dataset = match env::args_os().nth(1) {
         Some(folder) => {
-            files::locate(Path::new(&folder), &Part::ALL)?.read(architecture.format())?
+            files::locate(Path::new(&folder), None, &Part::ALL)?.read(architecture.format())?
         }
         None => synthetic::generate(synthetic::DEFAULT_SEED, 6000, 1000),
     };

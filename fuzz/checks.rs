@@ -6,6 +6,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use mnist_train::data::dataset::ImageFormat;
 use mnist_train::data::idx::{images_header, labels_file, parse_images, parse_labels};
 use mnist_train::data::picture;
 use mnist_train::data::synthetic::CLASSES;
@@ -70,9 +71,9 @@ pub fn picture(bytes: &[u8]) {
 /// Reads `bytes` as the text of a network. A network that is displayed is read as the same network.
 pub fn network(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    match presets::network(text) {
+    match presets::network(text, ImageFormat::MNIST) {
         Ok(network) => {
-            let again = presets::network(&network.to_string());
+            let again = presets::network(&network.to_string(), ImageFormat::MNIST);
             assert_eq!(again.as_ref(), Ok(&network), "{network}");
             assert!(network.parameter_count() <= Architecture::MOST_PARAMETERS);
         }

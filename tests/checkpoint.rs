@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use half::{bf16, f16};
 use mnist_train::error::Error;
 use mnist_train::files::durable;
 use mnist_train::model::architecture::Architecture;
@@ -10,6 +11,7 @@ use mnist_train::model::checkpoint::{self, Model};
 use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::random::Stream;
 use proptest::prelude::*;
+use safetensors::tensor::{Dtype, TensorView};
 
 mod allocation;
 mod crafted;
@@ -228,6 +230,68 @@ fn weights_of_a_network_inside_of_another_module_are_a_model() {
     }
 }
 
+/// Bytes of a file of weights alone in numbers of type `dtype`, each of which `bytes` writes.
+fn weights_in(dtype: Dtype, bytes: impl Fn(f32) -> Vec<u8>) -> Vec<u8> {
+    let parameters = good(&network()).state.parameters;
+    let tensors = parameters.iter().map(|(spec, values)| {
+        let data: Vec<u8> = values.iter().flat_map(|value| bytes(*value)).collect();
+        (format!("_orig_mod.module.{}", spec.name), spec.shape.clone(), data)
+    });
+    let tensors: Vec<_> = tensors.collect();
+    let views = tensors.iter().map(|(name, shape, data)| {
+        (name, TensorView::new(dtype, shape.clone(), data).expect("the shape fits"))
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+#[test]
+fn weights_in_other_formats_are_converted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let values = good(&network()).state.parameters.values().to_vec();
+    let round_to = |round: fn(f32) -> f32| values.iter().map(|v| round(*v)).collect::<Vec<_>>();
+    for (bytes, expected) in [
+        (weights_in(Dtype::F32, |v| v.to_le_bytes().into()), values.clone()),
+        (weights_in(Dtype::F64, |v| f64::from(v).to_le_bytes().into()), values.clone()),
+        (
+            weights_in(Dtype::F16, |v| f16::from_f32(v).to_le_bytes().into()),
+            round_to(|v| f16::from_f32(v).to_f32()),
+        ),
+        (
+            weights_in(Dtype::BF16, |v| bf16::from_f32(v).to_le_bytes().into()),
+            round_to(|v| bf16::from_f32(v).to_f32()),
+        ),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(checkpoint::weights(&path, &network()).unwrap().values(), expected);
+    }
+}
+
+#[test]
+fn a_training_begins_with_the_weights_of_a_checkpoint_whose_tensors_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ckpt.bin");
+    fs::write(&path, whole()).unwrap();
+    let text = network().to_string();
+    let like = |text: &str| Architecture::parse(text, network().input()).unwrap();
+    let weights = |text: &str| checkpoint::weights(&path, &like(text));
+    let expected = good(&network()).state.parameters;
+    assert_eq!(weights(&text).unwrap(), expected);
+    // Another activation has the same tensors.
+    let tanh = weights(&text.replace("relu", "tanh")).unwrap();
+    assert_eq!(tanh.values(), expected.values());
+    let (all_but_last, _) = text.rsplit_once(",fc").unwrap();
+    for (other, words) in [
+        (format!("{all_but_last},fc7"), "tensor fc1.weight has shape [3, 8], expected [7, 8]"),
+        (format!("{text},relu,fc10"), "tensor fc2.weight is missing; the file has conv1.weight,"),
+        (all_but_last.into(), "tensor fc1.weight does not belong to this network"),
+    ] {
+        let error = weights(&other).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
 #[test]
 fn names_that_are_not_the_networks_are_listed_in_the_same_order_every_time() {
     let there = "conv1.bias, fc1.bias, fc1.weight, m.conv1.weight";
@@ -390,7 +454,7 @@ fn refuses_tensors_that_do_not_belong_to_the_network() {
                 let half = file.tensor("fc1.bias");
                 (half.dtype, half.shape) = ("F16".into(), vec![6]);
             },
-            &["fc1.bias has type F16, expected F32"],
+            &["fc1.bias has shape [6], expected [3]"],
         ),
     ];
     for spec in network().tensors() {

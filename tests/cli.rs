@@ -655,6 +655,27 @@ fn synthetic_sets_have_the_size_that_was_asked_for() {
 }
 
 #[test]
+fn a_run_begins_with_the_weights_of_a_file() {
+    let place = Workplace::new();
+    let first = place.run("--epochs 1 --batch-size 20 --model first --json");
+    // A step so small that no weight changes.
+    let still = "--epochs 1 --batch-size 20 --lr 1e-30 --min-lr 0 --l2 0 --model second \
+                 --keep-previous 0 --json";
+    let second = place.run(&format!("{still} --init-from first"));
+    assert_eq!(second.last("done")["weights_sha256"], first.last("done")["weights_sha256"]);
+    let random = place.run(still);
+    assert_ne!(random.last("done")["weights_sha256"], first.last("done")["weights_sha256"]);
+    let missing = place.run("--batch-size 20 --init-from nowhere");
+    missing.fails(1, &["nowhere: cannot open"]);
+    let other = place.run("--batch-size 20 --hidden 64 --init-from first --model other");
+    other.fails(3, &["first: tensor fc1.weight has shape [128, 6272], expected [64, 6272]"]);
+    for flag in ["--resume", "--init he"] {
+        place.run(&format!("--init-from first {flag}")).fails(2, &["cannot be used with"]);
+    }
+    assert_eq!(place.names(), ["first", "second"]);
+}
+
+#[test]
 fn an_unfinished_synthetic_set_is_completed_by_the_same_command_only() {
     let place = Workplace::new();
     let digits = place.path("digits");

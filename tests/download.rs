@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mnist_train::data::files::Part;
+use mnist_train::data::known::MNIST;
 use mnist_train::data::remote::{Event, Progress, Remote};
 use mnist_train::data::source::{Outcome, Request, fetch, find};
 use mnist_train::digest::Sha256Digest;
@@ -142,6 +143,8 @@ fn respond(mut stream: TcpStream, answer: Answer) -> std::io::Result<()> {
 /// A source of downloads with these `mirrors`, which must deliver the files of `set`.
 fn remote(set: &SmallSet, mirrors: &[&Mirror]) -> Remote {
     Remote {
+        title: MNIST.title,
+        of_packed: false,
         mirrors: mirrors.iter().map(|mirror| mirror.url.clone()).collect(),
         sha256: Part::ALL.map(|part| Sha256Digest::of([set.raw(part)]).to_string()),
         connect_timeout: Duration::from_secs(5),
@@ -150,7 +153,8 @@ fn remote(set: &SmallSet, mirrors: &[&Mirror]) -> Remote {
 }
 
 fn request(folder: &Path, remote: Remote) -> Request {
-    Request { directory: None, default_directory: folder.to_path_buf(), remote: Some(remote) }
+    let default_directory = folder.to_path_buf();
+    Request { known: None, directory: None, default_directory, remote: Some(remote) }
 }
 
 /// Fetches the small set from a mirror that gives this `answer`, and returns the error. It must
@@ -159,7 +163,7 @@ fn request(folder: &Path, remote: Remote) -> Request {
 fn error_from(answer: Answer) -> Error {
     let folder = tempfile::tempdir().unwrap();
     let remote = remote(&SmallSet::new(), &[&Mirror::always(answer)]);
-    let error = fetch(folder.path(), &remote, &mut ()).unwrap_err();
+    let error = fetch(folder.path(), MNIST, &remote, &mut ()).unwrap_err();
     assert_eq!(names_in(folder.path()), [""; 0]);
     let message = error.to_string();
     assert!(!message.contains('\n'), "{message:?}");
@@ -245,7 +249,7 @@ fn completes_a_folder_that_holds_some_of_the_official_files() {
     let mirror = Mirror::of(&set);
     let folder = tempfile::tempdir().unwrap();
     set.save(folder.path(), &Part::ALL[..3]);
-    let files = fetch(folder.path(), &remote(&set, &[&mirror]), &mut ()).unwrap();
+    let files = fetch(folder.path(), MNIST, &remote(&set, &[&mirror]), &mut ()).unwrap();
     assert_eq!(mirror.asked(), [Part::TestLabels.download_name()]);
     let read = files.read(MnistCnn::default().architecture().format()).unwrap();
     assert_eq!(read.test.unwrap().labels(), [7, 2]);
@@ -265,7 +269,7 @@ fn never_mixes_two_sets_nor_overwrites_one() {
         let folder = tempfile::tempdir().unwrap();
         set.save(folder.path(), parts);
         let before = names_in(folder.path());
-        let error = fetch(folder.path(), &other, &mut ()).unwrap_err();
+        let error = fetch(folder.path(), MNIST, &other, &mut ()).unwrap_err();
         assert_says(&error, 1, says);
         assert_says(&error, 1, "train-images-idx3-ubyte.gz: not the official MNIST");
         assert_eq!(names_in(folder.path()), before);
@@ -283,7 +287,7 @@ fn goes_on_to_the_next_mirror_and_stays_there() {
     let (empty, good) = (Mirror::always(Answer::Status("404 Not Found")), Mirror::of(&set));
     let folder = tempfile::tempdir().unwrap();
     let mut diary = Diary::default();
-    fetch(folder.path(), &remote(&set, &[&empty, &good]), &mut diary).unwrap();
+    fetch(folder.path(), MNIST, &remote(&set, &[&empty, &good]), &mut diary).unwrap();
     assert_eq!(empty.asked(), [Part::TrainImages.download_name()]);
     assert_eq!(good.asked().len(), 4);
 
@@ -307,7 +311,7 @@ fn a_file_with_a_wrong_checksum_never_gets_its_name() {
     let set = SmallSet::new();
     let swapped = Mirror::always(Answer::File(set.gzip(Part::TestImages)));
     let folder = tempfile::tempdir().unwrap();
-    let error = fetch(folder.path(), &remote(&set, &[&swapped]), &mut ()).unwrap_err();
+    let error = fetch(folder.path(), MNIST, &remote(&set, &[&swapped]), &mut ()).unwrap_err();
     assert_says(&error, 3, "SHA-256");
     let expected = Sha256Digest::of([set.raw(Part::TrainImages)]).to_string();
     assert_says(&error, 3, &format!("expected {expected}"));
@@ -315,7 +319,7 @@ fn a_file_with_a_wrong_checksum_never_gets_its_name() {
 
     // The next mirror has the right one.
     let good = Mirror::of(&set);
-    fetch(folder.path(), &remote(&set, &[&swapped, &good]), &mut ()).unwrap();
+    fetch(folder.path(), MNIST, &remote(&set, &[&swapped, &good]), &mut ()).unwrap();
     assert_eq!(names_in(folder.path()), all_names());
 }
 
@@ -355,7 +359,7 @@ fn a_mirror_that_stops_sending_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let mut diary = Diary::default();
     let start = Instant::now();
-    fetch(folder.path(), &remote, &mut diary).unwrap();
+    fetch(folder.path(), MNIST, &remote, &mut diary).unwrap();
     assert!(start.elapsed() < Duration::from_secs(10));
     // Either of the two may be noticed first.
     let failures = ["only 100 bytes came in 200ms", "nothing came for 200ms"]
@@ -370,7 +374,7 @@ fn a_mirror_that_sends_too_slowly_is_given_up() {
     remote.stall_timeout = Duration::from_millis(500);
     let folder = tempfile::tempdir().unwrap();
     let mut diary = Diary::default();
-    fetch(folder.path(), &remote, &mut diary).unwrap();
+    fetch(folder.path(), MNIST, &remote, &mut diary).unwrap();
     let failure = |line: &&String| line.contains("not from 127.0.0.1: only ");
     let failure = diary.lines.iter().find(failure).expect("the first mirror is left");
     assert!(failure.ends_with(" bytes came in 500ms"), "{failure}");
@@ -384,7 +388,7 @@ fn follows_a_redirect() {
     let url = good.url.clone();
     let redirecting = Mirror::new(move |name| Answer::Redirect(format!("{url}/{name}")));
     let folder = tempfile::tempdir().unwrap();
-    fetch(folder.path(), &remote(&set, &[&redirecting]), &mut ()).unwrap();
+    fetch(folder.path(), MNIST, &remote(&set, &[&redirecting]), &mut ()).unwrap();
     assert_eq!(good.asked().len(), 4);
 }
 
@@ -462,7 +466,7 @@ fn a_mirror_without_a_certificate_does_not_deliver() {
     let mut remote = remote(&set, &[&Mirror::of(&set)]);
     remote.mirrors[0] = remote.mirrors[0].replace("http:", "https:");
     let folder = tempfile::tempdir().unwrap();
-    let error = fetch(folder.path(), &remote, &mut ()).unwrap_err();
+    let error = fetch(folder.path(), MNIST, &remote, &mut ()).unwrap_err();
     assert_says(&error, 1, "127.0.0.1: ");
     assert_eq!(names_in(folder.path()), [""; 0]);
 }
@@ -536,7 +540,7 @@ fn starts_a_partial_file_afresh() {
     let folder = tempfile::tempdir().unwrap();
     let left_over = folder.path().join(TEMPORARY);
     fs::write(&left_over, vec![0x1f; 100_000]).unwrap();
-    fetch(folder.path(), &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
+    fetch(folder.path(), MNIST, &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
     assert_eq!(names_in(folder.path()), all_names());
 }
 
@@ -548,7 +552,7 @@ fn leaves_a_partial_file_of_somebody_else_alone() {
     let (set, folder) = (SmallSet::new(), tempfile::tempdir().unwrap());
     let theirs = folder.path().join("train-images-idx3-ubyte.gz.part");
     fs::write(&theirs, "precious").unwrap();
-    fetch(folder.path(), &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
+    fetch(folder.path(), MNIST, &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
     assert_eq!(fs::read_to_string(theirs).unwrap(), "precious");
 }
 
@@ -564,7 +568,7 @@ fn writes_nothing_outside_its_folder() {
         [|to, at| std::os::unix::fs::symlink(to, at), |to, at| fs::hard_link(to, at)];
     for link in links {
         link(&victim, &data.join(TEMPORARY)).unwrap();
-        fetch(&data, &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
+        fetch(&data, MNIST, &remote(&set, &[&Mirror::of(&set)]), &mut ()).unwrap();
         assert_eq!(names_in(&data), all_names());
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
         fs::remove_dir_all(&data).unwrap();
@@ -579,7 +583,7 @@ fn leaves_a_file_to_the_process_that_is_downloading_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train-images-idx3-ubyte.gz");
     let theirs = lock_for_writing(&path).unwrap();
-    let error = fetch(folder.path(), &remote(&set, &[&mirror]), &mut ()).unwrap_err();
+    let error = fetch(folder.path(), MNIST, &remote(&set, &[&mirror]), &mut ()).unwrap_err();
     assert_says(&error, 1, "another run is writing it");
     assert_eq!(mirror.asked(), [""; 0]);
     drop(theirs);
@@ -616,7 +620,7 @@ fn a_signal_stops_a_download_that_hangs_and_leaves_nothing() {
         assert_says(&error, 130, "train-images-idx3-ubyte.gz stopped");
         assert_eq!(names_in(folder.path()), [""; 0]);
     };
-    stopped(&|folder, remote, progress| fetch(folder.path(), remote, progress).map(|_| ()));
+    stopped(&|folder, remote, progress| fetch(folder.path(), MNIST, remote, progress).map(|_| ()));
     stopped(&|folder, remote, progress| {
         load(&request(folder.path(), remote.clone()), progress).map(|_| ())
     });

@@ -12,6 +12,7 @@ use mnist_train::data::dataset::{ImageFormat, Split, read_split};
 use mnist_train::data::idx::{
     IdxImages, images_header, labels_file, parse_images, parse_labels, read_images, read_labels,
 };
+use mnist_train::data::known::Layout;
 use mnist_train::data::synthetic::{CLASSES, SIDE};
 use mnist_train::error::{Error, Result};
 use proptest::prelude::*;
@@ -348,7 +349,7 @@ fn ignores_zeros_after_the_last_member_of_a_gzip_file() {
 fn refuses_splits_that_do_not_fit_the_model_or_each_other() {
     let read = |images: &[u8], labels: &[u8]| {
         let (images, labels) = (save("images", images), save("labels", labels));
-        let error = read_split(&images.path, &labels.path, FORMAT).unwrap_err();
+        let error = read_split([&images.path, &labels.path], Layout::UPRIGHT, FORMAT).unwrap_err();
         assert_eq!(error.exit_code(), 3);
         error.to_string()
     };
@@ -363,7 +364,7 @@ fn reads_a_split() {
     let file = images(2, SIDE, SIDE);
     let images = save("images", &file);
     let labels = save("labels", &gzip(&labels(&[7, 2])));
-    let split = read_split(&images.path, &labels.path, FORMAT).unwrap();
+    let split = read_split([&images.path, &labels.path], Layout::UPRIGHT, FORMAT).unwrap();
     assert_eq!(split, Split::new(file[16..].to_vec(), [SIDE; 2], vec![7, 2]));
     assert_eq!(split.image(1), &file[16 + SIDE * SIDE..]);
 }

@@ -11,6 +11,7 @@ use std::process::Command;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use mnist_train::bench::child::Job;
+use mnist_train::data::dataset::ImageFormat;
 use mnist_train::data::files::Part;
 use mnist_train::data::idx::images_header;
 use mnist_train::measure::roofline::Roofline;
@@ -135,7 +136,7 @@ fn a_run_takes_at_least_the_memory_that_it_is_refused_for() {
 
 #[test]
 fn a_run_that_keeps_fewer_activations_takes_as_much_less_memory_as_predicted() {
-    let architecture = presets::network("deep").unwrap();
+    let architecture = presets::network("deep", ImageFormat::MNIST).unwrap();
     let all = Recipe { batch_size: 400, ..Recipe::default() };
     let tiled = Stage::find("tiled").unwrap();
     let predicted = |recipe: &Recipe| tiled.activation_bytes(&architecture, recipe) as f64;

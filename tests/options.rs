@@ -5,6 +5,7 @@ mod common;
 
 use common::{compute, noise_split};
 use mnist_train::data::batches::{Batch, epoch_order};
+use mnist_train::data::dataset::ImageFormat;
 use mnist_train::data::dataset::Split;
 use mnist_train::engine::Engine;
 use mnist_train::model::architecture::Architecture;
@@ -65,7 +66,7 @@ fn a_batch_in_parts_trains_as_a_whole_batch() {
         "patches7,fc8,pos,res(layernorm,attn2),dropout0.2,mean,fc10",
         "rows,lstm6,last,fc10",
     ] {
-        let architecture = presets::network(text).unwrap();
+        let architecture = presets::network(text, ImageFormat::MNIST).unwrap();
         let (expected, state) = train("gemm", &architecture, &whole, &split);
         for accumulate in [2, 3, 8, 13] {
             let parts = Recipe { accumulate, ..whole.clone() };
@@ -83,7 +84,8 @@ fn a_batch_in_parts_trains_as_a_whole_batch() {
 #[test]
 fn a_running_mean_is_that_of_the_whole_batch_however_it_is_cut() {
     let split = noise_split(5, 12);
-    let architecture = presets::network("conv3k3,batchnorm,relu,flatten,fc10").unwrap();
+    let architecture =
+        presets::network("conv3k3,batchnorm,relu,flatten,fc10", ImageFormat::MNIST).unwrap();
     let whole = Recipe { batch_size: 12, ..Recipe::default() };
     let parts = Recipe { accumulate: 5, ..whole.clone() };
     let mean = |recipe| {
@@ -104,7 +106,7 @@ fn activations_that_are_computed_again_change_no_bit() {
     let blocks = "conv4k3p1,res(batchnorm,relu,res(conv4k3p1,dropout0.4)),maxpool2,res(relu),\
                   flatten,dropout0.3,res(fc784,res(tanh)),fc10";
     for text in with_names.chain([blocks, "flatten,fc10", "conv10k28,flatten"]) {
-        let architecture = presets::network(text).unwrap();
+        let architecture = presets::network(text, ImageFormat::MNIST).unwrap();
         let all = Recipe { batch_size: 4, ..Recipe::default() };
         let expected = train("tiled", &architecture, &all, &split);
         for keep_every in [2, 3, 5, usize::MAX] {
@@ -120,7 +122,7 @@ fn fewer_kept_activations_take_less_memory() {
     let tiled = Stage::find("tiled").unwrap();
     let bytes = |name, keep_every| {
         let recipe = Recipe { checkpoint_activations: keep_every, ..Recipe::default() };
-        tiled.activation_bytes(&presets::network(name).unwrap(), &recipe)
+        tiled.activation_bytes(&presets::network(name, ImageFormat::MNIST).unwrap(), &recipe)
     };
     for name in ["deep", "resnet", "attention"] {
         let (all, every_third) = (bytes(name, 1), bytes(name, 3));
@@ -131,7 +133,8 @@ fn fewer_kept_activations_take_less_memory() {
 #[test]
 fn a_gradient_is_clipped_to_the_norm_and_reported_before() {
     let split = noise_split(7, 8);
-    let architecture = presets::network("flatten,fc16,relu,batchnorm,fc10").unwrap();
+    let architecture =
+        presets::network("flatten,fc16,relu,batchnorm,fc10", ImageFormat::MNIST).unwrap();
     let sgd = Recipe::with_optimizer(OptimizerKind::Sgd);
     let free = Recipe { batch_size: 8, lr: 0.5, l2: 0.0, ..sgd };
     let before = free.init.parameters(&architecture, free.seed);

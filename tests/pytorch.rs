@@ -25,7 +25,7 @@ use common::{
     to_f64,
 };
 use mnist_train::data::batches::Batch;
-use mnist_train::data::dataset::{DatasetKind, Split};
+use mnist_train::data::dataset::Split;
 use mnist_train::data::files;
 use mnist_train::data::synthetic::SIDE;
 use mnist_train::digest::Sha256Digest;
@@ -492,11 +492,11 @@ fn real_images(range: Range<usize>) -> Split {
     let Some(folder) = std::env::var_os("MNIST_DATA") else {
         panic!("set MNIST_DATA to the folder with the four IDX files of MNIST");
     };
-    let files = files::locate(Path::new(&folder), &files::Part::ALL);
+    let files = files::locate(Path::new(&folder), None, &files::Part::ALL);
     let dataset = files
         .and_then(|files| files.read(MnistCnn::default().architecture().format()))
         .unwrap_or_else(|error| panic!("MNIST_DATA: {error}"));
-    assert_eq!(dataset.kind(), DatasetKind::Mnist, "of {folder:?}");
+    assert_eq!(dataset.kind().name(), "mnist", "of {folder:?}");
     let pixels = range.start * SIDE * SIDE..range.end * SIDE * SIDE;
     Split::new(
         dataset.train.images()[pixels].to_vec(),

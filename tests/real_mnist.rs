@@ -82,7 +82,7 @@ fn pictures_of_test_images_are_classified_almost_as_well_as_the_images() {
     const IMAGES: usize = 1000;
     let data = env::var_os("MNIST_DATA").expect("MNIST_DATA names the folder of the real MNIST");
     let format = MnistCnn::default().architecture().format();
-    let test = locate(Path::new(&data), &Part::ALL).unwrap().read_test(format).unwrap().split;
+    let test = locate(Path::new(&data), None, &Part::ALL).unwrap().read_test(format).unwrap().split;
     let labels = &test.labels()[..IMAGES];
     let folder = tempfile::tempdir().unwrap();
     last_event(folder.path(), "--epochs 1 --json");

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use mnist_train::data::dataset::{DatasetKind, ImageFormat};
 use mnist_train::data::files::{Part, inspect, locate};
+use mnist_train::data::known::MNIST;
 use mnist_train::data::remote::Remote;
 use mnist_train::data::source::{Outcome, Request};
 use mnist_train::error::Error;
@@ -22,6 +23,7 @@ fn format() -> ImageFormat {
 /// A request without a download.
 fn offline(directory: Option<&Path>, default_directory: &Path) -> Request {
     Request {
+        known: None,
         directory: directory.map(Path::to_path_buf),
         default_directory: default_directory.to_path_buf(),
         remote: None,
@@ -62,7 +64,7 @@ fn a_named_folder_that_cannot_be_used_is_an_error_and_never_replaced() {
     let missing = named.path().join("missing");
     let mut request = offline(Some(&missing), default.path());
     // No server has this address. If it were asked, the error would be another one.
-    request.remote = Some(Remote::with_mirrors("http://127.0.0.1:9".as_ref()));
+    request.remote = Some(Remote::with_mirrors(MNIST, "http://127.0.0.1:9".as_ref()));
     let error = load(&request, &mut ()).unwrap_err();
     let folder = missing.display().to_string();
     let mut words = vec![&folder[..], "no such folder", "mnist-train data fetch"];
@@ -82,7 +84,7 @@ fn names_the_one_file_that_is_missing() {
         let folder = tempfile::tempdir().unwrap();
         let others: Vec<_> = Part::ALL.into_iter().filter(|&p| p != missing).collect();
         SmallSet::new().save(folder.path(), &others);
-        let error = locate(folder.path(), &Part::ALL).unwrap_err();
+        let error = locate(folder.path(), None, &Part::ALL).unwrap_err();
         let remedy =
             "; add them or, if the files that are there are the official MNIST, use 'mnist-t";
         assert_says(&error, 1, &[missing.name(), remedy]);
@@ -102,7 +104,7 @@ fn finds_the_files_under_each_of_their_names() {
                 if dotted { part.name().replace("-idx", ".idx") } else { part.name().to_string() };
             fs::write(folder.path().join(name + suffix), set.raw(part)).unwrap();
         }
-        let dataset = locate(folder.path(), &Part::ALL).unwrap().read(format()).unwrap();
+        let dataset = locate(folder.path(), None, &Part::ALL).unwrap().read(format()).unwrap();
         assert_eq!(dataset.train.len(), 3, "{:?}", names_in(folder.path()));
     }
 }
@@ -134,11 +136,11 @@ fn takes_the_first_file_that_can_be_used() {
         let folder = tempfile::tempdir().unwrap();
         set.save(folder.path(), &Part::ALL);
         fs::write(folder.path().join(part.name()), half(part)).unwrap();
-        let files = locate(folder.path(), &Part::ALL).unwrap();
+        let files = locate(folder.path(), None, &Part::ALL).unwrap();
         assert_eq!(files.path(part), folder.path().join(part.download_name()));
         // If none can be used, the first one is named.
         fs::write(folder.path().join(part.download_name()), half(part)).unwrap();
-        let files = locate(folder.path(), &Part::ALL).unwrap();
+        let files = locate(folder.path(), None, &Part::ALL).unwrap();
         let error = files.read(format()).unwrap_err();
         assert_says(&error, 3, &[&format!("{}: ", folder.path().join(part.name()).display())]);
     }
@@ -147,7 +149,7 @@ fn takes_the_first_file_that_can_be_used() {
     set.save(folder.path(), &Part::ALL[..2]);
     fs::create_dir(folder.path().join("raw")).unwrap();
     set.save(&folder.path().join("raw"), &Part::ALL);
-    locate(folder.path(), &Part::ALL).unwrap();
+    locate(folder.path(), None, &Part::ALL).unwrap();
 }
 
 #[test]
@@ -163,7 +165,7 @@ fn a_test_set_needs_no_training_set() {
     let (set, folder) = (SmallSet::new(), tempfile::tempdir().unwrap());
     set.save(folder.path(), &Part::ALL[2..]);
     let test = |folder: &Path| {
-        let files = locate(folder, &Part::ALL[2..]).unwrap();
+        let files = locate(folder, None, &Part::ALL[2..]).unwrap();
         files.read_test(format()).unwrap()
     };
     let alone = test(folder.path());
@@ -174,10 +176,10 @@ fn a_test_set_needs_no_training_set() {
     assert_eq!(test(folder.path()), alone);
     fs::remove_file(folder.path().join("train-images-idx3-ubyte")).unwrap();
     set.save(folder.path(), &Part::ALL[..1]);
-    let dataset = locate(folder.path(), &Part::ALL).unwrap().read(format()).unwrap();
+    let dataset = locate(folder.path(), None, &Part::ALL).unwrap().read(format()).unwrap();
     assert_eq!(test(folder.path()).sha256s, Some(dataset.sha256s()));
 
-    let error = locate(&folder.path().join("missing"), &Part::ALL[2..]).unwrap_err();
+    let error = locate(&folder.path().join("missing"), None, &Part::ALL[2..]).unwrap_err();
     assert_says(&error, 1, &["missing t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte (also"]);
 }
 
@@ -186,7 +188,7 @@ fn a_training_set_needs_no_test_set() {
     let (set, folder) = (SmallSet::new(), tempfile::tempdir().unwrap());
     set.save(folder.path(), &Part::ALL[..2]);
     let train = |folder: &Path| {
-        let files = locate(folder, &Part::ALL[..2]).unwrap();
+        let files = locate(folder, None, &Part::ALL[..2]).unwrap();
         files.read_train(format()).unwrap()
     };
     let alone = train(folder.path());
@@ -198,7 +200,7 @@ fn a_training_set_needs_no_test_set() {
     assert_eq!(train(folder.path()), alone);
     fs::remove_file(folder.path().join("t10k-images-idx3-ubyte")).unwrap();
     set.save(folder.path(), &Part::ALL[2..3]);
-    let dataset = locate(folder.path(), &Part::ALL).unwrap().read(format()).unwrap();
+    let dataset = locate(folder.path(), None, &Part::ALL).unwrap().read(format()).unwrap();
     assert_eq!(train(folder.path()), dataset);
     let [all, training_again] = dataset.sha256s();
     assert_eq!(training_again, training);
@@ -207,7 +209,7 @@ fn a_training_set_needs_no_test_set() {
     let damaged = folder.path().join("train-labels-idx1-ubyte");
     fs::write(&damaged, "damaged").unwrap();
     fs::remove_file(folder.path().join("train-labels-idx1-ubyte.gz")).unwrap();
-    let files = locate(folder.path(), &Part::ALL[..2]).unwrap();
+    let files = locate(folder.path(), None, &Part::ALL[..2]).unwrap();
     assert_says(&files.read_train(format()).unwrap_err(), 3, &["train-labels-idx1-ubyte: "]);
 }
 
@@ -269,7 +271,7 @@ fn a_link_that_leads_nowhere_is_not_a_missing_file() {
 
 #[test]
 fn escapes_control_characters_in_names() {
-    let error = locate(Path::new("data\x1b[2J\nnext"), &Part::ALL).unwrap_err();
+    let error = locate(Path::new("data\x1b[2J\nnext"), None, &Part::ALL).unwrap_err();
     assert_says(&error, 1, &["data\\u{1b}[2J\\nnext: "]);
 }
 
@@ -280,7 +282,7 @@ fn inspects_each_file_for_itself() {
     set.save(folder.path(), &Part::ALL[..2]);
     fs::write(folder.path().join("t10k-images.idx3-ubyte"), "").unwrap();
     let [train_images, train_labels, test_images, test_labels] =
-        inspect(folder.path(), format()).unwrap().try_into().unwrap();
+        inspect(folder.path(), None).unwrap().try_into().unwrap();
 
     for (inspection, part) in [(train_images, Part::TrainImages), (train_labels, Part::TrainLabels)]
     {
@@ -295,17 +297,17 @@ fn inspects_each_file_for_itself() {
     assert_says(&error, 3, &["t10k-images.idx3-ubyte: empty file"]);
     assert!(test_labels.file.is_none());
 
-    let nowhere = inspect(&folder.path().join("missing"), format()).unwrap();
+    let nowhere = inspect(&folder.path().join("missing"), None).unwrap();
     assert!(nowhere.iter().all(|inspection| inspection.file.is_none()));
 }
 
 #[test]
 fn takes_mirrors_from_a_list() {
-    let mirrors = |list: &str| Remote::with_mirrors(list.as_ref()).mirrors;
+    let mirrors = |list: &str| Remote::with_mirrors(MNIST, list.as_ref()).mirrors;
     assert_eq!(mirrors(" http://a/b,https://c/\n,"), ["http://a/b", "https://c/"]);
     for empty in ["", " , "] {
         let public = mirrors(empty);
-        assert_eq!(public, Remote::default().mirrors);
+        assert_eq!(public, Remote::of(MNIST).mirrors);
         assert!(public.iter().all(|mirror| mirror.starts_with("https://")));
     }
 }
@@ -326,7 +328,7 @@ fn mirrors_are_checked_when_they_are_needed_and_passwords_are_not_shown() {
         ("http://ä/", "'http://ä/'"),
         (&long, "xxx…"),
     ] {
-        request.remote = Some(Remote::with_mirrors(bad.as_ref()));
+        request.remote = Some(Remote::with_mirrors(MNIST, bad.as_ref()));
         let error = load(&request, &mut ()).unwrap_err();
         assert_says(&error, 2, &["MNIST_MIRRORS", "https://", shown]);
         assert!(error.to_string().len() < 400, "{error}");
@@ -341,7 +343,8 @@ fn mirrors_that_are_not_text_are_refused() {
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().unwrap();
     let mut request = offline(None, folder.path());
-    request.remote = Some(Remote::with_mirrors(std::ffi::OsStr::from_bytes(b"http://a\xff/")));
+    request.remote =
+        Some(Remote::with_mirrors(MNIST, std::ffi::OsStr::from_bytes(b"http://a\xff/")));
     let error = load(&request, &mut ()).unwrap_err();
     assert_says(&error, 2, &[r"'http://a\xff/' is not a web address"]);
 }

@@ -14,6 +14,7 @@ use super::memory::Measured;
 use super::observer::Observer;
 use super::protocol::Benchmark;
 use crate::data::dataset::Dataset;
+use crate::data::dataset::ImageFormat;
 use crate::engine::compute::Compute;
 use crate::error::Result;
 use crate::measure::contention::Contention;
@@ -189,7 +190,8 @@ impl Budget<'_> {
         let recipe = Recipe::default();
         let guide =
             |name: String, unit, value, limits| row(name, Source::Guide, unit, value, limits);
-        let default = presets::network("default").expect("a network of the table");
+        let default =
+            presets::network("default", ImageFormat::MNIST).expect("a network of the table");
         let mut rows = Vec::new();
 
         let one = Network::new(self, &default, &recipe);
@@ -208,7 +210,8 @@ impl Budget<'_> {
             rows.push(guide(name, Unit::Bytes, more - few, BATCH_BYTES));
         }
         for Scale { size, network, training, prediction, memory } in SCALES {
-            let architecture = presets::network(network).expect("the table has networks");
+            let architecture =
+                presets::network(network, ImageFormat::MNIST).expect("the table has networks");
             let one = Network::new(self, &architecture, &recipe);
             let steps = (EPOCHS * IMAGES.div_ceil(recipe.batch_size)) as f64;
             let seconds = 1e-3 * one.step_ms(observer)? * steps;

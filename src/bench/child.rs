@@ -1,6 +1,7 @@
 //! Child processes of this program. A child runs one job, which it gets as one line of JSON.
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::{self, Command, ExitStatus, Stdio};
@@ -10,6 +11,7 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use super::contestant::Contestant;
+use crate::data::dataset::ImageFormat;
 use crate::engine::compute::Compute;
 use crate::error::{Error, Result, explained};
 use crate::measure::machine;
@@ -30,8 +32,8 @@ pub struct Workload {
     pub architecture: Architecture,
     /// Vector instructions of the stages that can choose them.
     pub isa: Isa,
-    /// Data folder that the user named, if any.
-    pub data: Option<PathBuf>,
+    /// Flags that name the data.
+    pub data: Vec<OsString>,
 }
 
 impl Workload {
@@ -46,21 +48,21 @@ impl Workload {
         contestant: Contestant,
         images: usize,
     ) -> anyhow::Result<Command> {
+        let ImageFormat { rows, columns, .. } = self.architecture.format();
         let job = Job {
             stage: contestant.stage.name.into(),
             threads: contestant.threads,
             isa: self.isa,
             network: self.architecture.to_string(),
+            sides: [rows, columns],
             recipe: self.recipe.clone(),
             images,
         };
         let mut command = Command::new(this_program()?);
         // The parent has already downloaded all data that can be downloaded.
         command.args([verb, &serde_json::to_string(&job)?, "--offline"]);
-        // A flag, and not a part of the job: JSON has no way to write a path that is not UTF-8.
-        if let Some(folder) = &self.data {
-            command.arg("--data").arg(folder);
-        }
+        // Flags, and not a part of the job: JSON has no way to write a path that is not UTF-8.
+        command.args(&self.data);
         Ok(command)
     }
 }
@@ -78,6 +80,8 @@ pub struct Job {
     pub isa: Isa,
     /// Text of the network.
     pub network: String,
+    /// Number of rows and columns of the images that it takes.
+    pub sides: [usize; 2],
     /// Hyperparameters of the training.
     pub recipe: Recipe,
     /// Largest number of images to train on; they are the first ones of the dataset.
@@ -92,6 +96,7 @@ impl Default for Job {
             threads: machine::threads(),
             isa: Isa::detect(),
             network: architecture.to_string(),
+            sides: [ImageFormat::MNIST.rows, ImageFormat::MNIST.columns],
             recipe: Recipe::default(),
             images: 1000,
         }
@@ -105,7 +110,7 @@ impl Job {
     /// The reason why this program cannot do the job.
     pub fn parse(json: &str) -> std::result::Result<Self, String> {
         let job: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        let Self { stage, threads, isa, network, recipe, images: _ } = &job;
+        let Self { stage, threads, isa, network, sides, recipe, images: _ } = &job;
         if let Some((field, found)) = recipe.invalid() {
             return Err(format!("{} is {found}, expected {}", field.name, field.valid));
         }
@@ -116,12 +121,12 @@ impl Job {
             return Err("has threads or instructions that are not possible".into());
         }
         let stage = Stage::find(stage).ok_or_else(|| format!("there is no stage {stage}"))?;
-        stage.unmet(&presets::network(network)?, recipe, *isa).map_or(Ok(job), Err)
+        stage.unmet(&of_images(network, *sides)?, recipe, *isa).map_or(Ok(job), Err)
     }
 
     /// Network that the job trains.
     pub fn architecture(&self) -> Architecture {
-        presets::network(&self.network).expect("a job is checked when it is read")
+        of_images(&self.network, self.sides).expect("a job is checked when it is read")
     }
 
     /// Stage that the job names.
@@ -193,6 +198,11 @@ pub fn end_with_parent(cleaning_up: fn()) -> Result<()> {
     };
     let thread = thread::Builder::new().name("lifeline".into()).stack_size(STACK_BYTES);
     thread.spawn(wait).map(|_| ()).map_err(Error::threads(1))
+}
+
+/// Network that `text` describes, for images with these `sides`.
+fn of_images(text: &str, [rows, columns]: [usize; 2]) -> std::result::Result<Architecture, String> {
+    presets::network(text, ImageFormat { rows, columns, ..ImageFormat::MNIST })
 }
 
 #[cfg(all(test, unix))]

@@ -193,7 +193,7 @@ mod tests {
                 recipe: Recipe { batch_size: 1 << 40, ..Recipe::default() },
                 architecture: MnistCnn::default().architecture(),
                 isa: Isa::detect(),
-                data: None,
+                data: vec![],
             },
             dataset: &synthetic::generate(1, 10, 10),
             repeats: 1,

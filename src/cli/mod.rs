@@ -31,17 +31,17 @@ pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;
 pub use self::recipe::{OF_BENCH, OF_MEMORY, RecipeArgs};
 pub use self::report::{ReportAction, ReportCommand, SpliceArgs, TrendArgs};
-use self::shared::named_directory;
-pub use self::shared::{ComputeArgs, DataArgs, MachineArgs, NetworkArgs, OutputArgs};
+pub use self::shared::{ComputeArgs, DataArgs, MachineArgs, NetworkArgs, OutputArgs, network};
+use self::shared::{known, named_directory};
 #[cfg(feature = "profile")]
 use self::values::MOST_SECONDS;
 use self::values::{MOST_IMAGES, number, path, step, whole};
 use crate::bench::child::Job;
+use crate::data::known::Known;
 use crate::data::synthetic;
 use crate::error::quoted;
-use crate::model::architecture::Architecture;
 use crate::model::checkpoint::DEFAULT_FILE;
-use crate::model::presets::{self, PRESETS, Preset};
+use crate::model::presets::{PRESETS, Preset};
 use crate::model::recipe::Range;
 use crate::nn::grammar::{LAYERS, LayerKind};
 
@@ -87,7 +87,7 @@ Examples:
   mnist-train --epochs 20 --resume      go on to 20 epochs
   mnist-train eval --model ckpt.bin     test the model
   mnist-train predict digit.png         classify a picture
-  mnist-train --data ~/fashion-mnist    train on other 28x28 images
+  mnist-train --dataset fashion         train on other images
   mnist-train --profile                 where time goes: profiles/index.html
   mnist-train --json > run.jsonl        one JSON object a line, see docs/JSON.md";
 
@@ -187,6 +187,9 @@ pub struct TrainArgs {
     /// Sizes of the network.
     #[command(flatten)]
     pub network: NetworkArgs,
+    /// Begin with the weights in FILE: a checkpoint, or a safetensors file of any program
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "init"], help_heading = "Model")]
+    pub init_from: Option<PathBuf>,
     /// Go on exactly where the run that wrote --model stopped, with its hyperparameters and network
     #[arg(long, help_heading = "Model")]
     pub resume: bool,
@@ -285,8 +288,8 @@ pub struct EvalArgs {
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     model: PathBuf,
     /// Network of a file with weights alone, unless it is the default one in any size
-    #[arg(long, value_name = "LAYERS", value_parser = presets::network)]
-    pub arch: Option<Architecture>,
+    #[arg(long, value_name = "LAYERS")]
+    pub arch: Option<String>,
     /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,
@@ -326,22 +329,25 @@ pub struct DataCommand {
 /// Flag of the folder to list or to fill.
 #[derive(Debug, Args)]
 pub struct FolderArgs {
+    /// Dataset: mnist, fashion, kmnist or a split of EMNIST, like emnist-letters
+    #[arg(long, value_name = "NAME", value_parser = known)]
+    pub dataset: Option<&'static Known>,
     /// Data folder [env: MNIST_DATA] [default: data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
 impl FolderArgs {
-    /// Data folder that the user named, or else `default`.
-    pub fn directory(&self, default: &str) -> PathBuf {
-        named_directory(self.data.as_deref()).unwrap_or_else(|| default.into())
+    /// Data folder that the user named, if any.
+    pub fn directory(&self) -> Option<PathBuf> {
+        named_directory(self.data.as_deref(), self.dataset)
     }
 }
 
 /// Actions of the command `data`.
 #[derive(Debug, Subcommand)]
 pub enum DataAction {
-    /// Download MNIST; mirrors can be named in MNIST_MIRRORS
+    /// Download a dataset; mirrors can be named in MNIST_MIRRORS
     Fetch {
         /// Folder to download into.
         #[command(flatten)]
@@ -350,7 +356,7 @@ pub enum DataAction {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Write the built-in synthetic digits as four IDX files
+    /// Write the built-in synthetic digits or letters as four IDX files
     Synthetic {
         /// Folder to write into
         #[arg(long, value_name = "DIR")]
@@ -359,6 +365,9 @@ pub enum DataAction {
         #[arg(long, value_name = "N", default_value_t = synthetic::TRAIN_IMAGES)]
         #[arg(value_parser = whole(1, Some(MOST_IMAGES)))]
         images: usize,
+        /// Draw letters, stored as EMNIST's are: 26 classes, labels from 1, transposed images
+        #[arg(long)]
+        letters: bool,
         /// Form of the output.
         #[command(flatten)]
         output: OutputArgs,
@@ -445,6 +454,7 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::dataset::ImageFormat;
     use crate::model::init::Init;
     use crate::model::mnist_cnn::MnistCnn;
     use crate::model::recipe::Recipe;
@@ -453,7 +463,8 @@ mod tests {
     fn no_flags_give_the_default_recipe_and_network() {
         let cli = Cli::parse_from(["mnist-train"]);
         assert_eq!(Recipe::from(&cli.train.recipe), Recipe::default());
-        assert_eq!(cli.train.network.architecture(), MnistCnn::default().architecture());
+        let network = cli.train.network.architecture(ImageFormat::MNIST).unwrap();
+        assert_eq!(network, MnistCnn::default().architecture());
     }
 
     #[test]

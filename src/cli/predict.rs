@@ -7,9 +7,7 @@ use clap::Args;
 
 use super::shared::{ComputeArgs, OutputArgs};
 use super::values::whole;
-use crate::model::architecture::Architecture;
 use crate::model::checkpoint::DEFAULT_FILE;
-use crate::model::presets;
 
 /// Text below the help of `predict`.
 pub const NOTES: &str = "\
@@ -30,8 +28,8 @@ pub struct PredictArgs {
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     pub model: PathBuf,
     /// Network of a file with weights alone, unless it is the default one in any size
-    #[arg(long, value_name = "LAYERS", value_parser = presets::network)]
-    pub arch: Option<Architecture>,
+    #[arg(long, value_name = "LAYERS")]
+    pub arch: Option<String>,
     /// Image N of an IDX file, counted from 0, or images A..B, without B [default: all]
     #[arg(long, value_name = "RANGE", value_parser = indices)]
     pub index: Option<Range<usize>>,

@@ -1,14 +1,17 @@
 //! Flags that several commands have.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
 use super::values::{MOST_THREADS, isa, kernel_size, stage, whole};
+use crate::data::dataset::ImageFormat;
+use crate::data::known::{self, Known, MNIST};
 use crate::engine::compute::Compute;
-use crate::error::{self, Error};
+use crate::error::{self, Error, printable, quoted};
 use crate::measure::machine;
 use crate::model::architecture::Architecture;
 use crate::model::mnist_cnn::MnistCnn;
@@ -23,10 +26,10 @@ use crate::stages::Stage;
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
     /// Layers of the network, or its name, see 'mnist-train help summary' [default: default]
-    #[arg(long, value_name = "LAYERS", value_parser = presets::network)]
+    #[arg(long, value_name = "LAYERS")]
     #[arg(conflicts_with_all = ["channels", "kernel_size", "hidden"])]
     #[serde(skip)]
-    pub arch: Option<Architecture>,
+    pub arch: Option<String>,
     /// Channels of the convolution [default: 32]
     #[arg(long, value_name = "C", value_parser = whole(1, Some(MnistCnn::LARGEST.channels)))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,22 +45,49 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
-    /// Network with these layers or sizes.
-    pub fn architecture(&self) -> Architecture {
+    /// Network with these layers or sizes for `images`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when it is not possible.
+    pub fn architecture(&self, images: ImageFormat) -> error::Result<Architecture> {
         let default = MnistCnn::default();
         let of_sizes = MnistCnn {
             channels: self.channels.unwrap_or(default.channels),
             kernel_size: self.kernel_size.unwrap_or(default.kernel_size),
             hidden: self.hidden.unwrap_or(default.hidden),
         };
-        self.arch.clone().unwrap_or_else(|| of_sizes.architecture())
+        match &self.arch {
+            Some(text) => network(text, images),
+            None => of_sizes.for_images(images).map_err(Error::Usage),
+        }
     }
+}
+
+/// Network that the value `text` of `--arch` means for `images`.
+///
+/// # Errors
+/// [`Error::Usage`] when it is not possible.
+pub fn network(text: &str, images: ImageFormat) -> error::Result<Architecture> {
+    let problem = |problem| Error::Usage(format!("--arch '{}': {problem}", quoted(text)));
+    presets::network(text, images).map_err(problem)
+}
+
+/// Dataset that the user names.
+#[derive(Debug, Clone)]
+enum Named {
+    /// Dataset of the table.
+    Known(&'static Known),
+    /// Dataset in a folder.
+    Folder(PathBuf),
 }
 
 /// Flags of the data that images are read from.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
+    /// Dataset: mnist, fashion, kmnist or a split of EMNIST, like emnist-letters; or a folder
+    #[arg(long, value_name = "NAME", value_parser = named)]
+    dataset: Option<Named>,
     /// Folder with the four IDX files [env: MNIST_DATA] [default: data, downloaded if empty]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -67,15 +97,63 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
-    /// Data folder that the user named by the flag or the variable, if any.
-    pub fn directory(&self) -> Option<PathBuf> {
-        named_directory(self.data.as_deref())
+    /// Dataset that the user named, if it is one of the table.
+    pub fn known(&self) -> Option<&'static Known> {
+        match self.dataset {
+            Some(Named::Known(known)) => Some(known),
+            _ => None,
+        }
+    }
+
+    /// Data folder that the user named by the flags or the variable, if any.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the flags name two.
+    pub fn directory(&self) -> error::Result<Option<PathBuf>> {
+        match (&self.dataset, &self.data) {
+            (Some(Named::Folder(folder)), Some(_)) => Err(Error::Usage(format!(
+                "--dataset: there is no dataset '{}', and --data names a folder: choose {}",
+                printable(folder),
+                known::names(),
+            ))),
+            (Some(Named::Folder(folder)), None) => Ok(Some(folder.clone())),
+            _ => Ok(named_directory(self.data.as_deref(), self.known())),
+        }
+    }
+
+    /// Flags that name the same dataset and folder.
+    ///
+    /// # Errors
+    /// The errors of [`Self::directory`].
+    pub fn flags(&self) -> error::Result<Vec<OsString>> {
+        let known = self.known().map(|known| ["--dataset".into(), known.name.into()]);
+        let folder = self.directory()?.map(|folder| ["--data".into(), folder.into()]);
+        Ok(known.into_iter().chain(folder).flatten().collect())
     }
 }
 
-/// Data folder from the flag, or else from the variable `MNIST_DATA`, if that is not empty.
-pub(super) fn named_directory(flag: Option<&Path>) -> Option<PathBuf> {
-    let variable = || env::var_os("MNIST_DATA").filter(|value| !value.is_empty());
+/// Parses the value of `--dataset`: a name, or the path of a folder that exists.
+fn named(text: &str) -> Result<Named, String> {
+    match Known::find(text) {
+        Some(known) => Ok(Named::Known(known)),
+        None if Path::new(text).is_dir() => Ok(Named::Folder(text.into())),
+        None => Err(format!("neither a folder nor a dataset: choose {}", known::names())),
+    }
+}
+
+/// Parses the value of `--dataset` where a folder has a flag of its own.
+pub(super) fn known(text: &str) -> Result<&'static Known, String> {
+    Known::find(text).ok_or_else(|| format!("no dataset: choose {}", known::names()))
+}
+
+/// Data folder from the flag, or else from the variable `MNIST_DATA`, if that is not empty and no other
+/// dataset is `known`.
+pub(super) fn named_directory(
+    flag: Option<&Path>,
+    known: Option<&'static Known>,
+) -> Option<PathBuf> {
+    let is_mnist = known.is_none_or(|known| known == MNIST);
+    let variable = || env::var_os("MNIST_DATA").filter(|value| is_mnist && !value.is_empty());
     flag.map(Path::to_path_buf).or_else(|| variable().map(PathBuf::from))
 }
 

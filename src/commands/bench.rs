@@ -24,6 +24,7 @@ use crate::cli::{
     BenchAblationsArgs, BenchAction, BenchAutogradArgs, BenchBudgetArgs, BenchInferArgs,
     BenchLayersArgs, BenchMemoryArgs, BenchStagesArgs, DataArgs,
 };
+use crate::data::dataset::ImageFormat;
 use crate::engine::compute::Compute;
 use crate::error::Error;
 use crate::measure::machine::Environment;
@@ -63,7 +64,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     let signals = Signals::install(args.gate.serve)?;
     let locks = bench_files::lock(&args.files, "bench", Some(&args.data))?;
     let compute = args.machine.compute();
-    let architecture = args.network.architecture();
+    let architecture = args.network.architecture(data::format(&args.data)?)?;
     let recipe = Recipe::from(&args.recipe);
     let stages = ladder::stages(&args.stages, &architecture, &recipe, compute.isa)?;
     let dataset =
@@ -95,7 +96,7 @@ fn stages(args: &BenchStagesArgs) -> anyhow::Result<()> {
     let at_once = signals.stop_at_once(locks)?;
     let ladder = Ladder {
         contestants: &contestants,
-        workload: &Workload { recipe, architecture, isa: compute.isa, data: args.data.directory() },
+        workload: &Workload { recipe, architecture, isa: compute.isa, data: args.data.flags()? },
         dataset: &dataset,
         repeats: rounds,
         epoch: args.epoch,
@@ -175,7 +176,7 @@ fn infer(args: &BenchInferArgs) -> anyhow::Result<()> {
     let signals = Signals::install(args.gate.serve)?;
     let locks = bench_files::lock(&args.files, "bench_infer", Some(&args.data))?;
     let compute = args.machine.compute();
-    let architecture = args.network.architecture();
+    let architecture = args.network.architecture(data::format(&args.data)?)?;
     let dataset =
         data::load(&args.data, true, architecture.format(), compute.threads, &output, &signals)?;
     data::check_batch_size(infer::LARGEST_BATCH, dataset.train.len(), "training images")?;
@@ -231,7 +232,7 @@ fn memory(args: &BenchMemoryArgs) -> anyhow::Result<()> {
     let environment = Environment::detect();
     let signals = Signals::install(false)?;
     let locks = bench_files::lock(&args.files, "bench_memory", Some(&args.data))?;
-    let architecture = args.network.architecture();
+    let architecture = args.network.architecture(data::format(&args.data)?)?;
     let recipe = Recipe::default();
     let stage = args.compute.stage(None, &architecture, &recipe)?;
     let Compute { threads, isa } = args.compute.compute();
@@ -239,7 +240,7 @@ fn memory(args: &BenchMemoryArgs) -> anyhow::Result<()> {
     let at_once = signals.stop_at_once(locks)?;
     data::check_batch_size(memory::LARGEST_BATCH, dataset.train.len(), "training images")?;
     let memory = Memory {
-        workload: Workload { recipe, architecture, isa, data: args.data.directory() },
+        workload: Workload { recipe, architecture, isa, data: args.data.flags()? },
         contestant: Contestant { stage, threads: stage.threads(threads) },
         images: &dataset.train,
         environment,
@@ -258,8 +259,8 @@ fn budget(args: &BenchBudgetArgs) -> anyhow::Result<()> {
     let signals = Signals::install(false)?;
     let locks = bench_files::lock(&args.files, "bench_budget", Some(&args.data))?;
     let compute = args.machine.compute();
-    let format = data::default_format();
-    let dataset = data::load(&args.data, false, format, compute.threads, &output, &signals)?;
+    let dataset =
+        data::load(&args.data, false, ImageFormat::MNIST, compute.threads, &output, &signals)?;
     let at_once = signals.stop_at_once(locks)?;
     let batch_size = Recipe::default().batch_size;
     data::check_batch_size(batch_size, dataset.train.len(), "training images")?;

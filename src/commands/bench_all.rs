@@ -20,6 +20,7 @@ use crate::bench::memory::Memory;
 use crate::bench::observer::Observer;
 use crate::cli::BenchAllArgs;
 use crate::data::dataset::Dataset;
+use crate::data::dataset::ImageFormat;
 use crate::engine::compute::Compute;
 use crate::error::{Error, Result, printable};
 use crate::files::durable::{self, Folder};
@@ -41,8 +42,8 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let signals = Signals::install(false)?;
     let compute = args.machine.compute();
-    let format = data::default_format();
-    let dataset = data::load(&args.data, true, format, compute.threads, &output, &signals)?;
+    let dataset =
+        data::load(&args.data, true, ImageFormat::MNIST, compute.threads, &output, &signals)?;
     data::check_batch_size(infer::LARGEST_BATCH, dataset.train.len(), "training images")?;
     let folder = &args.out;
     let prepared =
@@ -114,12 +115,14 @@ impl All<'_> {
         let (effort, rounds) = (args.effort.effort(), args.effort.rounds());
         let Compute { threads, isa } = compute;
         let recipe = Recipe::default();
-        let architecture = presets::network("default").expect("a network of the table");
+        let architecture =
+            presets::network("default", ImageFormat::MNIST).expect("a network of the table");
+        let data = args.data.flags()?;
         let workload = || Workload {
             recipe: recipe.clone(),
             architecture: architecture.clone(),
             isa,
-            data: args.data.directory(),
+            data: data.clone(),
         };
         let stages = if effort == Effort::Whole {
             let stages = ladder::stages(&[], &architecture, &recipe, isa)?;

@@ -2,21 +2,21 @@
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::output::Output;
 use super::progress::{DownloadProgress, spinner};
 use super::signals::Signals;
-use crate::cli::{DataAction, DataArgs, DataCommand};
+use crate::cli::{DataAction, DataArgs, DataCommand, FolderArgs};
 use crate::data::dataset::{Dataset, DatasetKind, ImageFormat, Split, TestSet};
 use crate::data::files::{self, Files, Inspection, Part};
+use crate::data::known::{KNOWN, Known, MNIST};
 use crate::data::remote::Remote;
 use crate::data::source::{self, Outcome, Request};
-use crate::data::{idx, synthetic};
+use crate::data::synthetic::{self, Characters};
 use crate::error::{Error, Result, printable};
 use crate::files::durable::{Folder, Partial};
 use crate::measure::machine;
-use crate::model::mnist_cnn::MnistCnn;
 use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
 use crate::team::STACK_BYTES;
 
@@ -41,30 +41,36 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
     );
     match &args.action {
         None => {
-            let directory = args.folder.directory(DEFAULT_DIRECTORY);
-            if directory != Path::new(DEFAULT_DIRECTORY) && !directory.exists() {
-                files::locate(&directory, &Part::ALL)?;
+            let FolderArgs { dataset, .. } = args.folder;
+            let named = args.folder.directory();
+            if let Some(directory) = named.as_ref().filter(|directory| !directory.exists()) {
+                files::locate(directory, dataset, &Part::ALL)?;
             }
-            list(&directory, &output)?;
+            list(&named.unwrap_or_else(|| default_directory(dataset)), dataset, &output)?;
         }
         Some(DataAction::Fetch { folder, .. }) => {
-            let directory = folder.directory(DEFAULT_DIRECTORY);
+            let known = folder.dataset.unwrap_or(MNIST);
+            let named = folder.directory();
+            let directory = named.unwrap_or_else(|| default_directory(folder.dataset));
             let mut progress = DownloadProgress::new(&output, Signals::install(false)?);
-            let fetched = source::fetch(&directory, &remote(), &mut progress);
+            let fetched = source::fetch(&directory, known, &remote(known), &mut progress);
             progress.finish();
             fetched?;
-            list(&directory, &output)?;
+            list(&directory, folder.dataset, &output)?;
         }
-        Some(DataAction::Synthetic { out, images, .. }) => {
+        Some(DataAction::Synthetic { out, images, letters, .. }) => {
             let signals = Signals::install(false)?;
+            let characters = if *letters { Characters::Letters } else { Characters::Digits };
+            let known = characters.known();
             // This check comes before the drawing, which takes time.
-            check_free(out)?;
+            check_free(out, known)?;
             let at_once = signals.stop_at_once(())?;
-            let dataset = generate(&output, *images);
+            let dataset = generate(characters, &output, *images);
             at_once.end();
-            let written = Folder::make(out).and_then(|_folder| write(&dataset, out, &signals));
+            let written =
+                Folder::make(out).and_then(|_folder| write(&dataset, known, out, &signals));
             written.map_err(|error| error.with_remedy("name another folder with --out"))?;
-            list(out, &output)?;
+            list(out, None, &output)?;
         }
     }
     Ok(output.finish()?)
@@ -80,9 +86,31 @@ pub fn start_threads(threads: usize) -> Result<()> {
         .map_err(Error::threads(threads))
 }
 
-/// Format of the images that the default network takes.
-pub fn default_format() -> ImageFormat {
-    MnistCnn::default().architecture().format()
+/// Data folder for the dataset `known` if the user names none.
+fn default_directory(known: Option<&Known>) -> PathBuf {
+    match known.filter(|known| *known != MNIST) {
+        Some(known) => Path::new(DEFAULT_DIRECTORY).join(known.name),
+        None => DEFAULT_DIRECTORY.into(),
+    }
+}
+
+/// Format of the images and labels, as far as it is known before anything is downloaded.
+///
+/// # Errors
+/// When the data folder cannot be read, or the names of the classes are not valid.
+pub fn format(args: &DataArgs) -> Result<ImageFormat> {
+    source::format(&request(args)?, &[])
+}
+
+/// Request for the data that `args` name.
+fn request(args: &DataArgs) -> Result<Request> {
+    let known = args.known();
+    Ok(Request {
+        known,
+        directory: args.directory()?,
+        default_directory: default_directory(known),
+        remote: if args.offline { None } else { Some(remote(known.unwrap_or(MNIST))) },
+    })
 }
 
 /// Finds the data for training, and also for evaluation if the caller `evaluates`, and reads it, on at
@@ -139,16 +167,13 @@ fn find(
     signals: &Signals,
 ) -> Result<Option<Files>> {
     start_threads(threads.min(machine::threads()))?;
-    let request = Request {
-        directory: args.directory(),
-        default_directory: DEFAULT_DIRECTORY.into(),
-        remote: if args.offline { None } else { Some(remote()) },
-    };
+    let request = request(args)?;
     let mut progress = DownloadProgress::new(output, signals.clone());
     let outcome = source::find(&request, parts, &mut progress);
     progress.finish();
     match outcome? {
         Outcome::Found(files) => Ok(Some(files)),
+        Outcome::NotAvailable { reason } if request.known.is_some() => Err(reason),
         Outcome::NotAvailable { reason } => {
             output.warn(&synthetic_notice(&reason));
             Ok(None)
@@ -166,11 +191,12 @@ pub fn check_batch_size(batch_size: usize, images: usize, what: &str) -> Result<
 
 /// Refuses a `path`, the value of `flag`, at which the program would look for a data file.
 pub fn check_no_data_file(flag: &str, path: &Path, args: &DataArgs) -> Result<()> {
-    let data = args.directory().unwrap_or_else(|| DEFAULT_DIRECTORY.into());
+    let data = args.directory()?.unwrap_or_else(|| default_directory(args.known()));
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")));
     let is_there = folder.is_ok_and(|folder| fs::canonicalize(&data).is_ok_and(|at| at == folder));
-    let mut names = Part::ALL.into_iter().flat_map(Part::spellings);
+    let spellings = |known: &'static Known| Part::ALL.map(|part| known.spellings(part));
+    let mut names = KNOWN.iter().flat_map(spellings).flatten();
     if is_there && names.any(|name| path.file_name() == Some(name.as_ref())) {
         return Err(Error::Usage(format!(
             "{flag} {} is the name of a data file in the data folder: name another",
@@ -205,54 +231,58 @@ fn digits(format: ImageFormat, output: &Output) -> Result<Dataset> {
             synthetic::CLASSES
         )));
     }
-    Ok(generate(output, synthetic::TRAIN_IMAGES))
+    Ok(generate(Characters::Digits, output, synthetic::TRAIN_IMAGES))
 }
 
-/// Draws a dataset of synthetic digits, with a note on a terminal.
-fn generate(output: &Output, train_images: usize) -> Dataset {
-    let spinner = spinner(output, "drawing synthetic digits");
-    let dataset =
-        synthetic::generate(synthetic::DEFAULT_SEED, train_images, synthetic::TEST_IMAGES);
+/// Draws a dataset of synthetic characters, with a note on a terminal.
+fn generate(characters: Characters, output: &Output, train_images: usize) -> Dataset {
+    let spinner = spinner(output, "drawing synthetic characters");
+    let counts = [train_images, synthetic::TEST_IMAGES];
+    let dataset = synthetic::draw(characters, synthetic::DEFAULT_SEED, counts);
     spinner.finish_and_clear();
     dataset
 }
 
-/// The mirrors that the environment names, or the public ones.
-fn remote() -> Remote {
-    Remote::with_mirrors(&env::var_os(MIRRORS_VARIABLE).unwrap_or_default())
+/// The mirrors of `known` that the environment names, or the public ones.
+fn remote(known: &'static Known) -> Remote {
+    Remote::with_mirrors(known, &env::var_os(MIRRORS_VARIABLE).unwrap_or_default())
 }
 
 /// Refuses to write a dataset into a folder that holds one, under any of the names. One to three
 /// files with the names that this program uses are accepted: a stopped run may have left them.
-fn check_free(directory: &Path) -> Result<()> {
-    let mut found = files::inspect(directory, default_format())?;
+fn check_free(directory: &Path, known: &'static Known) -> Result<()> {
+    let mut found = files::inspect(directory, Some(known))?;
     found.retain(|inspection| inspection.file.is_some());
-    let is_ours = |Inspection { part, file }: &Inspection| match file {
-        Some(Ok(facts)) => facts.path == directory.join(part.name()),
+    let is_ours = |Inspection { name, file, .. }: &Inspection| match file {
+        Some(Ok(facts)) => facts.path == directory.join(name),
         _ => false,
     };
     match found.iter().find(|inspection| found.len() == 4 || !is_ours(inspection)) {
         None => Ok(()),
-        Some(inspection) => Err(not_free(directory, inspection.part)),
+        Some(inspection) => Err(not_free(directory, &inspection.name)),
     }
 }
 
-/// The error of a folder that already holds the file for `part`.
-fn not_free(directory: &Path, part: Part) -> Error {
+/// The error of a folder that already holds the file with this `name`.
+fn not_free(directory: &Path, name: &str) -> Error {
     Error::Unavailable(format!(
-        "{}: holds {} already, and no file is overwritten: name another folder",
+        "{}: holds {name} already, and no file is overwritten: name another folder",
         printable(directory),
-        part.name(),
     ))
 }
 
-/// Writes the four files of `dataset`. Files that a stopped run has left are kept if their content
-/// is the same.
-fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
-    let begun = Part::ALL.map(|part| Partial::begin(&directory.join(part.name())));
+/// Writes the four files of `dataset` with the names of `known`. Files that a stopped run has left are
+/// kept if their content is the same.
+fn write(
+    dataset: &Dataset,
+    known: &'static Known,
+    directory: &Path,
+    signals: &Signals,
+) -> Result<()> {
+    let begun = Part::ALL.map(|part| Partial::begin(&directory.join(known.file_name(part))));
     let mut begun = begun.into_iter().collect::<Result<Vec<_>>>()?;
     // Another process may have written the files meanwhile.
-    check_free(directory)?;
+    check_free(directory, known)?;
     let test = dataset.test.as_ref().expect("digits are drawn for both");
     let mut unwritten = Vec::new();
     for (partial, part) in begun.iter_mut().zip(Part::ALL) {
@@ -260,14 +290,15 @@ fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
             return Err(Error::Interrupted { signal, message: "interrupted".into() });
         }
         let content = match part {
-            Part::TrainImages => images_file(&dataset.train),
-            Part::TrainLabels => idx::labels_file(dataset.train.labels()),
-            Part::TestImages => images_file(test),
-            Part::TestLabels => idx::labels_file(test.labels()),
+            Part::TrainImages => dataset.train.images_file().concat(),
+            Part::TrainLabels => dataset.train.labels_file(),
+            Part::TestImages => test.images_file().concat(),
+            Part::TestLabels => test.labels_file(),
         };
-        match fs::read(directory.join(part.name())) {
+        let name = known.file_name(part);
+        match fs::read(directory.join(&name)) {
             Ok(found) if found == content => {}
-            Ok(_) => return Err(not_free(directory, part)),
+            Ok(_) => return Err(not_free(directory, &name)),
             Err(_) => {
                 partial.append(&content)?;
                 unwritten.push(partial);
@@ -279,22 +310,16 @@ fn write(dataset: &Dataset, directory: &Path, signals: &Signals) -> Result<()> {
     unwritten.iter().try_for_each(|partial| partial.publish())
 }
 
-/// Content of an uncompressed IDX file with the images of `split`.
-fn images_file(split: &Split) -> Vec<u8> {
-    let [rows, columns] = split.sides();
-    [&idx::images_header(split.len(), rows, columns), split.images()].concat()
-}
-
 /// Prints the list of files in `directory`.
 ///
 /// # Errors
 /// When a file cannot be read or training would refuse it. The list is printed before.
-fn list(directory: &Path, output: &Output) -> Result<()> {
-    let inspections = files::inspect(directory, default_format())?;
+fn list(directory: &Path, known: Option<&'static Known>, output: &Output) -> Result<()> {
+    let inspections = files::inspect(directory, known)?;
     let together = files::check_together(&inspections);
     let files: Vec<_> = inspections.iter().map(data_file).collect();
     let names_with = |status| {
-        let names = files.iter().filter(|file| file.status == status).map(|file| file.name);
+        let names = files.iter().filter(|file| file.status == status).map(|file| &*file.name);
         names.collect::<Vec<_>>().join(", ")
     };
     let (invalid, unreadable) = (names_with("invalid"), names_with("unreadable"));
@@ -320,9 +345,9 @@ fn list(directory: &Path, output: &Output) -> Result<()> {
 }
 
 /// Row of the list for one file.
-fn data_file(Inspection { part, file }: &Inspection) -> DataFile {
+fn data_file(Inspection { name, file, .. }: &Inspection) -> DataFile {
     let bare = DataFile {
-        name: part.name(),
+        name: name.clone(),
         status: "missing",
         path: None,
         count: None,

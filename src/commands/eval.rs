@@ -3,7 +3,7 @@
 use super::data;
 use super::output::Output;
 use super::signals::Signals;
-use crate::cli::EvalArgs;
+use crate::cli::{EvalArgs, network};
 use crate::data::dataset::TestSet;
 use crate::error::{Error, quoted};
 use crate::model::checkpoint::{self, DatasetIdentity, Model};
@@ -24,8 +24,10 @@ the file does not say whether they were trained on such images";
 /// Evaluates a model and prints the result.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
+    let expected = args.arch.as_ref().map(|text| network(text, data::format(&args.data)?));
+    let expected = expected.transpose()?;
     // The model is read first: it is small, and the data may have to be downloaded.
-    let (architecture, model) = checkpoint::read(args.model(), args.arch.as_ref())?;
+    let (architecture, model) = checkpoint::read(args.model(), expected.as_ref())?;
     let stage = args.compute.stage(None, &architecture, &Recipe::default())?;
     if let Some(note) = args.compute.idle_threads(stage) {
         output.note(&note);
@@ -67,6 +69,10 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         total: evaluation.total,
         accuracy: evaluation.correct as f64 / evaluation.total as f64,
         loss: evaluation.loss,
+        class_names: match &test.class_names[..] {
+            [] => model.class_names().to_vec(),
+            names => names.to_vec(),
+        },
         confusion: confusion.clone(),
         recall: classes
             .clone()

@@ -4,6 +4,7 @@ use anyhow::bail;
 
 use super::output::Output;
 use crate::cli::GradcheckArgs;
+use crate::data::dataset::ImageFormat;
 use crate::gradcheck::{self, Options};
 use crate::report::Event;
 
@@ -11,7 +12,7 @@ use crate::report::Event;
 pub fn run(args: &GradcheckArgs) -> anyhow::Result<()> {
     let GradcheckArgs { eps, atol, rtol, fast, max_failures, seed, .. } = *args;
     let options = Options { eps, atol, rtol, fast, max_failures, seed };
-    let check = gradcheck::check(&args.network.architecture(), &options)?;
+    let check = gradcheck::check(&args.network.architecture(ImageFormat::MNIST)?, &options)?;
     let failed = check.failed();
     let output = Output::new(args.output, false);
     output.event(&Event::Gradcheck(check));

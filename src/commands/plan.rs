@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::data::check_batch_size;
 use crate::cli::TrainArgs;
+use crate::data::dataset::ImageFormat;
 use crate::engine::compute::Compute;
 use crate::error::{Error, Result, printable, quoted};
 use crate::model::architecture::Architecture;
@@ -36,6 +37,8 @@ pub struct TrainPlan {
     pub metadata: Metadata,
     /// Total number of epochs, including those before the run was resumed.
     pub epochs: usize,
+    /// Path of the file with the initial weights, if they are not random.
+    pub init_from: Option<PathBuf>,
     /// Number of epochs from one checkpoint to the next.
     pub checkpoint_every: usize,
     /// Largest number of models of other runs that stay beside the model; `None` if the run is resumed,
@@ -54,12 +57,16 @@ pub struct TrainPlan {
 }
 
 impl TrainPlan {
-    /// Plan of a run with the flags `args`. `saved` is the network and the metadata of the
+    /// Plan of a run with the flags `args` on images of the `format`. `saved` is the network and the metadata of the
     /// checkpoint from which a resumed run goes on.
     ///
     /// # Errors
     /// [`Error::Usage`] when flags contradict the checkpoint, or the stage cannot run.
-    pub fn new(args: &TrainArgs, saved: Option<(&Architecture, &Metadata)>) -> Result<Self> {
+    pub fn new(
+        args: &TrainArgs,
+        format: ImageFormat,
+        saved: Option<(&Architecture, &Metadata)>,
+    ) -> Result<Self> {
         let (architecture, recipe) = match saved {
             Some((architecture, Metadata { recipe, .. })) => {
                 let mut recipe = recipe.clone();
@@ -68,10 +75,10 @@ impl TrainPlan {
                     recipe.checkpoint_activations =
                         Recipe::from(&args.recipe).checkpoint_activations;
                 }
-                check_flags(args, architecture, &recipe)?;
+                check_flags(args, format, architecture, &recipe)?;
                 (architecture.clone(), recipe)
             }
-            None => (args.network.architecture(), Recipe::from(&args.recipe)),
+            None => (args.network.architecture(format)?, Recipe::from(&args.recipe)),
         };
         if let Some(problem) = recipe.contradiction() {
             return Err(Error::Usage(problem));
@@ -131,6 +138,7 @@ impl TrainPlan {
             compute: Compute { isa, ..args.compute.compute() },
             metadata,
             epochs: args.epochs,
+            init_from: args.init_from.clone(),
             checkpoint_every: args.checkpoint_every,
             keep_previous: saved.is_none().then_some(args.keep_previous),
             best_model: args.save_best.then(|| best_model(&args.model)),
@@ -148,7 +156,7 @@ impl TrainPlan {
     /// when there are too few images, [`Error::InvalidFile`] when no run on these images reaches
     /// the place in the checkpoint.
     pub fn images(&self, dataset: &DatasetIdentity, images: usize) -> Result<usize> {
-        let DatasetIdentity { name, sha256 } = &self.metadata.dataset;
+        let DatasetIdentity { name, sha256, .. } = &self.metadata.dataset;
         if self.resumed && *sha256 != dataset.sha256 {
             let way = match &**name {
                 "synthetic" => "with --data DIR after 'mnist-train data synthetic --out DIR'",
@@ -214,12 +222,18 @@ fn best_model(model: &Path) -> PathBuf {
 }
 
 /// Refuses flags on the command line that contradict the checkpoint's `network` or `recipe`.
-fn check_flags(args: &TrainArgs, network: &Architecture, recipe: &Recipe) -> Result<()> {
+fn check_flags(
+    args: &TrainArgs,
+    format: ImageFormat,
+    network: &Architecture,
+    recipe: &Recipe,
+) -> Result<()> {
     let mut given = args.recipe.given.clone();
     given.extend(fields(&args.network));
     let mut saved = fields(recipe);
     saved.insert("arch".into(), network.to_string().into());
-    if let Some(arch) = &args.network.arch {
+    if args.network.arch.is_some() {
+        let arch = args.network.architecture(format)?;
         given.insert("arch".into(), arch.to_string().into());
     }
     if let Some(sizes) = MnistCnn::of(network) {
@@ -302,7 +316,9 @@ fn faster_run(architecture: &Architecture, recipe: &Recipe, stage: &Stage) -> Op
             stage.name
         ));
     }
-    let Some(network) = MnistCnn::of(architecture) else {
+    let ImageFormat { rows, columns, .. } = ImageFormat::MNIST;
+    let of_sides = architecture.format().rows == rows && architecture.format().columns == columns;
+    let Some(network) = MnistCnn::of(architecture).filter(|_| of_sides) else {
         return Some(format!(
             "note: stage {} trains; {fastest}, several times faster, runs other networks:\n{}",
             stage.name,
@@ -360,7 +376,7 @@ mod tests {
         let flags = ["mnist-train"].into_iter().chain(flags.split_whitespace());
         let network = MnistCnn::default().architecture();
         let saved = saved.map(|metadata| (&network, metadata));
-        TrainPlan::new(&Cli::parse_from(flags).train, saved)
+        TrainPlan::new(&Cli::parse_from(flags).train, ImageFormat::MNIST, saved)
     }
 
     /// A run of 400 images that `stage` has trained for two epochs and three batches.
@@ -368,7 +384,11 @@ mod tests {
         let recipe = Recipe { lr: 0.002, seed: 7, ..Recipe::default() };
         Metadata {
             isa: isa.map(String::from),
-            dataset: DatasetIdentity { name: "custom".into(), sha256: "5e".into() },
+            dataset: DatasetIdentity {
+                name: "custom".into(),
+                sha256: "5e".into(),
+                class_names: vec![],
+            },
             position: Position { epoch: 2, batch: 3, ..Position::default() },
             steps: 17,
             ..Metadata::new(&MnistCnn::default().architecture(), recipe, stage)
@@ -479,7 +499,8 @@ mod tests {
 
     #[test]
     fn images_are_those_of_the_dataset_or_as_many_as_are_asked_for() {
-        let dataset = DatasetIdentity { name: "custom".into(), sha256: "5e".into() };
+        let dataset =
+            DatasetIdentity { name: "custom".into(), sha256: "5e".into(), class_names: vec![] };
         let images = |flags| plan(flags, None).unwrap().images(&dataset, 100);
         assert_eq!(images("").unwrap(), 100);
         assert_eq!(images("--max-samples 64").unwrap(), 64);
@@ -492,13 +513,17 @@ mod tests {
     #[test]
     fn a_resumed_run_needs_its_own_dataset() {
         let plan = plan("--resume --model m", Some(&saved("gemm", None))).unwrap();
-        let dataset =
-            |sha256: &str| DatasetIdentity { name: "mnist".into(), sha256: sha256.into() };
+        let dataset = |sha256: &str| DatasetIdentity {
+            name: "mnist".into(),
+            sha256: sha256.into(),
+            class_names: vec![],
+        };
         assert_eq!(plan.images(&dataset("5e"), 400).unwrap(), 400);
         let other = "m was trained on other data: custom (SHA-256 5e), and this is mnist (SHA-256 \
                      6f); resume on the same files, or leave --resume out to start anew";
         assert_eq!(problem(plan.images(&dataset("6f"), 400)), (3, other.into()));
-        let drawn = DatasetIdentity { name: "synthetic".into(), sha256: "5e".into() };
+        let drawn =
+            DatasetIdentity { name: "synthetic".into(), sha256: "5e".into(), class_names: vec![] };
         let drawn = Metadata { dataset: drawn, ..saved("gemm", None) };
         let drawn = self::plan("--resume --model m", Some(&drawn)).unwrap();
         let (_, way) = problem(drawn.images(&dataset("6f"), 400));

@@ -7,8 +7,9 @@ use std::path::Path;
 use super::output::Output;
 use super::signals::Signals;
 use super::{data, eval};
-use crate::cli::PredictArgs;
+use crate::cli::{PredictArgs, network};
 use crate::data::batches::Batch;
+use crate::data::classes;
 use crate::data::dataset::{ImageFormat, Split};
 use crate::data::picture::{self, Pictures};
 use crate::engine::Engine;
@@ -34,7 +35,8 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, false);
     let signals = Signals::install(false)?;
     let _at_once = signals.stop_at_once(())?;
-    let (architecture, model) = checkpoint::read(&args.model, args.arch.as_ref())?;
+    let expected = args.arch.as_ref().map(|text| network(text, ImageFormat::MNIST)).transpose()?;
+    let (architecture, model) = checkpoint::read(&args.model, expected.as_ref())?;
     let stage = args.compute.stage(None, &architecture, &Recipe::default())?;
     if let Some(note) = args.compute.idle_threads(stage) {
         output.note(&note);
@@ -54,7 +56,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<()> {
             classify(
                 args,
                 engine.as_mut(),
-                architecture.format(),
+                (architecture.format(), model.class_names()),
                 file,
                 &pictures,
                 indices,
@@ -108,11 +110,11 @@ fn indices(file: &Path, asked: Option<Range<usize>>, count: usize) -> Result<Ran
 }
 
 /// Classifies the `pictures` of `file` at `indices` with `engine`, whose network takes images of the
-/// `format`, and prints a result for each.
+/// `format` and whose classes have these `names`, and prints a result for each.
 fn classify(
     args: &PredictArgs,
     engine: &mut dyn Engine,
-    format: ImageFormat,
+    (format, names): (ImageFormat, &[String]),
     file: &Path,
     pictures: &Pictures,
     indices: Range<usize>,
@@ -127,7 +129,7 @@ fn classify(
         let mut rows = logits.chunks_exact(format.classes);
         for (index, image) in batch.zip(images) {
             let row = image.as_ref().and_then(|_| rows.next());
-            let predictions = row.map(|z| most_probable(z, args.top)).unwrap_or_default();
+            let predictions = row.map(|z| most_probable(z, names, args.top)).unwrap_or_default();
             if predictions.iter().any(|prediction| !prediction.probability.is_finite()) {
                 let problem = "its probabilities are not finite: the weights are too large to use";
                 return Err(Error::invalid(&args.model)(problem));
@@ -161,11 +163,15 @@ fn logits(engine: &mut dyn Engine, images: &[Option<Vec<u8>>], sides: [usize; 2]
     engine.predict(&Batch::new(&split, &indices)).to_vec()
 }
 
-/// The `top` classes with the largest logits `z` (classes), the largest first.
-fn most_probable(z: &[f32], top: usize) -> Vec<Prediction> {
-    let mut classes: Vec<usize> = (0..z.len()).collect();
-    classes.sort_by(|&a, &b| z[b].total_cmp(&z[a]));
-    let probability = |class| cross_entropy::probability(z, class);
-    let prediction = |class| Prediction { class, probability: probability(class) };
-    classes.into_iter().take(top).map(prediction).collect()
+/// The `top` classes with the largest logits `z` (classes), the largest first; `names` are those of the
+/// classes.
+fn most_probable(z: &[f32], names: &[String], top: usize) -> Vec<Prediction> {
+    let mut all: Vec<usize> = (0..z.len()).collect();
+    all.sort_by(|&a, &b| z[b].total_cmp(&z[a]));
+    let prediction = |class| Prediction {
+        class,
+        name: classes::name(names, class).into(),
+        probability: cross_entropy::probability(z, class),
+    };
+    all.into_iter().take(top).map(prediction).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use crate::cli::SummaryArgs;
+use crate::data::dataset::ImageFormat;
 use crate::error::Error;
 use crate::model::architecture::PlacedLayer;
 use crate::model::recipe::Recipe;
@@ -10,7 +11,7 @@ use crate::stages::Stage;
 
 /// Prints the layers of the network.
 pub fn run(args: &SummaryArgs) -> anyhow::Result<()> {
-    let architecture = args.network.architecture();
+    let architecture = args.network.architecture(ImageFormat::MNIST)?;
     let recipe = Recipe::from(&args.recipe);
     if let Some(problem) = recipe.contradiction() {
         return Err(Error::Usage(problem).into());

@@ -19,7 +19,7 @@ use crate::files::lock::lock_for_writing;
 use crate::measure::memory;
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{self, Checkpoint, DatasetIdentity, Metadata, Model, Validation};
-use crate::model::parameters::TrainState;
+use crate::model::parameters::{Parameters, TrainState};
 use crate::model::recipe::Recipe;
 use crate::optim::Optimizer;
 use crate::report::{self, Event, SCHEMA_VERSION};
@@ -36,7 +36,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let _lock = lock_for_writing(&args.model).map_err(|error| error.with_remedy(remedy))?;
     let saved = if args.resume { Some(saved(&args.model)?) } else { None };
     let metadata = saved.as_ref().map(|(network, saved)| (network, &saved.metadata));
-    let mut plan = TrainPlan::new(args, metadata)?;
+    let format = data::format(&args.data)?;
+    let mut plan = TrainPlan::new(args, format, metadata)?;
     if let Some(most) = plan.keep_previous {
         for model in [&plan.model].into_iter().chain(&plan.best_model) {
             checkpoint::check_replaceable(model)?;
@@ -45,6 +46,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
             }
         }
     }
+    let weights = plan.init_from.as_ref().map(|path| checkpoint::weights(path, &plan.architecture));
+    let weights = weights.transpose()?;
     plan.notes.iter().for_each(|note| output.note(note));
 
     let loading = Instant::now();
@@ -63,6 +66,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let identity = DatasetIdentity {
         name: dataset.kind().name().into(),
         sha256: same.unwrap_or(&sha256s[0]).clone(),
+        class_names: dataset.class_names.clone(),
     };
     let images = plan.images(&identity, dataset.train.len())?;
     if let Some(images) = plan.metadata.recipe.validation {
@@ -80,7 +84,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         recipe.contradiction().map_or(Ok(()), |problem| Err(Error::Usage(problem)))?;
     }
 
-    let mut engine = engine(&plan, saved.map(|(_, checkpoint)| checkpoint.state))?;
+    let saved = saved.map(|(_, checkpoint)| checkpoint.state);
+    let mut engine = engine(&plan, saved, weights)?;
     if let Some(beginning) = plan.beginning() {
         output.note(&beginning);
     }
@@ -138,15 +143,20 @@ fn saved(path: &Path) -> Result<(Architecture, Checkpoint)> {
     }
 }
 
-/// Engine of the plan with the state `saved`, or else with initial weights.
-fn engine(plan: &TrainPlan, saved: Option<TrainState>) -> Result<Box<dyn Engine>> {
+/// Engine of the plan with the state `saved`, or else with these initial `weights`, or else with random
+/// ones.
+fn engine(
+    plan: &TrainPlan,
+    saved: Option<TrainState>,
+    weights: Option<Parameters>,
+) -> Result<Box<dyn Engine>> {
     let TrainPlan { architecture, stage, compute, metadata, .. } = plan;
     let recipe = &metadata.recipe;
     memory::check_available(stage.memory_bytes(architecture, recipe))?;
     let mut engine = stage.build(architecture, recipe, *compute)?;
     engine.load(&saved.unwrap_or_else(|| {
-        let parameters = recipe.init.parameters(architecture, recipe.seed);
-        TrainState::new(parameters, Optimizer::from(recipe).slots())
+        let random = || recipe.init.parameters(architecture, recipe.seed);
+        TrainState::new(weights.unwrap_or_else(random), Optimizer::from(recipe).slots())
     }));
     Ok(engine)
 }

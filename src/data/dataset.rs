@@ -1,9 +1,11 @@
-//! Images and labels in memory, as bytes, and the recognition of MNIST by its checksums.
+//! Images and labels in memory, and the recognition of datasets by their checksums.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
-use super::idx::{self, IdxImages};
+use super::idx::{self, IdxError, IdxImages};
+use super::known::{KNOWN, Known, Layout, Sha256s};
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result, printable};
 
@@ -18,6 +20,14 @@ pub struct ImageFormat {
     pub classes: usize,
 }
 
+impl ImageFormat {
+    /// Format of MNIST, and of the synthetic digits.
+    pub const MNIST: Self = Self { rows: 28, columns: 28, classes: 10 };
+}
+
+/// Largest number of rows and of columns of an image.
+pub const MOST_ROWS: usize = 256;
+
 /// Number of values between the darkest and the brightest pixel below which a split is doubted.
 const SMALL_RANGE: usize = 64;
 
@@ -30,6 +40,8 @@ pub struct Split {
     sides: [usize; 2],
     /// Labels of all images, (N).
     labels: Vec<u16>,
+    /// How files store these images and labels.
+    layout: Layout,
 }
 
 impl Split {
@@ -40,7 +52,12 @@ impl Split {
     pub fn new(images: Vec<u8>, sides: [usize; 2], labels: Vec<u16>) -> Self {
         assert!(!labels.is_empty(), "a split has at least one image");
         assert_eq!(images.len(), labels.len() * sides[0] * sides[1]);
-        Self { images, sides, labels }
+        Self { images, sides, labels, layout: Layout::UPRIGHT }
+    }
+
+    /// This split, for files with this `layout`.
+    pub fn stored_as(self, layout: Layout) -> Self {
+        Self { layout, ..self }
     }
 
     /// Number of rows and columns of an image, [H, W].
@@ -84,7 +101,7 @@ impl Split {
     /// Removes all images from number `first` on, and returns them.
     fn split_off(&mut self, first: usize) -> Self {
         let images = self.images.split_off(first * self.pixels());
-        Self::new(images, self.sides, self.labels.split_off(first))
+        Self { images, labels: self.labels.split_off(first), ..*self }
     }
 
     /// What is unusual about the pixels and may be a mistake, as lines of text, if anything is.
@@ -108,35 +125,60 @@ impl Split {
         })
     }
 
+    /// Header and pixels of the uncompressed IDX file of the images.
+    pub fn images_file(&self) -> [Cow<'_, [u8]>; 2] {
+        let [rows, columns] = self.sides;
+        if !self.layout.transposed {
+            let header = idx::images_header(self.len(), rows, columns);
+            return [header.into(), (&self.images).into()];
+        }
+        let images = self.images.chunks_exact(rows * columns);
+        let pixels = images.flat_map(|image| transposed(image, columns)).collect::<Vec<u8>>();
+        [idx::images_header(self.len(), columns, rows).into(), pixels.into()]
+    }
+
+    /// Uncompressed IDX file of the labels.
+    pub fn labels_file(&self) -> Vec<u8> {
+        let first = self.layout.first_label;
+        let stored: Vec<u16> = self.labels.iter().map(|&label| label + first).collect();
+        idx::labels_file(&stored)
+    }
+
     /// SHA-256 of the images and SHA-256 of the labels, each as an uncompressed IDX file.
     fn digests(&self) -> [Sha256Digest; 2] {
-        let [rows, columns] = self.sides;
-        [
-            Sha256Digest::of([&idx::images_header(self.len(), rows, columns), &self.images]),
-            Sha256Digest::of([&idx::labels_file(&self.labels)]),
-        ]
+        [Sha256Digest::of(self.images_file()), Sha256Digest::of([self.labels_file()])]
     }
 }
 
-/// Kind of a dataset, recognized by its content alone.
+/// Kind of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatasetKind {
-    /// The official MNIST: all four checksums agree.
-    Mnist,
-    /// The digits that this program generates: all four checksums agree.
+    /// A known dataset: the checksums of all files that were read agree.
+    Verified(&'static Known),
+    /// A known dataset by the names of its files, whose uncompressed files have no checksums here.
+    Named(&'static Known),
+    /// The digits that this program generates: the checksums agree.
     Synthetic,
+    /// The letters that this program generates: the checksums agree.
+    SyntheticLetters,
     /// Any other images and labels.
     Custom,
 }
 
 impl DatasetKind {
-    /// Kind of the dataset whose part number `part`, in the order of [`OFFICIAL_SHA256`], has this
-    /// checksum.
+    /// Kind of the dataset whose part number `part`, in the order of
+    /// [`Part::ALL`](super::part::Part::ALL), has this checksum.
     pub fn of_part(part: usize, sha256: Sha256Digest) -> Self {
-        match sha256.to_string() {
-            found if found == OFFICIAL_SHA256[part] => Self::Mnist,
-            found if found == SYNTHETIC_SHA256[part] => Self::Synthetic,
-            _ => Self::Custom,
+        let found = sha256.to_string();
+        let is_this = |known: &&Known| match known.sha256 {
+            Sha256s::Unpacked(sums) => sums[part] == found,
+            Sha256s::Packed(_) => false,
+        };
+        match KNOWN.iter().find(is_this) {
+            Some(known) => Self::Verified(known),
+            None if found == SYNTHETIC_SHA256[part] => Self::Synthetic,
+            None if found == SYNTHETIC_LETTERS_SHA256[part] => Self::SyntheticLetters,
+            None => Self::Custom,
         }
     }
 
@@ -150,8 +192,9 @@ impl DatasetKind {
     /// Name of the kind in JSON and in checkpoints.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Mnist => "mnist",
+            Self::Verified(known) | Self::Named(known) => known.name,
             Self::Synthetic => "synthetic",
+            Self::SyntheticLetters => "synthetic-letters",
             Self::Custom => "custom",
         }
     }
@@ -159,11 +202,13 @@ impl DatasetKind {
 
 impl fmt::Display for DatasetKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Mnist => "MNIST (checksums verified)",
-            Self::Synthetic => "SYNTHETIC digits (not MNIST)",
-            Self::Custom => "not the official MNIST",
-        })
+        match self {
+            Self::Verified(known) => write!(f, "{} (checksums verified)", known.title),
+            Self::Named(known) => write!(f, "{} (not verified)", known.title),
+            Self::Synthetic => f.write_str("SYNTHETIC digits (not MNIST)"),
+            Self::SyntheticLetters => f.write_str("SYNTHETIC letters (not EMNIST)"),
+            Self::Custom => f.write_str("not the official MNIST"),
+        }
     }
 }
 
@@ -176,6 +221,8 @@ pub struct Dataset {
     pub validation: Option<Split>,
     /// Images to evaluate on.
     pub test: Option<Split>,
+    /// Name of each class; empty if the names are the numbers from 0.
+    pub class_names: Vec<String>,
     kind: DatasetKind,
     sha256s: [Sha256Digest; 2],
 }
@@ -191,7 +238,12 @@ impl Dataset {
         let sha256s = [&digests[..], &train_digests]
             .map(|digests| Sha256Digest::of(digests.iter().map(|digest| digest.bytes())));
         let kind = DatasetKind::of_parts(0, &digests);
-        Self { train, validation: None, test, kind, sha256s }
+        Self { train, validation: None, test, class_names: Vec::new(), kind, sha256s }
+    }
+
+    /// This dataset, of the kind and with the names of classes that its files tell.
+    pub(super) fn identified(self, (kind, class_names): (DatasetKind, Vec<String>)) -> Self {
+        Self { kind, class_names, ..self }
     }
 
     /// Holds out the last `images` training images for validation.
@@ -207,8 +259,8 @@ impl Dataset {
         self.kind
     }
 
-    /// SHA-256 over the SHA-256 of the uncompressed IDX files, in the order of [`OFFICIAL_SHA256`]:
-    /// of all files that were read, and of the two training files.
+    /// SHA-256 over the SHA-256 of the uncompressed IDX files, in the order of
+    /// [`Part::ALL`](super::part::Part::ALL): of all files that were read, and of the two training files.
     pub fn sha256s(&self) -> [Sha256Digest; 2] {
         self.sha256s
     }
@@ -221,6 +273,8 @@ pub struct TestSet {
     pub split: Split,
     /// Kind of the dataset.
     pub kind: DatasetKind,
+    /// Name of each class; empty if the names are the numbers from 0.
+    pub class_names: Vec<String>,
     /// The [`Dataset::sha256s`] of the dataset; `None` when its training set was not read.
     pub sha256s: Option<[Sha256Digest; 2]>,
 }
@@ -228,29 +282,22 @@ pub struct TestSet {
 impl TestSet {
     /// The test set `split` of a dataset whose training set was not read.
     pub fn alone(split: Split) -> Self {
-        Self { kind: DatasetKind::of_parts(2, &split.digests()), split, sha256s: None }
+        let kind = DatasetKind::of_parts(2, &split.digests());
+        Self { split, kind, class_names: Vec::new(), sha256s: None }
     }
 }
 
 impl From<Dataset> for TestSet {
     /// # Panics
     /// When the test set was not read.
-    fn from(Dataset { test, kind, sha256s, .. }: Dataset) -> Self {
-        Self { split: test.expect("it was read"), kind, sha256s: Some(sha256s) }
+    fn from(Dataset { test, class_names, kind, sha256s, .. }: Dataset) -> Self {
+        let split = test.expect("it was read");
+        Self { split, kind, class_names, sha256s: Some(sha256s) }
     }
 }
 
-/// SHA-256 of each official MNIST file, uncompressed: training images, training labels, test
-/// images, test labels.
-pub const OFFICIAL_SHA256: [&str; 4] = [
-    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-];
-
 /// SHA-256 of each file of the generated digits with the default seed, in the order of
-/// [`OFFICIAL_SHA256`].
+/// [`Part::ALL`](super::part::Part::ALL).
 pub const SYNTHETIC_SHA256: [&str; 4] = [
     "a306742a3bbab35f7719c210403db9704e94d01868973be45304221f10084db5",
     "67cbb4c0a138489d5fd6784b4dd7b0d8b0a1e6ef3f3ef4ee804cd4ae4d416a87",
@@ -258,25 +305,59 @@ pub const SYNTHETIC_SHA256: [&str; 4] = [
     "0937c24eecfd22646cb7588c6629c85cea536c683412ab9fa1d2169f52799b61",
 ];
 
-/// Reads one split from a file of images and a file of labels.
+/// SHA-256 of each file of the generated letters, in the same order.
+pub const SYNTHETIC_LETTERS_SHA256: [&str; 4] = [
+    "28556a8fedc7796afb83479d0acc594235bdedc990c041d2c52ecda027f1ae35",
+    "a7b79e8b2c0c4a729ad3901ff528618941b1d9d23710af8f3b8ca5e2af283b35",
+    "ca54ec2b86837ba29b165c3d5bb14be127bc25d83ee0c104e8b15abc4910b0e3",
+    "8f4881147e2bfeaae52f2006a9d0eee5d0f2a318c5c90c8b546953f2584f8482",
+];
+
+/// Reads one split from a file of images and a file of labels, which store it in this `layout`.
 ///
 /// # Errors
 /// When either file is not valid or not of the `format`, or the counts differ.
-pub fn read_split(images_path: &Path, labels_path: &Path, format: ImageFormat) -> Result<Split> {
-    let IdxImages { rows, columns, pixels } = idx::read_images(images_path)?;
+pub fn read_split(
+    [images_path, labels_path]: [&Path; 2],
+    layout: Layout,
+    format: ImageFormat,
+) -> Result<Split> {
+    let IdxImages { mut rows, mut columns, mut pixels } = idx::read_images(images_path)?;
+    if layout.transposed {
+        let images = pixels.chunks_exact(rows * columns);
+        pixels = images.flat_map(|image| transposed(image, columns)).collect();
+        (rows, columns) = (columns, rows);
+    }
     check_sides(images_path, [rows, columns], format)?;
-    let labels = idx::read_labels(labels_path, format.classes)?;
+    let first = layout.first_label;
+    let mut labels = idx::read_labels(labels_path, format.classes + usize::from(first))?;
+    if let Some(index) = labels.iter().position(|&label| label < first) {
+        let label = labels[index];
+        return Err(Error::invalid(labels_path)(IdxError::LabelBelow { index, label, first }));
+    }
+    labels.iter_mut().for_each(|label| *label -= first);
     check_counts(images_path, pixels.len() / (rows * columns), labels_path, labels.len())?;
-    Ok(Split::new(pixels, [rows, columns], labels))
+    Ok(Split::new(pixels, [rows, columns], labels).stored_as(layout))
+}
+
+/// Pixels of `image`, whose rows have `columns` pixels, column by column.
+fn transposed(image: &[u8], columns: usize) -> impl Iterator<Item = u8> {
+    (0..columns).flat_map(move |x| image.iter().skip(x).step_by(columns).copied())
 }
 
 /// Refuses images whose `sides` differ from the sides in `format`.
 pub(super) fn check_sides(path: &Path, sides: [usize; 2], format: ImageFormat) -> Result<()> {
     let ImageFormat { rows, columns, .. } = format;
+    let [found_rows, found_columns] = sides;
+    if found_rows.max(found_columns) > MOST_ROWS {
+        return Err(Error::invalid(path)(format!(
+            "images are {found_rows}×{found_columns}, and the largest possible are \
+             {MOST_ROWS}×{MOST_ROWS}: scale them first"
+        )));
+    }
     if sides == [rows, columns] {
         return Ok(());
     }
-    let [found_rows, found_columns] = sides;
     Err(Error::invalid(path)(format!(
         "images are {found_rows}×{found_columns}, and the model needs {rows}×{columns}: scale them \
          first"

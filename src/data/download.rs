@@ -208,7 +208,7 @@ fn transfer(
             return Err(Failure::Undelivered(format!("{what} within {limit:?}")));
         }
     }
-    verify(partial, part, bytes, &remote.sha256[part as usize])
+    verify(partial, part, bytes, remote)
 }
 
 /// Longest time to find a mirror's address, connect to it and receive the start of its answer.
@@ -391,13 +391,13 @@ fn is_local(error: &io::Error) -> bool {
         || number.is_some_and(|number| TOO_MANY_OPEN.contains(&number))
 }
 
-/// Checks that `partial`, of `length` bytes, is a valid file of the kind `part` whose uncompressed
-/// content has the SHA-256 `expected`.
+/// Checks that `partial`, of `length` bytes, is a valid file of the kind `part` with the checksum that
+/// `remote` has for it.
 fn verify(
     partial: &mut Partial,
     part: Part,
     length: u64,
-    expected: &str,
+    remote: &Remote,
 ) -> std::result::Result<(), Failure> {
     let path = partial.temporary().to_path_buf();
     let unreadable = |error| Failure::Local(Error::io("read", &path)(error));
@@ -410,22 +410,28 @@ fn verify(
             }
             _ => Failure::Wrong(error.to_string()),
         })?;
-    let found = content.sha256.to_string();
-    if found != expected {
-        return Err(Failure::Wrong(format!(
-            "SHA-256 of the uncompressed file is {found}, expected {expected}"
-        )));
+    let stored = || {
+        let mut bytes = Vec::new();
+        let mut file = partial.content().map_err(Failure::Local)?;
+        file.read_to_end(&mut bytes).map_err(unreadable)?;
+        Ok(bytes)
+    };
+    let (found, expected) = (remote.digest(&content, stored)?, &remote.sha256[part as usize]);
+    if found == *expected {
+        return Ok(());
     }
-    Ok(())
+    let which = if remote.of_packed { "compressed" } else { "uncompressed" };
+    Err(Failure::Wrong(format!("SHA-256 of the {which} file is {found}, expected {expected}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::known::MNIST;
 
     #[test]
     fn an_https_address_allows_only_https() {
-        let https_only = |url| agent(url, &Remote::default()).unwrap().config().https_only();
+        let https_only = |url| agent(url, &Remote::of(MNIST)).unwrap().config().https_only();
         assert!(https_only("https://mirror.example/mnist/"));
         assert!(!https_only("http://mirror.example/mnist/"));
     }

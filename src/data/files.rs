@@ -4,53 +4,16 @@ use std::fs;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
+use super::classes;
 use super::dataset::{self, Dataset, DatasetKind, ImageFormat, TestSet};
 use super::idx::{self, IdxError};
+use super::known::{KNOWN, Known, MNIST, Sha256s};
+pub use super::part::Part;
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result, printable};
 use rayon::prelude::*;
 
-/// One of the four files of a dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// Images to train on.
-    TrainImages,
-    /// Labels of the images to train on.
-    TrainLabels,
-    /// Images to test on.
-    TestImages,
-    /// Labels of the images to test on.
-    TestLabels,
-}
-
 impl Part {
-    /// All four parts, in the order of [`dataset::OFFICIAL_SHA256`].
-    pub const ALL: [Self; 4] =
-        [Self::TrainImages, Self::TrainLabels, Self::TestImages, Self::TestLabels];
-
-    /// Official name of the uncompressed file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TrainImages => "train-images-idx3-ubyte",
-            Self::TrainLabels => "train-labels-idx1-ubyte",
-            Self::TestImages => "t10k-images-idx3-ubyte",
-            Self::TestLabels => "t10k-labels-idx1-ubyte",
-        }
-    }
-
-    /// Official name of the compressed file, which mirrors have.
-    pub fn download_name(self) -> String {
-        format!("{}.gz", self.name())
-    }
-
-    /// Names that the file may have, in the order in which they are tried. The content, not the
-    /// name, tells whether the file is gzip.
-    pub fn spellings(self) -> [String; 4] {
-        let dashed = self.name();
-        let dotted = dashed.replace("-idx", ".idx");
-        [dashed.to_string(), format!("{dashed}.gz"), dotted.clone(), format!("{dotted}.gz")]
-    }
-
     /// Reads `content`, of `length` stored bytes, to its end.
     ///
     /// # Errors
@@ -98,11 +61,18 @@ pub struct Content {
     pub sha256: Sha256Digest,
 }
 
-/// Paths of the four files of a dataset.
+/// Paths of the four files of a dataset, and what is known of it before they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
     /// Path of each file that exists, in the order of [`Part::ALL`].
     paths: [Option<PathBuf>; 4],
+    /// Dataset whose names the files have.
+    known: &'static Known,
+    /// Whether the user named this dataset.
+    is_named: bool,
+    /// Name of each class, of `classes.txt` beside the files or of the known dataset; empty if the
+    /// names are the numbers from 0.
+    class_names: Vec<String>,
 }
 
 impl Files {
@@ -114,6 +84,53 @@ impl Files {
         self.paths[part as usize].as_deref().expect("a file that was asked for")
     }
 
+    /// Format of the images and labels. The sides are those in the first file of images, or MNIST's
+    /// if it is not valid, which reading it will tell.
+    pub fn format(&self) -> ImageFormat {
+        let images = [Part::TrainImages, Part::TestImages];
+        let path = images.into_iter().find_map(|part| self.paths[part as usize].as_ref());
+        let ImageFormat { rows, columns, .. } = ImageFormat::MNIST;
+        let [mut rows, mut columns] =
+            path.and_then(|path| idx::image_sides(path)).unwrap_or([rows, columns]);
+        if self.known.layout.transposed {
+            (rows, columns) = (columns, rows);
+        }
+        let named = Some(self.class_names.len()).filter(|&names| names > 0);
+        ImageFormat { rows, columns, classes: named.unwrap_or(self.known.classes) }
+    }
+
+    /// Kind of the dataset and the names of its classes, if the kind of its content is `found`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidData`] when the user named another dataset.
+    fn identity(&self, found: DatasetKind) -> Result<(DatasetKind, Vec<String>)> {
+        let kind = match (found, self.known.sha256) {
+            (DatasetKind::Custom, Sha256s::Packed(_)) => DatasetKind::Named(self.known),
+            (DatasetKind::Verified(known), _) if known == self.known => found,
+            (_, Sha256s::Unpacked(_)) if self.is_named => {
+                let path = self.paths.iter().flatten().next().expect("files were read");
+                return Err(Error::InvalidData(format!(
+                    "{}: --dataset names {}, and this is {found}: name another folder with --data, \
+                     or leave --dataset out",
+                    printable(path),
+                    self.known.title,
+                )));
+            }
+            _ => found,
+        };
+        let names = match kind {
+            DatasetKind::Verified(known) if self.class_names.is_empty() => names_of(known),
+            _ => self.class_names.clone(),
+        };
+        Ok((kind, names))
+    }
+
+    /// The dataset with its kind and the names of its classes.
+    fn identified(&self, dataset: Dataset) -> Result<Dataset> {
+        let identity = self.identity(dataset.kind())?;
+        Ok(dataset.identified(identity))
+    }
+
     /// Reads and checks all four files, both splits at the same time.
     ///
     /// # Errors
@@ -123,10 +140,10 @@ impl Files {
         let [train_images, train_labels, test_images, test_labels] =
             Part::ALL.map(|part| self.path(part));
         let (train, test) = rayon::join(
-            || dataset::read_split(train_images, train_labels, format),
-            || dataset::read_split(test_images, test_labels, format),
+            || dataset::read_split([train_images, train_labels], self.known.layout, format),
+            || dataset::read_split([test_images, test_labels], self.known.layout, format),
         );
-        Ok(Dataset::new(train?, test?))
+        self.identified(Dataset::new(train?, test?))
     }
 
     /// Reads and checks the images to test on. The images to train on are read too if they are there
@@ -138,8 +155,11 @@ impl Files {
         if let Some(dataset) = self.read_if_valid(format) {
             return Ok(dataset.into());
         }
-        let [images, labels] = [Part::TestImages, Part::TestLabels].map(|part| self.path(part));
-        dataset::read_split(images, labels, format).map(TestSet::alone)
+        let paths = [Part::TestImages, Part::TestLabels].map(|part| self.path(part));
+        let split = dataset::read_split(paths, self.known.layout, format)?;
+        let test = TestSet::alone(split);
+        let (kind, class_names) = self.identity(test.kind)?;
+        Ok(TestSet { kind, class_names, ..test })
     }
 
     /// Reads and checks the images to train on, in the same way: the images to test on are read too if
@@ -151,8 +171,9 @@ impl Files {
         if let Some(dataset) = self.read_if_valid(format) {
             return Ok(dataset);
         }
-        let [images, labels] = [Part::TrainImages, Part::TrainLabels].map(|part| self.path(part));
-        Ok(Dataset::new(dataset::read_split(images, labels, format)?, None))
+        let paths = [Part::TrainImages, Part::TrainLabels].map(|part| self.path(part));
+        let split = dataset::read_split(paths, self.known.layout, format)?;
+        self.identified(Dataset::new(split, None))
     }
 
     /// All images, if the four files are there and valid.
@@ -161,19 +182,27 @@ impl Files {
     }
 }
 
-/// Finds the files of `parts` in `directory`, and others that are there.
+/// Names of the classes of a known dataset.
+fn names_of(known: &Known) -> Vec<String> {
+    known.class_names.iter().map(ToString::to_string).collect()
+}
+
+/// Finds the files of `parts` in `directory`, and others that are there. If no dataset is `named`,
+/// it is the one whose names the files have.
 ///
 /// # Errors
-/// When the folder or one of the files of `parts` is missing.
-pub fn locate(directory: &Path, parts: &[Part]) -> Result<Files> {
-    Found::in_folder(directory, parts)?.into_files()
+/// When the folder or one of the files of `parts` is missing, or names of classes are not valid.
+pub fn locate(directory: &Path, named: Option<&'static Known>, parts: &[Part]) -> Result<Files> {
+    Found::in_folder(directory, named, parts)?.into_files()
 }
 
 /// Result of the inspection of one of the four files.
 #[derive(Debug)]
 pub struct Inspection {
-    /// File that was inspected.
+    /// Kind of the file that was inspected.
     pub part: Part,
+    /// Name of the file, uncompressed.
+    pub name: String,
     /// Facts about the file; `None` when it does not exist, an error when it cannot be read or
     /// training would refuse it.
     pub file: Option<Result<FileFacts>>,
@@ -192,29 +221,39 @@ pub struct FileFacts {
     pub kind: DatasetKind,
 }
 
-/// Inspects each of the four files in `directory`, in the order of [`Part::ALL`]: whether it is valid
-/// and of the `format`. A folder that does not exist holds no files.
+/// Inspects each of the four files in `directory`, in the order of [`Part::ALL`]: whether it is valid,
+/// and its images have the sides of the first file of images. A folder that does not exist holds no
+/// files.
 ///
 /// # Errors
-/// When `directory` is not a folder or cannot be read.
-pub fn inspect(directory: &Path, format: ImageFormat) -> Result<Vec<Inspection>> {
+/// When `directory` is not a folder or cannot be read, or names of classes are not valid.
+pub fn inspect(directory: &Path, named: Option<&'static Known>) -> Result<Vec<Inspection>> {
+    let found = Found::in_folder(directory, named, &[])?;
+    let known = found.known;
+    let files = found.into_files()?;
+    let format = files.format();
     let facts = |part: Part, path: PathBuf| {
-        let content = part.examine_file(&path, format.classes)?;
-        if let Some(sides) = content.sides {
+        let layout = known.layout;
+        let classes = format.classes + usize::from(layout.first_label);
+        let content = part.examine_file(&path, classes)?;
+        if let Some([rows, columns]) = content.sides {
+            let sides = if layout.transposed { [columns, rows] } else { [rows, columns] };
             dataset::check_sides(&path, sides, format)?;
         }
-        Ok(FileFacts {
-            stored_bytes: fs::metadata(&path).map_err(Error::io("open", &path))?.len(),
-            kind: DatasetKind::of_part(part as usize, content.sha256),
-            content,
-            path,
-        })
+        let kind = match DatasetKind::of_part(part as usize, content.sha256) {
+            DatasetKind::Custom if known.has_own_names() => DatasetKind::Named(known),
+            kind => kind,
+        };
+        let stored_bytes = fs::metadata(&path).map_err(Error::io("open", &path))?.len();
+        Ok(FileFacts { stored_bytes, kind, content, path })
     };
-    let found = Found::in_folder(directory, &Part::ALL)?;
     Ok(Part::ALL
         .into_par_iter()
-        .zip(found.paths)
-        .map(|(part, path)| Inspection { part, file: path.map(|path| facts(part, path)) })
+        .zip(files.paths)
+        .map(|(part, path)| {
+            let file = path.map(|path| facts(part, path));
+            Inspection { part, name: known.file_name(part), file }
+        })
         .collect())
 }
 
@@ -238,14 +277,14 @@ pub fn check_together(files: &[Inspection]) -> Result<()> {
     Ok(())
 }
 
-/// Folders in which the files may lie below the folder that the user names, in the order in which they
-/// are tried: torchvision writes them to the last two.
-const PLACES: [&str; 3] = ["", "raw", "MNIST/raw"];
-
 /// The files of a dataset that a folder has, from none to all four.
 pub(super) struct Found<'a> {
     /// Folder that holds the files.
     pub(super) directory: PathBuf,
+    /// Dataset whose names the files have.
+    known: &'static Known,
+    /// Whether the user named this dataset.
+    is_named: bool,
     /// Files that are needed.
     needed: &'a [Part],
     /// Path of each file that exists, in the order of [`Part::ALL`].
@@ -253,12 +292,18 @@ pub(super) struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// Looks for the four files in `directory`, of which the `needed` ones should be there. A folder
-    /// that does not exist has none of them.
+    /// Looks in `directory` for the four files of the dataset that is `named`, or else of one with
+    /// MNIST's names, or else of a split of EMNIST. The `needed` ones should be there. A folder that
+    /// does not exist has none of them.
     ///
     /// # Errors
-    /// When `directory` is not a folder or cannot be read.
-    pub(super) fn in_folder(directory: &Path, needed: &'a [Part]) -> Result<Self> {
+    /// When `directory` is not a folder or cannot be read, or no dataset is named and it has files of
+    /// several splits.
+    pub(super) fn in_folder(
+        directory: &Path,
+        named: Option<&'static Known>,
+        needed: &'a [Part],
+    ) -> Result<Self> {
         match fs::metadata(directory) {
             Ok(metadata) if !metadata.is_dir() => {
                 return Err(Error::Unavailable(format!(
@@ -271,19 +316,43 @@ impl<'a> Found<'a> {
             }
             _ => {}
         }
-        let places = PLACES.map(|place| match place {
-            "" => directory.to_path_buf(),
-            _ => directory.join(place),
-        });
+        let mut found = Self::of_dataset(directory, named.unwrap_or(MNIST), needed)?;
+        found.is_named = named.is_some();
+        if found.is_named || !found.is_empty() {
+            return Ok(found);
+        }
+        let others = KNOWN.iter().filter(|known| known.has_own_names());
+        let others = others.map(|known| Self::of_dataset(directory, known, needed));
+        let mut others: Vec<Self> = others.collect::<Result<_>>()?;
+        others.retain(|found| !found.is_empty());
+        if others.len() > 1 {
+            let names: Vec<_> = others.iter().map(|found| found.known.name).collect();
+            return Err(Error::Usage(format!(
+                "--dataset: {} holds several datasets: choose {}",
+                printable(directory),
+                names.join(" or "),
+            )));
+        }
+        Ok(others.pop().unwrap_or(found))
+    }
+
+    /// Looks for the four files of `known` in `directory`, and in the folders below it to which
+    /// torchvision writes them.
+    fn of_dataset(directory: &Path, known: &'static Known, needed: &'a [Part]) -> Result<Self> {
+        let raw = format!("{}/raw", known.torchvision);
         let mut all = Vec::new();
-        for directory in places {
+        for place in ["", "raw", &raw] {
+            let directory = match place {
+                "" => directory.to_path_buf(),
+                _ => directory.join(place),
+            };
             let mut paths = [const { None }; 4];
             for part in Part::ALL {
-                paths[part as usize] = find(&directory, part)?;
+                paths[part as usize] = find(&directory, &known.spellings(part), part)?;
             }
-            all.push(Self { directory, needed, paths });
+            all.push(Self { directory, known, is_named: false, needed, paths });
         }
-        let complete = all.iter().position(Self::is_complete);
+        let complete = all.iter().position(|found| !found.is_empty() && found.is_complete());
         let best = complete.or_else(|| all.iter().position(|found| !found.is_empty()));
         Ok(all.swap_remove(best.unwrap_or(0)))
     }
@@ -309,47 +378,59 @@ impl<'a> Found<'a> {
         self.paths.iter().all(Option::is_none)
     }
 
-    /// The paths of the files.
+    /// The paths of the files, and what is known of the dataset.
     ///
     /// # Errors
-    /// When a file that is needed is missing.
+    /// When a file that is needed is missing, or the names of the classes are not valid.
     pub(super) fn into_files(self) -> Result<Files> {
+        let Self { known, is_named, .. } = self;
         if self.is_complete() {
-            return Ok(Files { paths: self.paths });
+            let own = classes::read(&self.directory)?;
+            let class_names = own.unwrap_or_else(|| names_of(known));
+            return Ok(Files { paths: self.paths, known, is_named, class_names });
         }
-        let fetch = format!("'mnist-train data fetch --data {}'", printable(&self.directory));
+        if known.mirrors.is_empty() {
+            return Err(self.incomplete(known.remedy));
+        }
+        let dataset = if known == MNIST { "".into() } else { format!(" --dataset {}", known.name) };
+        let folder = printable(&self.directory);
+        let fetch = format!("'mnist-train data fetch{dataset} --data {folder}'");
+        let title = known.title;
         Err(self.incomplete(&if self.is_empty() {
-            format!("name the folder with --data, or download MNIST there: {fetch}")
+            format!("name the folder with --data, or download {title} there: {fetch}")
         } else {
-            format!("add them or, if the files that are there are the official MNIST, use {fetch}")
+            format!(
+                "add them or, if the files that are there are the official {title}, use {fetch}"
+            )
         }))
     }
 
     /// Error that names the missing files and the `remedy`.
     pub(super) fn incomplete(&self, remedy: &str) -> Error {
         let folder = printable(&self.directory);
-        let names: Vec<_> = self.missing().into_iter().map(Part::name).collect();
+        let names = self.missing().into_iter().map(|part| self.known.file_name(part));
         let no_folder = if self.directory.exists() { "" } else { "no such folder, " };
         Error::Unavailable(format!(
             "{folder}: {no_folder}missing {} (also looked for with .gz, with .idx for -idx, \
-             and in raw and MNIST/raw); {remedy}",
-            names.join(", "),
+             and in raw and {}/raw); {remedy}",
+            names.collect::<Vec<_>>().join(", "),
+            self.known.torchvision,
         ))
     }
 }
 
-/// Finds the file for `part` in `directory`: of the files with one of its names the first that can be
-/// read, because an interrupted gunzip leaves half a file beside the packed one. Some archives unpack
+/// Finds the file for `part` in `directory`: of the files with one of the `spellings` of its name the
+/// first that can be read, because an interrupted gunzip leaves half a file beside the packed one. Some archives unpack
 /// to a folder with the name of the file and the file in it.
-fn find(directory: &Path, part: Part) -> Result<Option<PathBuf>> {
+fn find(directory: &Path, spellings: &[String], part: Part) -> Result<Option<PathBuf>> {
     let mut there = Vec::new();
-    for path in part.spellings().map(|spelling| directory.join(spelling)) {
+    for path in spellings.iter().map(|spelling| directory.join(spelling)) {
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(Error::io("open", &path)(error)),
             Ok(_) if path.is_dir() => {
-                let inside = part.spellings().map(|spelling| path.join(spelling));
-                there.extend(inside.into_iter().filter(|path| path.is_file()));
+                let inside = spellings.iter().map(|spelling| path.join(spelling));
+                there.extend(inside.filter(|path| path.is_file()));
                 // The last choice: opening it says that it is a folder.
                 there.push(path);
             }
@@ -359,7 +440,7 @@ fn find(directory: &Path, part: Part) -> Result<Option<PathBuf>> {
     }
     let is_usable = |path: &PathBuf| match part {
         Part::TrainImages | Part::TestImages => idx::read_images(path).is_ok(),
-        Part::TrainLabels | Part::TestLabels => idx::read_labels(path, 256).is_ok(),
+        Part::TrainLabels | Part::TestLabels => idx::read_labels(path, classes::MOST + 1).is_ok(),
     };
     let usable = if there.len() > 1 { there.iter().position(is_usable) } else { None };
     Ok(if there.is_empty() { None } else { Some(there.swap_remove(usable.unwrap_or(0))) })

@@ -4,18 +4,23 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::dataset::OFFICIAL_SHA256;
-use super::files::Part;
+use super::files::{Content, Part};
+use super::known::{Known, Sha256s};
+use crate::digest::Sha256Digest;
 use crate::error::{Error, Result, printable_text, quoted};
 
 /// Source of a download: mirrors, the checksums that the files must have, and timeouts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
+    /// Name of the dataset in a sentence.
+    pub title: &'static str,
     /// Web addresses of folders that hold the four files under their official names with `.gz`.
     /// They are tried in this order.
     pub mirrors: Vec<String>,
-    /// SHA-256 of each uncompressed file in lower-case hexadecimal, in the order of [`Part::ALL`].
+    /// SHA-256 of each file in lower-case hexadecimal, in the order of [`Part::ALL`].
     pub sha256: [String; 4],
+    /// Whether these are of the compressed files; else they are of the uncompressed ones.
+    pub of_packed: bool,
     /// Longest time to find the address of a mirror, and longest time to connect to it.
     pub connect_timeout: Duration,
     /// Longest time in which a mirror may send nothing.
@@ -25,30 +30,28 @@ pub struct Remote {
 /// Number of classes of the official files.
 pub const CLASSES: usize = 10;
 
-/// Web addresses of folders that hold the official files and ask for no registration.
-const MIRRORS: [&str; 2] = [
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-];
-
-impl Default for Remote {
-    /// The official MNIST from its public mirrors.
-    fn default() -> Self {
+impl Remote {
+    /// The public mirrors of the files of `known`.
+    pub fn of(known: &'static Known) -> Self {
+        let (sha256, of_packed) = match known.sha256 {
+            Sha256s::Unpacked(sums) => (sums, false),
+            Sha256s::Packed(sums) => (sums, true),
+        };
         Self {
-            mirrors: MIRRORS.map(String::from).to_vec(),
-            sha256: OFFICIAL_SHA256.map(String::from),
+            title: known.title,
+            mirrors: known.mirrors.iter().map(ToString::to_string).collect(),
+            sha256: sha256.map(String::from),
+            of_packed,
             connect_timeout: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(15),
         }
     }
-}
 
-impl Remote {
-    /// The official MNIST from the mirrors in `list`, which are separated by spaces or commas, or
+    /// The files of `known` from the mirrors in `list`, which are separated by spaces or commas, or
     /// from the public mirrors when the list is empty. [`check`](Self::check) looks at the
     /// addresses when they are needed.
-    pub fn with_mirrors(list: &OsStr) -> Self {
-        let mut remote = Self::default();
+    pub fn with_mirrors(known: &'static Known, list: &OsStr) -> Self {
+        let mut remote = Self::of(known);
         // `printable_text` puts a backslash where `list` is not text, and `check` refuses it.
         let list = list.to_str().map_or_else(|| printable_text(list), String::from);
         let mirrors: Vec<String> = list
@@ -60,6 +63,20 @@ impl Remote {
             remote.mirrors = mirrors;
         }
         remote
+    }
+
+    /// SHA-256, in lower-case hexadecimal, that a file must have in [`Self::sha256`]. The file has this
+    /// uncompressed content, and `stored` reads it as it is stored.
+    ///
+    /// # Errors
+    /// The error of `stored`.
+    pub(super) fn digest<E>(
+        &self,
+        content: &Content,
+        stored: impl FnOnce() -> std::result::Result<Vec<u8>, E>,
+    ) -> std::result::Result<String, E> {
+        let digest = if self.of_packed { Sha256Digest::of([stored()?]) } else { content.sha256 };
+        Ok(digest.to_string())
     }
 
     /// Checks the addresses of the mirrors.

@@ -10,17 +10,22 @@
 //!
 //! The caller decides what to do without data and what to tell the user.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::dataset::ImageFormat;
 #[cfg(feature = "download")]
 use super::download::download;
 use super::files::{Files, Found, Part, locate};
+use super::known::Known;
 use super::remote::{CLASSES, Progress, Remote};
 use crate::error::{Error, Result, printable};
 
 /// Places where [`find`] looks for a dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
+    /// Dataset that the user named, if any.
+    pub known: Option<&'static Known>,
     /// Folder that the user named, if any.
     pub directory: Option<PathBuf>,
     /// Folder to use and to download into when the user named none.
@@ -49,11 +54,14 @@ pub enum Outcome {
 /// result is [`Outcome::NotAvailable`] and no error.
 pub fn find(request: &Request, parts: &[Part], progress: &mut dyn Progress) -> Result<Outcome> {
     if let Some(directory) = &request.directory {
-        return locate(directory, parts).map(Outcome::Found);
+        return locate(directory, request.known, parts).map(Outcome::Found);
     }
-    let found = Found::in_folder(&request.default_directory, parts)?;
+    let found = request.found(parts)?;
     if found.is_complete() {
         return found.into_files().map(Outcome::Found);
+    }
+    if let Some(known) = request.known.filter(|known| known.mirrors.is_empty()) {
+        return Ok(Outcome::NotAvailable { reason: found.incomplete(known.remedy) });
     }
     let Some(remote) = request.remote.as_ref().filter(|_| cfg!(feature = "download")) else {
         let reason = found.incomplete(NO_DOWNLOAD);
@@ -62,7 +70,7 @@ pub fn find(request: &Request, parts: &[Part], progress: &mut dyn Progress) -> R
     check_official(&found, remote)?;
     remote.check()?;
     match download(&found.directory, &found.missing(), remote, progress) {
-        Ok(()) => locate(&found.directory, parts).map(Outcome::Found),
+        Ok(()) => locate(&found.directory, request.known, parts).map(Outcome::Found),
         // If the folder has some of the files, their owner wants them to be used: then it is an
         // error that the missing files cannot be downloaded.
         Err(reason @ Error::Unreachable(_)) if found.is_empty() => {
@@ -72,19 +80,60 @@ pub fn find(request: &Request, parts: &[Part], progress: &mut dyn Progress) -> R
     }
 }
 
+/// Format of the images and labels, as far as it is known before anything is downloaded: that of the
+/// files of `parts` if they are there, or else that of the dataset that the user named, or else
+/// MNIST's.
+///
+/// # Errors
+/// When a folder cannot be read or the names of classes are not valid.
+pub fn format(request: &Request, parts: &[Part]) -> Result<ImageFormat> {
+    let found = match &request.directory {
+        Some(directory) => Found::in_folder(directory, request.known, parts)?,
+        None => request.found(parts)?,
+    };
+    if found.is_complete() {
+        return Ok(found.into_files()?.format());
+    }
+    let classes = request.known.map_or(ImageFormat::MNIST.classes, |known| known.classes);
+    Ok(ImageFormat { classes, ..ImageFormat::MNIST })
+}
+
+impl Request {
+    /// Files in the default folder, or in the folder of a package if the default folder has none.
+    fn found<'a>(&self, parts: &'a [Part]) -> Result<Found<'a>> {
+        let found = Found::in_folder(&self.default_directory, self.known, parts)?;
+        let package = self.known.and_then(|known| known.package).filter(|_| found.is_empty());
+        let packaged = package.map(|folder| Found::in_folder(Path::new(folder), self.known, parts));
+        match packaged.transpose()? {
+            Some(packaged) if packaged.is_complete() => Ok(packaged),
+            _ => Ok(found),
+        }
+    }
+}
+
 /// Downloads the official files that `directory` lacks.
 ///
 /// # Errors
 /// When an existing file is not the official one, or the download fails: [`Error::InvalidData`] if
 /// a mirror delivered a wrong file, [`Error::Unreachable`] if no mirror delivered a file.
-pub fn fetch(directory: &Path, remote: &Remote, progress: &mut dyn Progress) -> Result<Files> {
-    let found = Found::in_folder(directory, &Part::ALL)?;
+pub fn fetch(
+    directory: &Path,
+    known: &'static Known,
+    remote: &Remote,
+    progress: &mut dyn Progress,
+) -> Result<Files> {
+    let found = Found::in_folder(directory, Some(known), &Part::ALL)?;
+    if known.mirrors.is_empty() && !found.is_complete() {
+        return Err(found.incomplete(known.remedy));
+    }
     check_official(&found, remote)?;
     if !found.is_complete() {
         remote.check()?;
     }
     download(&found.directory, &found.missing(), remote, progress)?;
-    locate(&found.directory, &Part::ALL)
+    // The checksums of what was downloaded have been compared.
+    let named = Some(known).filter(|known| known.has_own_names());
+    locate(&found.directory, named, &Part::ALL)
 }
 
 /// Checks that every file that was found is a file of the dataset of `remote`, so that two datasets
@@ -95,8 +144,13 @@ fn check_official(found: &Found, remote: &Remote) -> Result<()> {
             continue;
         };
         let reason = match part.examine_file(path, CLASSES) {
-            Ok(content) if content.sha256.to_string() == remote.sha256[part as usize] => continue,
-            Ok(_) => format!("{}: not the official MNIST", printable(path)),
+            Ok(content) => {
+                let stored = || fs::read(path).map_err(Error::io("read", path));
+                if remote.digest(&content, stored)? == remote.sha256[part as usize] {
+                    continue;
+                }
+                format!("{}: not the official {}", printable(path), remote.title)
+            }
             Err(error) => error.to_string(),
         };
         return Err(if found.is_complete() {

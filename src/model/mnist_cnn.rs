@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::architecture::Architecture;
+use crate::data::dataset::ImageFormat;
 use crate::nn::shape::Shape;
 
-/// Sizes of the network conv2d(1→C, K×K) → relu → maxpool 2×2 → flatten → linear(C·196→H) → relu →
-/// linear(H→10). The convolution's padding of (K − 1)/2 keeps the image's 28×28.
+/// Sizes of the network conv2d(1→C, K×K) → relu → maxpool 2×2 → flatten → linear(H) → relu → linear,
+/// which ends with an output for each class. The convolution's padding of (K − 1)/2 keeps the sides of
+/// the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MnistCnn {
@@ -47,21 +49,35 @@ impl MnistCnn {
             return None;
         };
         let sizes = Self { channels, kernel_size, hidden };
-        (sizes.is_possible() && sizes.architecture() == *architecture).then_some(sizes)
+        let is_this = |network: &Architecture| network == architecture;
+        let same = || sizes.for_images(architecture.format()).is_ok_and(|same| is_this(&same));
+        (sizes.is_possible() && same()).then_some(sizes)
     }
 
-    /// Network with these sizes.
+    /// Network with these sizes for the images of MNIST.
     ///
     /// # Panics
     /// When the sizes [are not possible](Self::is_possible).
     pub fn architecture(self) -> Architecture {
+        self.for_images(ImageFormat::MNIST).expect("every possible size fits")
+    }
+
+    /// Network with these sizes for `images`.
+    ///
+    /// # Errors
+    /// When the images are too small, or the network would be too large.
+    ///
+    /// # Panics
+    /// When the sizes [are not possible](Self::is_possible).
+    pub fn for_images(self, images: ImageFormat) -> Result<Architecture, String> {
         assert!(self.is_possible(), "{self:?}");
         let Self { channels, kernel_size, hidden } = self;
+        let ImageFormat { rows, columns, classes } = images;
         let padding = (kernel_size - 1) / 2;
         let text = format!(
-            "conv{channels}k{kernel_size}p{padding},relu,maxpool2,flatten,fc{hidden},relu,fc10"
+            "conv{channels}k{kernel_size}p{padding},relu,maxpool2,flatten,fc{hidden},relu,fc{classes}"
         );
-        Architecture::parse(&text, Shape::image(1, 28, 28)).expect("every possible size fits")
+        Architecture::parse(&text, Shape::image(1, rows, columns))
     }
 }
 

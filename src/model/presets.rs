@@ -1,6 +1,8 @@
 //! Networks that have a name.
 
 use super::architecture::Architecture;
+use crate::data::classes;
+use crate::data::dataset::ImageFormat;
 use crate::nn::shape::Shape;
 
 /// Network with a name, a row of [`PRESETS`].
@@ -81,13 +83,19 @@ pub static PRESETS: [Preset; 11] = [
     },
 ];
 
-/// Network for images of 28×28 that `text` names or describes. It classifies: its output is features.
+/// Network for `images` that `text` names or describes. It classifies: its output is features. A
+/// network with a name has an output for each class of the images; a text says how many it has.
 ///
 /// # Errors
 /// The first layer that is not valid: its number, its text, and the problem.
-pub fn network(text: &str) -> Result<Architecture, String> {
-    let preset = PRESETS.iter().find(|preset| preset.name == text);
-    let network = Architecture::parse(preset.map_or(text, |preset| preset.text), IMAGE);
+pub fn network(text: &str, images: ImageFormat) -> Result<Architecture, String> {
+    let ImageFormat { rows, columns, classes } = images;
+    let named = PRESETS.iter().find(|preset| preset.name == text).map(|preset| {
+        let (layers, _) = preset.text.rsplit_once(',').expect("a network has several layers");
+        format!("{layers},fc{classes}")
+    });
+    let image = Shape::image(1, rows, columns);
+    let network = Architecture::parse(named.as_deref().unwrap_or(text), image);
     let network = network.map_err(|problem| {
         if text.chars().any(|c| c == ',' || c == '(' || c.is_ascii_digit()) {
             return problem;
@@ -101,8 +109,11 @@ pub fn network(text: &str) -> Result<Architecture, String> {
             Err("the last layer must not be softmax: the loss has it, softmax cross-entropy".into())
         }
         _ if network.parameter_count() == 0 => Err("the network has nothing to train".into()),
-        [2..=256] => Ok(network),
-        [_] => Err(format!("the last layer must have 2 to 256 outputs, one a class, has {output}")),
+        [2..=classes::MOST] => Ok(network),
+        [_] => Err(format!(
+            "the last layer must have 2 to {} outputs, one a class, has {output}",
+            classes::MOST
+        )),
         _ => Err(format!(
             "the last layer must have an output for each class, makes {output}; end with \
              'flatten,fc10'"
@@ -117,9 +128,6 @@ fn ends_with_softmax(network: &Architecture) -> bool {
     network.layers()[last].layer.word() == "softmax" && !is_in_a_block
 }
 
-/// Shape of the images.
-const IMAGE: Shape = Shape::image(1, 28, 28);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,19 +137,33 @@ mod tests {
     fn every_preset_has_ten_classes_and_its_own_name() {
         for (index, preset) in PRESETS.iter().enumerate() {
             assert!(PRESETS[..index].iter().all(|other| other.name != preset.name));
-            let architecture = network(preset.name).unwrap();
+            let architecture = network(preset.name, ImageFormat::MNIST).unwrap();
             assert_eq!(architecture.to_string(), preset.text);
             assert_eq!(architecture.classes(), 10, "{preset:?}");
-            assert_eq!(network(preset.text).unwrap(), architecture);
+            assert_eq!(network(preset.text, ImageFormat::MNIST).unwrap(), architecture);
         }
-        assert_eq!(network("default").unwrap(), MnistCnn::default().architecture());
+        assert_eq!(
+            network("default", ImageFormat::MNIST).unwrap(),
+            MnistCnn::default().architecture()
+        );
+    }
+
+    #[test]
+    fn a_network_with_a_name_has_an_output_for_each_class() {
+        let letters = ImageFormat { classes: 26, ..ImageFormat::MNIST };
+        for preset in &PRESETS {
+            assert_eq!(network(preset.name, letters).unwrap().classes(), 26, "{preset:?}");
+        }
+        assert_eq!(network("flatten,fc10", letters).unwrap().classes(), 10);
+        let large = ImageFormat { rows: 64, columns: 40, classes: 3 };
+        assert_eq!(network("lenet5", large).unwrap().format(), large);
     }
 
     #[test]
     fn a_network_that_does_not_classify_is_refused() {
         for (text, problem) in [
             ("conv8k3", "the last layer must have an output for each class, makes 8x26x26"),
-            ("flatten,fc1", "the last layer must have 2 to 256 outputs, one a class, has 1"),
+            ("flatten,fc1", "the last layer must have 2 to 1000 outputs, one a class, has 1"),
             ("flatten", "the network has nothing to train"),
             ("fc28,flatten", "layer 1 'fc28': needs features or tokens, gets 1x28x28"),
             ("lenet", "layer 1 'lenet': is no layer; there are conv, "),
@@ -149,10 +171,10 @@ mod tests {
             ("flatten,fc10,softmax", "the last layer must not be softmax: the loss has it"),
             ("flatten,fc", "layer 2 'fc': needs the number of outputs after its name"),
         ] {
-            let found = network(text).unwrap_err();
+            let found = network(text, ImageFormat::MNIST).unwrap_err();
             assert!(found.contains(problem), "{text}: {found}");
         }
-        assert!(network("flatten,fc10,softmax,fc10").is_ok());
-        assert!(network("flatten,fc10,res(softmax)").is_ok());
+        assert!(network("flatten,fc10,softmax,fc10", ImageFormat::MNIST).is_ok());
+        assert!(network("flatten,fc10,res(softmax)", ImageFormat::MNIST).is_ok());
     }
 }

@@ -226,6 +226,9 @@ pub struct Eval {
     pub accuracy: f64,
     /// Mean cross-entropy of the images.
     pub loss: f64,
+    /// Name of each class; empty if the names are the numbers from 0.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// Number of images with each label and prediction: `confusion[label][predicted]`.
     pub confusion: Vec<Vec<usize>>,
     /// Recall of each class: share of its images that are classified correctly; `null` if the class
@@ -370,8 +373,8 @@ pub struct Data {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DataFile {
     /// Official name of the file.
-    pub name: &'static str,
-    /// Status of the file: `mnist`, `synthetic`, `custom`, `missing`, `invalid` or `unreadable`.
+    pub name: String,
+    /// Status of the file: the name of its dataset, `synthetic`, `custom`, `missing`, `invalid` or `unreadable`.
     pub status: &'static str,
     /// Path of the file; absent unless it is valid.
     #[serde(skip_serializing_if = "Option::is_none")]

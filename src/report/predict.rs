@@ -25,10 +25,12 @@ pub struct Predict {
 }
 
 /// Class with its probability.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prediction {
     /// Number of the class.
     pub class: usize,
+    /// Name of the class.
+    pub name: String,
     /// Softmax probability of the class.
     pub probability: f32,
 }

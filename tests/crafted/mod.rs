@@ -27,7 +27,11 @@ pub fn checkpoint(architecture: &Architecture) -> Checkpoint {
             steps: 345,
         },
         metadata: Metadata {
-            dataset: DatasetIdentity { name: "custom".into(), sha256: "5e".repeat(32) },
+            dataset: DatasetIdentity {
+                name: "custom".into(),
+                sha256: "5e".repeat(32),
+                class_names: vec![],
+            },
             isa: Some("avx2".into()),
             position: Position {
                 epoch: 3,

@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use mnist_train::bench::child::Job;
-use mnist_train::data::dataset::{Dataset, Split};
+use mnist_train::data::dataset::Dataset;
 use mnist_train::data::files::Part;
-use mnist_train::data::{idx, synthetic};
+use mnist_train::data::synthetic;
 use serde_json::Value;
 
 /// Longest duration of a run. A profile takes seconds, and minutes on a busy machine; a run that
@@ -43,19 +43,14 @@ pub fn digits() -> &'static Path {
 
 /// Writes `dataset` into `folder` as IDX files.
 pub fn save(dataset: &Dataset, folder: &Path) {
-    let images = |split: &Split| {
-        let [rows, columns] = split.sides();
-        let header = idx::images_header(split.len(), rows, columns);
-        [&header, split.images()].concat()
-    };
-    let labels = |split: &Split| idx::labels_file(split.labels());
+    let test = dataset.test.as_ref().unwrap();
     fs::create_dir_all(folder).unwrap();
     for part in Part::ALL {
         let content = match part {
-            Part::TrainImages => images(&dataset.train),
-            Part::TrainLabels => labels(&dataset.train),
-            Part::TestImages => images(dataset.test.as_ref().unwrap()),
-            Part::TestLabels => labels(dataset.test.as_ref().unwrap()),
+            Part::TrainImages => dataset.train.images_file().concat(),
+            Part::TrainLabels => dataset.train.labels_file(),
+            Part::TestImages => test.images_file().concat(),
+            Part::TestLabels => test.labels_file(),
         };
         fs::write(folder.join(part.name()), content).unwrap();
     }

@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use crate::bench::autograd::programs::{self, Program};
 use crate::data::batches::Batch;
+use crate::data::dataset::ImageFormat;
 use crate::data::dataset::Split;
 use crate::engine::Engine;
 use crate::engine::compute::Compute;
@@ -303,5 +304,5 @@ fn contiguous_rows<'a>() -> Advice<'a> {
 
 /// Network of this text or preset.
 fn network(text: &str) -> Architecture {
-    presets::network(text).expect("the texts are those of networks")
+    presets::network(text, ImageFormat::MNIST).expect("the texts are those of networks")
 }

@@ -35,7 +35,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
     let environment = Environment::detect();
     let signals = Signals::install(args.quiet)?;
-    let architecture = args.network.architecture();
+    let architecture = args.network.architecture(data::format(&args.data)?)?;
     let mut recipe = Recipe::from(&args.recipe);
     if let Some(problem) = recipe.contradiction() {
         return Err(Error::Usage(problem).into());
@@ -71,7 +71,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         recipe,
         architecture: architecture.clone(),
         isa: compute.isa,
-        data: args.data.directory(),
+        data: args.data.flags()?,
     };
     // The stages are timed first, because samples of a stage that fails here are worthless.
     let ladder = Ladder {

@@ -30,6 +30,7 @@ pub enum IdxError {
     GzipTrailing,
     Gzip(io::Error),
     Label { index: usize, label: i32, classes: usize },
+    LabelBelow { index: usize, label: u16, first: u16 },
 }
 
 impl fmt::Display for IdxError {
@@ -139,9 +140,17 @@ impl fmt::Display for IdxError {
             Self::Gzip(source) => write!(f, "damaged gzip ({source}): fetch it again"),
             Self::Label { index, label, classes } => write!(
                 f,
-                "label {label} at index {index}, and the model has {classes} classes (0 to {})",
+                "label {label} at index {index}, and the model has {classes} classes (0 to {}): name \
+                 all classes in classes.txt beside the file, or end --arch with an output for each",
                 classes - 1,
             ),
+            Self::LabelBelow { index, label, first } => {
+                write!(
+                    f,
+                    "label {label} at index {index}, and the labels of this dataset begin with \
+                     {first}: fetch it again"
+                )
+            }
         }
     }
 }

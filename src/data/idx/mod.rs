@@ -54,6 +54,22 @@ pub fn read_labels(path: &Path, classes: usize) -> Result<Vec<u16>> {
     read(path, |content, length| parse_labels(content, length, classes))
 }
 
+/// Numbers of rows and columns of the images in the file at `path`, from its header alone; `None` if
+/// the header is not valid or cannot be read.
+pub fn image_sides(path: &Path) -> Option<[usize; 2]> {
+    let mut content = BufReader::new(input::open(path).ok()?.0);
+    let mut header = [0; 16];
+    if content.fill_buf().ok()?.starts_with(&GZIP) {
+        GzDecoder::new(content).read_exact(&mut header).ok()?;
+    } else {
+        content.read_exact(&mut header).ok()?;
+    }
+    let (words, _) = header.as_chunks();
+    let [magic, _, rows, columns] = [0, 1, 2, 3].map(|i| u32::from_be_bytes(words[i]));
+    let is_valid = magic == IMAGES_MAGIC && rows > 0 && columns > 0;
+    is_valid.then_some([rows as usize, columns as usize])
+}
+
 /// Opens the file at `path` and gives `parse` its content and its stored size in bytes.
 ///
 /// # Errors
@@ -130,6 +146,9 @@ fn header(magic: u32, dimensions: &[usize]) -> Vec<u8> {
     [magic].into_iter().chain(dimensions.iter().map(word)).flat_map(u32::to_be_bytes).collect()
 }
 
+/// First bytes of a gzip file.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// Most bytes to which deflate can expand one byte (zlib's technical notes: 1032:1).
 const DEFLATE_LIMIT: u64 = 1032;
 
@@ -156,7 +175,7 @@ fn parse<const RANK: usize>(
     if start.is_empty() {
         return Err(IdxError::Empty);
     }
-    if start.starts_with(&[0x1f, 0x8b]) {
+    if start.starts_with(&GZIP) {
         let mut packed = Unpacked::new(Members(Some(GzDecoder::new(content))), true);
         let capacity = length.saturating_mul(DEFLATE_LIMIT);
         let parsed = parse_unpacked(&mut packed, length, capacity, magic)?;

@@ -4,17 +4,17 @@ use super::point::Point;
 use super::size::CLASSES;
 use crate::random::Stream;
 
-/// One way of writing a digit: its weight, which says how often it is chosen, and its strokes.
+/// One way of writing a character: its weight, which says how often it is chosen, and its strokes.
 ///
 /// Strokes are separated by `;`. A stroke is a list of three or more control points `x,y` in a box
 /// of about 100×100, with y downwards. It is a quadratic B-spline: it begins at the first point,
 /// ends at the last and bends towards the points in between, so it stays smooth wherever they are
 /// moved. At a point marked `!` it has a corner.
-type Writing = (u32, &'static str);
+pub type Writing = (u32, &'static str);
 
 /// Ways of writing each digit, by digit.
 #[rustfmt::skip] // One line for each way of writing.
-const WRITINGS: [&[Writing]; CLASSES] = [
+pub const WRITINGS: [&[Writing]; CLASSES] = [
     // 0
     &[
         (5, "55,4 18,2 6,40 8,70 22,100 60,102 90,80 92,38 78,3 42,2"), // closed at the top
@@ -88,18 +88,18 @@ const WRITINGS: [&[Writing]; CLASSES] = [
     ],
 ];
 
-/// One way of writing a digit, parsed from a [`Writing`].
+/// One way of writing a character, parsed from a [`Writing`].
 pub struct Glyph {
-    /// Frequency of this way, relative to the other ways of writing the digit.
+    /// Frequency of this way, relative to the other ways of writing the character.
     weight: u32,
     /// Control points of each stroke, in a box of about 1×1. The point of a corner is in the list
     /// twice.
     pub strokes: Vec<Vec<Point>>,
 }
 
-/// The glyphs of each digit, by digit.
-pub fn parse_all() -> [Vec<Glyph>; CLASSES] {
-    WRITINGS.map(|writings| writings.iter().map(parse).collect())
+/// The glyphs of each character of `writings`, by character.
+pub fn parse_all(writings: &[&[Writing]]) -> Vec<Vec<Glyph>> {
+    writings.iter().map(|ways| ways.iter().map(parse).collect()).collect()
 }
 
 fn parse(&(weight, strokes): &Writing) -> Glyph {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::format::{FORMAT_VERSION, HEADER_LIMIT};
+use crate::data::classes;
 use crate::error::quoted;
 use crate::model::mnist_cnn::MnistCnn;
 
@@ -72,9 +73,15 @@ pub enum CheckpointError {
         shown(found), MnistCnn::LARGEST.hidden
     )]
     Hidden { found: Vec<usize> },
+    #[error(
+        "tensor fc2.weight has shape {}, expected [O, H] with O from 2 to {}",
+        shown(found),
+        classes::MOST
+    )]
+    Classes { found: Vec<usize> },
     #[error("tensor {name} has shape {}, expected {expected:?}", shown(found))]
     Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
-    #[error("tensor {name} has type {found}, expected F32: export it as f32")]
+    #[error("tensor {name} has type {found}, expected F32, F16, BF16 or F64: export it as f32")]
     Type { name: String, found: String },
     #[error("checksum mismatch: the content was changed after it was written")]
     Checksum,

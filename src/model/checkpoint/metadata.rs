@@ -62,7 +62,7 @@ impl Metadata {
             input: [channels, height, width],
             slots: Optimizer::from(&recipe).slots().iter().map(ToString::to_string).collect(),
             recipe,
-            dataset: DatasetIdentity { name: String::new(), sha256: String::new() },
+            dataset: DatasetIdentity::default(),
             stage: stage.into(),
             isa: None,
             position: Position::default(),
@@ -85,13 +85,16 @@ impl Metadata {
 }
 
 /// Dataset that a model was trained on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetIdentity {
-    /// Name of the dataset: `mnist`, `synthetic` or `custom`.
+    /// Name of the dataset, as [`crate::data::dataset::DatasetKind::name`] gives it.
     pub name: String,
     /// SHA-256 of the dataset, from [`crate::data::dataset::Dataset::sha256s`].
     pub sha256: String,
+    /// Name of each class; empty if the names are the numbers from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
 }
 
 /// Place in a run, between two steps.

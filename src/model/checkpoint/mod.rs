@@ -11,7 +11,8 @@
 //! ```
 //!
 //! `safetensors.torch.load_file` opens it. In the other direction, a file that PyTorch users write
-//! with the weights alone can be evaluated, but training cannot go on from it. The shapes of its
+//! with the weights alone can be evaluated, and another training can begin with it, but training
+//! cannot go on from it. The shapes of its
 //! tensors tell the sizes of the network.
 //!
 //! Nothing in a file is trusted. Lengths are compared with the length of the file before anything
@@ -28,6 +29,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Take};
 use std::path::Path;
 
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 pub use self::error::CheckpointError;
@@ -38,10 +40,13 @@ pub use self::metadata::{DatasetIdentity, Metadata, Position, Validation, check_
 use super::architecture::Architecture;
 use super::mnist_cnn::MnistCnn;
 use super::parameters::{Parameters, Slot, TrainState, little_endian};
+use crate::data::classes;
+use crate::data::dataset::ImageFormat;
 use crate::digest::Sha256Digest;
 use crate::error::{Error, Result, printable};
 use crate::files::durable::previous_names;
 use crate::files::input;
+use crate::nn::tensor::TensorSpec;
 
 /// File of the model if the user names none.
 pub const DEFAULT_FILE: &str = "ckpt.bin";
@@ -65,6 +70,15 @@ pub enum Model {
 }
 
 impl Model {
+    /// Name of each class that the model predicts; empty if the names are the numbers from 0, or not
+    /// known.
+    pub fn class_names(&self) -> &[String] {
+        match self {
+            Self::Checkpoint(checkpoint) => &checkpoint.metadata.dataset.class_names,
+            Self::Weights(_) => &[],
+        }
+    }
+
     /// Weights and biases of the model.
     pub fn parameters(&self) -> &Parameters {
         match self {
@@ -125,6 +139,44 @@ pub fn read(path: &Path, expected: Option<&Architecture>) -> Result<(Architectur
             error => error.with_remedy(&remedy),
         }
     })
+}
+
+/// Weights for `architecture` from the file at `path`: a checkpoint of any network whose tensors have
+/// the same names and shapes, or weights alone.
+///
+/// # Errors
+/// The errors of [`read`], and [`Error::InvalidFile`] with the first tensor that is missing, does not
+/// belong to the network or has another shape.
+pub fn weights(path: &Path, architecture: &Architecture) -> Result<Parameters> {
+    let Beginning { mut file, mut bytes, .. } = read_beginning(path)?;
+    file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    weights_of(&bytes, architecture).map_err(Error::invalid(path))
+}
+
+fn weights_of(bytes: &[u8], architecture: &Architecture) -> ParseResult<Parameters> {
+    let header = header::check(bytes, bytes.len() as u64)?;
+    let texts = header.metadata().as_ref();
+    if texts.is_none_or(|texts| !texts.contains_key(METADATA_KEY)) {
+        return Ok(parse(bytes, Some(architecture))?.1.parameters().clone());
+    }
+    let (_, model) = parse(bytes, None)?;
+    let (found, expected) = (model.parameters(), architecture.tensors());
+    let names = || found.specs().iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>();
+    for TensorSpec { name, shape, .. } in &expected {
+        let Some(same) = found.specs().iter().find(|spec| spec.name == *name) else {
+            let (name, found) = (name.clone(), names().join(", "));
+            return Err(CheckpointError::MissingTensor { name, found });
+        };
+        if same.shape != *shape {
+            let (name, found, expected) = (name.clone(), same.shape.clone(), shape.clone());
+            return Err(CheckpointError::Shape { name, found, expected });
+        }
+    }
+    let is_extra = |name: &&str| expected.iter().all(|spec| spec.name != **name);
+    if let Some(extra) = names().into_iter().find(is_extra) {
+        return Err(CheckpointError::ExtraTensor(extra.into()));
+    }
+    Ok(Parameters::new(architecture, found.values().to_vec()))
 }
 
 fn read_file(path: &Path, expected: Option<&Architecture>) -> Result<(Architecture, Model)> {
@@ -202,7 +254,12 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
     let Some(json) = texts.and_then(|texts| texts.get(METADATA_KEY)) else {
         let first = expected.map_or_else(|| FIRST.into(), first_name);
         let prefix = wrapper(&tensors, &first);
-        let of_sizes = || Ok(network_of(&tensors, &prefix)?.architecture());
+        let of_sizes = || {
+            let sizes = network_of(&tensors, &prefix)?;
+            let classes = classes_of(&tensors, &prefix)?;
+            let images = ImageFormat { classes, ..ImageFormat::MNIST };
+            sizes.for_images(images).map_err(CheckpointError::Metadata)
+        };
         let architecture = expected.cloned().map_or_else(of_sizes, Ok)?;
         let parameters = read_sets(&tensors, &architecture, &[prefix])?.swap_remove(0);
         check_finite("", &parameters)?;
@@ -277,6 +334,15 @@ fn network_of(file: &SafeTensors<'_>, prefix: &str) -> ParseResult<MnistCnn> {
     network.filter(|network| network.is_possible()).ok_or(CheckpointError::Hidden { found: fc1 })
 }
 
+/// Number of classes of the network, from the shape of its last weight.
+fn classes_of(file: &SafeTensors<'_>, prefix: &str) -> ParseResult<usize> {
+    let shape = tensor(file, format!("{prefix}fc2.weight"))?.shape().to_vec();
+    match shape[..] {
+        [classes, _] if (2..=classes::MOST).contains(&classes) => Ok(classes),
+        _ => Err(CheckpointError::Classes { found: shape }),
+    }
+}
+
 /// A set of the tensors of `architecture` for each of the `prefixes` of their names: the weights,
 /// then the optimizer's slots. A file with any other tensor is refused.
 fn read_sets(
@@ -305,18 +371,36 @@ fn read_set(
     for spec in architecture.tensors() {
         let name = format!("{prefix}{}", spec.name);
         let tensor = tensor(file, name.clone())?;
-        if tensor.dtype() != Dtype::F32 {
+        let Some(convert) = numbers(tensor.dtype()) else {
             return Err(CheckpointError::Type { name, found: tensor.dtype().to_string() });
-        }
+        };
         if tensor.shape() != spec.shape {
             let (found, expected) = (tensor.shape().to_vec(), spec.shape);
             return Err(CheckpointError::Shape { name, found, expected });
         }
         // Only now is it certain that the file has as many bytes as these values take.
-        let (words, _) = tensor.data().as_chunks();
-        values.extend(words.iter().map(|word| f32::from_le_bytes(*word)));
+        values.extend(convert(tensor.data()));
     }
     Ok(Parameters::new(architecture, values))
+}
+
+/// Conversion of the bytes of a tensor to f32.
+type Numbers = fn(&[u8]) -> Vec<f32>;
+
+/// Conversion of the bytes of a tensor of this type to f32, if it is a type of floating-point numbers
+/// that other programs use for weights. A number of f64 is rounded.
+fn numbers(dtype: Dtype) -> Option<Numbers> {
+    fn each<const BYTES: usize>(data: &[u8], convert: fn([u8; BYTES]) -> f32) -> Vec<f32> {
+        let (words, _) = data.as_chunks();
+        words.iter().map(|word| convert(*word)).collect()
+    }
+    match dtype {
+        Dtype::F32 => Some(|data| each(data, f32::from_le_bytes)),
+        Dtype::F16 => Some(|data| each(data, |word| f16::from_le_bytes(word).to_f32())),
+        Dtype::BF16 => Some(|data| each(data, |word| bf16::from_le_bytes(word).to_f32())),
+        Dtype::F64 => Some(|data| each(data, |word| f64::from_le_bytes(word) as f32)),
+        _ => None,
+    }
 }
 
 fn check_finite(prefix: &str, set: &Parameters) -> ParseResult<()> {

@@ -18,7 +18,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use self::numbers::{counted, grouped, not_exact, sure};
-use super::{Data, Done, Epoch, Eval, Event, Mistake, Stages, Start, Summary};
+use super::{Data, DataFile, Done, Epoch, Eval, Event, Mistake, Stages, Start, Summary};
+use crate::data::classes;
 use crate::error::escaped;
 use crate::measure::machine::Machine;
 
@@ -147,8 +148,7 @@ fn eval(eval: &Eval, width: Option<usize>) -> String {
     let mut text = format!(
         "data: {}\n\
          {}\n\
-         stage {}, {}{}, {:.3} s, {} images/s\n\n\
-         confusion: a row for each label, a column for each prediction\n    ",
+         stage {}, {}{}, {:.3} s, {} images/s\n\n",
         eval.dataset_description,
         weights(&eval.model, &eval.weights_sha256),
         eval.stage,
@@ -157,35 +157,19 @@ fn eval(eval: &Eval, width: Option<usize>) -> String {
         eval.seconds,
         grouped(eval.images_per_second as usize),
     );
-    let classes = eval.confusion.len();
-    for class in 0..classes {
-        _ = write!(text, "{class:5}");
-    }
-    text.push_str("   recall  precision");
-    let percent = |share: Option<f64>| match share {
-        Some(share) => format!("{:.2} %", 100.0 * share),
-        None => "-".into(),
-    };
-    for (label, row) in eval.confusion.iter().enumerate() {
-        _ = write!(text, "\n{label:4}");
-        for &count in row {
-            // A dot instead of 0 makes the mistakes easy to see.
-            _ = if count == 0 { write!(text, "    .") } else { write!(text, "{count:5}") };
-        }
-        let (recall, precision) = (percent(eval.recall[label]), percent(eval.precision[label]));
-        _ = write!(text, "  {recall:>7}  {precision:>9}");
-    }
+    text += &if eval.confusion.len() <= WIDEST { confusion(eval) } else { classes_of(eval) };
     text.push_str("\n\nmost confidently wrong");
     if eval.mistakes.is_empty() {
         text.push_str(": nothing");
     }
+    let name = |class| escaped(&classes::name(&eval.class_names, class));
     for mistake in &eval.mistakes {
         _ = write!(
             text,
             "\n  test image {:5}: {} taken for {}, {} sure",
             mistake.index,
-            mistake.label,
-            mistake.predicted,
+            name(mistake.label),
+            name(mistake.predicted),
             sure(mistake.probability),
         );
     }
@@ -201,6 +185,56 @@ fn eval(eval: &Eval, width: Option<usize>) -> String {
         eval.loss,
     );
     text
+}
+
+/// Largest number of classes whose confusion matrix fits the width of a terminal.
+const WIDEST: usize = 10;
+
+/// The confusion matrix, with recall and precision of each class, and its name if it has one.
+fn confusion(eval: &Eval) -> String {
+    let mut text =
+        "confusion: a row for each label, a column for each prediction\n    ".to_string();
+    for class in 0..eval.confusion.len() {
+        _ = write!(text, "{class:5}");
+    }
+    text.push_str("   recall  precision");
+    for (label, row) in eval.confusion.iter().enumerate() {
+        _ = write!(text, "\n{label:4}");
+        for &count in row {
+            // A dot instead of 0 makes the mistakes easy to see.
+            _ = if count == 0 { write!(text, "    .") } else { write!(text, "{count:5}") };
+        }
+        let [recall, precision] = [eval.recall[label], eval.precision[label]].map(percent);
+        _ = write!(text, "  {recall:>7}  {precision:>9}");
+    }
+    for (class, name) in eval.class_names.iter().enumerate() {
+        _ = write!(text, "{}{class} {}", if class == 0 { "\n\n" } else { ", " }, escaped(name));
+    }
+    text
+}
+
+/// Recall and precision of each class, and the class for which it is taken most often.
+fn classes_of(eval: &Eval) -> String {
+    let names: Vec<_> = (0..eval.confusion.len())
+        .map(|class| escaped(&classes::name(&eval.class_names, class)))
+        .collect();
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
+    let mut text = format!("{:>longest$}  images   recall  precision  taken for", "class");
+    for (label, row) in eval.confusion.iter().enumerate() {
+        let [recall, precision] = [eval.recall[label], eval.precision[label]].map(percent);
+        let images: usize = row.iter().sum();
+        _ = write!(text, "\n{:>longest$}  {images:>6}  {recall:>7}  {precision:>9}", names[label]);
+        let wrong = row.iter().enumerate().filter(|(class, count)| *class != label && **count > 0);
+        if let Some((class, count)) = wrong.max_by_key(|(_, count)| **count) {
+            _ = write!(text, "  {} ({count})", names[class]);
+        }
+    }
+    text
+}
+
+/// A share in percent.
+fn percent(share: Option<f64>) -> String {
+    share.map_or("-".into(), |share| format!("{:.2} %", 100.0 * share))
 }
 
 /// Pictures of `mistakes` below their titles, as many side by side as fit into `width` characters.
@@ -293,12 +327,16 @@ fn stages(stages: &Stages) -> String {
 }
 
 fn data(data: &Data) -> String {
-    let mut text =
-        format!("{}:\n  {:<26}{:>10}{:>13}", escaped(&data.directory), "", "elements", "bytes");
-    for file in &data.files {
+    let name = |file: &DataFile| {
         let found = file.path.as_deref().map(Path::new).and_then(Path::file_name);
-        let name = found.map_or(file.name.into(), |name| escaped(&name.to_string_lossy()));
-        _ = write!(text, "\n  {name:<26}");
+        escaped(&found.map_or((&*file.name).into(), |name| name.to_string_lossy()))
+    };
+    let names: Vec<_> = data.files.iter().map(name).collect();
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(26);
+    let directory = escaped(&data.directory);
+    let mut text = format!("{directory}:\n  {:<longest$}{:>10}{:>13}", "", "elements", "bytes");
+    for (name, file) in names.iter().zip(&data.files) {
+        _ = write!(text, "\n  {name:<longest$}");
         _ = match file.status {
             "missing" => write!(text, "  missing"),
             "invalid" | "unreadable" => {
@@ -313,7 +351,9 @@ fn data(data: &Data) -> String {
                 match status {
                     "mnist" => "MNIST (SHA-256 verified)",
                     "synthetic" => "built-in SYNTHETIC digits",
-                    _ => "valid, not official MNIST",
+                    "synthetic-letters" => "built-in SYNTHETIC letters",
+                    "custom" => "valid, not official MNIST",
+                    name => name,
                 },
             ),
         };

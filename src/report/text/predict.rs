@@ -15,12 +15,14 @@ pub fn lines(predict: &Predict) -> String {
     if predict.blank {
         text.push_str("\n  blank: nothing to classify");
     }
+    let names: Vec<_> = predict.predictions.iter().map(|one| escaped(&one.name)).collect();
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(3);
     let width = predict.image.first().map_or(0, |line| line.chars().count());
     for row in 0..predict.image.len().max(predict.predictions.len()) {
         let image = predict.image.get(row).map_or("", String::as_str);
         let mut line = format!("  {image:width$}");
-        if let Some(prediction) = predict.predictions.get(row) {
-            _ = write!(line, "  {:>3}  {:>9}", prediction.class, sure(prediction.probability));
+        if let Some((name, prediction)) = names.get(row).zip(predict.predictions.get(row)) {
+            _ = write!(line, "  {name:>longest$}  {:>9}", sure(prediction.probability));
         }
         if row == 0 && predict.unsure {
             line.push_str("  unsure");
@@ -38,7 +40,10 @@ mod tests {
 
     #[test]
     fn classes_stand_beside_the_image() {
-        let prediction = |class, probability| Prediction { class, probability };
+        let prediction = |class: usize, probability| {
+            let name = class.to_string();
+            Prediction { class, name, probability }
+        };
         let predict = Predict {
             schema: SCHEMA_VERSION,
             file: "a\nb.png".into(),
