@@ -638,6 +638,11 @@ fn refuses_values_that_no_run_writes() {
         field("steps", "345", "165", "those of 3 whole epochs and 45 batches"),
         value("batches", "\"batch\":45", "\"batch\":1844674407370955161", &["field steps is 345"]),
         value("no epoch", "\"epoch\":3", "\"epoch\":0", &["those of 0 whole epochs and 45"]),
+        field("history.epoch", "1", "3", "a number from 0 to less than 3"),
+        field("history.train_accuracy", "0.75", "1.5", "a share from 0 to 1"),
+        field("history.test_correct", "80", "91", "at most 90 images"),
+        field("history.test_loss", "0.375", "-1", "a number from 0 on"),
+        field("history.weight_norm", "12.5", "-12.5", "a number from 0 on"),
         field("position.correct", "2345", "2881", "at most the 2880 images"),
         value(
             "a loss",

@@ -213,6 +213,12 @@ pub struct TrainArgs {
     /// Do not classify the test images after each epoch; their files may be missing
     #[arg(long, help_heading = "Model")]
     pub no_eval: bool,
+    /// Also write a row for each epoch to this file, as CSV; docs/REPORT.md has the columns
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub log: Option<PathBuf>,
+    /// Also write events for TensorBoard into this folder
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub tensorboard: Option<PathBuf>,
     /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,

@@ -9,6 +9,7 @@ mod data;
 mod eval;
 mod gate;
 mod gradcheck;
+mod logs;
 mod man;
 mod output;
 mod peak_memory;

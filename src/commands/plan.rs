@@ -128,6 +128,7 @@ impl TrainPlan {
             metadata.dataset = saved.dataset.clone();
             metadata.position = saved.position;
             metadata.validation = saved.validation;
+            metadata.history = saved.history.clone();
             metadata.steps = saved.steps;
         }
         Ok(Self {

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use terminal_size::terminal_size_of;
 
+use super::logs::Logs;
 use super::output::Output;
 use super::signals::Signals;
 use crate::bench::observer;
 use crate::data::remote;
 use crate::error::printable;
 use crate::files::durable::Kept;
+use crate::model::checkpoint::EpochRecord;
 use crate::report::text::numbers::grouped;
 use crate::report::{self, Event};
 use crate::training::trainer::{EpochReport, Observer, Progress};
@@ -69,6 +71,7 @@ fn fitting(items: impl IntoIterator<Item = String>) -> String {
 /// Shows the progress of training and prints the result of each epoch.
 pub struct TrainingProgress<'a> {
     output: &'a Output,
+    logs: &'a mut Logs,
     signals: Signals,
     epochs: usize,
     evaluates: bool,
@@ -78,11 +81,18 @@ pub struct TrainingProgress<'a> {
 }
 
 impl<'a> TrainingProgress<'a> {
-    /// Progress of a run that ends after `epochs` epochs, and `evaluates` after each of them or not.
-    pub fn new(output: &'a Output, signals: Signals, epochs: usize, evaluates: bool) -> Self {
+    /// Progress of a run that ends after `epochs` epochs, `evaluates` after each of them or not, and
+    /// writes `logs`.
+    pub fn new(
+        output: &'a Output,
+        logs: &'a mut Logs,
+        signals: Signals,
+        epochs: usize,
+        evaluates: bool,
+    ) -> Self {
         // The time that is left is part of the message, which is made to fit.
         let bar = bar(output, &BAR.replace("{left}", ""));
-        Self { output, signals, epochs, evaluates, warned: false, bar }
+        Self { output, logs, signals, epochs, evaluates, warned: false, bar }
     }
 
     /// Removes the bar from the screen.
@@ -92,6 +102,10 @@ impl<'a> TrainingProgress<'a> {
 }
 
 impl Observer for TrainingProgress<'_> {
+    fn begin(&mut self, epoch: usize, history: &[EpochRecord]) {
+        self.logs.begin(epoch, history, self.output);
+    }
+
     fn batch(&mut self, progress: &Progress) {
         if self.bar.is_hidden() {
             return;
@@ -120,22 +134,16 @@ impl Observer for TrainingProgress<'_> {
     }
 
     fn epoch(&mut self, report: &EpochReport) {
-        let EpochReport { progress, lr, duration, images, validation, evaluation, .. } = report;
-        let event = Event::Epoch(report::Epoch {
-            epoch: progress.epoch,
-            loss: progress.loss,
-            train_accuracy: progress.accuracy,
-            test_correct: evaluation.as_ref().map(|evaluation| evaluation.correct),
-            test_total: evaluation.as_ref().map(|evaluation| evaluation.total),
-            validation_correct: validation.as_ref().map(|validation| validation.correct),
-            validation_total: validation.as_ref().map(|validation| validation.total),
-            validation_loss: validation.as_ref().map(|validation| validation.loss),
-            gradient_norm: report.gradient_norm,
-            lr: *lr,
+        let EpochReport { record, duration, images } = report;
+        let epoch = report::Epoch {
+            record: record.clone(),
             seconds: duration.as_secs_f64(),
             images_per_second: *images as f64 / duration.as_secs_f64(),
+        };
+        self.bar.suspend(|| {
+            self.logs.epoch(&epoch, self.output);
+            self.output.event(&Event::Epoch(epoch));
         });
-        self.bar.suspend(|| self.output.event(&event));
     }
 
     fn large_gradient(&mut self, norm: f64) {

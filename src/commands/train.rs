@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::batch_size;
 use super::data;
+use super::logs::Logs;
 use super::output::Output;
 use super::plan::TrainPlan;
 use super::progress::TrainingProgress;
@@ -34,6 +35,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     data::check_no_data_file("--model", &args.model, &args.data)?;
     let remedy = "choose a writable place with --model";
     let _lock = lock_for_writing(&args.model).map_err(|error| error.with_remedy(remedy))?;
+    if let Some(log) = &args.log {
+        data::check_no_data_file("--log", log, &args.data)?;
+    }
+    let mut logs = Logs::open(args)?;
     let saved = if args.resume { Some(saved(&args.model)?) } else { None };
     let metadata = saved.as_ref().map(|(network, saved)| (network, &saved.metadata));
     let format = data::format(&args.data)?;
@@ -94,7 +99,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         return Err(Error::Interrupted { signal, message }.into());
     }
     output.event(&Event::Start(start(&plan, &dataset, engine.threads())));
-    let mut progress = TrainingProgress::new(&output, signals, plan.epochs, plan.evaluate);
+    let mut progress =
+        TrainingProgress::new(&output, &mut logs, signals, plan.epochs, plan.evaluate);
     let trainer = Trainer {
         engine: engine.as_mut(),
         dataset: &dataset,
@@ -122,7 +128,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     }
     let done = done(&plan, &dataset, engine.as_ref(), &outcome, load_seconds, started);
     output.event(&Event::Done(done));
-    Ok(output.finish()?)
+    output.finish()?;
+    Ok(logs.finish()?)
 }
 
 /// Checkpoint from which the run goes on, and its network.

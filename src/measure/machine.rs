@@ -117,18 +117,23 @@ impl Environment {
             Some(value.trim_start_matches([' ', '\t', ':']).into())
         });
         let load = contents("/proc/loadavg").and_then(|text| text.split(' ').next()?.parse().ok());
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             machine: Machine::detect(),
             cpu,
             kernel: contents("/proc/sys/kernel/osrelease"),
             load_average: load,
-            unix_seconds: now.map_or(0, |since| since.as_secs()),
+            unix_seconds: unix_seconds(),
             rustc: env!("BUILT_BY"),
             rustflags: env!("BUILT_WITH_RUSTFLAGS"),
             release: !cfg!(debug_assertions),
         }
     }
+}
+
+/// Time in seconds since 1970, for the date of a file or a record; durations are not taken from it.
+pub fn unix_seconds() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_secs())
 }
 
 /// Text of a file that Linux provides at `path`; `None` if there is no such file.

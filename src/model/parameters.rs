@@ -70,6 +70,13 @@ impl Parameters {
         })
     }
 
+    /// L2 norm of all weights and biases; running statistics, which are not trained, do not count.
+    pub fn norm(&self) -> f64 {
+        let trained = self.iter().filter(|(spec, _)| !spec.role.is_running());
+        let squares = |values: &[f32]| values.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>();
+        trained.map(|(_, values)| squares(values)).sum::<f64>().sqrt()
+    }
+
     /// SHA-256 over the little-endian bytes of all values in canonical order. Two models are equal
     /// bit for bit when their digests are equal.
     pub fn sha256(&self) -> Sha256Digest {

@@ -18,6 +18,7 @@ pub mod html;
 pub mod infer;
 pub mod json;
 pub mod layers;
+pub mod log;
 pub mod measured;
 pub mod memory;
 pub mod picture;
@@ -28,6 +29,7 @@ pub mod profile;
 #[cfg_attr(not(feature = "plots"), expect(dead_code))]
 pub(crate) mod recorded;
 pub mod suite;
+pub mod tensorboard;
 pub mod text;
 #[cfg(feature = "plots")]
 pub mod trend;
@@ -35,6 +37,7 @@ pub mod trend;
 use serde::Serialize;
 
 use crate::measure::machine::Machine;
+use crate::model::checkpoint::EpochRecord;
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
 
@@ -129,35 +132,9 @@ pub struct Start {
 /// Result of an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Epoch {
-    /// Number of the epoch, counted from 0.
-    pub epoch: usize,
-    /// Mean loss of the training images, each with the weights before its step.
-    pub loss: f64,
-    /// Share of the training images classified correctly, 0 to 1, each with the weights before its
-    /// step.
-    pub train_accuracy: f64,
-    /// Number of test images classified correctly after the epoch; absent with `--no-eval`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_correct: Option<usize>,
-    /// Number of test images; absent with `--no-eval`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_total: Option<usize>,
-    /// Number of validation images classified correctly after the epoch; absent without
-    /// `--validation`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub validation_correct: Option<usize>,
-    /// Number of validation images; absent without `--validation`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub validation_total: Option<usize>,
-    /// Mean loss of the validation images, without label smoothing; absent without `--validation`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub validation_loss: Option<f64>,
-    /// Mean of the norms of the gradients of the epoch's steps, before they were clipped; absent if
-    /// the engine never holds a whole gradient.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gradient_norm: Option<f64>,
-    /// Learning rate of the epoch.
-    pub lr: f64,
+    /// Results that checkpoints keep.
+    #[serde(flatten)]
+    pub record: EpochRecord,
     /// Duration of the training steps in this process.
     pub seconds: f64,
     /// Training speed in this process.

@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, printable};
 use crate::files::durable::Kept;
 use crate::model::checkpoint::{
-    Checkpoint, DEFAULT_FILE, Metadata, Position, RUNAWAY_LOSS, Validation,
+    Checkpoint, DEFAULT_FILE, EpochRecord, Metadata, Position, RUNAWAY_LOSS, Validation, history,
 };
 use crate::model::parameters::TrainState;
 use crate::optim::schedule::Schedule;
@@ -40,6 +40,9 @@ pub struct Trainer<'a> {
 
 /// Observer of a run, which may also stop it.
 pub trait Observer {
+    /// Called before the first step, with the number of the epoch to which it belongs, and the results
+    /// of the epochs before.
+    fn begin(&mut self, epoch: usize, history: &[EpochRecord]);
     /// Called after each batch.
     fn batch(&mut self, progress: &Progress);
     /// Called after each epoch.
@@ -73,21 +76,13 @@ pub struct Progress {
 /// Result of one epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpochReport {
-    /// Progress at the end of the epoch.
-    pub progress: Progress,
-    /// Learning rate of the epoch's last step.
-    pub lr: f64,
+    /// Results of the epoch, as checkpoints keep them.
+    pub record: EpochRecord,
     /// Duration of the epoch's training steps in this process.
     pub duration: Duration,
     /// Number of images trained on in this process: only the rest of the epoch after resuming
     /// within it.
     pub images: usize,
-    /// Mean over the epoch's steps of the norm of the gradient, if the engine measures it.
-    pub gradient_norm: Option<f64>,
-    /// Evaluation on the validation images, if there are any.
-    pub validation: Option<Evaluation>,
-    /// Evaluation on the test images, if the run evaluates.
-    pub evaluation: Option<Evaluation>,
 }
 
 /// Result of a run.
@@ -116,27 +111,31 @@ impl Trainer<'_> {
     ///   failed.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let (mut training, mut evaluating) = (Duration::ZERO, Duration::ZERO);
-        let mut last = None;
-        // A signal may have come before the last validation.
-        let late = self.validate(observer);
-        evaluating += duration(&late);
+        // A signal may have come before the last validation, or before the last evaluation.
+        evaluating += duration(&self.validate(observer));
+        let mut last = if self.lacks_test() { self.evaluation(observer) } else { None };
+        evaluating += duration(&last);
+        observer.begin(self.metadata.position.epoch, &self.metadata.history);
         while self.metadata.position.epoch < self.epochs && !self.is_out_of_patience() {
             let epoch = self.metadata.position.epoch;
             let mut report = self.epoch(epoch, observer)?;
             training += report.duration;
             let done = epoch + 1;
             self.metadata.position = Position { epoch: done, ..Position::default() };
-            report.validation = self.validate(observer);
-            evaluating += duration(&report.validation);
+            let state = self.engine.store();
+            report.record.weight_norm = state.parameters.norm();
+            history::push(&mut self.metadata.history, report.record);
+            evaluating += duration(&self.validate(observer));
             let ends = done == self.epochs || self.is_out_of_patience();
             if ends || self.checkpoints.is_due(done) {
-                self.save(self.engine.store());
+                self.save(state);
             }
-            // The thread writes the checkpoint meanwhile.
-            report.evaluation = self.evaluation(observer);
-            observer.epoch(&report);
-            last = report.evaluation;
+            // The thread writes the checkpoint meanwhile. It lacks the test result, which the next
+            // one has; a run that goes on from it evaluates once more.
+            last = self.evaluation(observer);
             evaluating += duration(&last);
+            report.record = self.record().expect("it was pushed").clone();
+            observer.epoch(&report);
             if let Some(signal) = observer.stop() {
                 return Err(self.interrupted(signal, observer));
             }
@@ -175,6 +174,11 @@ impl Trainer<'_> {
         let evaluation = Evaluation::of(self.engine, images, &|| observer.stop().is_some())?;
         let validation = Validation::after(before, epoch, evaluation.correct);
         self.metadata.validation = Some(validation);
+        if let Some(record) = self.record() {
+            record.validation_correct = Some(evaluation.correct);
+            record.validation_total = Some(evaluation.total);
+            record.validation_loss = Some(evaluation.loss).filter(|loss| loss.is_finite());
+        }
         if let Some(best) = self.best.as_mut().filter(|_| validation.best_epoch == epoch) {
             let (state, metadata) = (self.engine.store(), self.metadata.clone());
             best.save(Checkpoint { state, metadata });
@@ -185,10 +189,28 @@ impl Trainer<'_> {
     /// Evaluates on the test images, if the run evaluates; `None` also when a signal comes.
     fn evaluation(&mut self, observer: &dyn Observer) -> Option<Evaluation> {
         let test = self.dataset.test.as_ref().filter(|_| self.evaluate)?;
-        Evaluation::of(self.engine, test, &|| observer.stop().is_some())
+        let evaluation = Evaluation::of(self.engine, test, &|| observer.stop().is_some())?;
+        if let Some(record) = self.record() {
+            record.test_correct = Some(evaluation.correct);
+            record.test_total = Some(evaluation.total);
+            record.test_loss = Some(evaluation.loss).filter(|loss| loss.is_finite());
+        }
+        Some(evaluation)
     }
 
-    /// Trains the rest of `epoch`, from the present batch on.
+    /// Record of the epoch that has just ended, if one has and its record is known.
+    fn record(&mut self) -> Option<&mut EpochRecord> {
+        let Metadata { position: Position { epoch, batch, .. }, history, .. } = &mut self.metadata;
+        history.last_mut().filter(|record| *batch == 0 && record.epoch + 1 == *epoch)
+    }
+
+    /// Whether the epoch that has just ended has a record without a test result.
+    fn lacks_test(&mut self) -> bool {
+        self.record().is_some_and(|record| record.test_correct.is_none())
+    }
+
+    /// Trains the rest of `epoch`, from the present batch on. What is known only after the epoch is
+    /// missing in its record.
     fn epoch(&mut self, epoch: usize, observer: &mut dyn Observer) -> Result<EpochReport> {
         let recipe = self.metadata.recipe.clone();
         let schedule = Schedule::from(&recipe);
@@ -239,9 +261,21 @@ impl Trainer<'_> {
         let images = order.len() - (first * recipe.batch_size).min(order.len());
         let lr = schedule.lr(epoch, in_epoch - 1, in_epoch);
         let mean = self.metadata.position.gradient_norm / in_epoch as f64;
-        let gradient_norm = is_norm_known.then_some(mean);
-        let (validation, evaluation) = (None, None);
-        Ok(EpochReport { progress, lr, duration, images, gradient_norm, validation, evaluation })
+        let record = EpochRecord {
+            epoch,
+            loss: progress.loss,
+            train_accuracy: progress.accuracy,
+            validation_correct: None,
+            validation_total: None,
+            validation_loss: None,
+            test_correct: None,
+            test_total: None,
+            test_loss: None,
+            gradient_norm: is_norm_known.then_some(mean).filter(|mean| mean.is_finite()),
+            weight_norm: 0.0,
+            lr,
+        };
+        Ok(EpochReport { record, duration, images })
     }
 
     /// Saves the state after a signal, unless it is saved already or no step has been taken.
@@ -376,10 +410,12 @@ mod tests {
     struct AfterEpoch<F>(F, Option<i32>);
 
     impl<F: FnMut(usize) -> Option<i32>> Observer for AfterEpoch<F> {
+        fn begin(&mut self, _: usize, _: &[EpochRecord]) {}
+
         fn batch(&mut self, _: &Progress) {}
 
         fn epoch(&mut self, report: &EpochReport) {
-            self.1 = self.0(report.progress.epoch);
+            self.1 = self.0(report.record.epoch);
         }
 
         fn large_gradient(&mut self, _: f64) {}

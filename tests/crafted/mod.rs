@@ -2,7 +2,9 @@
 
 use mnist_train::digest::Sha256Digest;
 use mnist_train::model::architecture::Architecture;
-use mnist_train::model::checkpoint::{Checkpoint, DatasetIdentity, Metadata, Position};
+use mnist_train::model::checkpoint::{
+    Checkpoint, DatasetIdentity, EpochRecord, Metadata, Position,
+};
 use mnist_train::model::init::Init;
 use mnist_train::model::parameters::{Slot, TrainState};
 use mnist_train::model::recipe::Recipe;
@@ -40,6 +42,20 @@ pub fn checkpoint(architecture: &Architecture) -> Checkpoint {
                 correct: 2345,
                 gradient_norm: 67.5,
             },
+            history: vec![EpochRecord {
+                epoch: 1,
+                loss: 0.25,
+                train_accuracy: 0.75,
+                validation_correct: None,
+                validation_total: None,
+                validation_loss: None,
+                test_correct: Some(80),
+                test_total: Some(90),
+                test_loss: Some(0.375),
+                gradient_norm: None,
+                weight_norm: 12.5,
+                lr: 0.0007,
+            }],
             ..Metadata::new(architecture, Recipe { seed: 77, ..Recipe::default() }, "fused")
         },
     }

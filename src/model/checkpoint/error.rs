@@ -89,6 +89,21 @@ pub enum CheckpointError {
     NotFinite { name: String, index: usize, value: f32 },
 }
 
+/// Refuses the value `found` of a `field` of the metadata unless it `holds`.
+///
+/// # Errors
+/// The field with its value and the expected value.
+pub(super) fn expect(
+    holds: bool,
+    field: &str,
+    found: impl ToString,
+    expected: impl ToString,
+) -> ParseResult<()> {
+    let field = field.to_string();
+    let (found, expected) = (found.to_string(), expected.to_string());
+    if holds { Ok(()) } else { Err(CheckpointError::Value { field, found, expected }) }
+}
+
 /// Text of a shape. It is truncated, because a file can name any number of dimensions.
 fn shown<N: fmt::Debug>(shape: &[N]) -> String {
     quoted(&format!("{shape:?}"))

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::{CheckpointError, ParseResult};
+use super::error::{CheckpointError, ParseResult, expect};
 use super::format::{FORMAT_VERSION, RUNAWAY_LOSS, architecture_1};
+use super::history::{self, EpochRecord};
 use crate::error::quoted;
 use crate::model::architecture::Architecture;
 use crate::model::mnist_cnn::MnistCnn;
@@ -44,6 +45,10 @@ pub struct Metadata {
     /// Result of the validations so far; absent before the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
+    /// Results of the epochs so far, at most the last [`history::MOST_EPOCHS`] of them; files of an
+    /// early version have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<EpochRecord>,
     /// Number of steps that the optimizer has taken, t.
     pub steps: u64,
     /// SHA-256 over the JSON of this metadata with this field empty, followed by the data of all
@@ -67,6 +72,7 @@ impl Metadata {
             isa: None,
             position: Position::default(),
             validation: None,
+            history: Vec::new(),
             steps: 0,
             content_sha256: String::new(),
         }
@@ -236,7 +242,8 @@ fn check_values(metadata: &Metadata) -> ParseResult<()> {
     expect(correct as u64 <= seen, "position.correct", correct, at_most)?;
     let largest = RUNAWAY_LOSS * seen as f64;
     let at_most = format!("at most {largest:e} in {seen} images");
-    expect(loss.abs() <= largest, "position.loss", loss, at_most)
+    expect(loss.abs() <= largest, "position.loss", loss, at_most)?;
+    history::check(&metadata.history, metadata.position.epoch)
 }
 
 /// Refuses results of validations that no run has.
@@ -266,15 +273,4 @@ pub fn check_place(metadata: &Metadata, images: usize) -> ParseResult<()> {
     let steps = (epoch as u64).saturating_mul(batches as u64).saturating_add(batch as u64);
     let expected = format!("{steps} after {epoch} epochs and {batch} batches");
     expect(metadata.steps == steps && steps < u64::MAX, "steps", metadata.steps, expected)
-}
-
-fn expect(
-    holds: bool,
-    field: &str,
-    found: impl ToString,
-    expected: impl ToString,
-) -> ParseResult<()> {
-    let field = field.to_string();
-    let (found, expected) = (found.to_string(), expected.to_string());
-    if holds { Ok(()) } else { Err(CheckpointError::Value { field, found, expected }) }
 }

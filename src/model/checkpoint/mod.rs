@@ -22,6 +22,7 @@
 mod error;
 mod format;
 mod header;
+pub mod history;
 mod metadata;
 
 use std::collections::HashMap;
@@ -36,6 +37,7 @@ pub use self::error::CheckpointError;
 use self::error::ParseResult;
 use self::format::METADATA_KEY;
 pub use self::format::{FORMAT_VERSION, RUNAWAY_LOSS};
+pub use self::history::EpochRecord;
 pub use self::metadata::{DatasetIdentity, Metadata, Position, Validation, check_place};
 use super::architecture::Architecture;
 use super::mnist_cnn::MnistCnn;

@@ -92,17 +92,18 @@ fn epoch(epoch: &Epoch, width: usize) -> String {
         correct.zip(total).map(|(correct, total)| percent(correct as f64 / total as f64))
     };
     let none = || "-".into();
+    let Epoch { record, seconds, images_per_second } = epoch;
     let texts = [
-        epoch.epoch.to_string(),
-        format!("{:.4}", epoch.loss),
-        percent(epoch.train_accuracy),
-        share(epoch.validation_correct, epoch.validation_total).unwrap_or_default(),
-        share(epoch.test_correct, epoch.test_total).unwrap_or_else(none),
-        epoch.test_correct.map_or_else(none, grouped),
-        epoch.gradient_norm.map(|norm| format!("{norm:.3}")).unwrap_or_default(),
-        format!("{:.3e}", epoch.lr),
-        format!("{:.2} s", epoch.seconds),
-        grouped(epoch.images_per_second as usize),
+        record.epoch.to_string(),
+        format!("{:.4}", record.loss),
+        percent(record.train_accuracy),
+        share(record.validation_correct, record.validation_total).unwrap_or_default(),
+        share(record.test_correct, record.test_total).unwrap_or_else(none),
+        record.test_correct.map_or_else(none, grouped),
+        record.gradient_norm.map(|norm| format!("{norm:.3}")).unwrap_or_default(),
+        format!("{:.3e}", record.lr),
+        format!("{seconds:.2} s"),
+        grouped(*images_per_second as usize),
     ];
     epoch_columns(&texts, width)
 }
@@ -364,20 +365,25 @@ fn data(data: &Data) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::checkpoint::EpochRecord;
 
     #[test]
     fn epochs_are_aligned_in_columns_with_or_without_a_test() {
         let mut report = Epoch {
-            epoch: 3,
-            loss: 0.067_44,
-            train_accuracy: 0.9791,
-            test_correct: Some(9801),
-            test_total: Some(10_000),
-            validation_correct: None,
-            validation_total: None,
-            validation_loss: None,
-            gradient_norm: None,
-            lr: 9.46e-4,
+            record: EpochRecord {
+                epoch: 3,
+                loss: 0.067_44,
+                train_accuracy: 0.9791,
+                test_correct: Some(9801),
+                test_total: Some(10_000),
+                test_loss: Some(0.06),
+                validation_correct: None,
+                validation_total: None,
+                validation_loss: None,
+                gradient_norm: None,
+                weight_norm: 20.0,
+                lr: 9.46e-4,
+            },
             seconds: 4.2,
             images_per_second: 14_285.7,
         };
@@ -385,29 +391,31 @@ mod tests {
             epoch(&report, 80),
             "    3   0.0674   97.91 %   98.01 %    9,801   9.460e-4     4.20 s     14,285"
         );
-        (report.validation_correct, report.validation_total) = (Some(497), Some(500));
-        report.gradient_norm = Some(0.8312);
+        (report.record.validation_correct, report.record.validation_total) = (Some(497), Some(500));
+        report.record.gradient_norm = Some(0.8312);
         assert_eq!(
             epoch(&report, 95),
             "    3   0.0674   97.91 %   99.40 %   98.01 %    9,801    0.831   9.460e-4     4.20 s     \
              14,285"
         );
-        (report.validation_correct, report.gradient_norm) = (None, None);
-        report.test_correct = None;
+        (report.record.validation_correct, report.record.gradient_norm) = (None, None);
+        report.record.test_correct = None;
         assert_eq!(
             epoch(&report, 80),
             "    3   0.0674   97.91 %         -        -   9.460e-4     4.20 s     14,285"
         );
         let largest = Epoch {
-            epoch: 9999,
-            loss: 123.456_78,
-            train_accuracy: 1.0,
-            test_correct: Some(100_000),
-            test_total: Some(100_000),
-            lr: 1e-10,
+            record: EpochRecord {
+                epoch: 9999,
+                loss: 123.456_78,
+                train_accuracy: 1.0,
+                test_correct: Some(100_000),
+                test_total: Some(100_000),
+                lr: 1e-10,
+                ..report.record.clone()
+            },
             seconds: 86_400.0,
             images_per_second: 9_999_999.0,
-            ..report.clone()
         };
         let line = epoch(&largest, 80);
         assert_eq!(line.len(), epoch(&report, 80).len(), "{line}");
