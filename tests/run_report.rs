@@ -7,7 +7,7 @@ use mnist_train::model::checkpoint::{self, EpochRecord, Model};
 
 mod program;
 
-use program::Workplace;
+use program::{Run, Workplace};
 
 /// Flags of a short run.
 const SHORT: &str = "--json --max-samples 200 --batch-size 50";
@@ -202,4 +202,90 @@ fn a_checkpoint_has_the_results_of_its_epochs() {
     place.run("--resume --epochs 4").succeeds();
     let history = self::history(&place, "ckpt.bin");
     assert_eq!(run.events()[3]["test_correct"], history[2].test_correct.unwrap());
+}
+
+#[cfg(feature = "plots")]
+mod pages {
+    use super::*;
+
+    /// The page as an XML document, which it is but for its first line.
+    #[track_caller]
+    fn parsed(page: &str) -> roxmltree::Document<'_> {
+        roxmltree::Document::parse(page.strip_prefix("<!doctype html>\n").unwrap()).unwrap()
+    }
+
+    #[track_caller]
+    fn is_self_contained(page: &str) {
+        parsed(page);
+        for address in ["src=\"h", "href=\"h", "url(", "@import", "<link", "fetch(", "import("] {
+            assert!(!page.contains(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_a_run_has_all_of_it_and_loads_nothing() {
+        let place = Workplace::new();
+        place.run(&format!("{SHORT} --epochs 2 --validation 50 --arch lenet5")).succeeds();
+        let run = place.run("report --out page.html").succeeds();
+        assert!(run.stdout.starts_with("wrote page.html: "), "{run:#?}");
+        let page = text(&place, "page.html");
+        is_self_contained(&page);
+        let document = parsed(&page);
+        let count = |name: &str, class: &str| {
+            let is_it = |node: &roxmltree::Node<'_, '_>| {
+                node.has_tag_name(name) && node.attribute("class").unwrap_or_default() == class
+            };
+            document.descendants().filter(is_it).count()
+        };
+        // Four plots of curves; the stage measures the norm of the gradient too.
+        assert_eq!((count("svg", "plot"), count("td", "right"), count("td", "wrong")), (5, 10, 90));
+        let evaluated = place.run("eval --json").succeeds().last("eval");
+        let correct = evaluated["correct"].as_u64().unwrap();
+        assert!(page.contains(&format!("<p class=\"result\">{correct} of 150 test images")));
+        let mistakes = (150 - correct).min(24) as usize;
+        assert_eq!(page.matches("alt=\"test image ").count(), mistakes);
+        assert_eq!(page.matches("alt=\"kernel ").count(), 6);
+        for words in ["conv6k5p2", "batch-size", "61,706 parameters", "id=\"weights\""] {
+            assert!(page.contains(words), "{words}");
+        }
+
+        // A second page replaces the first, and nothing else.
+        place.run("report --out page.html").succeeds();
+        fs::write(place.path("other.html"), "<p>mine</p>").unwrap();
+        let foreign = ["other.html: is not the page of an earlier run, and is not replaced"];
+        place.run("report --out other.html").fails(3, &foreign);
+        assert_eq!(text(&place, "other.html"), "<p>mine</p>");
+        let conflict = place.bare("report --out x.html trend a b");
+        Run::of(conflict).rejects_flags(&["trend", "cannot be used with"]);
+        assert!(Run::of(place.bare("report --model none --offline")).code == 1);
+    }
+
+    #[test]
+    fn a_page_without_a_history_or_without_a_pad_says_so() {
+        let place = Workplace::new();
+        place.run(&format!("{SHORT} --epochs 1 --arch flatten,fc10")).succeeds();
+        let bytes = place.read("ckpt.bin");
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let weights = file.iter().filter(|(name, _)| !name.starts_with("adam."));
+        fs::write(place.path("w"), safetensors::serialize(weights, None).unwrap()).unwrap();
+        place.run("report --model w --arch flatten,fc10").succeeds();
+        let page = text(&place, "report.html");
+        is_self_contained(&page);
+        assert!(page.contains("The file of the model has no results of its epochs."));
+        assert!(page.contains("The first layer, flatten, is no convolution"));
+
+        place.run(&format!("{SHORT} --epochs 1 --arch flatten,fc9000,fc200,fc10 --model large"));
+        place.run("report --model large --out large.html").succeeds();
+        let page = text(&place, "large.html");
+        is_self_contained(&page);
+        assert!(page.contains("have 33 MiB, and a page contains weights of at most 32 MiB"));
+        assert!(!page.contains("<script") && page.len() < 1_000_000);
+    }
+}
+
+#[cfg(not(feature = "plots"))]
+#[test]
+fn a_program_without_pages_says_so() {
+    let words = ["report: this program was built without pages", "--features plots"];
+    Run::of(Workplace::new().bare("report")).fails(2, &words);
 }

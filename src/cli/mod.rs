@@ -30,7 +30,7 @@ pub use self::predict::PredictArgs;
 pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;
 pub use self::recipe::{OF_BENCH, OF_MEMORY, RecipeArgs};
-pub use self::report::{ReportAction, ReportCommand, SpliceArgs, TrendArgs};
+pub use self::report::{ReportAction, ReportCommand, RunReportArgs, SpliceArgs, TrendArgs};
 pub use self::shared::{ComputeArgs, DataArgs, MachineArgs, NetworkArgs, OutputArgs, network};
 use self::shared::{known, named_directory};
 #[cfg(feature = "profile")]
@@ -111,7 +111,7 @@ pub enum Command {
     Data(DataCommand),
     /// Measure speed and memory, each result checked before
     Bench(BenchCommand),
-    /// Write pages and tables from results that are there
+    /// Write the page of a model: curves, mistakes, a pad to draw on; or other pages
     Report(ReportCommand),
     /// Print the script by which a shell completes commands and flags
     Completions {

@@ -4,12 +4,41 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::shared::{ComputeArgs, DataArgs};
+use crate::model::architecture::Architecture;
+use crate::model::checkpoint::DEFAULT_FILE;
+use crate::model::presets;
+
 /// Arguments of the command `report`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ReportCommand {
-    /// What the command writes.
+    /// What the command writes instead of the page of a run.
     #[command(subcommand)]
-    pub action: ReportAction,
+    pub action: Option<ReportAction>,
+    /// Flags of the page of a run.
+    #[command(flatten)]
+    pub page: RunReportArgs,
+}
+
+/// Flags of the command `report` itself.
+#[derive(Debug, Args)]
+pub struct RunReportArgs {
+    /// A checkpoint, or a safetensors file with the tensors of the network
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    pub model: PathBuf,
+    /// Network of a file with weights alone, unless it is the default one in any size
+    #[arg(long, value_name = "LAYERS", value_parser = presets::network)]
+    pub arch: Option<Architecture>,
+    /// Page to write; an earlier page of this command is replaced
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub out: PathBuf,
+    /// Data that the test images are read from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Stage and its resources.
+    #[command(flatten)]
+    pub compute: ComputeArgs,
 }
 
 /// What the command `report` can write.

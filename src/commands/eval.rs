@@ -107,7 +107,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
 }
 
 /// Note that names both datasets, if the model was `trained_on` another one than `test` belongs to.
-fn other_data(trained_on: &DatasetIdentity, test: &TestSet) -> Option<String> {
+pub fn other_data(trained_on: &DatasetIdentity, test: &TestSet) -> Option<String> {
     let (name, tested) = (quoted(&trained_on.name), test.kind.name());
     if trained_on.name != tested {
         return Some(format!("note: trained on {name}, tested on {tested}"));

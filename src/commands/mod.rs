@@ -19,6 +19,8 @@ mod predict;
 mod profile;
 mod progress;
 mod report;
+#[cfg(feature = "plots")]
+mod run_report;
 mod signals;
 mod stages;
 mod summary;
@@ -45,7 +47,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Stages(args)) => stages::run(*args),
         Some(Command::Data(args)) => data::run(args),
         Some(Command::Bench(args)) => bench::run(&args.action),
-        Some(Command::Report(args)) => report::run(&args.action),
+        Some(Command::Report(args)) => report::run(args),
         Some(Command::Completions { shell }) => completions::run(*shell),
         Some(Command::Man) => man::run(),
         Some(Command::PeakMemory(args)) => peak_memory::run(args),

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::output::Output;
 #[cfg(feature = "plots")]
-use super::trend;
-use crate::cli::{OutputArgs, ReportAction, SpliceArgs, TrendArgs};
+use super::{run_report, trend};
+use crate::cli::{OutputArgs, ReportAction, ReportCommand, RunReportArgs, SpliceArgs, TrendArgs};
 use crate::error::{Error, printable};
 use crate::files::durable;
 use crate::files::input;
@@ -13,12 +13,23 @@ use crate::files::lock::lock_for_writing;
 use crate::report::documents::{Spliced, spliced};
 use crate::report::text::numbers::counted;
 
-/// Writes what `action` says.
-pub fn run(action: &ReportAction) -> anyhow::Result<()> {
-    match action {
-        ReportAction::Trend(args) => trend(args),
-        ReportAction::Splice(args) => splice(args),
+/// Writes what `command` says: without an action, the page of a run.
+pub fn run(command: &ReportCommand) -> anyhow::Result<()> {
+    match &command.action {
+        None => page(&command.page),
+        Some(ReportAction::Trend(args)) => trend(args),
+        Some(ReportAction::Splice(args)) => splice(args),
     }
+}
+
+#[cfg(feature = "plots")]
+fn page(args: &RunReportArgs) -> anyhow::Result<()> {
+    run_report::run(args)
+}
+
+#[cfg(not(feature = "plots"))]
+fn page(_: &RunReportArgs) -> anyhow::Result<()> {
+    without_pages("report")
 }
 
 #[cfg(feature = "plots")]
@@ -28,9 +39,15 @@ fn trend(args: &TrendArgs) -> anyhow::Result<()> {
 
 #[cfg(not(feature = "plots"))]
 fn trend(_: &TrendArgs) -> anyhow::Result<()> {
-    let problem = "report trend: this program was built without pages";
+    without_pages("report trend")
+}
+
+/// The error of a `command` that writes a page.
+#[cfg(not(feature = "plots"))]
+fn without_pages(command: &str) -> anyhow::Result<()> {
     let remedy = "build it with 'cargo build --release --features plots'";
-    Err(Error::Usage(format!("{problem}: {remedy}")).into())
+    let problem = "this program was built without pages";
+    Err(Error::Usage(format!("{command}: {problem}: {remedy}")).into())
 }
 
 /// Writes the tables of all documents, or of none if one cannot be made.

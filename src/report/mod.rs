@@ -28,6 +28,8 @@ pub mod profile;
 // Without pages there is no trend, and a comparison with a record needs less.
 #[cfg_attr(not(feature = "plots"), expect(dead_code))]
 pub(crate) mod recorded;
+#[cfg(feature = "plots")]
+pub mod run;
 pub mod suite;
 pub mod tensorboard;
 pub mod text;

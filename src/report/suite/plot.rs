@@ -226,7 +226,7 @@ fn log_ticks(lowest: f64, highest: f64) -> Vec<f64> {
 
 /// `value` of a tick: with at most three digits after the point, and a letter for large powers of
 /// ten.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".into();
     }
