@@ -17,6 +17,8 @@
 #               count the instructions of a step of every stage and compare them with the record; needs Valgrind
 # make compare  install other frameworks, gigabytes, and time one epoch and ten of the same job, and steps of other
 #               networks; after make data
+# make report-picture
+#               train the default network and take the picture of its page; after make data, needs Chromium
 # make faults   kill runs, fail system calls, fuzz for hours and look over unsafe code, keep the records;
 #               needs strace, cargo-fuzz, Miri, Valgrind and qemu-x86_64
 
@@ -31,7 +33,7 @@ ZSH_SCRIPT = $(SHARE)/zsh/site-functions/_mnist-train
 FISH_SCRIPT = $(SHARE)/fish/vendor_completions.d/mnist-train.fish
 
 .PHONY: train install uninstall $(PROGRAM) test check check-aarch64 check-long data bench scaling profiles instructions \
-	compare perf-record perf-report perf-annotate faults
+	compare perf-record perf-report perf-annotate report-picture faults
 
 train:
 	cargo run --release -- --epochs 10
@@ -84,6 +86,9 @@ faults:
 	profiles/reliability.py unsafe
 	profiles/reliability.py cpus
 	profiles/record.py splice
+
+report-picture: $(PROGRAM)
+	profiles/page.py picture $(PROGRAM) $${MNIST_DATA:-data}
 
 profiles:
 	MNIST_DATA=$${MNIST_DATA:-data} profiles/record.py profiles
