@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::shared::{ComputeArgs, DataArgs};
-use crate::model::architecture::Architecture;
 use crate::model::checkpoint::DEFAULT_FILE;
-use crate::model::presets;
 
 /// Arguments of the command `report`.
 #[derive(Debug, Args)]
@@ -28,8 +26,8 @@ pub struct RunReportArgs {
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     pub model: PathBuf,
     /// Network of a file with weights alone, unless it is the default one in any size
-    #[arg(long, value_name = "LAYERS", value_parser = presets::network)]
-    pub arch: Option<Architecture>,
+    #[arg(long, value_name = "LAYERS")]
+    pub arch: Option<String>,
     /// Page to write; an earlier page of this command is replaced
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub out: PathBuf,

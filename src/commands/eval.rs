@@ -1,11 +1,14 @@
 //! The command `mnist-train eval`, which evaluates a model on the test images.
 
+use std::path::Path;
+
 use super::data;
 use super::output::Output;
 use super::signals::Signals;
-use crate::cli::{EvalArgs, network};
+use crate::cli::{DataArgs, EvalArgs, network};
 use crate::data::dataset::TestSet;
-use crate::error::{Error, quoted};
+use crate::error::{Error, Result, quoted};
+use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{self, DatasetIdentity, Model};
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
@@ -21,13 +24,33 @@ pub const NOTE_ON_WEIGHTS: &str = "\
 note: the weights get pixels/255, numbers from 0 to 1 with no mean and deviation;
 the file does not say whether they were trained on such images";
 
+/// Reads the model at `path`; `arch` is the network of a file with weights alone, for images of the data
+/// that `args` name.
+///
+/// # Errors
+/// The errors of [`checkpoint::read`], and those of `arch`.
+pub fn read_model(
+    path: &Path,
+    arch: Option<&str>,
+    args: &DataArgs,
+) -> Result<(Architecture, Model)> {
+    let expected = arch.map(|text| network(text, data::format(args)?)).transpose()?;
+    checkpoint::read(path, expected.as_ref())
+}
+
+/// Names of the classes: those of the test images, or else those that the model was trained on.
+pub fn class_names(test: &TestSet, model: &Model) -> Vec<String> {
+    match &test.class_names[..] {
+        [] => model.class_names().to_vec(),
+        names => names.to_vec(),
+    }
+}
+
 /// Evaluates a model and prints the result.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
-    let expected = args.arch.as_ref().map(|text| network(text, data::format(&args.data)?));
-    let expected = expected.transpose()?;
     // The model is read first: it is small, and the data may have to be downloaded.
-    let (architecture, model) = checkpoint::read(args.model(), expected.as_ref())?;
+    let (architecture, model) = read_model(args.model(), args.arch.as_deref(), &args.data)?;
     let stage = args.compute.stage(None, &architecture, &Recipe::default())?;
     if let Some(note) = args.compute.idle_threads(stage) {
         output.note(&note);
@@ -69,10 +92,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         total: evaluation.total,
         accuracy: evaluation.correct as f64 / evaluation.total as f64,
         loss: evaluation.loss,
-        class_names: match &test.class_names[..] {
-            [] => model.class_names().to_vec(),
-            names => names.to_vec(),
-        },
+        class_names: class_names(&test, &model),
         confusion: confusion.clone(),
         recall: classes
             .clone()

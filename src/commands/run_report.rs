@@ -10,7 +10,7 @@ use crate::error::{Error, printable};
 use crate::files::lock::lock_for_writing;
 use crate::files::{durable, replaceable};
 use crate::measure::machine::Environment;
-use crate::model::checkpoint::{self, Model};
+use crate::model::checkpoint::Model;
 use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
 use crate::optim::adam::Adam;
@@ -27,7 +27,7 @@ pub fn run(args: &RunReportArgs) -> anyhow::Result<()> {
     let _lock = lock.map_err(|error| error.with_remedy("name another file with --out"))?;
     replaceable::check(path, "the page", |text| text.contains(MARK))?;
 
-    let (architecture, model) = checkpoint::read(&args.model, args.arch.as_ref())?;
+    let (architecture, model) = eval::read_model(&args.model, args.arch.as_deref(), &args.data)?;
     let stage = args.compute.stage(None, &architecture, &Recipe::default())?;
     let compute = args.compute.compute();
     let signals = Signals::install(false)?;
@@ -61,6 +61,7 @@ pub fn run(args: &RunReportArgs) -> anyhow::Result<()> {
         parameters: model.parameters(),
         metadata,
         test: &test,
+        class_names: eval::class_names(&test, &model),
         evaluation: &evaluation,
         other_data,
         logits,

@@ -1,5 +1,6 @@
 //! What the page of a run shows, as plain data.
 
+use crate::data::classes;
 use crate::data::dataset::TestSet;
 use crate::measure::machine::Environment;
 use crate::model::architecture::Architecture;
@@ -22,6 +23,8 @@ pub struct RunReport<'a> {
     pub metadata: Option<&'a Metadata>,
     /// Images on which the model was tested.
     pub test: &'a TestSet,
+    /// Name of each class; empty if the names are the numbers from 0.
+    pub class_names: Vec<String>,
     /// Result on the test images.
     pub evaluation: &'a Evaluation,
     /// Note that the test images are not of the dataset of the training, if that is so.
@@ -37,9 +40,9 @@ pub struct RunReport<'a> {
 }
 
 impl RunReport<'_> {
-    /// Name of a class: its number, until datasets name their classes.
+    /// Name of a class.
     pub fn class(&self, class: usize) -> String {
-        class.to_string()
+        classes::name(&self.class_names, class).into()
     }
 
     /// Number of classes.
