@@ -59,7 +59,8 @@
 //!
 //! 1. [`nn`]: the mathematics. Each layer has a file, and is made of primitives. The files of
 //!    layers and primitives derive the backward passes. [`autograd`] is the tape on which each layer
-//!    records its definition, and by which its backward pass is checked.
+//!    records its definition, and by which its backward pass is checked. [`onnx`] is the graph to
+//!    which each layer adds its definition when a model is exported.
 //! 2. [`model::architecture`]: a network, its shapes, its tensors and the work of its layers.
 //! 3. [`engine`]: the ways to execute a step. [`engine::plan`] gives every buffer its place, and
 //!    [`engine::layerwise`] runs any network.
@@ -103,6 +104,7 @@ pub mod gradcheck;
 pub mod measure;
 pub mod model;
 pub mod nn;
+pub mod onnx;
 pub mod optim;
 #[cfg(feature = "profile")]
 pub mod profile;

@@ -10,10 +10,11 @@ use mnist_train::gradcheck::{Options, check};
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::mnist_cnn::MnistCnn;
 use mnist_train::nn::grammar::{self, LAYERS};
-use mnist_train::nn::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use mnist_train::nn::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use mnist_train::nn::primitives::Primitives;
 use mnist_train::nn::shape::Shape;
 use mnist_train::nn::tensor::TensorSpec;
+use mnist_train::onnx::{Graph, Value};
 use mnist_train::report::gradcheck::Gradcheck;
 
 const OPTIONS: Options =
@@ -152,6 +153,14 @@ impl Layer for Mutant {
 
     fn is_view(&self) -> bool {
         self.layer.is_view()
+    }
+
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, tensors: &[Value]) -> Value {
+        self.layer.onnx(graph, input, x, tensors)
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        self.layer.pytorch(input)
     }
 }
 

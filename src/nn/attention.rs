@@ -51,7 +51,7 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::linear::{self, LinearBackward};
 use super::primitives::product::Matrices;
 use super::primitives::{Primitives, share_of};
@@ -61,6 +61,7 @@ use super::softmax;
 use super::split::{split, split_mut};
 use super::tensor::{Role, TensorSpec, Uniform};
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `attnH`: (T, F) → (T, F) by H heads. Its tensors are `in_proj_weight` (3F, F),
@@ -70,6 +71,13 @@ pub struct Attention {
     /// Number of heads, h.
     pub heads: usize,
 }
+
+/// Class of PyTorch's module, whose queries, keys and values are made of the same tokens.
+const CLASS: &str = "\
+class SelfAttention(nn.MultiheadAttention):
+    def forward(self, x):
+        return super().forward(x, x, x, need_weights=False)[0]
+";
 
 /// Attention with the number of heads in `settings`.
 ///
@@ -226,6 +234,32 @@ impl Layer for Attention {
 
     fn scratch(&self, input: Shape) -> usize {
         self.on(input).scratch(1).iter().sum()
+    }
+
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, tensors: &[Value]) -> Value {
+        let sizes @ Sizes { tokens, features, heads } = self.on(input);
+        let &[in_weight, in_bias, out_weight, out_bias] = tensors else { panic!("four tensors") };
+        let projected = graph.linear(x, [in_weight, in_bias]);
+        let [q, k, v] = graph
+            .split(projected, 2)
+            .map(|part| graph.reshape(part, &[tokens, heads, sizes.depth()]));
+        // (N, T, h, d) → (N, h, T, d), and of the keys (N, h, d, T)
+        let [q, v] = [q, v].map(|part| graph.transpose(part, &[0, 2, 1, 3]));
+        let k = graph.transpose(k, &[0, 2, 3, 1]);
+        let products = graph.call("MatMul", &[q, k], []);
+        let root = graph.number((sizes.depth() as f32).sqrt());
+        let scores = graph.call("Div", &[products, root], []);
+        let shares = graph.call("Softmax", &[scores], []);
+        let outputs = graph.call("MatMul", &[shares, v], []);
+        let outputs = graph.transpose(outputs, &[0, 2, 1, 3]);
+        let outputs = graph.reshape(outputs, &[tokens, features]);
+        graph.linear(outputs, [out_weight, out_bias])
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        let (features, heads) = (input.last(), self.heads);
+        let expression = format!("SelfAttention({features}, {heads}, batch_first=True)");
+        Module { expression, class: CLASS }
     }
 }
 

@@ -4,13 +4,14 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::pool::Pool;
 use super::primitives::Primitives;
 use super::primitives::pooling;
 use super::settings::Settings;
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `avgpoolKsSpP`: (C, H, W) → (C, H', W'), or (C, L) → (C, L').
@@ -38,6 +39,15 @@ impl Layer for AveragePool {
 
     fn kept(&self, _: Shape) -> Kept {
         Kept::default()
+    }
+
+    /// The operator does not count padding either, unless it is told to.
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, _: &[Value]) -> Value {
+        self.0.onnx(graph, "AveragePool", input, x)
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        self.0.pytorch("AvgPool", input, ", count_include_pad=False")
     }
 }
 

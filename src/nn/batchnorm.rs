@@ -39,12 +39,13 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::normalize::{self, sum};
 use super::primitives::{Primitives, share_of};
 use super::shape::Shape;
 use super::tensor::{Role, TensorSpec, Uniform};
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Attribute, Graph, Value};
 use crate::scalar::Scalar;
 
 /// Summand of the variance, ε.
@@ -121,6 +122,16 @@ impl Layer for BatchNorm {
 
     fn mixes_images(&self) -> bool {
         true
+    }
+
+    fn onnx(&self, graph: &mut Graph, _: Shape, x: Value, tensors: &[Value]) -> Value {
+        let epsilon = ("epsilon", Attribute::Float(EPSILON as f32));
+        graph.call("BatchNormalization", &[&[x], tensors].concat(), [epsilon])
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        let class = if input.sizes().len() == 3 { "BatchNorm2d" } else { "BatchNorm1d" };
+        Module::from(format!("nn.{class}({})", input.sizes()[0]))
     }
 }
 

@@ -13,6 +13,7 @@ pub struct Channels;
 
 impl Reshape for Channels {
     const WORD: &'static str = "channels";
+    const PYTORCH: &'static str = "nn.Flatten(1, 2)";
 
     fn output(input: Shape) -> Result<Shape, String> {
         Rows::output(input)

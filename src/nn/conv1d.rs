@@ -18,7 +18,7 @@
 use std::fmt;
 
 use super::kernels::Kernels;
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::primitives::Primitives;
 use super::primitives::convolution::{self, ConvBackward, ConvForward, Convolution};
 use super::primitives::window::Window;
@@ -26,6 +26,7 @@ use super::settings::Settings;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `conv1dOkKsSpP`: (C, L) → (O, L'). Its tensors are a weight (O, C, K) and a bias (O).
@@ -83,6 +84,14 @@ impl Layer for Conv1d {
 
     fn kept(&self, _: Shape) -> Kept {
         Kept { input: true, ..Kept::default() }
+    }
+
+    fn onnx(&self, graph: &mut Graph, _: Shape, x: Value, tensors: &[Value]) -> Value {
+        self.0.onnx(graph, x, tensors, 1)
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        self.0.pytorch("Conv1d", input)
     }
 }
 

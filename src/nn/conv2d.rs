@@ -5,13 +5,14 @@
 use std::fmt;
 
 use super::kernels::Kernels;
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::primitives::Primitives;
 use super::primitives::convolution::{self, ConvBackward, ConvForward, Convolution};
 use super::settings::Settings;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `convOkKsSpP`: (C, H, W) → (O, H', W'). Its tensors are a weight (O, C, K, K) and a bias
@@ -66,6 +67,14 @@ impl Layer for Conv2d {
 
     fn kept(&self, _: Shape) -> Kept {
         Kept { input: true, ..Kept::default() }
+    }
+
+    fn onnx(&self, graph: &mut Graph, _: Shape, x: Value, tensors: &[Value]) -> Value {
+        self.0.onnx(graph, x, tensors, 2)
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        self.0.pytorch("Conv2d", input)
     }
 }
 

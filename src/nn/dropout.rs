@@ -23,11 +23,12 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::primitives::{Primitives, share_of};
 use super::settings::Settings;
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::random::Stream;
 use crate::scalar::Scalar;
 
@@ -84,6 +85,14 @@ impl Layer for Dropout {
     /// One byte for each element: 1 if the element is kept, else 0.
     fn kept(&self, input: Shape) -> Kept {
         Kept { bytes: input.len(), ..Kept::default() }
+    }
+
+    fn onnx(&self, _: &mut Graph, _: Shape, x: Value, _: &[Value]) -> Value {
+        x
+    }
+
+    fn pytorch(&self, _: Shape) -> Module {
+        Module::from(format!("nn.Dropout({})", self.rate))
     }
 }
 

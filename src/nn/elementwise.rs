@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::primitives::Primitives;
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Function of each element.
@@ -14,6 +15,8 @@ pub trait Function: fmt::Debug + Send + Sync + 'static {
     const WORD: &'static str;
     /// Side of the function from which its derivative follows.
     const KEPT: Side;
+    /// Name of PyTorch's module of the function.
+    const PYTORCH: &'static str;
 
     /// Output for the input `x`.
     fn forward<T: Scalar>(x: T) -> T;
@@ -24,6 +27,9 @@ pub trait Function: fmt::Debug + Send + Sync + 'static {
 
     /// Output for `x`, recorded on `tape`.
     fn record<T: Scalar>(tape: &mut Tape<T>, x: Var) -> Var;
+
+    /// Output for `x`, as calls of operators of ONNX that are added to `graph`.
+    fn onnx(graph: &mut Graph, x: Value) -> Value;
 }
 
 /// Side of a function.
@@ -55,6 +61,14 @@ impl<F: Function> Layer for Elementwise<F> {
             Side::Input => Kept { input: true, ..Kept::default() },
             Side::Output => Kept { output: true, ..Kept::default() },
         }
+    }
+
+    fn onnx(&self, graph: &mut Graph, _: Shape, x: Value, _: &[Value]) -> Value {
+        F::onnx(graph, x)
+    }
+
+    fn pytorch(&self, _: Shape) -> Module {
+        Module::from(format!("nn.{}()", F::PYTORCH))
     }
 }
 

@@ -12,6 +12,7 @@ pub struct Flatten;
 
 impl Reshape for Flatten {
     const WORD: &'static str = "flatten";
+    const PYTORCH: &'static str = "nn.Flatten()";
 
     fn output(input: Shape) -> Result<Shape, String> {
         Ok(Shape::features(input.len()))

@@ -21,6 +21,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 use super::elementwise::{Function, Side};
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Function of the layer `gelu`: any shape → the same shape.
@@ -37,6 +38,7 @@ fn distribution<T: Scalar>(x: T) -> T {
 impl Function for Gelu {
     const WORD: &'static str = "gelu";
     const KEPT: Side = Side::Input;
+    const PYTORCH: &'static str = "GELU";
 
     #[inline(always)]
     fn forward<T: Scalar>(x: T) -> T {
@@ -58,6 +60,16 @@ impl Function for Gelu {
         let sum = tape.add(erf, one);
         let distribution = tape.mul(sum, half);
         tape.mul(x, distribution)
+    }
+
+    /// The definition, because the operator Gelu is newer than the operators that are used.
+    fn onnx(graph: &mut Graph, x: Value) -> Value {
+        let [half, one, to_erf] = [0.5, 1.0, FRAC_1_SQRT_2 as f32].map(|value| graph.number(value));
+        let inside = graph.call("Mul", &[x, to_erf], []);
+        let erf = graph.call("Erf", &[inside], []);
+        let sum = graph.call("Add", &[erf, one], []);
+        let distribution = graph.call("Mul", &[sum, half], []);
+        graph.call("Mul", &[x, distribution], [])
     }
 }
 

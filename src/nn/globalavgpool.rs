@@ -12,13 +12,14 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::pool;
 use super::primitives::Primitives;
 use super::primitives::pooling::Pooling;
 use super::primitives::window::Window;
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `globalavgpool`: (C, H, W) → (C), or (C, L) → (C).
@@ -47,6 +48,15 @@ impl Layer for GlobalAveragePool {
 
     fn kept(&self, _: Shape) -> Kept {
         Kept::default()
+    }
+
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, _: &[Value]) -> Value {
+        let positions: Vec<usize> = (2..=input.sizes().len()).collect();
+        graph.reduce("ReduceMean", x, &positions)
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        pool::global_pytorch("AdaptiveAvgPool", input)
     }
 }
 

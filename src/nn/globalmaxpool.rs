@@ -13,11 +13,12 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::pool;
 use super::primitives::{Primitives, share_of};
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `globalmaxpool`: (C, H, W) → (C), or (C, L) → (C).
@@ -48,6 +49,15 @@ impl Layer for GlobalMaxPool {
 
     fn kept(&self, _: Shape) -> Kept {
         Kept { input: true, ..Kept::default() }
+    }
+
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, _: &[Value]) -> Value {
+        let positions: Vec<usize> = (2..=input.sizes().len()).collect();
+        graph.reduce("ReduceMax", x, &positions)
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        pool::global_pytorch("AdaptiveMaxPool", input)
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use super::layer::Module;
 use super::primitives::window::Window;
 use super::settings::Settings;
+use super::shape::Shape;
+use crate::onnx::{Graph, Value};
 
 /// Number and window of the kernels of a convolution layer. On an image, the window is square; on a
 /// signal, it has one row.
@@ -31,6 +34,26 @@ impl Kernels {
     /// Shortest axis without padding on which a window has a place.
     pub fn smallest(&self) -> usize {
         self.window.kernel.saturating_sub(2 * self.window.padding).max(1)
+    }
+
+    /// Output of the convolution of `x` (N, C, …), which has `axes` axes after the channels, with the
+    /// weight and the bias in `tensors`.
+    pub fn onnx(&self, graph: &mut Graph, x: Value, tensors: &[Value], axes: usize) -> Value {
+        let Window { kernel, stride, padding } = self.window;
+        graph.slide("Conv", &[&[x], tensors].concat(), axes, [kernel, stride, padding])
+    }
+
+    /// Module of PyTorch of this `class` for an input of shape `input`.
+    pub fn pytorch(&self, class: &str, input: Shape) -> Module {
+        let Self { out_channels, window: Window { kernel, stride, padding } } = self;
+        let mut text = format!("nn.{class}({}, {out_channels}, {kernel}", input.sizes()[0]);
+        if *stride != 1 {
+            text += &format!(", stride={stride}");
+        }
+        if *padding != 0 {
+            text += &format!(", padding={padding}");
+        }
+        Module::from(text + ")")
     }
 }
 

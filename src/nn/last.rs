@@ -10,15 +10,23 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::primitives::{Primitives, share_of};
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Attribute, Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `last`: (T, F) → (F).
 #[derive(Debug)]
 pub struct Last;
+
+/// Class of PyTorch's module.
+const CLASS: &str = "\
+class Last(nn.Module):
+    def forward(self, x):
+        return x[:, -1]
+";
 
 impl fmt::Display for Last {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,6 +41,16 @@ impl Layer for Last {
 
     fn kept(&self, _: Shape) -> Kept {
         Kept::default()
+    }
+
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, _: &[Value]) -> Value {
+        let [tokens, _] = input.tokens().expect("the network was checked");
+        let last = graph.call("Constant", &[], [("value_int", Attribute::Int(tokens as i64 - 1))]);
+        graph.call("Gather", &[x, last], [("axis", Attribute::Int(1))])
+    }
+
+    fn pytorch(&self, _: Shape) -> Module {
+        Module { expression: "Last()".into(), class: CLASS }
     }
 }
 

@@ -6,6 +6,7 @@ use super::primitives::Primitives;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer of a network, of any kind.
@@ -54,6 +55,30 @@ pub trait Layer: Pass<f32> + Pass<f64> + fmt::Debug + fmt::Display + Send + Sync
     /// the gradient of a batch is not the sum over its images.
     fn mixes_images(&self) -> bool {
         false
+    }
+
+    /// Output of the layer in an evaluation, as calls of operators of ONNX that are added to `graph`.
+    /// The input `x` has the shape (N, `input`), and the output has (N, output); `tensors` are those
+    /// of the layer.
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, tensors: &[Value]) -> Value;
+
+    /// Module of PyTorch that computes the layer for an input of shape `input`, and has its tensors.
+    fn pytorch(&self, input: Shape) -> Module;
+}
+
+/// Module of PyTorch, as a text of Python that knows the names `torch` and `nn`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// Expression that makes the module, like `nn.Linear(128, 10)`.
+    pub expression: String,
+    /// Definition of the class of the module; empty if PyTorch has the class.
+    pub class: &'static str,
+}
+
+impl From<String> for Module {
+    /// Module of a class that PyTorch has.
+    fn from(expression: String) -> Self {
+        Self { expression, class: "" }
     }
 }
 

@@ -17,12 +17,13 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::normalize::{self, sum};
 use super::primitives::{COLUMNS, Primitives, share_of};
 use super::shape::Shape;
 use super::tensor::{Role, TensorSpec, Uniform};
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Attribute, Graph, Value};
 use crate::scalar::Scalar;
 
 /// Summand of the variance, ε.
@@ -58,6 +59,16 @@ impl Layer for LayerNorm {
     /// Mean and 1/√(σ² + ε) of each row.
     fn kept(&self, input: Shape) -> Kept {
         Kept { input: true, floats: 2 * (input.len() / input.last()), ..Kept::default() }
+    }
+
+    /// The operator works along the last axis, unless it is told another.
+    fn onnx(&self, graph: &mut Graph, _: Shape, x: Value, tensors: &[Value]) -> Value {
+        let epsilon = ("epsilon", Attribute::Float(EPSILON as f32));
+        graph.call("LayerNormalization", &[&[x], tensors].concat(), [epsilon])
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        Module::from(format!("nn.LayerNorm({}, eps={EPSILON:e})", input.last()))
     }
 }
 

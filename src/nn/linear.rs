@@ -16,13 +16,14 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::primitives::product::Matrix;
 use super::primitives::{COLUMNS, Primitives, share_of};
 use super::settings::Settings;
 use super::shape::Shape;
 use super::tensor::TensorSpec;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Attribute, Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `fcO`: (F) → (O), or (T, F) → (T, O). Its tensors are a weight (O, F) and a bias (O).
@@ -66,6 +67,22 @@ impl Layer for Linear {
 
     fn kept(&self, _: Shape) -> Kept {
         Kept { input: true, ..Kept::default() }
+    }
+
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, tensors: &[Value]) -> Value {
+        match tensors {
+            // Gemm multiplies matrices alone.
+            _ if input.sizes().len() == 1 => {
+                let transposed = ("transB", Attribute::Int(1));
+                graph.call("Gemm", &[&[x], tensors].concat(), [transposed])
+            }
+            &[weight, bias] => graph.linear(x, [weight, bias]),
+            _ => panic!("a weight and a bias"),
+        }
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        Module::from(format!("nn.Linear({}, {})", input.last(), self.out_features))
     }
 }
 

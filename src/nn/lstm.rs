@@ -52,7 +52,7 @@
 use std::fmt;
 
 use super::elementwise::Function;
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::linear::{self, LinearBackward};
 use super::primitives::product::Matrix;
 use super::primitives::{Primitives, share_of};
@@ -63,6 +63,7 @@ use super::split::{split, split_mut};
 use super::tanh::Tanh;
 use super::tensor::{Role, TensorSpec};
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Attribute, Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `lstmH`: (T, F) → (T, H). Its tensors are `weight_ih_l0` (4H, F), `weight_hh_l0` (4H, H),
@@ -72,6 +73,13 @@ pub struct Lstm {
     /// Number of units, H.
     pub units: usize,
 }
+
+/// Class of PyTorch's module: PyTorch's own also gives the state after the last token.
+const CLASS: &str = "\
+class Lstm(nn.LSTM):
+    def forward(self, x):
+        return super().forward(x)[0]
+";
 
 /// LSTM with the number of units in `settings`.
 ///
@@ -165,6 +173,40 @@ impl Layer for Lstm {
 
     fn scratch(&self, input: Shape) -> usize {
         self.on(input, 1).scratch().iter().sum()
+    }
+
+    /// The operator takes the tokens in the order (T, N, F), and the gates in the order i o f g.
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, tensors: &[Value]) -> Value {
+        let first = graph.numbers(&[0]);
+        let &[weight_ih, weight_hh, bias_ih, bias_hh] = tensors else { panic!("four tensors") };
+        let reordered = |graph: &mut Graph, tensor| {
+            let [i, f, g, o] = graph.split(tensor, 0);
+            graph.call("Concat", &[i, o, f, g], [("axis", Attribute::Int(0))])
+        };
+        // The operator has an axis for its directions, of which there is one here.
+        let of_one_direction =
+            |graph: &mut Graph, tensor| graph.call("Unsqueeze", &[tensor, first], []);
+        let weights = [weight_ih, weight_hh].map(|weight| {
+            let weight = reordered(graph, weight);
+            of_one_direction(graph, weight)
+        });
+        let biases = [bias_ih, bias_hh].map(|bias| reordered(graph, bias));
+        let biases = graph.call("Concat", &biases, [("axis", Attribute::Int(0))]);
+        let biases = of_one_direction(graph, biases);
+        let tokens_first = graph.transpose(x, &[1, 0, 2]);
+        let y = graph.call(
+            "LSTM",
+            &[&[tokens_first], &weights[..], &[biases]].concat(),
+            [("hidden_size", Attribute::Int(self.units as i64))],
+        );
+        // (T, 1, N, H) → (N, T, 1, H)
+        let y = graph.transpose(y, &[2, 0, 1, 3]);
+        graph.reshape(y, &[input.sizes()[0], self.units])
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        let expression = format!("Lstm({}, {}, batch_first=True)", input.last(), self.units);
+        Module { expression, class: CLASS }
     }
 }
 

@@ -3,13 +3,14 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::pool::Pool;
 use super::primitives::Primitives;
 use super::primitives::pooling::{self, LARGEST_WINDOW};
 use super::settings::Settings;
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `maxpoolKsSpP`: (C, H, W) → (C, H', W'), or (C, L) → (C, L').
@@ -42,6 +43,14 @@ impl Layer for MaxPool {
     /// One byte for each output: the place of the maximum in its window.
     fn kept(&self, input: Shape) -> Kept {
         Kept { bytes: self.0.on(input).output().len(), ..Kept::default() }
+    }
+
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, _: &[Value]) -> Value {
+        self.0.onnx(graph, "MaxPool", input, x)
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        self.0.pytorch("MaxPool", input, "")
     }
 }
 

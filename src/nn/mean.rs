@@ -9,15 +9,23 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::primitives::{Primitives, share_of};
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `mean`: (T, F) → (F).
 #[derive(Debug)]
 pub struct Mean;
+
+/// Class of PyTorch's module.
+const CLASS: &str = "\
+class Mean(nn.Module):
+    def forward(self, x):
+        return x.mean(1)
+";
 
 impl fmt::Display for Mean {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,6 +40,14 @@ impl Layer for Mean {
 
     fn kept(&self, _: Shape) -> Kept {
         Kept::default()
+    }
+
+    fn onnx(&self, graph: &mut Graph, _: Shape, x: Value, _: &[Value]) -> Value {
+        graph.reduce("ReduceMean", x, &[1])
+    }
+
+    fn pytorch(&self, _: Shape) -> Module {
+        Module { expression: "Mean()".into(), class: CLASS }
     }
 }
 

@@ -12,7 +12,8 @@
 //!
 //! The passes and the primitives are written for any number format: f32 trains, and f64 checks the
 //! gradients. A layer also records its definition on a [tape](crate::autograd), with which its
-//! backward pass is compared.
+//! backward pass is compared. For other programs, it adds its definition to a [graph](crate::onnx) of
+//! ONNX, and names the module of PyTorch that computes it.
 //!
 //! A new layer is a file here and a row of [`grammar::LAYERS`].
 

@@ -18,11 +18,12 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::primitives::{Primitives, share_of};
 use super::settings::Settings;
 use super::shape::{ImageShape, Shape};
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `patchesK`: (C, H, W) → (H/K · W/K, C·K·K).
@@ -31,6 +32,13 @@ pub struct Patches {
     /// Side of a patch in pixels, K.
     pub side: usize,
 }
+
+/// Class of PyTorch's module.
+const CLASS: &str = "\
+class Patches(nn.Unfold):
+    def forward(self, x):
+        return super().forward(x).transpose(1, 2)
+";
 
 /// Patches with the side in `settings`.
 ///
@@ -82,6 +90,19 @@ impl Layer for Patches {
 
     fn kept(&self, _: Shape) -> Kept {
         Kept::default()
+    }
+
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, _: &[Value]) -> Value {
+        let (side, ImageShape { channels, height, width }) = (self.side, input.as_image());
+        let (rows, columns) = (height / side, width / side);
+        // (N, C, H/K, K, W/K, K) → (N, H/K, W/K, C, K, K)
+        let cut = graph.reshape(x, &[channels, rows, side, columns, side]);
+        let patches = graph.transpose(cut, &[0, 2, 4, 1, 3, 5]);
+        graph.reshape(patches, &[rows * columns, channels * side * side])
+    }
+
+    fn pytorch(&self, _: Shape) -> Module {
+        Module { expression: format!("Patches({0}, stride={0})", self.side), class: CLASS }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use super::layer::Module;
 use super::primitives::pooling::Pooling;
 use super::primitives::window::Window;
 use super::settings::Settings;
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Window of a pooling layer. On an image it is square; on a signal it has one row.
@@ -52,6 +54,27 @@ impl Pool {
             _ => needs(&format!("{smallest}x{smallest} pixels")),
         }
     }
+
+    /// Output of `operator`, a pooling of ONNX, for `x` (N, `input`).
+    pub fn onnx(&self, graph: &mut Graph, operator: &str, input: Shape, x: Value) -> Value {
+        let Window { kernel, stride, padding } = self.0;
+        graph.slide(operator, &[x], input.sizes().len() - 1, [kernel, stride, padding])
+    }
+
+    /// Module of PyTorch for an input of shape `input`; `class` is the name of its class without the
+    /// number of axes, and `option` a further argument of a pooling with padding.
+    pub fn pytorch(&self, class: &str, input: Shape, option: &str) -> Module {
+        let Window { kernel, stride, padding } = self.0;
+        let axes = input.sizes().len() - 1;
+        let mut text = format!("nn.{class}{axes}d({kernel}");
+        if stride != kernel {
+            text += &format!(", stride={stride}");
+        }
+        if padding != 0 {
+            text += &format!(", padding={padding}{option}");
+        }
+        Module::from(text + ")")
+    }
 }
 
 /// Shape of the output of a pooling over all positions: (C, H, W) → (C), or (C, L) → (C).
@@ -63,6 +86,13 @@ pub fn global_output(input: Shape) -> Result<Shape, String> {
         [channels, _, ..] => Ok(Shape::features(channels)),
         _ => Err(format!("needs an image or a signal, gets {input}")),
     }
+}
+
+/// Module of PyTorch of a pooling over all positions for an input of shape `input`; `class` is the name
+/// of its class without the number of axes.
+pub fn global_pytorch(class: &str, input: Shape) -> Module {
+    let axes = input.sizes().len() - 1;
+    Module::from(format!("nn.Sequential(nn.{class}{axes}d(1), nn.Flatten())"))
 }
 
 /// Output of a pooling over all P positions of `x` (N, C, …), recorded on `tape`. `pool` pools a

@@ -15,16 +15,28 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::primitives::{COLUMNS, Primitives, share_of};
 use super::shape::Shape;
 use super::tensor::{Role, TensorSpec};
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `pos`: (T, F) → (T, F). Its tensor is a weight (T, F).
 #[derive(Debug)]
 pub struct Position;
+
+/// Class of PyTorch's module.
+const CLASS: &str = "\
+class Position(nn.Module):
+    def __init__(self, tokens, features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(tokens, features))
+
+    def forward(self, x):
+        return x + self.weight
+";
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,6 +55,15 @@ impl Layer for Position {
 
     fn kept(&self, _: Shape) -> Kept {
         Kept::default()
+    }
+
+    fn onnx(&self, graph: &mut Graph, _: Shape, x: Value, tensors: &[Value]) -> Value {
+        graph.call("Add", &[x, tensors[0]], [])
+    }
+
+    fn pytorch(&self, input: Shape) -> Module {
+        let [tokens, features] = input.tokens().expect("the network was checked");
+        Module { expression: format!("Position({tokens}, {features})"), class: CLASS }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::elementwise::{Function, Side};
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Function of the layer `relu`: any shape → the same shape.
@@ -14,6 +15,7 @@ pub struct Relu;
 impl Function for Relu {
     const WORD: &'static str = "relu";
     const KEPT: Side = Side::Output;
+    const PYTORCH: &'static str = "ReLU";
 
     #[inline(always)]
     fn forward<T: Scalar>(x: T) -> T {
@@ -28,6 +30,10 @@ impl Function for Relu {
 
     fn record<T: Scalar>(tape: &mut Tape<T>, x: Var) -> Var {
         tape.relu(x)
+    }
+
+    fn onnx(graph: &mut Graph, x: Value) -> Value {
+        graph.call("Relu", &[x], [])
     }
 }
 

@@ -12,6 +12,7 @@ pub struct Rows;
 
 impl Reshape for Rows {
     const WORD: &'static str = "rows";
+    const PYTORCH: &'static str = "nn.Flatten(1, 2)";
 
     fn output(input: Shape) -> Result<Shape, String> {
         match *input.sizes() {

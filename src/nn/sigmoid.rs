@@ -10,6 +10,7 @@
 
 use super::elementwise::{Function, Side};
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Function of the layer `sigmoid`: any shape → the same shape.
@@ -19,6 +20,7 @@ pub struct Sigmoid;
 impl Function for Sigmoid {
     const WORD: &'static str = "sigmoid";
     const KEPT: Side = Side::Output;
+    const PYTORCH: &'static str = "Sigmoid";
 
     #[inline(always)]
     fn forward<T: Scalar>(x: T) -> T {
@@ -33,6 +35,10 @@ impl Function for Sigmoid {
 
     fn record<T: Scalar>(tape: &mut Tape<T>, x: Var) -> Var {
         tape.sigmoid(x)
+    }
+
+    fn onnx(graph: &mut Graph, x: Value) -> Value {
+        graph.call("Sigmoid", &[x], [])
     }
 }
 

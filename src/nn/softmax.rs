@@ -21,11 +21,12 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::normalize::sum;
 use super::primitives::{Primitives, share_of};
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Layer `softmax`: any shape → the same shape.
@@ -45,6 +46,15 @@ impl Layer for Softmax {
 
     fn kept(&self, _: Shape) -> Kept {
         Kept { output: true, ..Kept::default() }
+    }
+
+    /// The operator works along the last axis, unless it is told another.
+    fn onnx(&self, graph: &mut Graph, _: Shape, x: Value, _: &[Value]) -> Value {
+        graph.call("Softmax", &[x], [])
+    }
+
+    fn pytorch(&self, _: Shape) -> Module {
+        Module::from("nn.Softmax(-1)".to_string())
     }
 }
 

@@ -10,6 +10,7 @@
 
 use super::elementwise::{Function, Side};
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Function of the layer `tanh`: any shape → the same shape.
@@ -19,6 +20,7 @@ pub struct Tanh;
 impl Function for Tanh {
     const WORD: &'static str = "tanh";
     const KEPT: Side = Side::Output;
+    const PYTORCH: &'static str = "Tanh";
 
     #[inline(always)]
     fn forward<T: Scalar>(x: T) -> T {
@@ -37,6 +39,10 @@ impl Function for Tanh {
         let powers = tape.exp(exponents);
         let (above, below) = (tape.sub(one, powers), tape.add(one, powers));
         tape.div(above, below)
+    }
+
+    fn onnx(graph: &mut Graph, x: Value) -> Value {
+        graph.call("Tanh", &[x], [])
     }
 }
 

@@ -2,16 +2,19 @@
 
 use std::fmt;
 
-use super::layer::{Backward, Forward, Kept, Layer, Pass, Training};
+use super::layer::{Backward, Forward, Kept, Layer, Module, Pass, Training};
 use super::primitives::Primitives;
 use super::shape::Shape;
 use crate::autograd::{Tape, Var};
+use crate::onnx::{Graph, Value};
 use crate::scalar::Scalar;
 
 /// Rule by which an input gets another shape.
 pub trait Reshape: fmt::Debug + Send + Sync + 'static {
     /// Name of the layer that applies the rule.
     const WORD: &'static str;
+    /// Expression that makes PyTorch's module of the rule.
+    const PYTORCH: &'static str;
 
     /// Shape of the output, with as many elements as `input`.
     ///
@@ -41,6 +44,15 @@ impl<R: Reshape> Layer for View<R> {
 
     fn is_view(&self) -> bool {
         true
+    }
+
+    fn onnx(&self, graph: &mut Graph, input: Shape, x: Value, _: &[Value]) -> Value {
+        let output = R::output(input).expect("the network was checked");
+        graph.reshape(x, output.sizes())
+    }
+
+    fn pytorch(&self, _: Shape) -> Module {
+        Module::from(R::PYTORCH.to_string())
     }
 }
 
