@@ -530,6 +530,7 @@ fn what_is_printed_fits_a_terminal_of_80_columns() {
         "report trend --help",
         "report splice --help",
         "predict --help",
+        "export --help",
         "bench memory --data digits",
     ] {
         fits(arguments);

@@ -1,6 +1,7 @@
 //! The command line: the name, default and help of every flag, each written once.
 
 mod bench;
+mod export;
 mod gate;
 mod predict;
 mod profile;
@@ -24,6 +25,7 @@ pub use self::bench::{
     BenchAblationsArgs, BenchAction, BenchAllArgs, BenchAutogradArgs, BenchBudgetArgs,
     BenchCommand, BenchInferArgs, BenchLayersArgs, BenchMemoryArgs, BenchStagesArgs, FileArgs,
 };
+pub use self::export::ExportArgs;
 pub use self::gate::GateArgs;
 pub use self::predict::PredictArgs;
 #[cfg(feature = "profile")]
@@ -88,6 +90,7 @@ Examples:
   mnist-train eval --model ckpt.bin     test the model
   mnist-train predict digit.png         classify a picture
   mnist-train --dataset fashion         train on other images
+  mnist-train export --format onnx      write the model for other programs
   mnist-train --profile                 where time goes: profiles/index.html
   mnist-train --json > run.jsonl        one JSON object a line, see docs/JSON.md";
 
@@ -100,6 +103,9 @@ pub enum Command {
     /// Classify pictures: PNG files, or images of IDX files
     #[command(after_help = predict::NOTES)]
     Predict(PredictArgs),
+    /// Write a model for PyTorch or ONNX, with a script that checks it
+    #[command(after_help = export::NOTES)]
+    Export(ExportArgs),
     /// Show the layers: shapes, parameters, FLOP, bytes
     #[command(after_help = networks())]
     Summary(SummaryArgs),

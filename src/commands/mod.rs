@@ -7,6 +7,7 @@ mod bench_files;
 mod completions;
 mod data;
 mod eval;
+mod export;
 mod gate;
 mod gradcheck;
 mod logs;
@@ -42,6 +43,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         None => train::run(&cli.train),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Predict(args)) => predict::run(args),
+        Some(Command::Export(args)) => export::run(args),
         Some(Command::Summary(args)) => summary::run(args),
         Some(Command::Gradcheck(args)) => gradcheck::run(args),
         Some(Command::Stages(args)) => stages::run(*args),

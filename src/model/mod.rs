@@ -3,6 +3,7 @@
 
 pub mod architecture;
 pub mod checkpoint;
+pub mod export;
 pub mod init;
 pub mod mnist_cnn;
 pub mod parameters;

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod csv;
 pub mod date;
 pub mod documents;
+pub mod export;
 pub mod gate;
 pub mod gradcheck;
 #[cfg(feature = "profile")]
@@ -60,6 +61,8 @@ pub enum Event {
     Eval(Eval),
     /// Classes that a model predicts for a picture.
     Predict(predict::Predict),
+    /// Files of an exported model.
+    Export(export::Export),
     /// Layers of the network.
     Summary(Summary),
     /// Stages of the ladder, and whether they can run on this machine.

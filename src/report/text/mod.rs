@@ -4,6 +4,7 @@ mod ablations;
 mod autograd;
 pub(super) mod bench;
 pub(super) mod budget;
+mod export;
 mod gate;
 mod gradcheck;
 mod infer;
@@ -36,6 +37,7 @@ pub fn lines(event: &Event, width: Option<usize>) -> String {
         Event::Done(done) => self::done(done),
         Event::Eval(eval) => self::eval(eval, width),
         Event::Predict(predict) => predict::lines(predict),
+        Event::Export(export) => export::lines(export),
         Event::Summary(summary) => self::summary(summary),
         Event::Stages(stages) => self::stages(stages),
         Event::Data(data) => self::data(data),
