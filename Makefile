@@ -5,8 +5,11 @@
 # make check    what must hold before a commit: format, lints, tests, documentation
 # make check-aarch64
 #               lints, tests and short runs on 64-bit ARM, in an emulator; needs gcc-aarch64-linux-gnu and qemu-aarch64
+# make check-export
+#               run exported models of every network in onnxruntime and PyTorch, which are installed, gigabytes; after
+#               make data
 # make check-long
-#               make check, check-aarch64 and instructions
+#               make check, check-aarch64, instructions and check-export
 # make data     download MNIST into data/
 # make bench    time every stage, keep the record, write the tables of OPTIMIZATIONS.md; after make data
 # make scaling  likewise for threads, batch size, training-set size and the network's sizes, with pictures
@@ -30,10 +33,11 @@ INSTALLED = $(DESTDIR)$(PREFIX)/bin/mnist-train
 MANUAL = $(SHARE)/man/man1/mnist-train.1
 BASH_SCRIPT = $(SHARE)/bash-completion/completions/mnist-train
 ZSH_SCRIPT = $(SHARE)/zsh/site-functions/_mnist-train
+EXPORT_PYTHON = tests/reference/.venv
 FISH_SCRIPT = $(SHARE)/fish/vendor_completions.d/mnist-train.fish
 
-.PHONY: train install uninstall $(PROGRAM) test check check-aarch64 check-long data bench scaling profiles instructions \
-	compare perf-record perf-report perf-annotate report-picture faults
+.PHONY: train install uninstall $(PROGRAM) test check check-aarch64 check-export check-long data bench scaling profiles \
+	instructions compare perf-record perf-report perf-annotate report-picture faults
 
 train:
 	cargo run --release -- --epochs 10
@@ -64,7 +68,14 @@ check: test
 check-aarch64:
 	.ci/aarch64
 
-check-long: check check-aarch64 instructions
+check-export: $(PROGRAM)
+	$(MAKE) -C peers pytorch
+	python3 -m venv $(EXPORT_PYTHON)
+	$(EXPORT_PYTHON)/bin/pip install --quiet -r tests/reference/requirements-export.txt
+	$(EXPORT_PYTHON)/bin/python tests/reference/check_export.py --all $(PROGRAM) $${MNIST_DATA:-data}
+	peers/pytorch/.venv/bin/python tests/reference/check_export.py --all --format safetensors $(PROGRAM) $${MNIST_DATA:-data}
+
+check-long: check check-aarch64 instructions check-export
 
 data:
 	cargo run --release -- data fetch

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use mnist_train::data::batches::Batch;
+use mnist_train::data::dataset::ImageFormat;
 use mnist_train::data::dataset::Split;
 use mnist_train::data::synthetic;
 use mnist_train::engine::compute::Compute;
@@ -94,7 +95,7 @@ fn sizes_of_batch(value: &ValueInfoProto) -> Vec<i64> {
 fn every_network_is_an_onnx_graph_in_order_whose_initializers_are_its_tensors() {
     let (mut kinds, mut operators) = (BTreeSet::new(), BTreeSet::new());
     for text in PRESETS.iter().map(|preset| preset.name).chain(OF_LAYERS) {
-        let network = presets::network(text).unwrap();
+        let network = presets::network(text, ImageFormat::MNIST).unwrap();
         kinds.extend(network.layers().iter().map(|placed| placed.layer.word()));
         let parameters = numbered(&network);
         let model = ModelProto::decode(&*exported(&network, &parameters, Format::Onnx)).unwrap();
@@ -143,7 +144,7 @@ fn every_network_is_an_onnx_graph_in_order_whose_initializers_are_its_tensors() 
 #[test]
 fn an_attribute_of_zero_is_written() {
     // A reader must be able to tell an axis 0 from an attribute without a value.
-    let network = presets::network("rows,lstm2,last,fc10").unwrap();
+    let network = presets::network("rows,lstm2,last,fc10", ImageFormat::MNIST).unwrap();
     let model = exported(&network, &numbered(&network), Format::Onnx);
     let graph = ModelProto::decode(&*model).unwrap().graph.unwrap();
     let split = graph.node.iter().find(|node| node.op_type == "Split").unwrap();
@@ -158,7 +159,8 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 
 /// Logits of the default network for the first ten images of `split`, by the reference arithmetic.
 fn naive_logits(parameters: &Parameters, split: &Split) -> Vec<f32> {
-    let (network, recipe) = (presets::network("default").unwrap(), Recipe::default());
+    let (network, recipe) =
+        (presets::network("default", ImageFormat::MNIST).unwrap(), Recipe::default());
     let compute = Compute { threads: 1, isa: Isa::Portable };
     let mut engine = Stage::find("naive").unwrap().build(&network, &recipe, compute).unwrap();
     engine.load(&TrainState::new(parameters.clone(), &Adam::SLOTS));
@@ -223,7 +225,7 @@ fn both_formats_have_the_weights_of_the_checkpoint_and_ten_images_with_their_log
 #[test]
 fn the_script_of_pytorch_builds_the_network_under_the_names_of_its_tensors() {
     let script = |text: &str| {
-        let network = presets::network(text).unwrap();
+        let network = presets::network(text, ImageFormat::MNIST).unwrap();
         let export =
             Export { architecture: &network, parameters: &numbered(&network), dataset: None };
         export.script(Format::Safetensors)
@@ -358,7 +360,7 @@ fn a_format_must_be_named_and_fit_the_name_of_the_file() {
 #[test]
 fn weights_of_another_network_need_its_name_and_weights_must_give_numbers() {
     let place = Workplace::new();
-    let network = presets::network("lstm").unwrap();
+    let network = presets::network("lstm", ImageFormat::MNIST).unwrap();
     let write = |values: &[f32]| {
         let parameters = Parameters::new(&network, values.to_vec());
         let tensors: Vec<_> = parameters

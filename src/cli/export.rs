@@ -6,10 +6,8 @@ use clap::Args;
 
 use super::shared::{DataArgs, OutputArgs};
 use crate::error::{Error, Result, printable};
-use crate::model::architecture::Architecture;
 use crate::model::checkpoint::DEFAULT_FILE;
 use crate::model::export::Format;
-use crate::model::presets;
 
 /// Text below the help of `export`.
 pub const NOTES: &str = "\
@@ -33,8 +31,8 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     model: PathBuf,
     /// Network of a file with weights alone, unless it is the default one in any size
-    #[arg(long, value_name = "LAYERS", value_parser = presets::network)]
-    pub arch: Option<Architecture>,
+    #[arg(long, value_name = "LAYERS")]
+    pub arch: Option<String>,
     /// Format to write: safetensors or onnx [default: the ending of --out]
     #[arg(long, value_name = "NAME", value_parser = format)]
     format: Option<Format>,

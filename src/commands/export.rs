@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::data;
-use super::eval::NOTE_ON_WEIGHTS;
+use super::eval::{self, NOTE_ON_WEIGHTS};
 use super::output::Output;
 use super::signals::Signals;
 use crate::cli::ExportArgs;
@@ -15,7 +15,7 @@ use crate::files::lock::{Lock, lock_for_writing};
 use crate::files::{durable, replaceable};
 use crate::measure::machine;
 use crate::model::architecture::Architecture;
-use crate::model::checkpoint::{self, Model};
+use crate::model::checkpoint::Model;
 use crate::model::export::{self, Export, Format, Paths, TestImages};
 use crate::model::parameters::{Parameters, TrainState};
 use crate::model::recipe::Recipe;
@@ -32,7 +32,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, false);
     let (format, model) = args.target()?;
     let paths = Paths::beside(&model);
-    let (architecture, model) = checkpoint::read(args.model(), args.arch.as_ref())?;
+    let (architecture, model) = eval::read_model(args.model(), args.arch.as_deref(), &args.data)?;
     let locks = prepare(format, &paths)?;
     let signals = Signals::install(false)?;
     let threads = machine::threads();

@@ -5,7 +5,6 @@ import struct
 from pathlib import Path
 
 import numpy as np
-import torch
 
 
 def read_idx(path):
@@ -20,7 +19,9 @@ def read_idx(path):
 
 
 def load(directory, split):
-    """Images u8 [N, 28, 28] and labels i64 [N] of a split, "train" or "t10k"."""
+    """Images u8 [N, 28, 28] and labels i64 [N] of a split, "train" or "t10k", as tensors of PyTorch."""
+    import torch  # Not above, because read_idx is for programs without PyTorch too.
+
     images = read_idx(Path(directory) / f"{split}-images-idx3-ubyte")
     labels = read_idx(Path(directory) / f"{split}-labels-idx1-ubyte")
     return torch.from_numpy(images.copy()), torch.from_numpy(labels.astype(np.int64))
