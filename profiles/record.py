@@ -6,6 +6,7 @@ the tables of the program's own records; this script makes those of other progra
                                                   ten seeds of the default recipe → README.md, OPTIMIZATIONS.md
     MNIST_DATA=DIR profiles/record.py networks [NAME …]
                                                   five seeds of each network with a name → README.md
+    profiles/record.py datasets                   five seeds on Fashion-MNIST and on synthetic letters → OPTIMIZATIONS.md
     MNIST_DATA=DIR profiles/record.py transcript  what the main command prints → README.md
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
     MNIST_DATA=DIR profiles/record.py ladder      bench stages --record, also without background → OPTIMIZATIONS.md
@@ -70,7 +71,7 @@ SCALING_ROUNDS = 3
 SAVING_ROUNDS = 7
 SAVING_EPOCHS = 5
 # Records whose tables the program makes.
-OF_THE_PROGRAM = ["accuracy", "networks", "transcript", "synthetic", "ladder", "scaling", "saving", "profiles"]
+OF_THE_PROGRAM = ["accuracy", "networks", "datasets", "transcript", "synthetic", "ladder", "scaling", "saving", "profiles"]
 
 
 def output_of(*command):
@@ -143,6 +144,17 @@ def record_networks(names):
         for seed in NETWORK_SEEDS:
             epochs = str(NETWORKS[name])
             run(record, f"seed-{seed}", "--epochs", epochs, "--t-max", epochs, "--seed", str(seed), "--arch", name)
+
+
+def record_datasets():
+    """The default network on Fashion-MNIST, and on the letters that the program draws."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([PROGRAM, "data", "synthetic", "--letters", "--out", folder], check=True, stdout=subprocess.DEVNULL)
+        for name, flags in [("fashion", ["--dataset", "fashion"]), ("synthetic-letters", ["--data", folder])]:
+            record = f"datasets/{name}"
+            describe(record)
+            for seed in NETWORK_SEEDS:
+                run(record, f"seed-{seed}", "--epochs", "10", "--t-max", "10", "--seed", str(seed), *flags)
 
 
 def record_transcript():
@@ -425,6 +437,7 @@ def main():
     recorders = {
         "accuracy": lambda: record_accuracy(arguments),
         "networks": lambda: record_networks(arguments),
+        "datasets": record_datasets,
         "transcript": record_transcript,
         "synthetic": record_synthetic,
         "ladder": record_ladder,

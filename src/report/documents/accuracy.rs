@@ -1,4 +1,4 @@
-//! How many test images trained models classify correctly: of some stages, and of some networks.
+//! How many test images trained models classify correctly: of some stages, networks and datasets.
 
 use std::iter;
 
@@ -13,7 +13,13 @@ use crate::report::text::numbers::grouped;
 /// Stages of the table, in its order: one whose products a library computes, two exact stages of our
 /// own, and the stage that is not exact.
 const STAGES: [&str; 4] = ["gemm", "sparse", "live", "bf16"];
-/// Number of seeds of a stage, and of a network.
+/// Datasets of the table of datasets, with their titles. MNIST's record is that of the default network.
+const DATASETS: [(&str, &str); 3] = [
+    ("networks/default", "MNIST"),
+    ("datasets/fashion", "Fashion-MNIST"),
+    ("datasets/synthetic-letters", "synthetic letters"),
+];
+/// Number of seeds of a stage, and of a network or dataset.
 const STAGE_SEEDS: usize = 10;
 const NETWORK_SEEDS: usize = 5;
 
@@ -89,6 +95,31 @@ pub fn stages(records: &Records) -> Result<String, String> {
         "Correct of the 10,000 test images, after ten epochs:\n\n{}{}",
         table(&heading, &rows),
         records.footers(&names)?,
+    ))
+}
+
+/// Table of the datasets, each with the default network.
+pub fn datasets(records: &Records) -> Result<String, String> {
+    let mut rows = Vec::new();
+    for (folder, title) in DATASETS {
+        let start: Start = records.event(&format!("{folder}/seed-1.jsonl"), "start")?;
+        let done = seeds(records, folder, NETWORK_SEEDS)?;
+        let Summary { median, mean, deviation } = Summary::of(&done);
+        rows.push(vec![
+            title.to_string(),
+            format!("`{}`", start.architecture),
+            start.epochs.to_string(),
+            decimal(median),
+            format!("{} ± {deviation:.1}", decimal(mean)),
+        ]);
+    }
+    let heading = ["dataset", "layers", "epochs", "correct, median", "mean ± standard deviation"];
+    let folders: Vec<String> = DATASETS.iter().map(|(folder, _)| folder.to_string()).collect();
+    Ok(format!(
+        "Correct of the 10,000 test images by the default recipe, whose learning rate falls to the end of \
+         the run (`--t-max` is the number of epochs), for {NETWORK_SEEDS} seeds:\n\n{}{}",
+        table(&heading.map(String::from), &rows),
+        records.footers(&folders)?,
     ))
 }
 

@@ -27,7 +27,7 @@ use self::records::Records;
 use crate::error::quoted;
 
 /// Names of the tables.
-const TABLES: &str = "accuracy, bench NAME, chapter STAGE, epochs, fashion, ladder, limits, networks, \
+const TABLES: &str = "accuracy, bench NAME, chapter STAGE, datasets, epochs, fashion, ladder, limits, networks, \
                       no background, profile STAGE, roofline, saving, scaling, synthetic, transcript";
 
 /// Tables that `profiles/record.py` makes of what other programs say, and that are left as they are.
@@ -93,6 +93,7 @@ pub fn spliced(document: &str, folder: &Path) -> Result<Spliced, String> {
 fn table(records: &Records, name: &str) -> Result<String, String> {
     match name {
         "accuracy" => accuracy::stages(records),
+        "datasets" => accuracy::datasets(records),
         "epochs" => ladder::epochs(records),
         "fashion" => ladder::fashion(records),
         "ladder" => ladder::table(records),
