@@ -4,9 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
 use clap::error::ErrorKind;
-use mnist_train::cli::{self, Cli};
+use mnist_train::cli::{self, Cli, Failure};
 use mnist_train::commands;
 use mnist_train::error::{Error, escaped, explained};
 use mnist_train::measure::allocations::CountingAllocator;
@@ -16,10 +15,11 @@ use signal_hook::consts::SIGXFSZ;
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::of_process() {
         Ok(cli) => cli,
+        Err(Failure::Own(error)) => return failed(&error.to_string(), error.exit_code()),
         // clap returns the help and the version as errors too.
-        Err(error) if !error.use_stderr() => {
+        Err(Failure::Clap(error)) if !error.use_stderr() => {
             return match error.print().and_then(|()| io::stdout().flush()) {
                 // A closed pipe is no failure: its reader has read all that it wanted.
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -28,11 +28,13 @@ fn main() -> ExitCode {
                 _ => ExitCode::SUCCESS,
             };
         }
-        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+        Err(Failure::Clap(error))
+            if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
             _ = error.print();
             return ExitCode::from(2);
         }
-        Err(error) => return failed(&cli::one_line(error), 2),
+        Err(Failure::Clap(error)) => return failed(&cli::one_line(error), 2),
     };
     // With this handler, a file that exceeds the size limit is an error of writing, like a full
     // disk; without it, the signal would end the program.

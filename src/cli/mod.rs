@@ -1,6 +1,7 @@
 //! The command line: the name, default and help of every flag, each written once.
 
 mod bench;
+mod config;
 mod export;
 mod gate;
 mod predict;
@@ -18,13 +19,15 @@ use std::slice;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Args, CommandFactory, Parser, Subcommand};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::bench::{
     BenchAblationsArgs, BenchAction, BenchAllArgs, BenchAutogradArgs, BenchBudgetArgs,
     BenchCommand, BenchInferArgs, BenchLayersArgs, BenchMemoryArgs, BenchStagesArgs, FileArgs,
 };
+pub use self::config::Failure;
+use self::config::{Definition, complete};
 pub use self::export::ExportArgs;
 pub use self::gate::GateArgs;
 pub use self::predict::PredictArgs;
@@ -46,6 +49,7 @@ use crate::model::checkpoint::DEFAULT_FILE;
 use crate::model::presets::{PRESETS, Preset};
 use crate::model::recipe::Range;
 use crate::nn::grammar::{LAYERS, LayerKind};
+use crate::report::config::Setting;
 
 /// Train the MNIST CNN on the CPU
 #[derive(Debug, Parser)]
@@ -64,6 +68,22 @@ pub struct Cli {
     /// Flags that control a training run.
     #[command(flatten)]
     pub train: TrainArgs,
+    /// Value of each flag of the training, and the place that sets it; empty for other commands.
+    #[arg(skip)]
+    pub settings: Vec<Setting>,
+}
+
+impl Cli {
+    /// Command line of this process, with the settings that it gets from other places.
+    ///
+    /// # Errors
+    /// The first flag or setting that is not valid.
+    pub fn of_process() -> Result<Self, Failure> {
+        let definition = Definition { command: Self::command, message: one_line };
+        let (matches, settings) = complete(definition)?;
+        let cli = Self::from_arg_matches(&matches).map_err(Failure::Clap)?;
+        Ok(Self { settings, ..cli })
+    }
 }
 
 /// Lets `--lr -1` be a number that is out of range, and not an unknown flag, and refuses a path that
@@ -119,6 +139,8 @@ pub enum Command {
     Bench(BenchCommand),
     /// Write the page of a model: curves, mistakes, a pad to draw on; or other pages
     Report(ReportCommand),
+    /// Show the settings of a training, and what sets each of them
+    Config(ConfigCommand),
     /// Print the script by which a shell completes commands and flags
     Completions {
         /// Shell that reads the script
@@ -183,6 +205,9 @@ pub struct CappedRunArgs {
 /// Flags that control a training run.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
+    /// File with settings: TOML, or a checkpoint; flags and MNIST_* variables come first
+    #[arg(long, value_name = "FILE", help_heading = "Training")]
+    pub config: Option<PathBuf>,
     /// Total number of epochs, including those before --resume
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1_usize, None))]
     #[arg(help_heading = "Training")]
@@ -240,6 +265,21 @@ pub struct TrainArgs {
     /// Print only errors and the last line; with --json, all results
     #[arg(long, short, help_heading = "Output")]
     pub quiet: bool,
+}
+
+/// Arguments of the command `config`.
+#[derive(Debug, Args)]
+pub struct ConfigCommand {
+    /// What the command does.
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+/// What the command `config` can do.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Print each setting with its value and what sets it; takes the flags of a training
+    Show(Box<TrainArgs>),
 }
 
 /// Flags of the command `summary`.

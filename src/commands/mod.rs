@@ -5,6 +5,7 @@ mod bench;
 mod bench_all;
 mod bench_files;
 mod completions;
+mod config;
 mod data;
 mod eval;
 mod export;
@@ -29,7 +30,7 @@ mod train;
 #[cfg(feature = "plots")]
 mod trend;
 
-use crate::cli::{Cli, Command, TrainArgs};
+use crate::cli::{Cli, Command, ConfigAction, TrainArgs};
 #[cfg(not(feature = "profile"))]
 use crate::error::Error;
 
@@ -50,6 +51,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Data(args)) => data::run(args),
         Some(Command::Bench(args)) => bench::run(&args.action),
         Some(Command::Report(args)) => report::run(args),
+        Some(Command::Config(args)) => {
+            let ConfigAction::Show(args) = &args.action;
+            config::run(args, &cli.settings)
+        }
         Some(Command::Completions { shell }) => completions::run(*shell),
         Some(Command::Man) => man::run(),
         Some(Command::PeakMemory(args)) => peak_memory::run(args),

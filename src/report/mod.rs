@@ -8,6 +8,7 @@ pub mod ablations;
 pub mod autograd;
 pub mod bench;
 pub mod budget;
+pub mod config;
 pub mod csv;
 pub mod date;
 pub mod documents;
@@ -61,6 +62,8 @@ pub enum Event {
     Eval(Eval),
     /// Classes that a model predicts for a picture.
     Predict(predict::Predict),
+    /// Settings of a training.
+    Config(config::Config),
     /// Files of an exported model.
     Export(export::Export),
     /// Layers of the network.

@@ -188,6 +188,11 @@ fn read_file(path: &Path, expected: Option<&Architecture>) -> Result<(Architectu
     parse(&bytes, expected).map_err(Error::invalid(path))
 }
 
+/// Whether the file at `path` begins like a model.
+pub fn is_model(path: &Path) -> bool {
+    read_beginning(path).is_ok()
+}
+
 /// Checks that a model can be written to `path` without destroying anything else: no file exists
 /// there, or an empty file, or a safetensors file.
 ///

@@ -4,6 +4,7 @@ mod ablations;
 mod autograd;
 pub(super) mod bench;
 pub(super) mod budget;
+mod config;
 mod export;
 mod gate;
 mod gradcheck;
@@ -37,6 +38,7 @@ pub fn lines(event: &Event, width: Option<usize>) -> String {
         Event::Done(done) => self::done(done),
         Event::Eval(eval) => self::eval(eval, width),
         Event::Predict(predict) => predict::lines(predict),
+        Event::Config(config) => config::lines(config),
         Event::Export(export) => export::lines(export),
         Event::Summary(summary) => self::summary(summary),
         Event::Stages(stages) => self::stages(stages),

@@ -1,0 +1,109 @@
+//! Settings of a training from flags, variables of the environment, a file and the defaults.
+
+mod program;
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::program::{Run, Workplace};
+
+/// Value and origin of the setting `name` that `config show` prints for `arguments` and `variables`.
+fn shown(
+    place: &Workplace,
+    arguments: &str,
+    variables: &[(&str, &str)],
+    name: &str,
+) -> [String; 2] {
+    let mut command = place.bare(&format!("config show --json {arguments}"));
+    command.envs(variables.iter().copied());
+    let config = Run::of(command).last("config");
+    let all = config["settings"].as_array().unwrap();
+    let one = all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+    let text = |value: &Value| value.as_str().unwrap_or("none").to_string();
+    [text(&one["value"]), text(&one["origin"])]
+}
+
+#[test]
+fn a_flag_comes_before_a_variable_before_the_file_before_the_default() {
+    let place = Workplace::new();
+    fs::write(place.path("run.toml"), "lr = 0.004\nepochs = 4\nno-eval = true\nnesterov = false\n")
+        .unwrap();
+    let file = "--config run.toml";
+    let variable = [("MNIST_LR", "0.003")];
+    let lr = |arguments: &str, variables| shown(&place, arguments, variables, "lr");
+    assert_eq!(lr("", &[]), ["1e-3", "default"]);
+    assert_eq!(lr(file, &[]), ["0.004", "run.toml"]);
+    assert_eq!(lr(file, &variable), ["0.003", "MNIST_LR"]);
+    assert_eq!(lr("--config run.toml --lr 2e-3", &variable), ["2e-3", "flag"]);
+    assert_eq!(shown(&place, file, &[], "no-eval"), ["true", "run.toml"]);
+    assert_eq!(shown(&place, file, &[], "nesterov"), ["false", "default"]);
+    assert_eq!(shown(&place, "", &[("MNIST_NO_EVAL", "1")], "no-eval"), ["true", "MNIST_NO_EVAL"]);
+    assert_eq!(shown(&place, "", &[("MNIST_SEED", "")], "seed"), ["1", "default"]);
+    assert_eq!(shown(&place, "", &[], "stage"), ["none", "default"]);
+    let text = Run::of(place.bare("config show --config run.toml")).succeeds().stdout;
+    assert!(
+        text.contains("\nlr                      0.004                     run.toml\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_setting_that_contradicts_one_of_a_place_before_it_is_left_out() {
+    let place = Workplace::new();
+    fs::write(place.path("run.toml"), "arch = \"mlp\"\n").unwrap();
+    let file = "--config run.toml";
+    assert_eq!(shown(&place, file, &[], "arch"), ["mlp", "run.toml"]);
+    assert_eq!(shown(&place, &format!("{file} --hidden 64"), &[], "arch"), ["none", "default"]);
+    let variable = [("MNIST_HIDDEN", "32")];
+    assert_eq!(shown(&place, file, &variable, "arch"), ["none", "default"]);
+}
+
+#[test]
+fn a_run_with_a_file_is_the_run_with_its_flags() {
+    let place = Workplace::new();
+    let flags = "--epochs 2 --batch-size 20 --lr 3e-3 --arch flatten,fc16,relu,fc10 --optimizer sgd \
+                 --momentum 0.9 --seed 7";
+    let by_flags = place.run(&format!("{flags} --model flags --json"));
+    let file = "epochs = 2\nbatch_size = 20\nlr = 3e-3\narch = \"flatten,fc16,relu,fc10\"\n\
+                optimizer = \"sgd\"\nmomentum = 0.9\nseed = 7\n";
+    fs::write(place.path("run.toml"), file).unwrap();
+    let by_file = place.run("--config run.toml --model file --json");
+    assert_eq!(by_file.weights(), by_flags.weights());
+    // A checkpoint has everything but the number of epochs.
+    let again = place.run("--config flags --epochs 2 --model again --json");
+    assert_eq!(again.weights(), by_flags.weights());
+    let other = place.run("--config flags --epochs 2 --seed 8 --model other --json");
+    assert_ne!(other.weights(), by_flags.weights());
+}
+
+#[test]
+fn a_setting_that_is_not_valid_names_its_place() {
+    let place = Workplace::new();
+    for (text, code, words) in [
+        ("lr = \n", 3, "run.toml: line 1: "),
+        ("epochs = 2\nlr = = 3\n", 3, "run.toml: line 2: "),
+        ("learning_rate = 1\n", 3, "run.toml: learning_rate: no flag of training has this name"),
+        ("config = \"other\"\n", 3, "run.toml: config: no flag of training has this name"),
+        ("lr = [1, 2]\n", 3, "run.toml: lr: must be a text or a number"),
+        ("[training]\nlr = 1\n", 3, "run.toml: training: no flag of training has this name"),
+        ("no-eval = 1\n", 3, "run.toml: no-eval: must be true or false"),
+        ("lr = -1\n", 2, "run.toml: invalid value '-1' for '--lr <X>'"),
+        ("epochs = 1.5\n", 2, "run.toml: invalid value '1.5' for '--epochs <N>'"),
+    ] {
+        fs::write(place.path("run.toml"), text).unwrap();
+        Run::of(place.bare("--config run.toml")).fails(code, &[words]);
+    }
+    fs::write(place.path("run.toml"), b"\xff\xfe\xff").unwrap();
+    Run::of(place.bare("--config run.toml")).fails(3, &["run.toml: is not UTF-8"]);
+    Run::of(place.bare("--config nowhere")).fails(1, &["nowhere: cannot open"]);
+    for (name, value, words) in [
+        ("MNIST_EPOCHS", "many", "MNIST_EPOCHS: invalid value 'many' for '--epochs <N>'"),
+        ("MNIST_NO_EVAL", "yes", "MNIST_NO_EVAL: must be 1 or 0: --no-eval takes no value"),
+    ] {
+        let mut command = place.bare("");
+        command.env(name, value);
+        Run::of(command).fails(2, &[words]);
+    }
+    assert_eq!(place.names(), ["run.toml"]);
+}
