@@ -212,8 +212,27 @@ fn confusion(eval: &Eval) -> String {
         let [recall, precision] = [eval.recall[label], eval.precision[label]].map(percent);
         _ = write!(text, "  {recall:>7}  {precision:>9}");
     }
-    for (class, name) in eval.class_names.iter().enumerate() {
-        _ = write!(text, "{}{class} {}", if class == 0 { "\n\n" } else { ", " }, escaped(name));
+    let names = eval.class_names.iter().enumerate();
+    let names: Vec<String> =
+        names.map(|(class, name)| format!("{class} {}", escaped(name))).collect();
+    let separator = if names.is_empty() { "" } else { "\n\n" };
+    text + separator + &filled(&names, ", ", COLUMNS)
+}
+
+/// `words` with `separator` between them, in lines of at most `width` characters where they fit.
+fn filled(words: &[String], separator: &str, width: usize) -> String {
+    let (mut text, mut column) = (String::new(), 0);
+    for (index, word) in words.iter().enumerate() {
+        let last = index + 1 == words.len();
+        let word = if last { word.clone() } else { format!("{word}{separator}") };
+        let length = word.trim_end().chars().count();
+        if column > 0 && column + length > width {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            column = 0;
+        }
+        column += word.chars().count();
+        text += &word;
     }
     text
 }
