@@ -342,7 +342,8 @@ def table():
     """What the README says of the records that are there."""
     cases = re.findall(r"^\| (\d+) \|.*\|(.*)\|$", (ROOT / "docs" / "FAULTS.md").read_text(), re.MULTILINE)
     held = sum("::" in tests for _, tests in cases)
-    rows = [("cases of docs/FAULTS.md", f"{held} of {len(cases)} have tests; the table says why the other has none")]
+    others = "; the table says why the others have none" if held < len(cases) else ""
+    rows = [("cases of docs/FAULTS.md", f"{held} of {len(cases)} have tests{others}")]
     load = lambda name: json.loads((RECORDS / f"{name}.json").read_text())
     there = {path.stem for path in RECORDS.glob("*.json")}
     if "kills" in there:

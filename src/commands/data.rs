@@ -99,7 +99,7 @@ fn default_directory(known: Option<&Known>) -> PathBuf {
 /// # Errors
 /// When the data folder cannot be read, or the names of the classes are not valid.
 pub fn format(args: &DataArgs) -> Result<ImageFormat> {
-    source::format(&request(args)?, &[])
+    source::format(&request(args)?)
 }
 
 /// Request for the data that `args` name.

@@ -7,6 +7,7 @@ use super::output::Output;
 use super::signals::Signals;
 use crate::cli::{DataArgs, EvalArgs, network};
 use crate::data::dataset::TestSet;
+use crate::engine::Engine;
 use crate::error::{Error, Result, quoted};
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{self, DatasetIdentity, Model};
@@ -46,6 +47,20 @@ pub fn class_names(test: &TestSet, model: &Model) -> Vec<String> {
     }
 }
 
+/// Evaluates the parameters of `engine`, which are those of the file at `model`, on all images of `test`.
+///
+/// # Errors
+/// [`Error::InvalidFile`] when the loss is not finite.
+pub fn evaluation(engine: &mut dyn Engine, test: &TestSet, model: &Path) -> Result<Evaluation> {
+    let evaluation = Evaluation::of(engine, &test.split, &|| false)
+        .expect("nothing stops it but the end of the process");
+    if evaluation.loss.is_finite() {
+        return Ok(evaluation);
+    }
+    let problem = format!("its loss is {}: the weights are too large to use", evaluation.loss);
+    Err(Error::invalid(model)(problem))
+}
+
 /// Evaluates a model and prints the result.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
@@ -73,13 +88,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
 
     let mut engine = stage.build(&architecture, &Recipe::default(), compute)?;
     engine.load(&TrainState::new(model.parameters().clone(), &Adam::SLOTS));
-    let evaluation = Evaluation::of(engine.as_mut(), &test.split, &|| false)
-        .expect("nothing stops it but the end of the process");
-
-    if !evaluation.loss.is_finite() {
-        let problem = format!("its loss is {}: the weights are too large to use", evaluation.loss);
-        return Err(Error::invalid(args.model())(problem).into());
-    }
+    let evaluation = evaluation(engine.as_mut(), &test, args.model())?;
     let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
     let confusion = &evaluation.confusion;
     let classes = 0..confusion.len();

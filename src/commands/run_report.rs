@@ -6,7 +6,7 @@ use super::output::Output;
 use super::signals::Signals;
 use crate::cli::{OutputArgs, RunReportArgs};
 use crate::data::batches::Batch;
-use crate::error::{Error, printable};
+use crate::error::printable;
 use crate::files::lock::lock_for_writing;
 use crate::files::{durable, replaceable};
 use crate::measure::machine::Environment;
@@ -16,7 +16,6 @@ use crate::model::recipe::Recipe;
 use crate::optim::adam::Adam;
 use crate::report::run::page::{self, MARK};
 use crate::report::run::result::{CHECKED, RunReport};
-use crate::training::evaluation::Evaluation;
 
 /// Tests the model, and writes the page.
 pub fn run(args: &RunReportArgs) -> anyhow::Result<()> {
@@ -47,12 +46,7 @@ pub fn run(args: &RunReportArgs) -> anyhow::Result<()> {
     }
     let mut engine = stage.build(&architecture, &Recipe::default(), compute)?;
     engine.load(&TrainState::new(model.parameters().clone(), &Adam::SLOTS));
-    let evaluation = Evaluation::of(engine.as_mut(), &test.split, &|| false)
-        .expect("nothing stops it but the end of the process");
-    if !evaluation.loss.is_finite() {
-        let problem = format!("its loss is {}: the weights are too large to use", evaluation.loss);
-        return Err(Error::invalid(&args.model)(problem).into());
-    }
+    let evaluation = eval::evaluation(engine.as_mut(), &test, &args.model)?;
     let indices: Vec<u32> = (0..test.split.len().min(CHECKED) as u32).collect();
     let logits = engine.predict(&Batch::new(&test.split, &indices)).to_vec();
     let report = RunReport {

@@ -81,21 +81,16 @@ pub fn find(request: &Request, parts: &[Part], progress: &mut dyn Progress) -> R
 }
 
 /// Format of the images and labels, as far as it is known before anything is downloaded: that of the
-/// files of `parts` if they are there, or else that of the dataset that the user named, or else
-/// MNIST's.
+/// files that are there, or else that of the dataset that the user named, or else MNIST's.
 ///
 /// # Errors
 /// When a folder cannot be read or the names of classes are not valid.
-pub fn format(request: &Request, parts: &[Part]) -> Result<ImageFormat> {
+pub fn format(request: &Request) -> Result<ImageFormat> {
     let found = match &request.directory {
-        Some(directory) => Found::in_folder(directory, request.known, parts)?,
-        None => request.found(parts)?,
+        Some(directory) => Found::in_folder(directory, request.known, &[])?,
+        None => request.found(&[])?,
     };
-    if found.is_complete() {
-        return Ok(found.into_files()?.format());
-    }
-    let classes = request.known.map_or(ImageFormat::MNIST.classes, |known| known.classes);
-    Ok(ImageFormat { classes, ..ImageFormat::MNIST })
+    Ok(found.into_files()?.format())
 }
 
 impl Request {
