@@ -52,7 +52,7 @@ PROFILES = ROOT / "profiles"
 sys.path.insert(0, str(ROOT / "peers"))
 import compare  # noqa: E402
 import comparison  # noqa: E402
-SEEDS = range(1, 11)
+SEEDS = "1..10"
 # A stage whose products a library computes, two exact stages of our own, and the stage that is not exact.
 ACCURACY_STAGES = ["gemm", "sparse", "live", "bf16"]
 # Networks with a name, in the order of their table, and for how many epochs each is trained.
@@ -60,7 +60,7 @@ NETWORKS = {
     "default": 10, "lenet5": 10, "mlp": 10, "deep": 10, "resnet": 5, "small": 5, "medium": 5, "large": 5,
     "conv1d": 10, "lstm": 10, "attention": 10,
 }
-NETWORK_SEEDS = range(1, 6)
+NETWORK_SEEDS = "1..5"
 # Rows of the comparison that README.md shows: the default, and the fastest f32 variants of two frameworks.
 README_ROWS = ["ours", "pytorch-best", "jax"]
 # Epochs in which stages that leave zeros out are measured again.
@@ -127,23 +127,23 @@ def write_facts(folder, facts):
     (folder / "stages.json").write_text(json.dumps(program.stages()) + "\n")
 
 
+def sweep(record, seeds, *flags):
+    """Records a training with each of the seeds anew, as profiles/<record>/seed-<seed>.jsonl."""
+    describe(record)
+    subprocess.run([PROGRAM, "sweep", "--seeds", seeds, "--out", PROFILES / record, *flags], check=True)
+
+
 def record_accuracy(stages):
     """Of each stage anew; the others' records stay."""
     for stage in stages or ACCURACY_STAGES:
-        record = f"accuracy/{stage}"
-        describe(record)
-        for seed in SEEDS:
-            run(record, f"seed-{seed}", "--epochs", "10", "--seed", str(seed), "--stage", stage)
+        sweep(f"accuracy/{stage}", SEEDS, "--epochs", "10", "--stage", stage)
 
 
 def record_networks(names):
     """Of each network anew; the others' records stay."""
     for name in names or NETWORKS:
-        record = f"networks/{name}"
-        describe(record)
-        for seed in NETWORK_SEEDS:
-            epochs = str(NETWORKS[name])
-            run(record, f"seed-{seed}", "--epochs", epochs, "--t-max", epochs, "--seed", str(seed), "--arch", name)
+        epochs = str(NETWORKS[name])
+        sweep(f"networks/{name}", NETWORK_SEEDS, "--epochs", epochs, "--t-max", epochs, "--arch", name)
 
 
 def record_datasets():
@@ -151,10 +151,7 @@ def record_datasets():
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([PROGRAM, "data", "synthetic", "--letters", "--out", folder], check=True, stdout=subprocess.DEVNULL)
         for name, flags in [("fashion", ["--dataset", "fashion"]), ("synthetic-letters", ["--data", folder])]:
-            record = f"datasets/{name}"
-            describe(record)
-            for seed in NETWORK_SEEDS:
-                run(record, f"seed-{seed}", "--epochs", "10", "--t-max", "10", "--seed", str(seed), *flags)
+            sweep(f"datasets/{name}", NETWORK_SEEDS, "--epochs", "10", "--t-max", "10", *flags)
 
 
 def record_transcript():

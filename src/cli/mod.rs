@@ -9,6 +9,7 @@ mod profile;
 mod recipe;
 mod report;
 mod shared;
+mod sweep;
 mod values;
 
 use std::any::TypeId;
@@ -38,6 +39,7 @@ pub use self::recipe::{OF_BENCH, OF_MEMORY, RecipeArgs};
 pub use self::report::{ReportAction, ReportCommand, RunReportArgs, SpliceArgs, TrendArgs};
 pub use self::shared::{ComputeArgs, DataArgs, MachineArgs, NetworkArgs, OutputArgs, network};
 use self::shared::{known, named_directory};
+pub use self::sweep::{Point, SweepArgs};
 #[cfg(feature = "profile")]
 use self::values::MOST_SECONDS;
 use self::values::{MOST_IMAGES, number, path, step, whole};
@@ -123,6 +125,9 @@ pub enum Command {
     /// Classify pictures: PNG files, or images of IDX files
     #[command(after_help = predict::NOTES)]
     Predict(PredictArgs),
+    /// Train with several seeds and values of flags, and show means and spread
+    #[command(after_help = sweep::NOTES)]
+    Sweep(SweepArgs),
     /// Write a model for PyTorch or ONNX, with a script that checks it
     #[command(after_help = export::NOTES)]
     Export(ExportArgs),

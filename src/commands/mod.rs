@@ -26,6 +26,7 @@ mod run_report;
 mod signals;
 mod stages;
 mod summary;
+mod sweep;
 mod train;
 #[cfg(feature = "plots")]
 mod trend;
@@ -44,6 +45,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         None => train::run(&cli.train),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Predict(args)) => predict::run(args),
+        Some(Command::Sweep(args)) => sweep::run(args),
         Some(Command::Export(args)) => export::run(args),
         Some(Command::Summary(args)) => summary::run(args),
         Some(Command::Gradcheck(args)) => gradcheck::run(args),

@@ -13,9 +13,10 @@ use super::output::Output;
 use super::signals::Signals;
 use crate::bench::observer;
 use crate::data::remote;
-use crate::error::printable;
+use crate::error::{Error, printable};
 use crate::files::durable::Kept;
 use crate::model::checkpoint::EpochRecord;
+use crate::report::sweep::SweepRun;
 use crate::report::text::numbers::grouped;
 use crate::report::{self, Event};
 use crate::training::trainer::{EpochReport, Observer, Progress};
@@ -134,12 +135,7 @@ impl Observer for TrainingProgress<'_> {
     }
 
     fn epoch(&mut self, report: &EpochReport) {
-        let EpochReport { record, duration, images } = report;
-        let epoch = report::Epoch {
-            record: record.clone(),
-            seconds: duration.as_secs_f64(),
-            images_per_second: *images as f64 / duration.as_secs_f64(),
-        };
+        let epoch = report::Epoch::from(report);
         self.bar.suspend(|| {
             self.logs.epoch(&epoch, self.output);
             self.output.event(&Event::Epoch(epoch));
@@ -164,6 +160,92 @@ impl Observer for TrainingProgress<'_> {
         }
         self.bar.suspend(|| self.output.note(&message));
     }
+
+    fn stop(&self) -> Option<i32> {
+        self.signals.received()
+    }
+}
+
+/// Shows the progress of a sweep, prints the result of each run, and keeps the results of its epochs.
+pub struct SweepProgress<'a> {
+    output: &'a Output,
+    signals: Signals,
+    /// Bar of the runs.
+    bar: ProgressBar,
+    /// Number of runs of the sweep, and of those that have ended.
+    runs: usize,
+    ended: usize,
+    /// What distinguishes the present run, and its number of epochs.
+    run: String,
+    epochs: usize,
+    /// Results of the epochs of the present run.
+    results: Vec<Event>,
+}
+
+impl<'a> SweepProgress<'a> {
+    /// Progress of a sweep of `runs` runs.
+    pub fn new(output: &'a Output, signals: Signals, runs: usize) -> Self {
+        let bar = counter(output, "", runs);
+        Self {
+            output,
+            signals,
+            bar,
+            runs,
+            ended: 0,
+            run: String::new(),
+            epochs: 0,
+            results: Vec::new(),
+        }
+    }
+
+    /// A `run` of this number of `epochs` begins.
+    pub fn begin_run(&mut self, run: String, epochs: usize) {
+        (self.run, self.epochs) = (run, epochs);
+    }
+
+    /// A run has this `result`.
+    pub fn end_run(&mut self, result: &SweepRun) {
+        self.ended += 1;
+        self.bar.set_position(self.ended as u64);
+        self.bar.suspend(|| self.output.event(&Event::SweepRun(result.clone())));
+    }
+
+    /// Results of the epochs of the run that has ended.
+    pub fn epochs(&mut self) -> Vec<Event> {
+        mem::take(&mut self.results)
+    }
+
+    /// Error of a `signal` in a run.
+    pub fn interrupted(&self, signal: i32) -> Error {
+        let (ended, runs) = (self.ended, self.runs);
+        let message =
+            format!("interrupted after {ended} of {runs} runs; go on with the same command");
+        Error::Interrupted { signal, message }
+    }
+
+    /// Removes the bar from the screen.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Observer for SweepProgress<'_> {
+    fn begin(&mut self, _: usize, _: &[EpochRecord]) {}
+
+    fn batch(&mut self, progress: &Progress) {
+        if !self.bar.is_hidden() {
+            let epoch = format!("epoch {} of {}", progress.epoch + 1, self.epochs);
+            self.bar.set_message(fitting([self.run.clone(), epoch]));
+        }
+    }
+
+    fn epoch(&mut self, report: &EpochReport) {
+        self.results.push(Event::Epoch(report::Epoch::from(report)));
+    }
+
+    fn large_gradient(&mut self, _: f64) {}
+
+    fn kept_previous(&mut self, _: &Kept) {}
 
     fn stop(&self) -> Option<i32> {
         self.signals.received()

@@ -19,7 +19,7 @@ use crate::files::durable;
 use crate::files::lock::lock_for_writing;
 use crate::measure::memory;
 use crate::model::architecture::Architecture;
-use crate::model::checkpoint::{self, Checkpoint, DatasetIdentity, Metadata, Model, Validation};
+use crate::model::checkpoint::{self, Checkpoint, DatasetIdentity, Model, Validation};
 use crate::model::parameters::{Parameters, TrainState};
 use crate::model::recipe::Recipe;
 use crate::optim::Optimizer;
@@ -65,30 +65,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         &signals,
     )?;
     let load_seconds = loading.elapsed().as_secs_f64();
-    let sha256s = dataset.sha256s().map(|sha256| sha256.to_string());
-    // The test files may have been missing when the run began.
-    let same = sha256s.iter().find(|sha256| **sha256 == plan.metadata.dataset.sha256);
-    let identity = DatasetIdentity {
-        name: dataset.kind().name().into(),
-        sha256: same.unwrap_or(&sha256s[0]).clone(),
-        class_names: dataset.class_names.clone(),
-    };
-    let images = plan.images(&identity, dataset.train.len())?;
-    if let Some(images) = plan.metadata.recipe.validation {
-        dataset.hold_out(images);
-    }
-    dataset.train.truncate(images);
-    if plan.auto_batch_size {
-        let TrainPlan { stage, architecture, metadata, .. } = &mut plan;
-        let recipe = &mut metadata.recipe;
-        let needed =
-            |batch_size| stage.memory_bytes(architecture, &Recipe { batch_size, ..recipe.clone() });
-        let choice = batch_size::choose(images, memory::available_bytes(), needed);
-        output.note(&choice.to_string());
-        recipe.batch_size = choice.batch_size;
-        recipe.contradiction().map_or(Ok(()), |problem| Err(Error::Usage(problem)))?;
-    }
-
+    prepare(&mut plan, &mut dataset, &output)?;
     let saved = saved.map(|(_, checkpoint)| checkpoint.state);
     let mut engine = engine(&plan, saved, weights)?;
     if let Some(beginning) = plan.beginning() {
@@ -104,10 +81,14 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let trainer = Trainer {
         engine: engine.as_mut(),
         dataset: &dataset,
-        metadata: Metadata { dataset: identity, ..plan.metadata.clone() },
+        metadata: plan.metadata.clone(),
         epochs: plan.epochs,
         evaluate: plan.evaluate,
-        checkpoints: Checkpoints::start(&plan.model, plan.checkpoint_every, plan.keep_previous)?,
+        checkpoints: Some(Checkpoints::start(
+            &plan.model,
+            plan.checkpoint_every,
+            plan.keep_previous,
+        )?),
         best: match &plan.best_model {
             Some(path) => Some(Checkpoints::start(path, 1, plan.keep_previous)?),
             None => None,
@@ -150,9 +131,42 @@ fn saved(path: &Path) -> Result<(Architecture, Checkpoint)> {
     }
 }
 
+/// Leaves the images of the plan in `dataset`, and tells the plan which dataset they come from. Also
+/// chooses the size of the batches, if that is wanted.
+///
+/// # Errors
+/// The errors of [`TrainPlan::images`].
+pub(super) fn prepare(plan: &mut TrainPlan, dataset: &mut Dataset, output: &Output) -> Result<()> {
+    let sha256s = dataset.sha256s().map(|sha256| sha256.to_string());
+    // The test files may have been missing when the run began.
+    let same = sha256s.iter().find(|sha256| **sha256 == plan.metadata.dataset.sha256);
+    let identity = DatasetIdentity {
+        name: dataset.kind().name().into(),
+        sha256: same.unwrap_or(&sha256s[0]).clone(),
+        class_names: dataset.class_names.clone(),
+    };
+    let images = plan.images(&identity, dataset.train.len())?;
+    plan.metadata.dataset = identity;
+    if let Some(images) = plan.metadata.recipe.validation {
+        dataset.hold_out(images);
+    }
+    dataset.train.truncate(images);
+    if plan.auto_batch_size {
+        let TrainPlan { stage, architecture, metadata, .. } = plan;
+        let recipe = &mut metadata.recipe;
+        let needed =
+            |batch_size| stage.memory_bytes(architecture, &Recipe { batch_size, ..recipe.clone() });
+        let choice = batch_size::choose(images, memory::available_bytes(), needed);
+        output.note(&choice.to_string());
+        recipe.batch_size = choice.batch_size;
+        recipe.contradiction().map_or(Ok(()), |problem| Err(Error::Usage(problem)))?;
+    }
+    Ok(())
+}
+
 /// Engine of the plan with the state `saved`, or else with these initial `weights`, or else with random
 /// ones.
-fn engine(
+pub(super) fn engine(
     plan: &TrainPlan,
     saved: Option<TrainState>,
     weights: Option<Parameters>,
@@ -169,13 +183,14 @@ fn engine(
 }
 
 /// Report that is printed before the first step.
-fn start(plan: &TrainPlan, dataset: &Dataset, threads: usize) -> report::Start {
+pub(super) fn start(plan: &TrainPlan, dataset: &Dataset, threads: usize) -> report::Start {
     let TrainPlan { architecture, stage, compute, metadata, .. } = plan;
     report::Start {
         schema: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION"),
         dataset: dataset.kind().name().into(),
         dataset_description: dataset.kind().to_string(),
+        dataset_sha256: metadata.dataset.sha256.clone(),
         train_images: dataset.train.len(),
         validation_images: dataset.validation.as_ref().map(Split::len),
         test_images: dataset.test.as_ref().map_or(0, Split::len),
@@ -193,7 +208,7 @@ fn start(plan: &TrainPlan, dataset: &Dataset, threads: usize) -> report::Start {
 }
 
 /// Report that is printed after the last step.
-fn done(
+pub(super) fn done(
     plan: &TrainPlan,
     dataset: &Dataset,
     engine: &dyn Engine,
@@ -215,7 +230,7 @@ fn done(
         best_validation_correct: validation.map(|validation| validation.best_correct),
         best_model: plan.best_model.as_ref().map(|path| path.to_string_lossy().into_owned()),
         weights_sha256: state.parameters.sha256().to_string(),
-        model: plan.model.to_string_lossy().into_owned(),
+        model: Some(plan.model.to_string_lossy().into_owned()),
         stage: plan.stage.name.into(),
         products: plan.stage.precision.name(),
         threads: engine.threads(),

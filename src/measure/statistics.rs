@@ -37,6 +37,65 @@ impl Spread {
     }
 }
 
+/// Mean of some values, as far as they tell it, and their range.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Number of values.
+    pub count: usize,
+    /// Mean of the values.
+    pub mean: f64,
+    /// Standard deviation of the distribution that the values come from, estimated with count − 1;
+    /// `None` for one value.
+    pub deviation: Option<f64>,
+    /// Interval that contains the mean of this distribution with a confidence of 95 %, if the
+    /// distribution is normal (Student's t); `None` for one value.
+    pub interval: Option<[f64; 2]>,
+    /// Smallest of the values.
+    pub min: f64,
+    /// Median of the values.
+    pub median: f64,
+    /// Largest of the values.
+    pub max: f64,
+}
+
+impl Sample {
+    /// Mean and range of `values`.
+    ///
+    /// # Panics
+    /// When `values` is empty or contains NaN.
+    pub fn of(values: &[f64]) -> Self {
+        let sorted = sorted(values);
+        let count = sorted.len();
+        let mean = sorted.iter().sum::<f64>() / count as f64;
+        let squares: f64 = sorted.iter().map(|value| (value - mean).powi(2)).sum();
+        let deviation = (count > 1).then(|| (squares / (count - 1) as f64).sqrt());
+        let interval = deviation.map(|deviation| {
+            let reach = student_t(0.05, count - 1) * deviation / (count as f64).sqrt();
+            [mean - reach, mean + reach]
+        });
+        let (min, median, max) = (sorted[0], median_of(&sorted), sorted[count - 1]);
+        Self { count, mean, deviation, interval, min, median, max }
+    }
+
+    /// Probability of a mean of this size or larger by chance, if the mean of the distribution is
+    /// `bound`: the one-sided p-value of Student's t-test. `None` for values that do not differ.
+    pub fn chance_above(&self, bound: f64) -> Option<f64> {
+        let deviation = self.deviation.filter(|deviation| *deviation > 0.0)?;
+        let t = (self.mean - bound) / (deviation / (self.count as f64).sqrt());
+        let freedom = (self.count - 1) as f64;
+        let beyond = 0.5 * puruspe::betai(0.5 * freedom, 0.5, freedom / (freedom + t * t));
+        Some(if t < 0.0 { 1.0 - beyond } else { beyond })
+    }
+}
+
+/// Number that the size of Student's t with `freedom` degrees of freedom exceeds with this
+/// `probability`.
+fn student_t(probability: f64, freedom: usize) -> f64 {
+    let freedom = freedom as f64;
+    let x = puruspe::invbetai(probability, 0.5 * freedom, 0.5);
+    (freedom * (1.0 - x) / x).sqrt()
+}
+
 /// Smallest of `values` that is not exceeded by the given share of them, 0 to 1 (nearest rank).
 ///
 /// # Panics
@@ -219,6 +278,39 @@ mod tests {
     fn the_median_of_an_even_number_of_values_is_between_the_two_in_the_middle() {
         assert_eq!(Spread::of(&[4.0, 1.0]), Spread { median: 2.5, min: 1.0, mad: 1.5 });
         assert_eq!(Spread::of(&[7.0]), Spread { median: 7.0, min: 7.0, mad: 0.0 });
+    }
+
+    #[test]
+    fn the_interval_of_a_mean_is_that_of_students_t() {
+        // Tables of the t-distribution, 2.5 % on each side.
+        for (freedom, expected) in
+            [(1, 12.7062), (2, 4.3027), (4, 2.7764), (9, 2.2622), (39, 2.0227), (999, 1.9623)]
+        {
+            let found = student_t(0.05, freedom);
+            assert!((found - expected).abs() < 1e-4, "{freedom}: {found}");
+        }
+        let sample = Sample::of(&[1.0, 3.0, 2.0, 4.0, 5.0]);
+        let deviation = 2.5_f64.sqrt();
+        let reach = 2.776_445 * deviation / 5.0_f64.sqrt();
+        assert_eq!((sample.count, sample.mean, sample.median), (5, 3.0, 3.0));
+        assert_eq!((sample.min, sample.max, sample.deviation), (1.0, 5.0, Some(deviation)));
+        let interval = sample.interval.unwrap();
+        for (found, expected) in interval.into_iter().zip([3.0 - reach, 3.0 + reach]) {
+            assert!((found - expected).abs() < 1e-5, "{interval:?}");
+        }
+        let one = Sample::of(&[7.0]);
+        assert_eq!((one.mean, one.deviation, one.interval), (7.0, None, None));
+    }
+
+    #[test]
+    fn a_mean_above_a_bound_has_the_chance_of_students_test() {
+        // t = (3 − 1)/(√2.5/√5) = 2.8284 with 4 degrees of freedom: p = 0.0237; and the other side.
+        let sample = Sample::of(&[1.0, 3.0, 2.0, 4.0, 5.0]);
+        for (bound, expected) in [(1.0, 0.023_71), (3.0, 0.5), (5.0, 0.976_29)] {
+            let found = sample.chance_above(bound).unwrap();
+            assert!((found - expected).abs() < 1e-4, "{bound}: {found}");
+        }
+        assert_eq!(Sample::of(&[2.0, 2.0]).chance_above(1.0), None);
     }
 
     #[test]

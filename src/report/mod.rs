@@ -33,6 +33,7 @@ pub(crate) mod recorded;
 #[cfg(feature = "plots")]
 pub mod run;
 pub mod suite;
+pub mod sweep;
 pub mod tensorboard;
 pub mod text;
 #[cfg(feature = "plots")]
@@ -44,6 +45,7 @@ use crate::measure::machine::Machine;
 use crate::model::checkpoint::EpochRecord;
 use crate::model::recipe::Recipe;
 use crate::simd::Isa;
+use crate::training::trainer::EpochReport;
 
 /// Version of the schema. It is increased when a field changes its meaning or is removed.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -58,6 +60,12 @@ pub enum Event {
     Epoch(Epoch),
     /// Result of a run; the last line of every run that succeeds.
     Done(Done),
+    /// Result of a run whose weights are of no use; the last line of its file in a sweep.
+    Diverged(Diverged),
+    /// Result of a run of a sweep.
+    SweepRun(sweep::SweepRun),
+    /// Results of all runs of a sweep.
+    Sweep(sweep::Sweep),
     /// Result of the evaluation of a model.
     Eval(Eval),
     /// Classes that a model predicts for a picture.
@@ -107,6 +115,8 @@ pub struct Start {
     /// Kind of the dataset in words.
     #[serde(skip)]
     pub dataset_description: String,
+    /// SHA-256 of the dataset, as in the checkpoint.
+    pub dataset_sha256: String,
     /// Number of images to train on.
     pub train_images: usize,
     /// Number of images held out of the training; absent without `--validation`.
@@ -149,6 +159,14 @@ pub struct Epoch {
     pub images_per_second: f64,
 }
 
+impl From<&EpochReport> for Epoch {
+    fn from(report: &EpochReport) -> Self {
+        let EpochReport { record, duration, images } = report;
+        let seconds = duration.as_secs_f64();
+        Self { record: record.clone(), seconds, images_per_second: *images as f64 / seconds }
+    }
+}
+
 /// Result of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Done {
@@ -182,8 +200,9 @@ pub struct Done {
     pub best_model: Option<String>,
     /// SHA-256 of the weights and biases, as little-endian f32 in canonical order.
     pub weights_sha256: String,
-    /// Path of the checkpoint.
-    pub model: String,
+    /// Path of the checkpoint; absent in a sweep, which keeps no models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Name of the stage.
     pub stage: String,
     /// Format of the factors of matrix products, as in [`Start::products`].
@@ -196,6 +215,13 @@ pub struct Done {
     pub epochs: usize,
     /// Number of steps that the model has been trained for.
     pub steps: u64,
+}
+
+/// Result of a run that diverged.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Diverged {
+    /// Message that says where and how.
+    pub message: String,
 }
 
 /// Result of the evaluation of a model on the test images.

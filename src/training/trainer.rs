@@ -30,8 +30,8 @@ pub struct Trainer<'a> {
     pub epochs: usize,
     /// Whether the model is evaluated on the test images after every epoch.
     pub evaluate: bool,
-    /// Destination of the run's checkpoints.
-    pub checkpoints: Checkpoints,
+    /// Destination of the run's checkpoints, if the model is kept.
+    pub checkpoints: Option<Checkpoints>,
     /// Destination of the checkpoint after the epoch with the best validation, if it is wanted.
     pub best: Option<Checkpoints>,
     /// Number of epochs without a better validation after which the run ends, if any number.
@@ -127,7 +127,7 @@ impl Trainer<'_> {
             history::push(&mut self.metadata.history, report.record);
             evaluating += duration(&self.validate(observer));
             let ends = done == self.epochs || self.is_out_of_patience();
-            if ends || self.checkpoints.is_due(done) {
+            if self.checkpoints.as_ref().is_some_and(|to| ends || to.is_due(done)) {
                 self.save(state);
             }
             // The thread writes the checkpoint meanwhile. It lacks the test result, which the next
@@ -284,16 +284,24 @@ impl Trainer<'_> {
     fn interrupted(&mut self, signal: i32, observer: &mut dyn Observer) -> Error {
         let position @ Position { epoch, batch, .. } = self.metadata.position;
         let batches = self.batches();
-        let path = printable(self.checkpoints.path());
-        let model = if path == DEFAULT_FILE { String::new() } else { format!(" --model {path}") };
-        let (place, remedy) = if epoch == self.epochs {
-            ("after the last epoch".into(), format!("test it with 'mnist-train eval{model}'"))
+        let (number, epochs) = (epoch + 1, self.epochs);
+        let place = if epoch == epochs {
+            "after the last epoch".into()
         } else {
-            let (number, epochs) = (epoch + 1, self.epochs);
-            let place = format!("in epoch {number} of {epochs} after {batch} of {batches} batches");
-            (place, format!("go on with --resume{model}"))
+            format!("in epoch {number} of {epochs} after {batch} of {batches} batches")
         };
-        if !self.checkpoints.has(position) {
+        let Some(checkpoints) = &self.checkpoints else {
+            let message = format!("interrupted {place}; the model is not kept");
+            return Error::Interrupted { signal, message };
+        };
+        let path = printable(checkpoints.path());
+        let model = if path == DEFAULT_FILE { String::new() } else { format!(" --model {path}") };
+        let remedy = if epoch == epochs {
+            format!("test it with 'mnist-train eval{model}'")
+        } else {
+            format!("go on with --resume{model}")
+        };
+        if !checkpoints.has(position) {
             let state = self.engine.store();
             if state.steps == 0 {
                 let message = format!("interrupted {place}; nothing to save yet");
@@ -317,11 +325,12 @@ impl Trainer<'_> {
 
     /// The error of a run that diverged, which says whether a good checkpoint exists.
     fn diverged(&self, what: String, epoch: usize, step: usize, lr: f64) -> Error {
-        let kept = if self.checkpoints.exists() {
-            let path = printable(self.checkpoints.path());
-            format!("{path} still holds the last good checkpoint")
-        } else {
-            "no checkpoint was written".into()
+        let kept = match self.checkpoints.as_ref().filter(|checkpoints| checkpoints.exists()) {
+            Some(checkpoints) => {
+                let path = printable(checkpoints.path());
+                format!("{path} still holds the last good checkpoint")
+            }
+            None => "no checkpoint was written".into(),
         };
         let remedy = self.metadata.recipe.remedy(lr);
         Error::Diverged { what, epoch, step, lr, kept, remedy }
@@ -329,12 +338,15 @@ impl Trainer<'_> {
 
     /// Lets the thread write a checkpoint of `state` at the present position.
     fn save(&mut self, state: TrainState) {
-        self.checkpoints.save(Checkpoint { state, metadata: self.metadata.clone() });
+        let metadata = self.metadata.clone();
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.save(Checkpoint { state, metadata });
+        }
     }
 
     /// The first result that `next` finds at a destination of checkpoints.
     fn written(&mut self, next: fn(&mut Checkpoints) -> Option<Written>) -> Option<Written> {
-        next(&mut self.checkpoints).or_else(|| self.best.as_mut().and_then(next))
+        [&mut self.checkpoints, &mut self.best].into_iter().flatten().find_map(next)
     }
 
     /// Waits until no checkpoint is being written or waiting.
@@ -441,7 +453,7 @@ mod tests {
             metadata: Metadata::new(&architecture, recipe, stage.name),
             epochs: 1_000_000,
             evaluate: false,
-            checkpoints,
+            checkpoints: Some(checkpoints),
             best: None,
             patience: None,
         };

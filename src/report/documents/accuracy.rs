@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::records::Records;
 use super::words::table;
-use crate::measure::statistics::Spread;
+use crate::measure::statistics::Sample;
 use crate::model::presets::PRESETS;
 use crate::report::text::numbers::grouped;
 
@@ -45,21 +45,14 @@ fn seeds(records: &Records, record: &str, seeds: usize) -> Result<Vec<Done>, Str
     (1..=seeds).map(of_seed).collect()
 }
 
-/// Median, mean and standard deviation of some counts.
-struct Summary {
-    median: f64,
-    mean: f64,
-    deviation: f64,
+/// Numbers of test images that are classified correctly.
+fn sample(done: &[Done]) -> Sample {
+    Sample::of(&done.iter().map(|one| one.test_correct as f64).collect::<Vec<_>>())
 }
 
-impl Summary {
-    fn of(done: &[Done]) -> Self {
-        let counts: Vec<f64> = done.iter().map(|one| one.test_correct as f64).collect();
-        let mean = counts.iter().sum::<f64>() / counts.len() as f64;
-        let squares: f64 = counts.iter().map(|count| (count - mean).powi(2)).sum();
-        let deviation = (squares / (counts.len() - 1) as f64).sqrt();
-        Self { median: Spread::of(&counts).median, mean, deviation }
-    }
+/// Mean and standard deviation of a sample of at least two.
+fn mean(sample: Sample) -> String {
+    format!("{} ± {:.1}", decimal(sample.mean), sample.deviation.expect("several seeds"))
 }
 
 /// `value`, at least 0, with one decimal and with commas between groups of three digits.
@@ -81,13 +74,8 @@ pub fn stages(records: &Records) -> Result<String, String> {
     let of_seed =
         |index: usize| row((index + 1).to_string(), &|done| grouped(done[index].test_correct));
     let mut rows: Vec<Vec<String>> = (0..STAGE_SEEDS).map(of_seed).collect();
-    rows.push(row("**median**".into(), &|done| {
-        format!("**{}**", decimal(Summary::of(done).median))
-    }));
-    rows.push(row("mean ± standard deviation".into(), &|done| {
-        let Summary { mean, deviation, .. } = Summary::of(done);
-        format!("{} ± {deviation:.1}", decimal(mean))
-    }));
+    rows.push(row("**median**".into(), &|done| format!("**{}**", decimal(sample(done).median))));
+    rows.push(row("mean ± standard deviation".into(), &|done| mean(sample(done))));
     let titles = stages.iter().zip(&done);
     let titles = titles.map(|(stage, done)| format!("{stage} (multiplies {})", done[0].products));
     let heading: Vec<String> = iter::once("seed".into()).chain(titles).collect();
@@ -104,13 +92,13 @@ pub fn datasets(records: &Records) -> Result<String, String> {
     for (folder, title) in DATASETS {
         let start: Start = records.event(&format!("{folder}/seed-1.jsonl"), "start")?;
         let done = seeds(records, folder, NETWORK_SEEDS)?;
-        let Summary { median, mean, deviation } = Summary::of(&done);
+        let sample = sample(&done);
         rows.push(vec![
             title.to_string(),
             format!("`{}`", start.architecture),
             start.epochs.to_string(),
-            decimal(median),
-            format!("{} ± {deviation:.1}", decimal(mean)),
+            decimal(sample.median),
+            mean(sample),
         ]);
     }
     let heading = ["dataset", "layers", "epochs", "correct, median", "mean ± standard deviation"];
@@ -131,16 +119,16 @@ pub fn networks(records: &Records) -> Result<String, String> {
     for (name, folder) in names.iter().zip(&folders) {
         let start: Start = records.event(&format!("{folder}/seed-1.jsonl"), "start")?;
         let done = seeds(records, folder, NETWORK_SEEDS)?;
-        let mut correct: Vec<usize> = done.iter().map(|one| one.test_correct).collect();
-        correct.sort_unstable();
+        let Sample { median, min, max, .. } = sample(&done);
+        let whole = |count: f64| grouped(count as usize);
         rows.push(vec![
             name.to_string(),
             format!("`{}`", start.architecture),
             grouped(start.parameters),
             done[0].stage.clone(),
             start.epochs.to_string(),
-            grouped(correct[NETWORK_SEEDS / 2]),
-            format!("{} to {}", grouped(correct[0]), grouped(correct[NETWORK_SEEDS - 1])),
+            whole(median),
+            format!("{} to {}", whole(min), whole(max)),
         ]);
     }
     let heading =

@@ -15,6 +15,7 @@ pub mod numbers;
 mod predict;
 #[cfg(feature = "profile")]
 mod profile;
+mod sweep;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -36,6 +37,9 @@ pub fn lines(event: &Event, width: Option<usize>) -> String {
         Event::Start(start) => self::start(start, width.unwrap_or(COLUMNS)),
         Event::Epoch(epoch) => self::epoch(epoch, width.unwrap_or(COLUMNS)),
         Event::Done(done) => self::done(done),
+        Event::Diverged(diverged) => diverged.message.clone(),
+        Event::SweepRun(run) => sweep::run(run),
+        Event::Sweep(sweep) => sweep::table(sweep),
         Event::Eval(eval) => self::eval(eval, width),
         Event::Predict(predict) => predict::lines(predict),
         Event::Config(config) => config::lines(config),
@@ -131,7 +135,7 @@ fn epoch_columns(texts: &[String; 10], width: usize) -> String {
 fn done(done: &Done) -> String {
     let mut text = format!(
         "{}\ntraining steps {:.3} s, loading {:.3} s, evaluating {:.3} s",
-        weights(&done.model, &done.weights_sha256),
+        weights(done.model.as_deref().unwrap_or("not kept"), &done.weights_sha256),
         done.train_seconds,
         done.load_seconds,
         done.eval_seconds,

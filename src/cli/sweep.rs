@@ -1,0 +1,235 @@
+//! The flags of the command `sweep`: those of a training, of which most take several values.
+
+use std::ffi::{OsStr, OsString};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use clap::builder::PathBufValueParser;
+use clap::error::{Error, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser};
+
+use super::values::number;
+use super::{Cli, OutputArgs, TrainArgs};
+use crate::digest::Sha256Digest;
+use crate::model::recipe::Range;
+
+/// End of the help of the command.
+pub const NOTES: &str = "\
+Flags with '…' take several values: --lr 1e-3,2e-3, or --arch lenet5 --arch mlp. Each combination
+of the values is trained with each seed. The models are not kept; the results are, a file for
+each run, and a run whose file is there is not trained again.
+Example: mnist-train sweep --seeds 1..10 --epochs 5 --lr 1e-3,2e-3";
+
+/// Flags of a training that a sweep does not have: files of one run, its seed, and profiles.
+const OF_ONE_RUN: [&str; 17] = [
+    "config",
+    "init_from",
+    "resume",
+    "model",
+    "checkpoint_every",
+    "keep_previous",
+    "save_best",
+    "log",
+    "tensorboard",
+    "seed",
+    "profile",
+    "profile_out",
+    "profile_seconds",
+    "json",
+    "quiet",
+    "help",
+    "version",
+];
+/// Flags that have one value in a sweep, because the data is loaded once.
+const OF_ALL_RUNS: [&str; 2] = ["dataset", "data"];
+/// Most runs of a sweep. More are a mistake.
+const MOST_RUNS: usize = 100_000;
+/// Longest value that is part of the name of a file as it is.
+const LONGEST_VALUE: usize = 32;
+
+/// Flags of the command `sweep`.
+#[derive(Debug)]
+pub struct SweepArgs {
+    /// Folder for the results.
+    pub out: PathBuf,
+    /// Seeds, in ascending order.
+    pub seeds: Vec<u64>,
+    /// Combinations of the values of all flags.
+    pub points: Vec<Point>,
+    /// Accuracy, 0 to 100, that the means are compared with.
+    pub mark: Option<f64>,
+    /// Form of the output.
+    pub output: OutputArgs,
+    /// Whether only errors and the last line are printed.
+    pub quiet: bool,
+}
+
+/// Combination of values of flags.
+#[derive(Debug)]
+pub struct Point {
+    /// Names and values of the flags that have several values in the sweep.
+    pub values: Vec<(String, String)>,
+    /// All flags of the training but the seed, as words of a command line.
+    words: Vec<OsString>,
+}
+
+impl Point {
+    /// This combination with a `value` of one more `flag`, which `varies` in the sweep or not.
+    fn with(&self, flag: &str, value: &OsStr, varies: bool) -> Self {
+        let (mut values, mut words) = (self.values.clone(), self.words.clone());
+        if varies {
+            values.push((flag.into(), value.to_string_lossy().into_owned()));
+        }
+        let mut word = OsString::from(format!("--{flag}="));
+        word.push(value);
+        words.push(word);
+        Self { values, words }
+    }
+
+    /// Flags of the training with this `seed`.
+    ///
+    /// # Errors
+    /// When flags contradict each other.
+    pub fn training(&self, seed: u64) -> Result<TrainArgs, Error> {
+        let seed = OsString::from(format!("--seed={seed}"));
+        let words = [OsString::from("mnist-train")].into_iter().chain(self.words.iter().cloned());
+        Ok(Cli::try_parse_from(words.chain([seed]))?.train)
+    }
+
+    /// Name of the file with the results of the run with this `seed`.
+    pub fn file_name(&self, seed: u64) -> String {
+        let values = self.values.iter().map(|(flag, value)| format!("{flag}-{}-", plain(value)));
+        format!("{}seed-{seed}.jsonl", values.collect::<String>())
+    }
+}
+
+/// `value` as a part of a file name: its digest if it is long or has other characters than a name has.
+fn plain(value: &str) -> String {
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || "+-._".contains(character);
+    if value.len() <= LONGEST_VALUE && value.chars().all(is_plain) {
+        return value.into();
+    }
+    Sha256Digest::of([value]).to_string()[..16].into()
+}
+
+/// Whether a sweep has the flag `arg` of a training.
+fn is_swept(arg: &&Arg) -> bool {
+    !OF_ONE_RUN.contains(&arg.get_id().as_str()) && !arg.is_hide_set()
+}
+
+/// The flag `arg` of a training with as many values as a sweep allows.
+fn with_values(arg: &Arg) -> Arg {
+    let id = arg.get_id().as_str();
+    if !arg.get_action().takes_values() || OF_ALL_RUNS.contains(&id) {
+        return arg.clone();
+    }
+    let names = arg.get_value_names().unwrap_or_default();
+    let arg = arg.clone().action(ArgAction::Append);
+    let arg = names.first().map_or(arg.clone(), |name| arg.value_name(format!("{name}…")));
+    // A network contains commas.
+    if id == "arch" { arg } else { arg.value_delimiter(',') }
+}
+
+impl Args for SweepArgs {
+    fn augment_args(command: Command) -> Command {
+        let seeds = Arg::new("seeds")
+            .long("seeds")
+            .value_name("N…")
+            .help("Seeds, with both ends of a range: 1..40, or 3,5,8")
+            .default_value("1..5")
+            .value_delimiter(',')
+            .action(ArgAction::Append)
+            .value_parser(seeds);
+        let out = Arg::new("out")
+            .long("out")
+            .value_name("DIR")
+            .help("Folder for the results, a file for each run")
+            .default_value("sweep")
+            .value_parser(PathBufValueParser::new());
+        let mark = Arg::new("mark")
+            .long("mark")
+            .value_name("PERCENT")
+            .help("Also print how probable so high a mean is by chance, if the accuracy is PERCENT")
+            .value_parser(|text: &str| number(text, Range::NotNegative));
+        let quiet = Arg::new("quiet")
+            .long("quiet")
+            .short('q')
+            .help("Print only errors and the last line; with --json, all results")
+            .action(ArgAction::SetTrue)
+            .help_heading("Output");
+        let command = OutputArgs::augment_args(command.args([seeds, out, mark])).arg(quiet);
+        let training = TrainArgs::augment_args(Command::new("training"));
+        command.args(training.get_arguments().filter(is_swept).map(with_values))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SweepArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut points = vec![Point { values: vec![], words: vec![] }];
+        let training = TrainArgs::augment_args(Command::new("training"));
+        for arg in training.get_arguments().filter(is_swept) {
+            let (id, flag) =
+                (arg.get_id().as_str(), arg.get_long().expect("no flag is positional"));
+            if matches.value_source(id) != Some(ValueSource::CommandLine) {
+                continue;
+            }
+            if !arg.get_action().takes_values() {
+                points.iter_mut().for_each(|point| point.words.push(format!("--{flag}").into()));
+                continue;
+            }
+            let values: Vec<&OsStr> = matches.get_raw(id).into_iter().flatten().collect();
+            points = points
+                .iter()
+                .flat_map(|point| {
+                    values.iter().map(|value| point.with(flag, value, values.len() > 1))
+                })
+                .collect();
+        }
+        let mut seeds: Vec<u64> = matches
+            .get_many("seeds")
+            .into_iter()
+            .flatten()
+            .cloned()
+            .flat_map(|range: RangeInclusive<u64>| range)
+            .collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        if seeds.len() * points.len() > MOST_RUNS {
+            let problem = format!(
+                "these are {} runs, and a sweep has at most {MOST_RUNS}",
+                seeds.len() * points.len()
+            );
+            return Err(Error::raw(ErrorKind::TooManyValues, problem));
+        }
+        Ok(Self {
+            out: matches.get_one::<PathBuf>("out").expect("it has a default").clone(),
+            seeds,
+            points,
+            mark: matches.get_one("mark").copied(),
+            output: OutputArgs::from_arg_matches(matches)?,
+            quiet: matches.get_flag("quiet"),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Parses a seed or a range of seeds.
+fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) if first <= last && last - first < MOST_RUNS as u64 => {
+            Ok(first..=last)
+        }
+        _ => Err("must be whole numbers, or a range of them like 1..40".into()),
+    }
+}

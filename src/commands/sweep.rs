@@ -1,0 +1,271 @@
+//! The command `mnist-train sweep`, which trains with several seeds and values of flags in one process.
+//!
+//! The result of a run is a file with the JSON lines that the run would print alone. A run whose file
+//! is there is not trained again, so a sweep goes on where it was interrupted.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::data;
+use super::output::Output;
+use super::plan::TrainPlan;
+use super::progress::SweepProgress;
+use super::signals::Signals;
+use super::train;
+use crate::cli::{Point, SweepArgs};
+use crate::data::dataset::Dataset;
+use crate::error::{Error, Result, quoted};
+use crate::files::durable::{self, Folder};
+use crate::files::input;
+use crate::files::lock::lock_for_writing;
+use crate::measure::statistics::Sample;
+use crate::report::sweep::{Reached, Sweep, SweepRow, SweepRun, Test, Validation};
+use crate::report::{Diverged, Done, Event, SCHEMA_VERSION, json};
+use crate::training::trainer::Trainer;
+
+/// Trains every combination of the values in `args` with every seed.
+pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
+    let output = Output::new(args.output, args.quiet);
+    let signals = Signals::install(args.quiet)?;
+    let first = args.points[0].training(args.seeds[0])?;
+    let format = data::format(&first.data)?;
+    let plan = |point: &Point, seed| -> anyhow::Result<TrainPlan> {
+        Ok(TrainPlan::new(&point.training(seed)?, format, None)?)
+    };
+    // A combination that is not possible is refused before hours of work with others.
+    let plans = args.points.iter().map(|point| plan(point, args.seeds[0]));
+    let plans = plans.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut notes = HashSet::new();
+    plans.iter().flat_map(|plan| &plan.notes).for_each(|note| {
+        if notes.insert(note) {
+            output.note(note);
+        }
+    });
+    let remedy = "choose a writable place with --out";
+    let _folder = Folder::make(&args.out).map_err(|error| error.with_remedy(remedy))?;
+    let evaluates = plans.iter().any(|plan| plan.evaluate);
+    let threads = plans[0].compute.threads;
+    let loading = Instant::now();
+    let dataset = data::load(&first.data, evaluates, format, threads, &output, &signals)?;
+    let load_seconds = loading.elapsed().as_secs_f64();
+
+    let mut progress = SweepProgress::new(&output, signals, args.seeds.len() * args.points.len());
+    let mut runs: Vec<Vec<SweepRun>> = args.points.iter().map(|_| Vec::new()).collect();
+    // All points with a seed before the next seed, so that a machine that becomes slower does not
+    // slow the runs of one point alone.
+    for seed in &args.seeds {
+        for (point, runs) in args.points.iter().zip(&mut runs) {
+            let path = args.out.join(point.file_name(*seed));
+            let _lock = lock_for_writing(&path).map_err(|error| error.with_remedy(remedy))?;
+            let mut run = Run { plan: plan(point, *seed)?, dataset: dataset.clone(), load_seconds };
+            train::prepare(&mut run.plan, &mut run.dataset, &output)?;
+            let found = run.earlier(&path)?;
+            let reused = found.is_some();
+            let (reached, diverged) = match found {
+                Some(lines) => result(&path, &lines)?,
+                None => {
+                    progress.begin_run(described(point, *seed), run.plan.epochs);
+                    let lines = run.train(&mut progress)?;
+                    durable::replace(&path, lines.as_bytes())?;
+                    result(&path, &lines)?
+                }
+            };
+            let run = SweepRun {
+                schema: SCHEMA_VERSION,
+                values: point.values.iter().cloned().collect(),
+                seed: *seed,
+                file: path.to_string_lossy().into_owned(),
+                reused,
+                diverged,
+                reached,
+            };
+            progress.end_run(&run);
+            runs.push(run);
+        }
+    }
+    progress.finish();
+    let rows = plans.iter().zip(&runs).map(|(plan, runs)| row(plan, runs, args.mark));
+    output.event(&Event::Sweep(Sweep {
+        schema: SCHEMA_VERSION,
+        folder: args.out.to_string_lossy().into_owned(),
+        mark: args.mark.map(|percent| percent / 100.0),
+        rows: rows.collect(),
+    }));
+    Ok(output.finish()?)
+}
+
+/// The values of `point` and the `seed`, for the line of progress.
+fn described(point: &Point, seed: u64) -> String {
+    let values = point.values.iter().map(|(flag, value)| format!("{flag} {value}, "));
+    format!("{}seed {seed}", values.collect::<String>())
+}
+
+/// Run of a sweep.
+struct Run {
+    plan: TrainPlan,
+    dataset: Dataset,
+    /// Duration of loading the data of all runs.
+    load_seconds: f64,
+}
+
+impl Run {
+    /// Lines of an earlier run with the same settings in the file at `path`, if there is one.
+    ///
+    /// # Errors
+    /// When the file has anything else.
+    fn earlier(&self, path: &Path) -> Result<Option<String>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = input::text(path)?;
+        let threads = self.plan.stage.threads(self.plan.compute.threads);
+        let start = json::line(&Event::Start(train::start(&self.plan, &self.dataset, threads)));
+        let first = text.lines().next().unwrap_or_default();
+        // Both are parsed, because a number can have several texts.
+        let fields = |line: &str| serde_json::from_str::<Map<String, Value>>(line).ok();
+        let was =
+            fields(first).filter(|was| was.get("event").is_some_and(|event| event == "start"));
+        let (Some(was), Some(is)) = (was, fields(&start)) else {
+            return Err(foreign(path));
+        };
+        match differences(&was, &is).first() {
+            None => Ok(Some(text)),
+            Some(difference) => Err(Error::invalid(path)(format!(
+                "has a run with other settings, {}: name another folder with --out",
+                quoted(difference),
+            ))),
+        }
+    }
+
+    /// Trains, and returns the lines that the run would print alone.
+    fn train(self, progress: &mut SweepProgress<'_>) -> Result<String> {
+        let Self { plan, dataset, load_seconds } = self;
+        let started = Instant::now();
+        let mut engine = train::engine(&plan, None, None)?;
+        let start = train::start(&plan, &dataset, engine.threads());
+        let trainer = Trainer {
+            engine: engine.as_mut(),
+            dataset: &dataset,
+            metadata: plan.metadata.clone(),
+            epochs: plan.epochs,
+            evaluate: plan.evaluate,
+            checkpoints: None,
+            best: None,
+            patience: plan.patience,
+        };
+        let last = match trainer.run(progress) {
+            Ok(outcome) => {
+                let engine = engine.as_ref();
+                let done = train::done(&plan, &dataset, engine, &outcome, load_seconds, started);
+                Event::Done(Done { model: None, ..done })
+            }
+            Err(error @ Error::Diverged { .. }) => {
+                Event::Diverged(Diverged { message: error.to_string() })
+            }
+            Err(Error::Interrupted { signal, .. }) => return Err(progress.interrupted(signal)),
+            Err(error) => return Err(error),
+        };
+        let events = [Event::Start(start)].into_iter().chain(progress.epochs()).chain([last]);
+        Ok(events.map(|event| json::line(&event) + "\n").collect())
+    }
+}
+
+/// Names and values of the fields in which `was` and `is` differ.
+fn differences(was: &Map<String, Value>, is: &Map<String, Value>) -> Vec<String> {
+    let names = was.keys().chain(is.keys().filter(|name| !was.contains_key(*name)));
+    let of = |name: &String| match (was.get(name), is.get(name)) {
+        (was, is) if was == is => vec![],
+        (Some(Value::Object(was)), Some(Value::Object(is))) => differences(was, is),
+        (was, is) => {
+            let shown = |value: Option<&Value>| value.map_or("absent".into(), Value::to_string);
+            vec![format!("{name} was {} and is {}", shown(was), shown(is))]
+        }
+    };
+    names.flat_map(of).collect()
+}
+
+/// Error of a file that has no lines of a run.
+fn foreign(path: &Path) -> Error {
+    Error::invalid(path)(
+        "has no lines of a run: name another folder with --out, or move the file away",
+    )
+}
+
+/// Last line of a run.
+#[derive(Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Last {
+    Done {
+        test_correct: Option<usize>,
+        test_total: Option<usize>,
+        train_seconds: f64,
+        eval_seconds: f64,
+        weights_sha256: String,
+    },
+    Diverged {
+        message: String,
+    },
+}
+
+/// Line of an epoch.
+#[derive(Deserialize)]
+struct EpochLine {
+    validation_correct: Option<usize>,
+    validation_total: Option<usize>,
+}
+
+/// What the run with these `lines` in the file at `path` has reached, or the message of a run that
+/// diverged.
+fn result(path: &Path, lines: &str) -> Result<(Option<Reached>, Option<String>)> {
+    let mut lines = lines.lines().rev();
+    match parsed(path, lines.next())? {
+        Last::Diverged { message } => Ok((None, Some(message))),
+        Last::Done { test_correct, test_total, train_seconds, eval_seconds, weights_sha256 } => {
+            let EpochLine { validation_correct, validation_total } = parsed(path, lines.next())?;
+            let test = test_correct.zip(test_total);
+            let test = test.map(|(test_correct, test_total)| Test { test_correct, test_total });
+            let validation = validation_correct.zip(validation_total);
+            let validation = validation.map(|(validation_correct, validation_total)| Validation {
+                validation_correct,
+                validation_total,
+            });
+            let reached = Reached { test, validation, train_seconds, eval_seconds, weights_sha256 };
+            Ok((Some(reached), None))
+        }
+    }
+}
+
+fn parsed<T: DeserializeOwned>(path: &Path, line: Option<&str>) -> Result<T> {
+    serde_json::from_str(line.unwrap_or_default()).map_err(|_| foreign(path))
+}
+
+/// Row of the `runs` of `plan`, compared with the `mark`, 0 to 100.
+fn row(plan: &TrainPlan, runs: &[SweepRun], mark: Option<f64>) -> SweepRow {
+    let reached: Vec<&Reached> = runs.iter().filter_map(|run| run.reached.as_ref()).collect();
+    let sample = |value: &dyn Fn(&Reached) -> Option<f64>| {
+        let values: Vec<f64> = reached.iter().filter_map(|one| value(one)).collect();
+        (!values.is_empty()).then(|| Sample::of(&values))
+    };
+    let share = |correct: usize, total: usize| correct as f64 / total as f64;
+    let test_accuracy =
+        sample(&|one| one.test.map(|test| share(test.test_correct, test.test_total)));
+    let validation_accuracy = sample(&|one| {
+        one.validation.map(|one| share(one.validation_correct, one.validation_total))
+    });
+    let compared = mark.zip(test_accuracy.or(validation_accuracy));
+    SweepRow {
+        values: runs[0].values.clone(),
+        architecture: plan.architecture.to_string(),
+        parameters: plan.architecture.parameter_count(),
+        diverged: runs.len() - reached.len(),
+        test_accuracy,
+        validation_accuracy,
+        chance: compared.and_then(|(mark, accuracy)| accuracy.chance_above(mark / 100.0)),
+        train_seconds: sample(&|one| Some(one.train_seconds)),
+    }
+}
