@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+mod data;
 mod export;
 mod gate;
 mod predict;
@@ -29,6 +30,7 @@ pub use self::bench::{
 };
 pub use self::config::Failure;
 use self::config::{Definition, complete};
+pub use self::data::{AugmentedArgs, DataAction, DataCommand, FolderArgs};
 pub use self::export::ExportArgs;
 pub use self::gate::GateArgs;
 pub use self::predict::PredictArgs;
@@ -38,14 +40,11 @@ pub use self::profile::ProfileArgs;
 pub use self::recipe::{OF_BENCH, OF_MEMORY, RecipeArgs};
 pub use self::report::{ReportAction, ReportCommand, RunReportArgs, SpliceArgs, TrendArgs};
 pub use self::shared::{ComputeArgs, DataArgs, MachineArgs, NetworkArgs, OutputArgs, network};
-use self::shared::{known, named_directory};
 pub use self::sweep::{Point, SweepArgs};
 #[cfg(feature = "profile")]
 use self::values::MOST_SECONDS;
-use self::values::{MOST_IMAGES, number, path, step, whole};
+use self::values::{number, path, step, whole};
 use crate::bench::child::Job;
-use crate::data::known::Known;
-use crate::data::synthetic;
 use crate::error::quoted;
 use crate::model::checkpoint::DEFAULT_FILE;
 use crate::model::presets::{PRESETS, Preset};
@@ -366,69 +365,6 @@ impl EvalArgs {
     pub fn model(&self) -> &Path {
         self.file.as_deref().unwrap_or(&self.model)
     }
-}
-
-/// Arguments of the command `data`.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct DataCommand {
-    /// Action instead of listing the data files.
-    #[command(subcommand)]
-    pub action: Option<DataAction>,
-    /// Folder whose files are listed.
-    #[command(flatten)]
-    pub folder: FolderArgs,
-    /// Form of the output.
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// Flag of the folder to list or to fill.
-#[derive(Debug, Args)]
-pub struct FolderArgs {
-    /// Dataset: mnist, fashion, kmnist or a split of EMNIST, like emnist-letters
-    #[arg(long, value_name = "NAME", value_parser = known)]
-    pub dataset: Option<&'static Known>,
-    /// Data folder [env: MNIST_DATA] [default: data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-}
-
-impl FolderArgs {
-    /// Data folder that the user named, if any.
-    pub fn directory(&self) -> Option<PathBuf> {
-        named_directory(self.data.as_deref(), self.dataset)
-    }
-}
-
-/// Actions of the command `data`.
-#[derive(Debug, Subcommand)]
-pub enum DataAction {
-    /// Download a dataset; mirrors can be named in MNIST_MIRRORS
-    Fetch {
-        /// Folder to download into.
-        #[command(flatten)]
-        folder: FolderArgs,
-        /// Form of the output.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// Write the built-in synthetic digits or letters as four IDX files
-    Synthetic {
-        /// Folder to write into
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// Number of training images, all different; there are as many test images as in MNIST
-        #[arg(long, value_name = "N", default_value_t = synthetic::TRAIN_IMAGES)]
-        #[arg(value_parser = whole(1, Some(MOST_IMAGES)))]
-        images: usize,
-        /// Draw letters, stored as EMNIST's are: 26 classes, labels from 1, transposed images
-        #[arg(long)]
-        letters: bool,
-        /// Form of the output.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
 }
 
 /// `text` for stderr: on a terminal, its lines are broken between words, as clap does in the help.

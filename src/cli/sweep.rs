@@ -230,6 +230,6 @@ fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
         (Ok(first), Ok(last)) if first <= last && last - first < MOST_RUNS as u64 => {
             Ok(first..=last)
         }
-        _ => Err("must be whole numbers, or a range of them like 1..40".into()),
+        _ => Err("must be a whole number, or a range of them like 1..40".into()),
     }
 }

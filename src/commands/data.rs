@@ -4,10 +4,11 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::augmented;
 use super::output::Output;
 use super::progress::{DownloadProgress, spinner};
 use super::signals::Signals;
-use crate::cli::{DataAction, DataArgs, DataCommand, FolderArgs};
+use crate::cli::{DataAction, DataArgs, DataCommand, FolderArgs, OutputArgs};
 use crate::data::dataset::{Dataset, DatasetKind, ImageFormat, Split, TestSet};
 use crate::data::files::{self, Files, Inspection, Part};
 use crate::data::known::{KNOWN, Known, MNIST};
@@ -29,12 +30,16 @@ const MIRRORS_VARIABLE: &str = "MNIST_MIRRORS";
 
 /// Lists, downloads or generates data.
 pub fn run(args: &DataCommand) -> anyhow::Result<()> {
-    start_threads(machine::threads())?;
+    if !matches!(args.action, Some(DataAction::Augmented(_))) {
+        // Loading a dataset starts them too.
+        start_threads(machine::threads())?;
+    }
     let output = Output::new(
         match &args.action {
             Some(DataAction::Fetch { output, .. } | DataAction::Synthetic { output, .. }) => {
                 *output
             }
+            Some(DataAction::Augmented(_)) => OutputArgs { json: false },
             None => args.output,
         },
         false,
@@ -58,6 +63,7 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
             fetched?;
             list(&directory, folder.dataset, &output)?;
         }
+        Some(DataAction::Augmented(args)) => augmented::draw(args, &output)?,
         Some(DataAction::Synthetic { out, images, letters, .. }) => {
             let signals = Signals::install(false)?;
             let characters = if *letters { Characters::Letters } else { Characters::Digits };

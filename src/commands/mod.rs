@@ -1,5 +1,6 @@
 //! The commands of the program, one in each file. Only they and [`crate::cli`] use the terminal.
 
+mod augmented;
 mod batch_size;
 mod bench;
 mod bench_all;

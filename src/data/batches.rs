@@ -36,6 +36,11 @@ impl<'a> Batch<'a> {
         self.indices.len()
     }
 
+    /// Index of each image in its split, (N).
+    pub(super) fn indices(&self) -> &'a [u32] {
+        self.indices
+    }
+
     /// Pixels of each image, (28, 28) bytes.
     pub fn images(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         images(self.split, self.indices)

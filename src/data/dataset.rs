@@ -91,6 +91,11 @@ impl Split {
         &self.images[index * self.pixels()..][..self.pixels()]
     }
 
+    /// Pixels of all images, (N, H, W), and their labels, (N), to write.
+    pub(super) fn parts_mut(&mut self) -> (&mut [u8], &mut [u16]) {
+        (&mut self.images, &mut self.labels)
+    }
+
     /// Removes all images after the first `count`; nothing changes if there are no more than that.
     pub fn truncate(&mut self, count: usize) {
         let count = count.min(self.len());

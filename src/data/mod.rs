@@ -1,6 +1,7 @@
 //! Datasets: finds, downloads, reads or generates them, and cuts them into shuffled batches. Pixels
 //! stay bytes. Prepares pictures to classify.
 
+pub mod augment;
 pub mod batches;
 pub mod classes;
 pub mod dataset;

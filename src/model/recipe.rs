@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::init::Init;
+use crate::data::augment::Augment;
 use crate::optim::Optimizer;
 use crate::optim::adam::Adam;
 use crate::optim::schedule::{Interval, Kind, Schedule};
@@ -98,6 +99,9 @@ hyperparameters! {
     /// Part of the target that is spread evenly over all classes in training.
     #[serde(default)]
     label_smoothing: f64 = 0.0, Valid::Number(Range::Decay);
+    /// Change of the training images in each epoch: none, shift, affine, or elastic.
+    #[serde(default)]
+    augment: Augment = Augment::None, Valid::Choice(&Augment::NAMES);
     /// Largest L2 norm of the gradient, to which a longer one is shortened; 0 for none.
     ///
     /// The norm is over all parameters (PyTorch: `clip_grad_norm_`).

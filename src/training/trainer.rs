@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::checkpoints::{Checkpoints, NotWritten, Written};
 use super::evaluation::Evaluation;
+use crate::data::augment::{Augment, Augmented};
 use crate::data::batches::{batches, epoch_order};
 use crate::data::dataset::Dataset;
 use crate::engine::Engine;
@@ -220,7 +221,9 @@ impl Trainer<'_> {
         let first = self.metadata.position.batch;
         let mut duration = Duration::ZERO;
         let mut is_norm_known = false;
-        for batch in batches(train, &order, recipe.batch_size).skip(first) {
+        let mut augmented = (recipe.augment != Augment::None)
+            .then(|| Augmented::new(recipe.augment, recipe.seed, train.sides(), recipe.batch_size));
+        for mut batch in batches(train, &order, recipe.batch_size).skip(first) {
             if let Some(signal) = observer.stop() {
                 return Err(self.interrupted(signal, observer));
             }
@@ -229,6 +232,9 @@ impl Trainer<'_> {
             }
             let lr = schedule.lr(epoch, self.metadata.position.batch, in_epoch);
             let started = Instant::now();
+            if let Some(augmented) = &mut augmented {
+                batch = augmented.batch(&batch, epoch);
+            }
             let sum = self.engine.step(&batch, lr);
             duration += started.elapsed();
             let position = &mut self.metadata.position;

@@ -5,6 +5,7 @@
 //! is. The content, never the name, tells what a file is.
 
 pub mod decode;
+pub mod encode;
 mod error;
 mod grey;
 mod limits;

@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use png::{BitDepth, ColorType, Encoder};
+
+use crate::data::picture::encode;
 
 /// `bytes` in base64.
 pub fn base64(bytes: &[u8]) -> String {
@@ -11,13 +12,7 @@ pub fn base64(bytes: &[u8]) -> String {
 
 /// Address of a picture of `pixels`, (H, W) with `sides` [H, W]; 0 is black and 255 is white.
 pub fn address(pixels: &[u8], sides: [usize; 2]) -> String {
-    let mut file = Vec::new();
-    let mut encoder = Encoder::new(&mut file, sides[1] as u32, sides[0] as u32);
-    encoder.set_color(ColorType::Grayscale);
-    encoder.set_depth(BitDepth::Eight);
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(pixels));
-    written.expect("memory takes everything");
-    format!("data:image/png;base64,{}", base64(&file))
+    format!("data:image/png;base64,{}", base64(&encode::png(pixels, sides)))
 }
 
 /// Picture of `weights`: 0 is in the middle of the greys, and `largest`, the largest absolute weight
@@ -30,14 +25,12 @@ pub fn of_weights(weights: &[f32], largest: f32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::picture;
 
     #[test]
-    fn a_picture_is_a_png_of_its_pixels() {
+    fn an_address_contains_the_file() {
         let address = address(&[0, 50, 100, 150, 200, 255], [2, 3]);
         let file = STANDARD.decode(address.strip_prefix("data:image/png;base64,").unwrap());
-        let expected = picture::Picture { sides: [2, 3], pixels: vec![0, 50, 100, 150, 200, 255] };
-        assert_eq!(picture::parse(&file.unwrap()).unwrap(), picture::Pictures::Png(expected));
+        assert_eq!(file.unwrap(), encode::png(&[0, 50, 100, 150, 200, 255], [2, 3]));
     }
 
     #[test]
