@@ -101,7 +101,7 @@ impl Infer<'_> {
             observer.part(&format!("testing in {precision}"));
             let engine = suite.trained.engine(contestant);
             let evaluation =
-                engine.map(|mut engine| Evaluation::of(engine.as_mut(), test, &|| false));
+                engine.map(|mut engine| Evaluation::of(engine.as_mut(), test, None, &|| false));
             observer.finished();
             precisions.push(PrecisionRow {
                 precision,

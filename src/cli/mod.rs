@@ -43,7 +43,7 @@ pub use self::shared::{ComputeArgs, DataArgs, MachineArgs, NetworkArgs, OutputAr
 pub use self::sweep::{Point, SweepArgs};
 #[cfg(feature = "profile")]
 use self::values::MOST_SECONDS;
-use self::values::{number, path, step, whole};
+use self::values::{number, path, places, probability, step, whole};
 use crate::bench::child::Job;
 use crate::error::quoted;
 use crate::model::checkpoint::DEFAULT_FILE;
@@ -51,6 +51,7 @@ use crate::model::presets::{PRESETS, Preset};
 use crate::model::recipe::Range;
 use crate::nn::grammar::{LAYERS, LayerKind};
 use crate::report::config::Setting;
+use crate::training::evaluation::Averaging;
 
 /// Train the MNIST CNN on the CPU
 #[derive(Debug, Parser)]
@@ -346,6 +347,13 @@ pub struct EvalArgs {
     /// Network of a file with weights alone, unless it is the default one in any size
     #[arg(long, value_name = "LAYERS")]
     pub arch: Option<String>,
+    /// Average the logits of each image over 5 or 9 places: its own, and a pixel away
+    #[arg(long, value_name = "PLACES", value_parser = places)]
+    tta: Option<usize>,
+    /// Average only images whose predicted class has a probability below P
+    #[arg(long, value_name = "P", requires = "tta", default_value_t = 1.0)]
+    #[arg(value_parser = probability)]
+    tta_below: f32,
     /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,
@@ -364,6 +372,11 @@ impl EvalArgs {
     /// File of the model.
     pub fn model(&self) -> &Path {
         self.file.as_deref().unwrap_or(&self.model)
+    }
+
+    /// Averaging over places of the images, if it is wanted.
+    pub fn averaging(&self) -> Option<Averaging> {
+        self.tta.map(|shifts| Averaging { shifts, below: self.tta_below })
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::shared::{ComputeArgs, OutputArgs};
-use super::values::whole;
+use super::values::{probability, whole};
 use crate::model::checkpoint::DEFAULT_FILE;
 
 /// Text below the help of `predict`.
@@ -57,14 +57,6 @@ fn indices(text: &str) -> Result<Range<usize>, String> {
     match range {
         Some((first, end)) if first < end => Ok(first..end),
         _ => Err("must be a number N, or A..B with A below B".into()),
-    }
-}
-
-/// Parses a probability.
-fn probability(text: &str) -> Result<f32, String> {
-    match text.parse() {
-        Ok(probability) if (0.0..=1.0).contains(&probability) => Ok(probability),
-        _ => Err("must be a number from 0 to 1".into()),
     }
 }
 

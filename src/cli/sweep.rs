@@ -16,9 +16,10 @@ use crate::model::recipe::Range;
 
 /// End of the help of the command.
 pub const NOTES: &str = "\
-Flags with '…' take several values: --lr 1e-3,2e-3, or --arch lenet5 --arch mlp. Each combination
-of the values is trained with each seed. The models are not kept; the results are, a file for
-each run, and a run whose file is there is not trained again.
+Every flag of the training but those of the data takes several values: --lr 1e-3,2e-3, or
+--arch lenet5 --arch mlp. Each combination of the values is trained with each seed. The models
+are not kept; the results are, a file for each run, and a run whose file is there is not trained
+again.
 Example: mnist-train sweep --seeds 1..10 --epochs 5 --lr 1e-3,2e-3";
 
 /// Flags of a training that a sweep does not have: files of one run, its seed, and profiles.
@@ -125,9 +126,7 @@ fn with_values(arg: &Arg) -> Arg {
     if !arg.get_action().takes_values() || OF_ALL_RUNS.contains(&id) {
         return arg.clone();
     }
-    let names = arg.get_value_names().unwrap_or_default();
     let arg = arg.clone().action(ArgAction::Append);
-    let arg = names.first().map_or(arg.clone(), |name| arg.value_name(format!("{name}…")));
     // A network contains commas.
     if id == "arch" { arg } else { arg.value_delimiter(',') }
 }
@@ -136,7 +135,7 @@ impl Args for SweepArgs {
     fn augment_args(command: Command) -> Command {
         let seeds = Arg::new("seeds")
             .long("seeds")
-            .value_name("N…")
+            .value_name("RANGE")
             .help("Seeds, with both ends of a range: 1..40, or 3,5,8")
             .default_value("1..5")
             .value_delimiter(',')

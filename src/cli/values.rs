@@ -93,3 +93,19 @@ pub fn isa(name: &str) -> Result<Isa, String> {
         None => Err(format!("this CPU has {}", names.join(", "))),
     }
 }
+
+/// Parses a probability.
+pub fn probability(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(probability) if (0.0..=1.0).contains(&probability) => Ok(probability),
+        _ => Err("must be a number from 0 to 1".into()),
+    }
+}
+
+/// Parses the number of places of an image that test-time augmentation averages over.
+pub fn places(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(places @ (5 | 9)) => Ok(places),
+        _ => Err("must be a number of places, 5 or 9".into()),
+    }
+}

@@ -15,7 +15,7 @@ use crate::model::parameters::TrainState;
 use crate::model::recipe::Recipe;
 use crate::optim::adam::Adam;
 use crate::report::{self, Event, SCHEMA_VERSION, picture};
-use crate::training::evaluation::Evaluation;
+use crate::training::evaluation::{Averaging, Evaluation};
 
 /// Number of mistakes that are listed and drawn.
 const MISTAKES: usize = 6;
@@ -47,12 +47,18 @@ pub fn class_names(test: &TestSet, model: &Model) -> Vec<String> {
     }
 }
 
-/// Evaluates the parameters of `engine`, which are those of the file at `model`, on all images of `test`.
+/// Evaluates the parameters of `engine`, which are those of the file at `model`, on all images of `test`,
+/// with `averaging` if it is wanted.
 ///
 /// # Errors
 /// [`Error::InvalidFile`] when the loss is not finite.
-pub fn evaluation(engine: &mut dyn Engine, test: &TestSet, model: &Path) -> Result<Evaluation> {
-    let evaluation = Evaluation::of(engine, &test.split, &|| false)
+pub fn evaluation(
+    engine: &mut dyn Engine,
+    test: &TestSet,
+    averaging: Option<Averaging>,
+    model: &Path,
+) -> Result<Evaluation> {
+    let evaluation = Evaluation::of(engine, &test.split, averaging, &|| false)
         .expect("nothing stops it but the end of the process");
     if evaluation.loss.is_finite() {
         return Ok(evaluation);
@@ -88,7 +94,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
 
     let mut engine = stage.build(&architecture, &Recipe::default(), compute)?;
     engine.load(&TrainState::new(model.parameters().clone(), &Adam::SLOTS));
-    let evaluation = evaluation(engine.as_mut(), &test, args.model())?;
+    let evaluation = evaluation(engine.as_mut(), &test, args.averaging(), args.model())?;
     let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
     let confusion = &evaluation.confusion;
     let classes = 0..confusion.len();
@@ -110,6 +116,11 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         precision: classes
             .map(|class| share(confusion[class][class], confusion.iter().map(|r| r[class]).sum()))
             .collect(),
+        tta: args.averaging().map(|Averaging { shifts, below }| report::TestTimeAugmentation {
+            shifts,
+            below,
+            averaged: evaluation.averaged,
+        }),
         mistakes: worst
             .iter()
             .map(|mistake| report::Mistake {

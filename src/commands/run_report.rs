@@ -46,7 +46,7 @@ pub fn run(args: &RunReportArgs) -> anyhow::Result<()> {
     }
     let mut engine = stage.build(&architecture, &Recipe::default(), compute)?;
     engine.load(&TrainState::new(model.parameters().clone(), &Adam::SLOTS));
-    let evaluation = eval::evaluation(engine.as_mut(), &test, &args.model)?;
+    let evaluation = eval::evaluation(engine.as_mut(), &test, None, &args.model)?;
     let indices: Vec<u32> = (0..test.split.len().min(CHECKED) as u32).collect();
     let logits = engine.predict(&Batch::new(&test.split, &indices)).to_vec();
     let report = RunReport {

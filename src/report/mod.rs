@@ -248,6 +248,9 @@ pub struct Eval {
     /// Precision of each class: share of its predictions that are correct; `null` if it was never
     /// predicted.
     pub precision: Vec<Option<f64>>,
+    /// Averaging over places of the images; absent without `--tta`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tta: Option<TestTimeAugmentation>,
     /// Images classified wrongly with the highest probabilities, the most confident mistake first.
     pub mistakes: Vec<Mistake>,
     /// Duration of the evaluation.
@@ -274,6 +277,17 @@ pub struct Eval {
     pub products: &'static str,
     /// Number of threads of a forward pass.
     pub threads: usize,
+}
+
+/// Test-time augmentation: logits that are means over several places of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct TestTimeAugmentation {
+    /// Number of places of an image, its own included.
+    pub shifts: usize,
+    /// Probability of the predicted class from which on an image is not moved.
+    pub below: f32,
+    /// Number of images that were moved.
+    pub averaged: usize,
 }
 
 /// Image that was classified wrongly.

@@ -172,7 +172,7 @@ impl Trainer<'_> {
             return None;
         }
         let images = self.dataset.validation.as_ref()?;
-        let evaluation = Evaluation::of(self.engine, images, &|| observer.stop().is_some())?;
+        let evaluation = Evaluation::of(self.engine, images, None, &|| observer.stop().is_some())?;
         let validation = Validation::after(before, epoch, evaluation.correct);
         self.metadata.validation = Some(validation);
         if let Some(record) = self.record() {
@@ -190,7 +190,7 @@ impl Trainer<'_> {
     /// Evaluates on the test images, if the run evaluates; `None` also when a signal comes.
     fn evaluation(&mut self, observer: &dyn Observer) -> Option<Evaluation> {
         let test = self.dataset.test.as_ref().filter(|_| self.evaluate)?;
-        let evaluation = Evaluation::of(self.engine, test, &|| observer.stop().is_some())?;
+        let evaluation = Evaluation::of(self.engine, test, None, &|| observer.stop().is_some())?;
         if let Some(record) = self.record() {
             record.test_correct = Some(evaluation.correct);
             record.test_total = Some(evaluation.total);

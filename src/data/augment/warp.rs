@@ -37,7 +37,7 @@ impl Affine {
     fn new(degrees: f32, scale: f32, shear: f32, moved: [f32; 2]) -> Self {
         let (sine, cosine) = f64::from(degrees).to_radians().sin_cos();
         let [sine, cosine] = [sine, cosine].map(|value| value as f32 / scale);
-        Self { matrix: [[cosine, sine + cosine * shear], [-sine, cosine - sine * shear]], moved }
+        Self { matrix: [[cosine + sine * shear, sine], [cosine * shear - sine, cosine]], moved }
     }
 }
 

@@ -21,7 +21,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use self::numbers::{counted, grouped, not_exact, sure};
-use super::{Data, DataFile, Done, Epoch, Eval, Event, Mistake, Stages, Start, Summary};
+use super::{
+    Data, DataFile, Done, Epoch, Eval, Event, Mistake, Stages, Start, Summary, TestTimeAugmentation,
+};
 use crate::data::classes;
 use crate::error::escaped;
 use crate::measure::machine::Machine;
@@ -166,6 +168,10 @@ fn eval(eval: &Eval, width: Option<usize>) -> String {
         eval.seconds,
         grouped(eval.images_per_second as usize),
     );
+    if let Some(TestTimeAugmentation { shifts, averaged, .. }) = eval.tta {
+        let averaged = grouped(averaged);
+        _ = write!(text, "{averaged} images averaged over {shifts} places each\n\n");
+    }
     text += &if eval.confusion.len() <= WIDEST { confusion(eval) } else { classes_of(eval) };
     text.push_str("\n\nmost confidently wrong");
     if eval.mistakes.is_empty() {
