@@ -13,6 +13,7 @@ use crate::error::quoted;
 #[derive(Debug)]
 #[allow(missing_docs)] // The messages below explain the variants.
 pub enum PictureError {
+    Empty,
     LargeFile,
     OtherFormat { name: Option<&'static str> },
     Idx(IdxError),
@@ -55,6 +56,9 @@ impl From<DecodingError> for PictureError {
 impl fmt::Display for PictureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Empty => {
+                write!(f, "is empty, without a picture: give a PNG file, or an IDX file of images")
+            }
             Self::LargeFile => {
                 write!(f, "more than {} MiB: give the pictures in parts", LARGEST_FILE >> 20)
             }
