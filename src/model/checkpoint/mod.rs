@@ -12,8 +12,8 @@
 //!
 //! `safetensors.torch.load_file` opens it. In the other direction, a file that PyTorch users write
 //! with the weights alone can be evaluated, and another training can begin with it, but training
-//! cannot go on from it. The shapes of its
-//! tensors tell the sizes of the network.
+//! cannot go on from it. The shapes of its tensors tell the sizes of the network, unless it is an export
+//! of this program, which names its network.
 //!
 //! Nothing in a file is trusted. Lengths are compared with the length of the file before anything
 //! is allocated; names and shapes must be the network's; metadata and data must match their
@@ -40,6 +40,7 @@ pub use self::format::{FORMAT_VERSION, RUNAWAY_LOSS};
 pub use self::history::EpochRecord;
 pub use self::metadata::{DatasetIdentity, Metadata, Position, Validation, check_place};
 use super::architecture::Architecture;
+use super::export;
 use super::mnist_cnn::MnistCnn;
 use super::parameters::{Parameters, Slot, TrainState, little_endian};
 use crate::data::classes;
@@ -157,8 +158,7 @@ pub fn weights(path: &Path, architecture: &Architecture) -> Result<Parameters> {
 
 fn weights_of(bytes: &[u8], architecture: &Architecture) -> ParseResult<Parameters> {
     let header = header::check(bytes, bytes.len() as u64)?;
-    let texts = header.metadata().as_ref();
-    if texts.is_none_or(|texts| !texts.contains_key(METADATA_KEY)) {
+    if !names_its_network(&header)? {
         return Ok(parse(bytes, Some(architecture))?.1.parameters().clone());
     }
     let (_, model) = parse(bytes, None)?;
@@ -179,6 +179,13 @@ fn weights_of(bytes: &[u8], architecture: &Architecture) -> ParseResult<Paramete
         return Err(CheckpointError::ExtraTensor(extra.into()));
     }
     Ok(Parameters::new(architecture, found.values().to_vec()))
+}
+
+/// Whether a file with this `header` says of which network its weights are.
+fn names_its_network(header: &safetensors::tensor::Metadata) -> ParseResult<bool> {
+    let Some(texts) = header.metadata() else { return Ok(false) };
+    let of_export = export::network_of(texts).map_err(CheckpointError::Metadata)?;
+    Ok(texts.contains_key(METADATA_KEY) || of_export.is_some())
 }
 
 fn read_file(path: &Path, expected: Option<&Architecture>) -> Result<(Architecture, Model)> {
@@ -249,7 +256,8 @@ fn size_limit() -> u64 {
 }
 
 /// Model and its network from the `bytes` of a file. If a network is `expected`, the file must hold
-/// it. The network of weights alone follows from the shapes of their tensors.
+/// it. The network of weights alone is that which `mnist-train export` names in their file, or else
+/// follows from the shapes of their tensors.
 ///
 /// # Errors
 /// The first problem that is found.
@@ -259,7 +267,11 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
         .map_err(|error| CheckpointError::Header(error.to_string()))?;
     let texts = header.metadata().as_ref();
     let Some(json) = texts.and_then(|texts| texts.get(METADATA_KEY)) else {
-        let first = expected.map_or_else(|| FIRST.into(), first_name);
+        let named =
+            texts.map_or(Ok(None), export::network_of).map_err(CheckpointError::Metadata)?;
+        check_expected(expected, named.as_ref())?;
+        let named = named.or_else(|| expected.cloned());
+        let first = named.as_ref().map_or_else(|| FIRST.into(), first_name);
         let prefix = wrapper(&tensors, &first);
         let of_sizes = || {
             let sizes = network_of(&tensors, &prefix)?;
@@ -267,17 +279,14 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
             let images = ImageFormat { classes, ..ImageFormat::MNIST };
             sizes.for_images(images).map_err(CheckpointError::Metadata)
         };
-        let architecture = expected.cloned().map_or_else(of_sizes, Ok)?;
+        let architecture = named.map_or_else(of_sizes, Ok)?;
         let parameters = read_sets(&tensors, &architecture, &[prefix])?.swap_remove(0);
         check_finite("", &parameters)?;
         return Ok((architecture, Model::Weights(parameters)));
     };
     let metadata = metadata::parse(json)?;
     let architecture = metadata::architecture(&metadata, || network_of(&tensors, ""))?;
-    if let Some(expected) = expected.filter(|expected| **expected != architecture) {
-        let (found, expected) = (architecture.to_string(), expected.to_string());
-        return Err(CheckpointError::Architecture { found, expected });
-    }
+    check_expected(expected, Some(&architecture))?;
     let metadata = metadata.upgraded(&architecture);
     let slots = metadata.slots.iter().map(|slot| format!("{slot}."));
     let prefixes: Vec<String> = [String::new()].into_iter().chain(slots).collect();
@@ -300,6 +309,20 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
     }
     let state = TrainState { parameters, slots, steps: metadata.steps };
     Ok((architecture, Model::Checkpoint(Box::new(Checkpoint { state, metadata }))))
+}
+
+/// Refuses a file whose network is `found`, if it is known, and not the one that is `expected`, if any is.
+fn check_expected(
+    expected: Option<&Architecture>,
+    found: Option<&Architecture>,
+) -> ParseResult<()> {
+    match (expected, found) {
+        (Some(expected), Some(found)) if expected != found => {
+            let (found, expected) = (found.to_string(), expected.to_string());
+            Err(CheckpointError::Architecture { found, expected })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Beginning that all names of weights in `file` share, like `module.` or `_orig_mod.`, because the
