@@ -187,6 +187,8 @@ fn what_is_no_picture_is_refused_with_its_reason() {
         encoder.set_palette(vec![1, 2, 3]);
     });
     let no_palette = [&palette[..33], &palette[33 + 15..]].concat();
+    let odd =
+        |colours: &[u8]| [&palette[..33], &chunk(b"PLTE", colours), &palette[33 + 15..]].concat();
     for (name, bytes, reason) in [
         ("empty", vec![], "is empty, without a picture: give a PNG file"),
         ("text", b"seven".to_vec(), "neither PNG nor IDX images"),
@@ -199,6 +201,10 @@ fn what_is_no_picture_is_refused_with_its_reason() {
         ("no columns", crafted([5, 0], 0, &[]), "a PNG without pixels"),
         ("no rows", crafted([0, 5], 1, &[]), "a PNG without pixels"),
         ("pixels", crafted([8000, 8001], 0, &[0]), "8001×8000 pixels, and a picture may have 64 m"),
+        ("palette of 4 bytes", odd(&[1; 4]), "damaged PNG (a palette of 4 bytes, and a colour has"),
+        ("palette of 767 bytes", odd(&[1; 767]), "damaged PNG (a palette of 767 bytes"),
+        ("palette of 771 bytes", odd(&[1; 771]), "damaged PNG ("),
+        ("palette without colours", odd(&[]), "damaged PNG ("),
         (
             "side",
             crafted([65_536, 1], 0, &[0]),
