@@ -21,14 +21,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use self::script::TOLERANCE;
+use self::tensors::{INPUT, NETWORK};
 pub use self::tensors::{TestImages, network_of};
 use super::architecture::Architecture;
 use super::parameters::Parameters;
 use crate::onnx;
-
-/// Name of the fact that is the text of the network, and of the one that has the shape of its images.
-const NETWORK: &str = "network";
-const INPUT: &str = "input";
 
 /// Format of an exported model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

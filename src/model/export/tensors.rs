@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
 
-use super::{INPUT, NETWORK};
 use crate::data::dataset::Split;
 use crate::error::quoted;
 use crate::model::architecture::Architecture;
@@ -16,6 +15,10 @@ use crate::model::presets;
 /// facts about the file. It is one text, because texts have no fixed order, and the same model must
 /// give the same bytes. A checkpoint has another key.
 const KEY: &str = "mnist-train.export";
+
+/// Name of the fact that is the text of the network, and of the one that has the shape of its images.
+pub const NETWORK: &str = "network";
+pub const INPUT: &str = "input";
 
 /// Bytes of a safetensors file with the weights alone, and with these `facts` in its header.
 pub fn weights(parameters: &Parameters, facts: &[(&str, String)]) -> Vec<u8> {
