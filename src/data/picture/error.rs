@@ -15,6 +15,7 @@ use crate::error::quoted;
 pub enum PictureError {
     Empty,
     LargeFile,
+    Labels,
     OtherFormat { name: Option<&'static str> },
     Idx(IdxError),
     Truncated,
@@ -62,6 +63,7 @@ impl fmt::Display for PictureError {
             Self::LargeFile => {
                 write!(f, "more than {} MiB: give the pictures in parts", LARGEST_FILE >> 20)
             }
+            Self::Labels => write!(f, "holds labels, not images: give the file of the images"),
             Self::OtherFormat { name: Some(name) } => {
                 write!(f, "is {name}, and pictures are read from PNG and IDX: convert it to PNG")
             }

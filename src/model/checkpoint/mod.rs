@@ -270,19 +270,13 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
         let named =
             texts.map_or(Ok(None), export::network_of).map_err(CheckpointError::Metadata)?;
         check_expected(expected, named.as_ref())?;
-        let named = named.or_else(|| expected.cloned());
-        let first = named.as_ref().map_or_else(|| FIRST.into(), first_name);
-        let prefix = wrapper(&tensors, &first);
-        let of_sizes = || {
-            let sizes = network_of(&tensors, &prefix)?;
-            let classes = classes_of(&tensors, &prefix)?;
-            let images = ImageFormat { classes, ..ImageFormat::MNIST };
-            sizes.for_images(images).map_err(CheckpointError::Metadata)
+        let read = match named.or_else(|| expected.cloned()) {
+            Some(architecture) => read_weights(&tensors, architecture),
+            None => default_network(&tensors)
+                .and_then(|architecture| read_weights(&tensors, architecture))
+                .map_err(CheckpointError::without_a_name),
         };
-        let architecture = named.map_or_else(of_sizes, Ok)?;
-        let parameters = read_sets(&tensors, &architecture, &[prefix])?.swap_remove(0);
-        check_finite("", &parameters)?;
-        return Ok((architecture, Model::Weights(parameters)));
+        return read.map(|(architecture, weights)| (architecture, Model::Weights(weights)));
     };
     let metadata = metadata::parse(json)?;
     let architecture = metadata::architecture(&metadata, || network_of(&tensors, ""))?;
@@ -342,6 +336,26 @@ fn tensor<'a>(file: &SafeTensors<'a>, name: String) -> ParseResult<TensorView<'a
         found.sort_unstable();
         CheckpointError::MissingTensor { name, found: found.join(", ") }
     })
+}
+
+/// Network of a `file` of weights alone that does not name it: the default network, in the sizes that the
+/// shapes of the tensors have.
+fn default_network(file: &SafeTensors<'_>) -> ParseResult<Architecture> {
+    let prefix = wrapper(file, FIRST);
+    let sizes = network_of(file, &prefix)?;
+    let images = ImageFormat { classes: classes_of(file, &prefix)?, ..ImageFormat::MNIST };
+    sizes.for_images(images).map_err(CheckpointError::Metadata)
+}
+
+/// Weights of `architecture` in a `file` of weights alone.
+fn read_weights(
+    file: &SafeTensors<'_>,
+    architecture: Architecture,
+) -> ParseResult<(Architecture, Parameters)> {
+    let prefix = wrapper(file, &first_name(&architecture));
+    let weights = read_sets(file, &architecture, &[prefix])?.swap_remove(0);
+    check_finite("", &weights)?;
+    Ok((architecture, weights))
 }
 
 /// Sizes of the network, from the shapes of its first two weights, whose names begin with `prefix`.
