@@ -408,8 +408,8 @@ fn an_export_of_weights_names_its_network() {
     for (from, to, reason) in [
         ("rows,lstm8", "rows,lstn8", "field network of mnist-train.export: layer 2 'lstn8'"),
         ("last,fc10", "last,fc1 ", "the last layer must have 2 to "),
-        ("(N, 1, 28, 28)", "(N, 0, 28, 28)", "[0, 28, 28] (C, H, W), and have one channel"),
-        ("(N, 1, 28, 28)", "(N, 1, 280, 2)", "[1, 280, 2] (C, H, W), and have one channel"),
+        ("(N, 1, 28, 28)", "(N, 0, 28, 28)", "[0, 28, 28] (C, H, W), and are read with one"),
+        ("(N, 1, 28, 28)", "(N, 1, 280, 2)", "[1, 280, 2] (C, H, W), and are read with one"),
         ("(N, 1, 28, 28)", "(N, 1, 28: 28)", "has no shape (N, C, H, W)"),
         ("\\\"network", "\\\\network", "no JSON from column"),
     ] {

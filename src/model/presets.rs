@@ -132,8 +132,8 @@ pub fn network_for(text: &str, input: [usize; 3]) -> Result<Architecture, String
             network(text, ImageFormat { rows, columns, ..ImageFormat::MNIST })
         }
         _ => Err(format!(
-            "its images are {input:?} (C, H, W), and have one channel and at most \
-             {MOST_ROWS}×{MOST_ROWS} pixels"
+            "its images have the shape {input:?} (C, H, W), and are read with one channel and at \
+             most {MOST_ROWS}×{MOST_ROWS} pixels"
         )),
     }
 }
