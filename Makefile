@@ -1,6 +1,7 @@
 # make train    train the default recipe, write ckpt.bin
 # make install  build the release, install it under PREFIX (~/.local) with its manual and the scripts by which bash, zsh
 #               and fish complete its flags; make uninstall removes them. DESTDIR is put before PREFIX
+# make wheel    build a wheel for pip, which carries the release, into target/wheels; needs maturin
 # make test     run every test that needs no real MNIST
 # make check    what must hold before a commit: format, lints, tests, documentation
 # make check-aarch64
@@ -36,7 +37,7 @@ ZSH_SCRIPT = $(SHARE)/zsh/site-functions/_mnist-train
 EXPORT_PYTHON = tests/reference/.venv
 FISH_SCRIPT = $(SHARE)/fish/vendor_completions.d/mnist-train.fish
 
-.PHONY: train install uninstall $(PROGRAM) test check check-aarch64 check-export check-long data bench scaling profiles \
+.PHONY: train install uninstall wheel $(PROGRAM) test check check-aarch64 check-export check-long data bench scaling profiles \
 	instructions compare perf-record perf-report perf-annotate report-picture faults
 
 train:
@@ -55,6 +56,9 @@ install: $(PROGRAM)
 
 uninstall:
 	rm -f $(INSTALLED) $(MANUAL) $(BASH_SCRIPT) $(ZSH_SCRIPT) $(FISH_SCRIPT)
+
+wheel:
+	maturin build --release --out $(CARGO_TARGET_DIR)/wheels
 
 test:
 	cargo test

@@ -7,6 +7,7 @@ the tables of the program's own records; this script makes those of other progra
     MNIST_DATA=DIR profiles/record.py networks [NAME …]
                                                   five seeds of each network with a name → README.md
     profiles/record.py datasets                   five seeds on Fashion-MNIST and on synthetic letters → OPTIMIZATIONS.md
+    MNIST_DATA=DIR profiles/record.py pictures    test images as pictures that people make → docs/PREDICT.md
     MNIST_DATA=DIR profiles/record.py transcript  what the main command prints → README.md
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
     MNIST_DATA=DIR profiles/record.py ladder      bench stages --record, also without background → OPTIMIZATIONS.md
@@ -41,6 +42,7 @@ import typing
 
 import figures
 import instructions
+import pictures
 import plot
 import profiling
 import program
@@ -152,6 +154,11 @@ def record_datasets():
         subprocess.run([PROGRAM, "data", "synthetic", "--letters", "--out", folder], check=True, stdout=subprocess.DEVNULL)
         for name, flags in [("fashion", ["--dataset", "fashion"]), ("synthetic-letters", ["--data", folder])]:
             sweep(f"datasets/{name}", NETWORK_SEEDS, "--epochs", "10", "--t-max", "10", *flags)
+
+
+def record_pictures():
+    describe("pictures")
+    pictures.record()
 
 
 def record_transcript():
@@ -435,6 +442,7 @@ def main():
         "accuracy": lambda: record_accuracy(arguments),
         "networks": lambda: record_networks(arguments),
         "datasets": record_datasets,
+        "pictures": record_pictures,
         "transcript": record_transcript,
         "synthetic": record_synthetic,
         "ladder": record_ladder,
@@ -446,7 +454,8 @@ def main():
     }
     if task not in [*recorders, "splice"] or arguments and task not in ("accuracy", "networks", "compare"):
         sys.exit(__doc__)
-    if task in ("accuracy", "networks", "transcript", "ladder", "profiles", "profiling") and "MNIST_DATA" not in os.environ:
+    on_mnist = ("accuracy", "networks", "pictures", "transcript", "ladder", "profiles", "profiling")
+    if task in on_mnist and "MNIST_DATA" not in os.environ:
         sys.exit("set MNIST_DATA to the folder of the real MNIST")
     if task == "accuracy" and not set(arguments) <= set(ACCURACY_STAGES):
         sys.exit(f"the table has the stages {', '.join(ACCURACY_STAGES)}")
@@ -459,6 +468,8 @@ def main():
         draw_scaling()
     if task in OF_THE_PROGRAM or task == "splice":
         subprocess.run([PROGRAM, "report", "splice", "README.md", "OPTIMIZATIONS.md"], check=True)
+    if task in ("pictures", "splice"):
+        splice("docs/PREDICT.md", "pictures", pictures.table() + footer("pictures", root="../"))
     if task in ("profiling", "splice"):
         splice("docs/PROFILING.md", "profiling", profiling.tables() + footer("profiling", root="../"))
     if task == "splice":

@@ -3,7 +3,9 @@
 
     profiles/reliability.py kills [N]         SIGKILL a run at N moments (200), resume it each time
     profiles/reliability.py faults            fail every call by which a checkpoint is written; needs strace
-    profiles/reliability.py fuzz [MINUTES]    each reader on bytes that a fuzzer makes up (30); needs cargo-fuzz
+    profiles/reliability.py fuzz [MINUTES] [TARGET …]
+                                              each reader, or those named, on bytes that a fuzzer makes up (30);
+                                              needs cargo-fuzz and nightly Rust
     profiles/reliability.py unsafe [TOOL …]   tests under tools that notice what unsafe code does wrong:
                                               miri, address, thread, memcheck; needs nightly Rust and Valgrind
     profiles/reliability.py cpus              training on emulated CPUs that lack vectors; needs qemu-x86_64
@@ -29,7 +31,7 @@ import typing
 from program import PROGRAM, ROOT, build, commit, synthetic_digits
 
 RECORDS = ROOT / "profiles" / "reliability"
-TARGETS = ("idx", "gzip", "checkpoint")
+TARGETS = ("idx", "gzip", "picture", "checkpoint", "network")
 # CPUs that have AVX2 at most, and not even that, and what is trained with there.
 EMULATED = {"Haswell": "avx2", "Nehalem": "portable"}
 # Saving takes most of the time of such a run, so that most kills come while a file is being replaced.
@@ -241,8 +243,8 @@ def full_disk(folder, start, whole):
     return error.replace(str(folder), "FOLDER")
 
 
-def fuzz(minutes):
-    for target in TARGETS:
+def fuzz(minutes, targets):
+    for target in targets:
         # What a run has found is where the next begins; what stands in the repository is read by the tests.
         found, corpus = ROOT / "fuzz" / "found" / target, ROOT / "fuzz" / "corpus" / target
         found.mkdir(parents=True, exist_ok=True)
@@ -388,8 +390,8 @@ def main():
         faults()
     elif task == "cpus" and not rest:
         cpus()
-    elif task == "fuzz" and len(rest) <= 1:
-        fuzz(float(*rest or [30]))
+    elif task == "fuzz" and set(rest[1:]) <= set(TARGETS):
+        fuzz(float(rest[0] if rest else 30), rest[1:] or TARGETS)
     elif task == "unsafe" and set(rest) <= set(TOOLS):
         names = rest or list(TOOLS)
         # What is missing is to be known before hours of work.

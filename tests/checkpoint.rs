@@ -299,12 +299,15 @@ fn names_that_are_not_the_networks_are_listed_in_the_same_order_every_time() {
     let numbered = renamed(|name| name.replace("conv1", "0").replace("fc1", "4"));
     for _ in 0..20 {
         let said = |bytes| checkpoint::parse(bytes, None).unwrap_err().to_string();
-        assert_eq!(said(&one), format!("tensor conv1.weight is missing; the file has {there}"));
+        let problem = |there: &str| {
+            format!(
+                "tensor conv1.weight is missing; the file has {there}; if this is not the default \
+                 network in some size, name it with --arch"
+            )
+        };
+        assert_eq!(said(&one), problem(there));
         let there = "0.bias, 0.weight, 4.bias, 4.weight";
-        assert_eq!(
-            said(&numbered),
-            format!("tensor conv1.weight is missing; the file has {there}")
-        );
+        assert_eq!(said(&numbered), problem(there));
         let extra = checkpoint::parse(&numbered, Some(&network())).unwrap_err().to_string();
         assert_eq!(extra, "tensor 0.bias does not belong to this network");
     }

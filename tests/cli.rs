@@ -711,6 +711,10 @@ fn a_synthetic_set_that_cannot_be_written_leaves_nothing() {
         .current_dir(draw.get_current_dir().unwrap());
     Run::of(shell).fails(1, &[".t10k-images-idx3-ubyte.mnist-train.tmp: cannot write"]);
     assert_eq!(place.names(), [""; 0]);
+    fs::write(place.path("digits"), "mine").unwrap();
+    let words = ["digits: is not a folder: name another with --out"];
+    Run::of(place.bare("data synthetic --out digits --images 10")).fails(1, &words);
+    assert_eq!(place.read("digits"), b"mine");
 }
 
 #[cfg(unix)]

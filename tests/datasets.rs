@@ -103,6 +103,11 @@ fn a_model_of_letters_names_them() {
     let name = (b'A' + first["class"].as_u64().unwrap() as u8) as char;
     assert_eq!(first["name"], name.to_string());
     Run::of(place.bare("--resume --data letters --epochs 3")).succeeds();
+
+    // The labels of letters begin with 1, so ten classes end with label 10.
+    place.run("--epochs 1 --max-samples 64 --no-eval --model ten.bin").succeeds();
+    let words = ["and the model's classes end with label 10: name other data with --data"];
+    Run::of(place.bare("eval --model ten.bin --data letters")).fails(3, &words);
 }
 
 #[test]

@@ -312,8 +312,9 @@ fn nothing_but_an_earlier_export_is_replaced_by_an_export() {
     let place = Workplace::new();
     place.run("--epochs 1 --max-samples 64 --no-eval --model m.safetensors").succeeds();
     let checkpoint = place.read("m.safetensors");
-    let words = ["m.safetensors: is not the export of an earlier run", "name another"];
-    place.run("export m.safetensors --format safetensors").fails(3, &words);
+    let words = ["m.safetensors is the model itself: name another --out"];
+    place.run("export m.safetensors --format safetensors").fails(2, &words);
+    place.run("export m.safetensors --out ./m.safetensors").fails(2, &words);
     assert_eq!(
         (place.names(), place.read("m.safetensors")),
         (vec!["m.safetensors".into()], checkpoint)
@@ -376,7 +377,7 @@ fn weights_of_another_network_need_its_name_and_weights_must_give_numbers() {
     let count = network.parameter_count();
     write(&vec![0.01; count]);
     let export = "export w.safetensors --out w.onnx --json";
-    place.run(export).fails(3, &["tensor conv1.weight is missing"]);
+    place.run(export).fails(3, &["tensor conv1.weight is missing", "name it with --arch"]);
     place.run(&format!("{export} --arch mlp")).fails(3, &["does not belong to this network"]);
     let run = place.run(&format!("{export} --arch lstm")).succeeds();
     assert!(run.stderr.contains("the weights get pixels/255"), "{run:#?}");
@@ -384,6 +385,41 @@ fn weights_of_another_network_need_its_name_and_weights_must_give_numbers() {
     write(&vec![f32::MAX; count]);
     let words = ["w.safetensors: its logits are not finite: the weights are too large to use"];
     place.run(&format!("{export} --arch lstm")).fails(3, &words);
+}
+
+#[test]
+fn an_export_of_weights_names_its_network() {
+    let place = Workplace::new();
+    place.run("--arch rows,lstm8,last,fc10 --epochs 1 --json").succeeds();
+    place.run("export --out w.safetensors").succeeds();
+    let evaluated = |model: &str| {
+        let event = place.run(&format!("eval {model} --json")).succeeds().last("eval");
+        (event["architecture"].clone(), event["correct"].clone(), event["weights_sha256"].clone())
+    };
+    assert_eq!(evaluated("w.safetensors"), evaluated("ckpt.bin"));
+    let other = place.run("eval w.safetensors --arch rows,lstm8,mean,fc10");
+    other.fails(3, &["w.safetensors: holds another network: rows,lstm8,last,fc10; expected rows"]);
+    // Another training can begin with it, if the tensors fit.
+    let flags = "--epochs 1 --init-from w.safetensors --model new.bin";
+    place.run(&format!("{flags} --arch rows,lstm8,mean,fc10")).succeeds();
+    place.run(flags).fails(3, &["w.safetensors: tensor conv1.weight is missing"]);
+
+    let good = place.read("w.safetensors");
+    for (from, to, reason) in [
+        ("rows,lstm8", "rows,lstn8", "field network of mnist-train.export: layer 2 'lstn8'"),
+        ("last,fc10", "last,fc1 ", "the last layer must have 2 to "),
+        ("(N, 1, 28, 28)", "(N, 0, 28, 28)", "[0, 28, 28] (C, H, W), and are read with one"),
+        ("(N, 1, 28, 28)", "(N, 1, 280, 2)", "[1, 280, 2] (C, H, W), and are read with one"),
+        ("(N, 1, 28, 28)", "(N, 1, 28: 28)", "has no shape (N, C, H, W)"),
+        ("\\\"network", "\\\\network", "no JSON from column"),
+    ] {
+        let at = good.windows(from.len()).position(|bytes| bytes == from.as_bytes()).unwrap();
+        let mut changed = good.clone();
+        changed[at..][..from.len()].copy_from_slice(to.as_bytes());
+        fs::write(place.path("w.safetensors"), changed).unwrap();
+        let run = place.run("eval w.safetensors");
+        run.fails(3, &["w.safetensors: damaged checkpoint metadata: ", reason]);
+    }
 }
 
 #[test]

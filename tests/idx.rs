@@ -278,7 +278,7 @@ fn refuses_what_is_not_a_file_of_labels() {
             refused(
                 "a negative label",
                 [0xc01, 2, 3, u32::MAX].map(u32::to_be_bytes).concat(),
-                "label -1 at index 1, and the model has 10 classes (0 to 9)",
+                "label -1 at index 1, and the model's classes end with label 9",
             ),
             refused(
                 "a label beyond 16 bits",
@@ -299,12 +299,12 @@ fn refuses_what_is_not_a_file_of_labels() {
             refused(
                 "a label above nine",
                 labels(&[9, 0, 10, 11]),
-                "label 10 at index 2, and the model has 10 classes (0 to 9)",
+                "label 10 at index 2, and the model's classes end with label 9",
             ),
             refused(
                 "letters",
                 labels(&[1, 7, 26, 13]),
-                "label 26 at index 2, and the model has 10 classes (0 to 9)",
+                "label 26 at index 2, and the model's classes end with label 9",
             ),
         ],
         |path| read_labels(path, CLASSES),

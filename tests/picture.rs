@@ -187,14 +187,24 @@ fn what_is_no_picture_is_refused_with_its_reason() {
         encoder.set_palette(vec![1, 2, 3]);
     });
     let no_palette = [&palette[..33], &palette[33 + 15..]].concat();
+    let odd =
+        |colours: &[u8]| [&palette[..33], &chunk(b"PLTE", colours), &palette[33 + 15..]].concat();
     for (name, bytes, reason) in [
-        ("empty", vec![], "empty file"),
+        ("empty", vec![], "is empty, without a picture: give a PNG file"),
         ("text", b"seven".to_vec(), "neither PNG nor IDX images"),
         ("JPEG", b"\xff\xd8\xff\xe0\0\x10JFIF".to_vec(), "is JPEG"),
         ("zip", b"PK\x03\x04\x14\0".to_vec(), "is packed with zip"),
-        ("labels", b"\0\0\x08\x01\0\0\0\x01\x07".to_vec(), "labels look swapped"),
+        (
+            "labels",
+            b"\0\0\x08\x01\0\0\0\x01\x07".to_vec(),
+            "holds labels, not images: give the file of the images",
+        ),
         ("flipped bit", flipped, "damaged PNG ("),
         ("no palette", no_palette, "damaged PNG ("),
+        ("palette of 4 bytes", odd(&[1; 4]), "damaged PNG (a palette of 4 bytes, and a colour has"),
+        ("palette of 767 bytes", odd(&[1; 767]), "damaged PNG (a palette of 767 bytes"),
+        ("palette of 771 bytes", odd(&[1; 771]), "damaged PNG ("),
+        ("palette without colours", odd(&[]), "damaged PNG ("),
         ("few rows", few_rows, "PNG"),
         ("no columns", crafted([5, 0], 0, &[]), "a PNG without pixels"),
         ("no rows", crafted([0, 5], 1, &[]), "a PNG without pixels"),
@@ -326,7 +336,7 @@ fn a_file_that_fails_is_one_line_and_the_others_are_classified() {
     run("good.png --index 1")
         .fails(2, &["--index: there is no picture 1 in good.png: choose from 0"]);
     run("good.png --index 2..1").rejects_flags(&["--index", "must be a number N, or A..B"]);
-    run("-").fails(3, &["stdin: empty file"]);
+    run("-").fails(3, &["stdin: is empty, without a picture: give a PNG file, or an IDX file"]);
     run("good.png --model none").fails(1, &["none: cannot open"]);
 
     let several = run("--json letter.txt good.png none.png good.png");

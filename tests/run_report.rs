@@ -80,16 +80,20 @@ fn a_log_replaces_nothing_but_a_log() {
     fs::write(place.path("notes.csv"), "day,work\n1,much\n").unwrap();
     let foreign = ["notes.csv: is not the log of an earlier run, and is not replaced"];
     place.run(&format!("{SHORT} --epochs 1 --log notes.csv")).fails(3, &foreign);
-    place.run(&format!("{SHORT} --epochs 1 --log ckpt.bin")).fails(2, &["the file of the model"]);
+    for ending in ["", ".best", ".best.previous", ".previous.2", ".unsaved"] {
+        let run = place.run(&format!("{SHORT} --epochs 1 --log ckpt.bin{ending}"));
+        run.fails(2, &["is a file of the model: name another"]);
+    }
     let missing = ["missing/log.csv: the folder missing does not exist"];
     place.run(&format!("{SHORT} --epochs 1 --log missing/log.csv")).fails(1, &missing);
     assert_eq!(place.names(), ["notes.csv"]);
     assert_eq!(text(&place, "notes.csv"), "day,work\n1,much\n");
 
     // The log of another run is replaced.
-    place.run(&format!("{SHORT} --epochs 2 --log log.csv")).succeeds();
-    place.run(&format!("{SHORT} --epochs 1 --log log.csv")).succeeds();
-    assert_eq!(text(&place, "log.csv").lines().count(), 2);
+    let log = "ckpt.bin.best.csv";
+    place.run(&format!("{SHORT} --epochs 2 --log {log}")).succeeds();
+    place.run(&format!("{SHORT} --epochs 1 --log {log}")).succeeds();
+    assert_eq!(text(&place, log).lines().count(), 2);
 }
 
 #[cfg(target_os = "linux")]

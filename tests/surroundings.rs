@@ -369,6 +369,8 @@ fn what_a_user_may_not_read_or_write_is_an_error_before_training() {
     };
     denied("eval --model secret", "secret: cannot open");
     denied("--offline --model locked/m", "locked/.m.mnist-train.lock: cannot write");
+    place.run(&format!("{TRAIN} --model m")).succeeds();
+    denied("export m --out locked/m.onnx", "name another file with --out");
     denied("data fetch --data locked/d", "locked/d: cannot create the folder");
     denied("data synthetic --out locked/d --images 1", "locked/d: cannot create the folder");
     assert_eq!(fs::read_dir(place.path("locked")).unwrap().count(), 0);

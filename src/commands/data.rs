@@ -68,7 +68,10 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
             let signals = Signals::install(false)?;
             let characters = if *letters { Characters::Letters } else { Characters::Digits };
             let known = characters.known();
-            // This check comes before the drawing, which takes time.
+            // These checks come before the drawing, which takes time.
+            if fs::metadata(out).is_ok_and(|found| !found.is_dir()) {
+                return Err(not_a_folder(out).into());
+            }
             check_free(out, known)?;
             let at_once = signals.stop_at_once(())?;
             let dataset = generate(characters, &output, *images);
@@ -267,6 +270,12 @@ fn check_free(directory: &Path, known: &'static Known) -> Result<()> {
         None => Ok(()),
         Some(inspection) => Err(not_free(directory, &inspection.name)),
     }
+}
+
+/// The error of a file in the place of the folder to write to.
+fn not_a_folder(path: &Path) -> Error {
+    let path = printable(path);
+    Error::Unavailable(format!("{path}: is not a folder: name another with --out"))
 }
 
 /// The error of a folder that already holds the file with this `name`.

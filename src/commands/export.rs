@@ -1,5 +1,6 @@
 //! The command `mnist-train export`, which writes a model for other programs.
 
+use std::fs;
 use std::path::Path;
 
 use super::data;
@@ -10,7 +11,7 @@ use crate::cli::ExportArgs;
 use crate::data::batches::Batch;
 use crate::data::dataset::Split;
 use crate::engine::compute::Compute;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, printable};
 use crate::files::lock::{Lock, lock_for_writing};
 use crate::files::{durable, replaceable};
 use crate::measure::machine;
@@ -32,6 +33,12 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, false);
     let (format, model) = args.target()?;
     let paths = Paths::beside(&model);
+    let place = |path: &Path| fs::canonicalize(path).ok();
+    if place(&paths.model).is_some_and(|found| Some(found) == place(args.model())) {
+        // An export of weights would lose what only a checkpoint says, like its dataset.
+        let model = printable(args.model());
+        return Err(Error::Usage(format!("{model} is the model itself: name another --out")).into());
+    }
     let (architecture, model) = eval::read_model(args.model(), args.arch.as_deref(), &args.data)?;
     let locks = prepare(format, &paths)?;
     let signals = Signals::install(false)?;
@@ -93,7 +100,8 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
 /// another file than one of an earlier export.
 fn prepare(format: Format, paths: &Paths) -> Result<Vec<Lock>> {
     let prepare = |path: &Path, is_ours: &dyn Fn(&[u8]) -> bool| {
-        let lock = lock_for_writing(path)?;
+        let lock = lock_for_writing(path);
+        let lock = lock.map_err(|error| error.with_remedy("name another file with --out"))?;
         replaceable::check_bytes(path, "the export", is_ours)?;
         Ok(lock)
     };

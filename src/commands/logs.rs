@@ -76,6 +76,18 @@ impl Logs {
     }
 }
 
+/// Whether a training writes `path` for its `model`: the model, the best one, or a copy of one of them.
+fn is_of_model(model: &Path, path: &Path) -> bool {
+    let [model, path] = [model, path].map(|path| path.as_os_str().as_encoded_bytes());
+    let Some(ending) = path.strip_prefix(model) else { return false };
+    let ending = ending.strip_prefix(b".best").unwrap_or(ending);
+    let is_number = |rest: &[u8]| rest.iter().all(u8::is_ascii_digit);
+    match ending {
+        b"" | b".unsaved" | b".previous" => true,
+        copy => copy.strip_prefix(b".previous.").is_some_and(is_number),
+    }
+}
+
 /// The table of `--log`. The file is replaced as a whole, so it never ends in the middle of a row.
 #[derive(Debug)]
 struct Table {
@@ -86,8 +98,8 @@ struct Table {
 
 impl Table {
     fn open(path: &Path, args: &TrainArgs) -> Result<Self> {
-        if path == args.model {
-            let problem = format!("--log {} is the file of the model", printable(path));
+        if is_of_model(&args.model, path) {
+            let problem = format!("--log {} is a file of the model", printable(path));
             return Err(Error::Usage(format!("{problem}: name another")));
         }
         let lock = lock_for_writing(path);

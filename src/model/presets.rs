@@ -2,7 +2,7 @@
 
 use super::architecture::Architecture;
 use crate::data::classes;
-use crate::data::dataset::ImageFormat;
+use crate::data::dataset::{ImageFormat, MOST_ROWS};
 use crate::nn::shape::Shape;
 
 /// Network with a name, a row of [`PRESETS`].
@@ -117,6 +117,23 @@ pub fn network(text: &str, images: ImageFormat) -> Result<Architecture, String> 
         _ => Err(format!(
             "the last layer must have an output for each class, makes {output}; end with \
              'flatten,fc10'"
+        )),
+    }
+}
+
+/// Network that `text` describes, for images of the shape `input` (C, H, W); a file names both, so
+/// neither is trusted.
+///
+/// # Errors
+/// When the program reads no images of this shape, and the errors of [`network`].
+pub fn network_for(text: &str, input: [usize; 3]) -> Result<Architecture, String> {
+    match input {
+        [1, rows @ 1..=MOST_ROWS, columns @ 1..=MOST_ROWS] => {
+            network(text, ImageFormat { rows, columns, ..ImageFormat::MNIST })
+        }
+        _ => Err(format!(
+            "its images have the shape {input:?} (C, H, W), and are read with one channel and at \
+             most {MOST_ROWS}×{MOST_ROWS} pixels"
         )),
     }
 }

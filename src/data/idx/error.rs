@@ -140,8 +140,9 @@ impl fmt::Display for IdxError {
             Self::Gzip(source) => write!(f, "damaged gzip ({source}): fetch it again"),
             Self::Label { index, label, classes } => write!(
                 f,
-                "label {label} at index {index}, and the model has {classes} classes (0 to {}): name \
-                 all classes in classes.txt beside the file, or end --arch with an output for each",
+                "label {label} at index {index}, and the model's classes end with label {}: name \
+                 other data with --data; or, to train on it, name all classes in classes.txt beside \
+                 the file, or end --arch with an output for each",
                 classes - 1,
             ),
             Self::LabelBelow { index, label, first } => {

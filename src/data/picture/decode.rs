@@ -25,6 +25,12 @@ pub fn png(bytes: &[u8]) -> Result<Picture, PictureError> {
     decoder.set_transformations(Transformations::normalize_to_color8());
     let mut reader = decoder.read_info()?;
     let info = reader.info();
+    // The library takes such a palette (image-rs/image-png#694), and panics when it uses it.
+    let palette = info.palette.as_ref().map_or(0, |palette| palette.len());
+    if palette % 3 != 0 {
+        let reason = format!("a palette of {palette} bytes, and a colour has 3");
+        return Err(PictureError::Damaged { reason });
+    }
     // The first picture of an animation may be smaller than the animation.
     let (width, height) =
         info.frame_control().map_or(info.size(), |frame| (frame.width, frame.height));

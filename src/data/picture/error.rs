@@ -13,7 +13,9 @@ use crate::error::quoted;
 #[derive(Debug)]
 #[allow(missing_docs)] // The messages below explain the variants.
 pub enum PictureError {
+    Empty,
     LargeFile,
+    Labels,
     OtherFormat { name: Option<&'static str> },
     Idx(IdxError),
     Truncated,
@@ -55,9 +57,13 @@ impl From<DecodingError> for PictureError {
 impl fmt::Display for PictureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Empty => {
+                write!(f, "is empty, without a picture: give a PNG file, or an IDX file of images")
+            }
             Self::LargeFile => {
                 write!(f, "more than {} MiB: give the pictures in parts", LARGEST_FILE >> 20)
             }
+            Self::Labels => write!(f, "holds labels, not images: give the file of the images"),
             Self::OtherFormat { name: Some(name) } => {
                 write!(f, "is {name}, and pictures are read from PNG and IDX: convert it to PNG")
             }

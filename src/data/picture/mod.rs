@@ -95,6 +95,8 @@ pub fn parse(bytes: &[u8]) -> std::result::Result<Pictures, PictureError> {
         return decode::png(bytes).map(Pictures::Png);
     }
     let images = idx::parse_images(bytes, bytes.len() as u64).map_err(|error| match error {
+        IdxError::Empty => PictureError::Empty,
+        IdxError::Swapped { .. } => PictureError::Labels,
         IdxError::Magic { .. } => PictureError::other_format(bytes),
         error => PictureError::Idx(error),
     })?;

@@ -60,6 +60,8 @@ pub enum CheckpointError {
     Architecture { found: String, expected: String },
     #[error("tensor {} is missing; the file has {}", quoted(name), if found.is_empty() { "none".into() } else { quoted(found) })]
     MissingTensor { name: String, found: String },
+    #[error("{0}; if this is not the default network in some size, name it with --arch")]
+    Unnamed(Box<Self>),
     #[error("tensor {} does not belong to this network", quoted(.0))]
     ExtraTensor(String),
     #[error(
@@ -87,6 +89,22 @@ pub enum CheckpointError {
     Checksum,
     #[error("tensor {name} holds {value} at index {index}: the model is unusable")]
     NotFinite { name: String, index: usize, value: f32 },
+}
+
+impl CheckpointError {
+    /// This error, of weights whose network neither the file nor the user names. If the tensors are
+    /// those of another network than the default one, the remedy is to name it.
+    pub(super) fn without_a_name(self) -> Self {
+        match self {
+            Self::MissingTensor { .. }
+            | Self::ExtraTensor(_)
+            | Self::Shape { .. }
+            | Self::Convolution { .. }
+            | Self::Hidden { .. }
+            | Self::Classes { .. } => Self::Unnamed(Box::new(self)),
+            other => other,
+        }
+    }
 }
 
 /// Refuses the value `found` of a `field` of the metadata unless it `holds`.

@@ -9,8 +9,9 @@ use super::history::{self, EpochRecord};
 use crate::error::quoted;
 use crate::model::architecture::Architecture;
 use crate::model::mnist_cnn::MnistCnn;
+use crate::model::presets;
 use crate::model::recipe::{Field, Recipe};
-use crate::nn::shape::{ImageShape, Shape};
+use crate::nn::shape::ImageShape;
 use crate::optim::Optimizer;
 use crate::optim::adam::Adam;
 
@@ -190,9 +191,7 @@ pub fn architecture(
     sizes: impl FnOnce() -> ParseResult<MnistCnn>,
 ) -> ParseResult<Architecture> {
     if metadata.format_version > 1 {
-        let [channels, height, width] = metadata.input;
-        let input = Shape::image(channels, height, width);
-        let network = Architecture::parse(&metadata.architecture, input);
+        let network = presets::network_for(&metadata.architecture, metadata.input);
         return network.map_err(|problem| {
             CheckpointError::Metadata(format!("field architecture: {}", quoted(&problem)))
         });

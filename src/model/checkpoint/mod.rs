@@ -12,8 +12,8 @@
 //!
 //! `safetensors.torch.load_file` opens it. In the other direction, a file that PyTorch users write
 //! with the weights alone can be evaluated, and another training can begin with it, but training
-//! cannot go on from it. The shapes of its
-//! tensors tell the sizes of the network.
+//! cannot go on from it. The shapes of its tensors tell the sizes of the network, unless it is an export
+//! of this program, which names its network.
 //!
 //! Nothing in a file is trusted. Lengths are compared with the length of the file before anything
 //! is allocated; names and shapes must be the network's; metadata and data must match their
@@ -40,6 +40,7 @@ pub use self::format::{FORMAT_VERSION, RUNAWAY_LOSS};
 pub use self::history::EpochRecord;
 pub use self::metadata::{DatasetIdentity, Metadata, Position, Validation, check_place};
 use super::architecture::Architecture;
+use super::export;
 use super::mnist_cnn::MnistCnn;
 use super::parameters::{Parameters, Slot, TrainState, little_endian};
 use crate::data::classes;
@@ -157,8 +158,7 @@ pub fn weights(path: &Path, architecture: &Architecture) -> Result<Parameters> {
 
 fn weights_of(bytes: &[u8], architecture: &Architecture) -> ParseResult<Parameters> {
     let header = header::check(bytes, bytes.len() as u64)?;
-    let texts = header.metadata().as_ref();
-    if texts.is_none_or(|texts| !texts.contains_key(METADATA_KEY)) {
+    if !names_its_network(&header)? {
         return Ok(parse(bytes, Some(architecture))?.1.parameters().clone());
     }
     let (_, model) = parse(bytes, None)?;
@@ -179,6 +179,13 @@ fn weights_of(bytes: &[u8], architecture: &Architecture) -> ParseResult<Paramete
         return Err(CheckpointError::ExtraTensor(extra.into()));
     }
     Ok(Parameters::new(architecture, found.values().to_vec()))
+}
+
+/// Whether a file with this `header` says of which network its weights are.
+fn names_its_network(header: &safetensors::tensor::Metadata) -> ParseResult<bool> {
+    let Some(texts) = header.metadata() else { return Ok(false) };
+    let of_export = export::network_of(texts).map_err(CheckpointError::Metadata)?;
+    Ok(texts.contains_key(METADATA_KEY) || of_export.is_some())
 }
 
 fn read_file(path: &Path, expected: Option<&Architecture>) -> Result<(Architecture, Model)> {
@@ -249,7 +256,8 @@ fn size_limit() -> u64 {
 }
 
 /// Model and its network from the `bytes` of a file. If a network is `expected`, the file must hold
-/// it. The network of weights alone follows from the shapes of their tensors.
+/// it. The network of weights alone is that which `mnist-train export` names in their file, or else
+/// follows from the shapes of their tensors.
 ///
 /// # Errors
 /// The first problem that is found.
@@ -259,25 +267,20 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
         .map_err(|error| CheckpointError::Header(error.to_string()))?;
     let texts = header.metadata().as_ref();
     let Some(json) = texts.and_then(|texts| texts.get(METADATA_KEY)) else {
-        let first = expected.map_or_else(|| FIRST.into(), first_name);
-        let prefix = wrapper(&tensors, &first);
-        let of_sizes = || {
-            let sizes = network_of(&tensors, &prefix)?;
-            let classes = classes_of(&tensors, &prefix)?;
-            let images = ImageFormat { classes, ..ImageFormat::MNIST };
-            sizes.for_images(images).map_err(CheckpointError::Metadata)
+        let named =
+            texts.map_or(Ok(None), export::network_of).map_err(CheckpointError::Metadata)?;
+        check_expected(expected, named.as_ref())?;
+        let read = match named.or_else(|| expected.cloned()) {
+            Some(architecture) => read_weights(&tensors, architecture),
+            None => default_network(&tensors)
+                .and_then(|architecture| read_weights(&tensors, architecture))
+                .map_err(CheckpointError::without_a_name),
         };
-        let architecture = expected.cloned().map_or_else(of_sizes, Ok)?;
-        let parameters = read_sets(&tensors, &architecture, &[prefix])?.swap_remove(0);
-        check_finite("", &parameters)?;
-        return Ok((architecture, Model::Weights(parameters)));
+        return read.map(|(architecture, weights)| (architecture, Model::Weights(weights)));
     };
     let metadata = metadata::parse(json)?;
     let architecture = metadata::architecture(&metadata, || network_of(&tensors, ""))?;
-    if let Some(expected) = expected.filter(|expected| **expected != architecture) {
-        let (found, expected) = (architecture.to_string(), expected.to_string());
-        return Err(CheckpointError::Architecture { found, expected });
-    }
+    check_expected(expected, Some(&architecture))?;
     let metadata = metadata.upgraded(&architecture);
     let slots = metadata.slots.iter().map(|slot| format!("{slot}."));
     let prefixes: Vec<String> = [String::new()].into_iter().chain(slots).collect();
@@ -302,6 +305,20 @@ pub fn parse(bytes: &[u8], expected: Option<&Architecture>) -> ParseResult<(Arch
     Ok((architecture, Model::Checkpoint(Box::new(Checkpoint { state, metadata }))))
 }
 
+/// Refuses a file whose network is `found`, if it is known, and not the one that is `expected`, if any is.
+fn check_expected(
+    expected: Option<&Architecture>,
+    found: Option<&Architecture>,
+) -> ParseResult<()> {
+    match (expected, found) {
+        (Some(expected), Some(found)) if expected != found => {
+            let (found, expected) = (found.to_string(), expected.to_string());
+            Err(CheckpointError::Architecture { found, expected })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Beginning that all names of weights in `file` share, like `module.` or `_orig_mod.`, because the
 /// network was inside of another module when its weights were written; empty for most files. `first` is
 /// the name of the network's first tensor.
@@ -319,6 +336,26 @@ fn tensor<'a>(file: &SafeTensors<'a>, name: String) -> ParseResult<TensorView<'a
         found.sort_unstable();
         CheckpointError::MissingTensor { name, found: found.join(", ") }
     })
+}
+
+/// Network of a `file` of weights alone that does not name it: the default network, in the sizes that the
+/// shapes of the tensors have.
+fn default_network(file: &SafeTensors<'_>) -> ParseResult<Architecture> {
+    let prefix = wrapper(file, FIRST);
+    let sizes = network_of(file, &prefix)?;
+    let images = ImageFormat { classes: classes_of(file, &prefix)?, ..ImageFormat::MNIST };
+    sizes.for_images(images).map_err(CheckpointError::Metadata)
+}
+
+/// Weights of `architecture` in a `file` of weights alone.
+fn read_weights(
+    file: &SafeTensors<'_>,
+    architecture: Architecture,
+) -> ParseResult<(Architecture, Parameters)> {
+    let prefix = wrapper(file, &first_name(&architecture));
+    let weights = read_sets(file, &architecture, &[prefix])?.swap_remove(0);
+    check_finite("", &weights)?;
+    Ok((architecture, weights))
 }
 
 /// Sizes of the network, from the shapes of its first two weights, whose names begin with `prefix`.

@@ -21,7 +21,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use self::script::TOLERANCE;
-pub use self::tensors::TestImages;
+use self::tensors::{INPUT, NETWORK};
+pub use self::tensors::{TestImages, network_of};
 use super::architecture::Architecture;
 use super::parameters::Parameters;
 use crate::onnx;
@@ -98,8 +99,8 @@ impl Export<'_> {
         let input = self.architecture.input();
         let input: Vec<_> = input.sizes().iter().map(usize::to_string).collect();
         let mut facts = vec![
-            ("network", self.architecture.to_string()),
-            ("input", format!("f32 (N, {}), pixels divided by 255", input.join(", "))),
+            (NETWORK, self.architecture.to_string()),
+            (INPUT, format!("f32 (N, {}), pixels divided by 255", input.join(", "))),
             ("weights_sha256", self.parameters.sha256().to_string()),
         ];
         facts.extend(self.dataset.map(|dataset| ("dataset", dataset.to_string())));

@@ -6,12 +6,19 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
 
 use crate::data::dataset::Split;
+use crate::error::quoted;
+use crate::model::architecture::Architecture;
 use crate::model::parameters::{Parameters, little_endian};
+use crate::model::presets;
 
 /// Key of the text in the header that says that the file is an export; its value is a JSON object with
 /// facts about the file. It is one text, because texts have no fixed order, and the same model must
 /// give the same bytes. A checkpoint has another key.
 const KEY: &str = "mnist-train.export";
+
+/// Name of the fact that is the text of the network, and of the one that has the shape of its images.
+pub const NETWORK: &str = "network";
+pub const INPUT: &str = "input";
 
 /// Bytes of a safetensors file with the weights alone, and with these `facts` in its header.
 pub fn weights(parameters: &Parameters, facts: &[(&str, String)]) -> Vec<u8> {
@@ -21,6 +28,28 @@ pub fn weights(parameters: &Parameters, facts: &[(&str, String)]) -> Vec<u8> {
         .collect();
     let facts = facts.iter().map(|(name, fact)| (name.to_string(), Value::from(fact.as_str())));
     serialized(&tensors, &Map::from_iter(facts).into())
+}
+
+/// Network of the weights in a safetensors file whose header has these `texts`; `None` if they are not
+/// those of an export of weights.
+///
+/// # Errors
+/// What is wrong with the texts, which a person can have changed.
+pub fn network_of(texts: &HashMap<String, String>) -> Result<Option<Architecture>, String> {
+    let Some(facts) = texts.get(KEY) else { return Ok(None) };
+    let facts: Value = serde_json::from_str(facts)
+        .map_err(|error| format!("no JSON from column {} on in {KEY}", error.column()))?;
+    let Some(network) = facts[NETWORK].as_str() else { return Ok(None) };
+    let shape = facts[INPUT].as_str().and_then(|input| {
+        let (sizes, _) = input.strip_prefix("f32 (N, ")?.split_once(')')?;
+        let sizes: Vec<usize> = sizes.split(", ").map(str::parse).collect::<Result<_, _>>().ok()?;
+        <[usize; 3]>::try_from(sizes).ok()
+    });
+    let Some(shape) = shape else {
+        return Err(format!("field {INPUT} of {KEY} has no shape (N, C, H, W) of images"));
+    };
+    let at = |problem: String| format!("field {NETWORK} of {KEY}: {}", quoted(&problem));
+    presets::network_for(network, shape).map(Some).map_err(at)
 }
 
 /// Test images with the logits that are expected for them.

@@ -30,9 +30,17 @@ use crate::error::quoted;
 const TABLES: &str = "accuracy, bench NAME, chapter STAGE, datasets, epochs, fashion, ladder, limits, networks, \
                       no background, profile STAGE, roofline, saving, scaling, synthetic, transcript";
 
-/// Tables that `profiles/record.py` makes of what other programs say, and that are left as they are.
-const OF_OTHERS: [&str; 6] =
-    ["compare", "compare networks", "headline", "instructions", "profiling", "reliability"];
+/// Tables that `profiles/record.py` makes itself, most of them of what other programs say, and that are
+/// left as they are.
+const OF_OTHERS: [&str; 7] = [
+    "compare",
+    "compare networks",
+    "headline",
+    "instructions",
+    "pictures",
+    "profiling",
+    "reliability",
+];
 
 /// Document whose tables have been made again.
 #[derive(Debug, PartialEq, Eq)]
