@@ -50,8 +50,8 @@ fn main() -> anyhow::Result<()> {
 
     let never_stop = || false;
     let test = dataset.test.as_ref().expect("it was read");
-    let evaluation =
-        Evaluation::of(engine.as_mut(), test, &never_stop).expect("nothing stops the evaluation");
+    let evaluation = Evaluation::of(engine.as_mut(), test, None, &never_stop)
+        .expect("nothing stops the evaluation");
     println!("{} of {} test images correct", evaluation.correct, evaluation.total);
     Ok(())
 }

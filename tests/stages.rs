@@ -230,6 +230,50 @@ fn every_stage_that_takes_an_option_trains_as_naive_does() {
 }
 
 #[test]
+fn a_frozen_convolution_keeps_its_bits_and_all_else_trains_as_with_naive() {
+    let split = noise_split(4, 9 * 13 + 4);
+    let architecture = MnistCnn::default().architecture();
+    // The first steps train all layers, so that there are moments; the last one does so again.
+    let train = |stage: &Stage, compute| {
+        let recipe = Recipe { batch_size: 13, ..Recipe::default() };
+        let mut engine = stage.build(&architecture, &recipe, compute).unwrap();
+        let parameters = recipe.init.parameters(&architecture, 3);
+        engine.load(&TrainState::new(parameters, Optimizer::from(&recipe).slots()));
+        let order = epoch_order(split.len(), 3, 0);
+        let (mut losses, mut states) = (Vec::new(), Vec::new());
+        for (step, indices) in order.chunks(13).enumerate() {
+            engine.freeze_convolutions((3..9).contains(&step));
+            losses.push(engine.step(&Batch::new(&split, indices), recipe.lr).loss);
+            states.push(engine.store());
+        }
+        (losses, states)
+    };
+    // Weights and moments of the convolution, or of all other layers.
+    let parts = |state: &TrainState, of_convolution: bool| -> Vec<f32> {
+        let slots = state.slots.iter().map(|slot| &slot.values);
+        let all = [&state.parameters].into_iter().chain(slots).flat_map(Parameters::iter);
+        let parts = all.filter(|(spec, _)| spec.name.starts_with("conv") == of_convolution);
+        parts.flat_map(|(_, values)| values.to_vec()).collect()
+    };
+    let (expected, reference) = train(stage("naive"), compute(1));
+    for (stage, isa) in exact(&architecture) {
+        let (losses, states) = train(stage, Compute { threads: 2, isa });
+        for step in 1..10 {
+            let [before, after] = [&states[step - 1], &states[step]];
+            let is_frozen = parts(before, true) == parts(after, true);
+            assert_eq!(is_frozen, (3..9).contains(&step), "{stage:?} {isa} step {step}");
+            assert_ne!(parts(before, false), parts(after, false), "{stage:?} {isa} step {step}");
+        }
+        for (step, (found, expected)) in losses.iter().zip(&expected).enumerate() {
+            let close = (found - expected).abs() < 2e-3;
+            assert!(close, "{stage:?} {isa} step {step}: {found} {expected}");
+        }
+        let norms = [&states[9], &reference[9]].map(|state| state.parameters.norm());
+        assert!((norms[0] / norms[1] - 1.0).abs() < 1e-4, "{stage:?} {isa}: {norms:?}");
+    }
+}
+
+#[test]
 fn the_fused_engine_leaves_gradient_descent_to_other_stages() {
     let architecture = MnistCnn::default().architecture();
     let sgd = Recipe::with_optimizer(OptimizerKind::Sgd);

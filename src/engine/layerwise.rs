@@ -31,6 +31,8 @@ pub struct LayerwiseEngine {
     /// Seed of what is random in a step.
     seed: u64,
     passes: Passes<f32>,
+    /// Whether each tensor belongs to a convolutional layer.
+    of_convolutions: Vec<bool>,
     state: TrainState,
     /// Gradient of the last step, or of a part of its batch, without L2.
     gradients: Parameters,
@@ -60,6 +62,7 @@ impl LayerwiseEngine {
             clip_norm: recipe.clip_norm,
             seed: recipe.seed,
             passes: Passes::new(architecture, recipe.checkpoint_activations),
+            of_convolutions: of_convolutions(architecture),
             sum: TreeSum::new(recipe.accumulate, parameters.values().len()),
             gradients: parameters.clone(),
             state: TrainState::new(parameters, optimizer.slots()),
@@ -141,11 +144,15 @@ impl LayerwiseEngine {
         let mut slots: [_; MOST_SLOTS] =
             array::from_fn(|_| slots.next().map_or(&mut [][..], |slot| slot.values.values_mut()));
         let mut are_finite = true;
-        for ((spec, g), (_, w)) in gradients {
+        let freezes = self.passes.freezes_convolutions;
+        for (((spec, g), (_, w)), of_convolution) in gradients.zip(&self.of_convolutions) {
             let slots = slots.each_mut().map(|slot| {
                 let own = spec.len().min(slot.len());
                 slot.split_off_mut(..own).expect("the slot has a value for each parameter")
             });
+            if freezes && *of_convolution {
+                continue;
+            }
             if spec.role.is_running() {
                 for (w, &of_batch) in w.iter_mut().zip(g) {
                     *w += MOMENTUM * (of_batch - *w);
@@ -158,6 +165,15 @@ impl LayerwiseEngine {
         }
         are_finite
     }
+}
+
+/// Whether each tensor of `architecture` belongs to a convolutional layer, in canonical order.
+fn of_convolutions(architecture: &Architecture) -> Vec<bool> {
+    let tensors = architecture.layers().iter().flat_map(|placed| {
+        let tensors = placed.layer.tensors(placed.input);
+        tensors.into_iter().map(|_| placed.layer.is_convolution())
+    });
+    tensors.collect()
 }
 
 /// Updates `weights` and their slots by the gradient `g`, as [`Step::update`] does, and shares the
@@ -210,6 +226,10 @@ impl Engine for LayerwiseEngine {
         }
         self.phases += clock.phases();
         sum
+    }
+
+    fn freeze_convolutions(&mut self, frozen: bool) {
+        self.passes.freezes_convolutions = frozen;
     }
 
     fn gradient_norm(&self) -> Option<f64> {

@@ -38,6 +38,11 @@ pub trait Engine {
     /// them; this does not affect any result.
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum;
 
+    /// Freezes the convolutional layers in the following steps, or no longer: a frozen layer has no
+    /// gradient, and its parameters and their slots keep their values. In a new engine no layer is
+    /// frozen.
+    fn freeze_convolutions(&mut self, frozen: bool);
+
     /// L2 norm of the gradient of the last step, over all parameters, without L2 and before it was
     /// clipped; `None` if the engine never holds a whole gradient.
     fn gradient_norm(&self) -> Option<f64> {

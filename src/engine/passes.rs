@@ -30,6 +30,9 @@ pub struct Passes<T> {
     bytes: Vec<u8>,
     /// Distance between kept activations, in layers.
     keep_every: usize,
+    /// Whether the gradients of the parameters of convolutional layers are 0, and not computed where
+    /// nothing else needs the computation.
+    pub freezes_convolutions: bool,
 }
 
 impl<T: Scalar> Passes<T>
@@ -45,6 +48,7 @@ where
             floats: Vec::new(),
             bytes: Vec::new(),
             keep_every,
+            freezes_convolutions: false,
         }
     }
 
@@ -170,7 +174,7 @@ where
             if segment + 1 < segments {
                 self.forward_steps(steps.clone(), parameters, Some(training), primitives, clock);
             }
-            let Self { plan, images, floats, bytes, .. } = self;
+            let Self { plan, images, floats, bytes, freezes_convolutions, .. } = self;
             let images = *images;
             let (activations, rest) = floats.split_at_mut(plan.scratch);
             let (scratch, rest) = rest.split_at_mut(plan.saved - plan.scratch);
@@ -183,6 +187,12 @@ where
                 match step {
                     Step::Layer(planned) => {
                         let PlannedLayer { layer, index, input, output_len, x, y, .. } = planned;
+                        let is_frozen = *freezes_convolutions && layer.is_convolution();
+                        if is_frozen && !is_wanted(*x) {
+                            gradients[planned.parameters.clone()].fill(T::zero());
+                            is_second = !is_second;
+                            continue;
+                        }
                         let io = Backward {
                             input: *input,
                             x: &activations[*x..][..images * input.len()],
@@ -201,6 +211,9 @@ where
                         clock.run(phases(planned)[1], images * planned.flops[1], || {
                             layer.backward(primitives, io);
                         });
+                        if is_frozen {
+                            gradients[planned.parameters.clone()].fill(T::zero());
+                        }
                         is_second = !is_second;
                     }
                     // y = f(x) + x, so f(x) and x get the gradient of y.

@@ -102,6 +102,11 @@ hyperparameters! {
     /// Change of the training images in each epoch: none, shift, affine, or elastic.
     #[serde(default)]
     augment: Augment = Augment::None, Valid::Choice(&Augment::NAMES);
+    /// Share of the first t-max epochs, at their end, in which the convolutional layers are frozen.
+    ///
+    /// They stay frozen after these epochs too. At 0 they are never frozen.
+    #[serde(default)]
+    freeze_conv: f64 = 0.0, Valid::Number(Range::Share);
     /// Largest L2 norm of the gradient, to which a longer one is shortened; 0 for none.
     ///
     /// The norm is over all parameters (PyTorch: `clip_grad_norm_`).
@@ -191,7 +196,7 @@ impl Recipe {
         let by_step = self.schedule_by == Interval::Step;
         let uses: [(bool, &str, &[Kind]); 5] = [
             (self.min_lr != default.min_lr, "min-lr", &to_an_end),
-            (self.t_max != default.t_max, "t-max", &to_an_end),
+            (self.t_max != default.t_max && self.freeze_conv == 0.0, "t-max", &to_an_end),
             (self.step_size != default.step_size, "step-size", &[Kind::Step]),
             (self.gamma != default.gamma, "gamma", &with_gamma),
             (by_step, "schedule-by step", &gradual),
@@ -243,6 +248,13 @@ impl Recipe {
                 })
             })
             .or_else(|| self.contradiction_of_schedule())
+    }
+
+    /// Whether the convolutional layers are frozen in step `step` of the `steps` of `epoch`; all
+    /// count from 0.
+    pub fn freezes_convolutions(&self, epoch: usize, step: usize, steps: usize) -> bool {
+        let place = epoch as f64 + step as f64 / steps as f64;
+        self.freeze_conv > 0.0 && place >= (1.0 - self.freeze_conv) * self.t_max as f64
     }
 
     /// First hyperparameter whose value is not valid, with its value as text.
@@ -359,6 +371,8 @@ pub enum Range {
     NotNegative,
     /// Numbers from 0 to below 1.
     Decay,
+    /// Numbers from 0 to 1.
+    Share,
 }
 
 impl Range {
@@ -369,6 +383,7 @@ impl Range {
             Self::AboveZero => number > 0.0 && number.is_finite(),
             Self::NotNegative => number >= 0.0 && number.is_finite(),
             Self::Decay => (0.0..1.0).contains(&number),
+            Self::Share => (0.0..=1.0).contains(&number),
         })
     }
 }
@@ -380,6 +395,7 @@ impl fmt::Display for Range {
             Self::AboveZero => "a number from 1e-45 to 3.4e38",
             Self::NotNegative => "a number from 0 to 3.4e38",
             Self::Decay => "a number from 0 to 0.9999999",
+            Self::Share => "a number from 0 to 1",
         })
     }
 }
@@ -432,6 +448,20 @@ mod tests {
             let found = recipe.contradiction().unwrap();
             assert!(found.starts_with(begins), "{found}");
         }
+    }
+
+    #[test]
+    fn the_convolutions_are_frozen_in_the_last_share_of_the_schedule() {
+        let frozen = |freeze_conv, t_max| {
+            let recipe = Recipe { freeze_conv, t_max, ..Recipe::default() };
+            let steps = (0..3).flat_map(|epoch| (0..4).map(move |step| (epoch, step)));
+            let frozen = steps.map(|(epoch, step)| recipe.freezes_convolutions(epoch, step, 4));
+            frozen.filter(|&is_frozen| is_frozen).count()
+        };
+        assert_eq!([0.0, 0.25, 0.5, 1.0].map(|share| frozen(share, 2)), [0, 6, 8, 12]);
+        assert_eq!(frozen(0.5, 20), 0);
+        let constant = Recipe { t_max: 2, freeze_conv: 0.5, ..Recipe::default() };
+        assert_eq!(constant.with_schedule(Kind::Constant).contradiction(), None);
     }
 
     #[test]

@@ -82,6 +82,10 @@ impl Layer for Conv1d {
         conv.output().len() * conv.taps()
     }
 
+    fn is_convolution(&self) -> bool {
+        true
+    }
+
     fn kept(&self, _: Shape) -> Kept {
         Kept { input: true, ..Kept::default() }
     }

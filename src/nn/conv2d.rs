@@ -65,6 +65,10 @@ impl Layer for Conv2d {
         conv.output().len() * conv.taps()
     }
 
+    fn is_convolution(&self) -> bool {
+        true
+    }
+
     fn kept(&self, _: Shape) -> Kept {
         Kept { input: true, ..Kept::default() }
     }

@@ -51,6 +51,11 @@ pub trait Layer: Pass<f32> + Pass<f64> + fmt::Debug + fmt::Display + Send + Sync
         false
     }
 
+    /// Whether the layer convolves its input with kernels that are trained.
+    fn is_convolution(&self) -> bool {
+        false
+    }
+
     /// Whether, in training, the output for an image depends on the other images of the batch. Then
     /// the gradient of a batch is not the sum over its images.
     fn mixes_images(&self) -> bool {

@@ -235,6 +235,8 @@ impl Trainer<'_> {
             if let Some(augmented) = &mut augmented {
                 batch = augmented.batch(&batch, epoch);
             }
+            let step = self.metadata.position.batch;
+            self.engine.freeze_convolutions(recipe.freezes_convolutions(epoch, step, in_epoch));
             let sum = self.engine.step(&batch, lr);
             duration += started.elapsed();
             let position = &mut self.metadata.position;

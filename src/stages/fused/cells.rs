@@ -35,6 +35,8 @@ pub struct SharedBackward<'a, S: Products> {
     pub dz_factors: &'a [S::Factor],
     /// Coefficients of Adam for weights.
     pub adam: AdamVectors<S>,
+    /// Whether the convolution is frozen, so that it needs no gradient.
+    pub freezes_convolution: bool,
 }
 
 /// Row of cells: its weights with their moments, and the results of its computation.

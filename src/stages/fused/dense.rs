@@ -154,10 +154,12 @@ impl<S: Products> Dense<S> {
             let inked = rows - usize::from(skip != Skip::Nothing);
             let of_linear = 2 * rows * network.channels * shared.active.count;
             let of_conv = 2 * inked * network.taps() * network.channels;
-            let input_gradient = || self.input_gradient(simd, cells, shared, x);
-            clock.run(Phase::LinearBackward, of_linear, input_gradient);
-            let convolve = || self.convolve_backward(simd, cells, shared, x);
-            clock.run(Phase::ConvBackward, of_conv, convolve);
+            if !shared.freezes_convolution {
+                let input_gradient = || self.input_gradient(simd, cells, shared, x);
+                clock.run(Phase::LinearBackward, of_linear, input_gradient);
+                let convolve = || self.convolve_backward(simd, cells, shared, x);
+                clock.run(Phase::ConvBackward, of_conv, convolve);
+            }
             clock.run(Phase::LinearUpdate, of_linear, || self.update(simd, cells, shared, x));
         }
     }

@@ -141,6 +141,8 @@ pub struct FusedEngine<S: Products> {
     smoothing: f64,
     /// Products with 0 that are left out.
     skip: Skip,
+    /// Whether the convolution is frozen.
+    freezes_convolution: bool,
     /// Number of steps so far.
     steps: u64,
     /// Whether the cost of the phases is measured.
@@ -254,6 +256,7 @@ impl<S: Products> FusedEngine<S> {
             adam: recipe.into(),
             smoothing: recipe.label_smoothing,
             skip,
+            freezes_convolution: false,
             steps: 0,
             measuring: false,
             phases: Phases::default(),
@@ -388,7 +391,7 @@ impl<S: Products> FusedEngine<S> {
     /// Updates the parameters outside the rows of cells. Returns whether every updated weight is
     /// finite, the weights of the rows of cells included.
     fn update_small_layers(&mut self, weights: &AdamVectors<S>, biases: &AdamVectors<S>) -> bool {
-        let Self { simd, conv, head, cell_rows, .. } = self;
+        let Self { simd, conv, head, cell_rows, freezes_convolution, .. } = self;
         conv.gradient.clear();
         let mut are_finite = true;
         for row in cell_rows {
@@ -401,7 +404,7 @@ impl<S: Products> FusedEngine<S> {
             & simd.vectorize(
                 #[inline(always)]
                 || {
-                    conv.update(simd, [weights, biases])
+                    (*freezes_convolution || conv.update(simd, [weights, biases]))
                         & head.update(simd, [biases, weights, biases])
                 },
             )
@@ -461,7 +464,9 @@ impl<S: Products> Engine for FusedEngine<S> {
                 || simd.rounded(dz, &mut self.dz_factors),
             )
         });
-        let shared = SharedBackward { forward, active, dz, dz_factors, adam: weights };
+        let freezes_convolution = self.freezes_convolution;
+        let shared =
+            SharedBackward { forward, active, dz, dz_factors, adam: weights, freezes_convolution };
         self.team.for_each(&mut self.cell_rows, &self.cell_row_order, |_, row| {
             let mut clock = PhaseClock::new(measuring);
             row.backward(simd, &shared, &mut clock);
@@ -474,6 +479,10 @@ impl<S: Products> Engine for FusedEngine<S> {
         }
         self.phases += clock.phases();
         loss
+    }
+
+    fn freeze_convolutions(&mut self, frozen: bool) {
+        self.freezes_convolution = frozen;
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> &[f32] {

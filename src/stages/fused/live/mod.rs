@@ -181,8 +181,10 @@ impl Live {
             let of_conv = 2 * live * network.taps();
             let multiply = || self.multiply(simd, cells, shared, x);
             clock.run(Phase::LinearBackward, of_linear, multiply);
-            let convolve = || self.convolve_backward(simd, cells, shared, x);
-            clock.run(Phase::ConvBackward, of_conv, convolve);
+            if !shared.freezes_convolution {
+                let convolve = || self.convolve_backward(simd, cells, shared, x);
+                clock.run(Phase::ConvBackward, of_conv, convolve);
+            }
             clock.run(Phase::LinearUpdate, 0, || self.update(simd, cells, shared, x));
         }
         self.take_kernel_gradient(network, &mut cells.gradient);
