@@ -30,7 +30,7 @@ pub struct ExportArgs {
     /// A checkpoint, or a safetensors file with the tensors of the network
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     model: PathBuf,
-    /// Network of a file with weights alone, unless it is the default one in any size
+    /// Network of a file with weights alone, unless the file names it or it is the default one
     #[arg(long, value_name = "LAYERS")]
     pub arch: Option<String>,
     /// Format to write: safetensors or onnx [default: the ending of --out]

@@ -344,7 +344,7 @@ pub struct EvalArgs {
     /// A checkpoint, or a safetensors file with the tensors of the network
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     model: PathBuf,
-    /// Network of a file with weights alone, unless it is the default one in any size
+    /// Network of a file with weights alone, unless the file names it or it is the default one
     #[arg(long, value_name = "LAYERS")]
     pub arch: Option<String>,
     /// Average the logits of each image over 5 or 9 places: its own, and a pixel away

@@ -27,7 +27,7 @@ pub struct PredictArgs {
     /// A checkpoint, or a safetensors file with the tensors of the network
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     pub model: PathBuf,
-    /// Network of a file with weights alone, unless it is the default one in any size
+    /// Network of a file with weights alone, unless the file names it or it is the default one
     #[arg(long, value_name = "LAYERS")]
     pub arch: Option<String>,
     /// Image N of an IDX file, counted from 0, or images A..B, without B [default: all]

@@ -113,6 +113,13 @@ impl TrainPlan {
                 recipe.t_max, args.epochs,
             ));
         }
+        if recipe.freeze_conv > 0.0 && !recipe.freezes_convolutions(args.epochs, 0, 1) {
+            notes.push(format!(
+                "note: the run ends before the convolutions are frozen, late in {} epochs;\n\
+                 they are frozen at the end of a run that is begun with --t-max {}",
+                recipe.t_max, args.epochs,
+            ));
+        }
         let falls = recipe.schedule == Kind::Cosine && recipe.lr > recipe.min_lr;
         if falls && args.epochs > recipe.t_max.saturating_add(1) {
             notes.push(format!(
@@ -414,6 +421,16 @@ mod tests {
         assert!(!plan.resumed && !plan.evaluate);
         assert_eq!(plan.notes, ["note: of 2 threads, stage im2col uses 1 at most"]);
         assert_eq!((plan.metadata.position, plan.metadata.isa), (Position::default(), None));
+    }
+
+    #[test]
+    fn a_run_that_ends_before_the_convolutions_are_frozen_says_so() {
+        let notes = |flags| plan(flags, None).unwrap().notes;
+        let early = "note: the run ends before the convolutions are frozen, late in 20 epochs;\n\
+                     they are frozen at the end of a run that is begun with --t-max 10";
+        assert_eq!(notes("--stage live --epochs 10 --freeze-conv 0.2"), [early]);
+        assert!(notes("--stage live --epochs 20 --freeze-conv 0.2").is_empty());
+        assert!(notes("--stage live --epochs 10 --t-max 10 --freeze-conv 0.2").is_empty());
     }
 
     #[test]
