@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use clap::builder::PathBufValueParser;
 use clap::error::{Error, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
+use super::shared::OutputArgs;
+use super::train::TrainArgs;
 use super::values::number;
-use super::{Cli, OutputArgs, TrainArgs};
 use crate::digest::Sha256Digest;
 use crate::model::recipe::Range;
 
@@ -95,7 +96,8 @@ impl Point {
     pub fn training(&self, seed: u64) -> Result<TrainArgs, Error> {
         let seed = OsString::from(format!("--seed={seed}"));
         let words = [OsString::from("mnist-train")].into_iter().chain(self.words.iter().cloned());
-        Ok(Cli::try_parse_from(words.chain([seed]))?.train)
+        let command = TrainArgs::augment_args(Command::new("mnist-train"));
+        TrainArgs::from_arg_matches(&command.try_get_matches_from(words.chain([seed]))?)
     }
 
     /// Name of the file with the results of the run with this `seed`.
