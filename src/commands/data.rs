@@ -8,7 +8,7 @@ use super::augmented;
 use super::output::Output;
 use super::progress::{DownloadProgress, spinner};
 use super::signals::Signals;
-use crate::cli::{DataAction, DataArgs, DataCommand, FolderArgs, OutputArgs};
+use crate::cli::{AugmentedArgs, DataAction, DataArgs, DataCommand, FolderArgs, OutputArgs};
 use crate::data::dataset::{Dataset, DatasetKind, ImageFormat, Split, TestSet};
 use crate::data::files::{self, Files, Inspection, Part};
 use crate::data::known::{KNOWN, Known, MNIST};
@@ -16,7 +16,9 @@ use crate::data::remote::Remote;
 use crate::data::source::{self, Outcome, Request};
 use crate::data::synthetic::{self, Characters};
 use crate::error::{Error, Result, printable};
-use crate::files::durable::{Folder, Partial};
+use crate::files::durable::{self, Folder, Partial};
+use crate::files::lock::lock_for_writing;
+use crate::files::replaceable;
 use crate::measure::machine;
 use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
 use crate::team::STACK_BYTES;
@@ -27,6 +29,9 @@ const DEFAULT_DIRECTORY: &str = "data";
 /// Environment variable with mirrors to use instead of the public ones, separated by spaces or
 /// commas.
 const MIRRORS_VARIABLE: &str = "MNIST_MIRRORS";
+
+/// First bytes of a PNG file.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Lists, downloads or generates data.
 pub fn run(args: &DataCommand) -> anyhow::Result<()> {
@@ -63,7 +68,7 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
             fetched?;
             list(&directory, folder.dataset, &output)?;
         }
-        Some(DataAction::Augmented(args)) => augmented::draw(args, &output)?,
+        Some(DataAction::Augmented(args)) => draw(args, &output)?,
         Some(DataAction::Synthetic { out, images, letters, .. }) => {
             let signals = Signals::install(false)?;
             let characters = if *letters { Characters::Letters } else { Characters::Digits };
@@ -83,6 +88,26 @@ pub fn run(args: &DataCommand) -> anyhow::Result<()> {
         }
     }
     Ok(output.finish()?)
+}
+
+/// Draws training images as the epochs see them.
+fn draw(args: &AugmentedArgs, output: &Output) -> Result<()> {
+    let path = &args.out;
+    check_no_data_file("--out", path, &args.data)?;
+    let lock = lock_for_writing(path);
+    let _lock = lock.map_err(|error| error.with_remedy("name another file with --out"))?;
+    replaceable::check_bytes(path, "the picture", |bytes| bytes.starts_with(PNG))?;
+    let signals = Signals::install(false)?;
+    let format = self::format(&args.data)?;
+    let train = load(&args.data, false, format, machine::threads(), output, &signals)?.train;
+    durable::replace(path, &augmented::sheet(args, &train))?;
+    let images = augmented::IMAGES.min(train.len());
+    output.print(&format!(
+        "wrote {}: {images} training images, then as {} epochs see them",
+        printable(path),
+        augmented::EPOCHS,
+    ));
+    Ok(())
 }
 
 /// Starts the threads that read, hash and draw. Rayon would start them by itself, but panic if the
