@@ -93,6 +93,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
     output.event(&Event::Sweep(Sweep {
         schema: SCHEMA_VERSION,
         folder: args.out.to_string_lossy().into_owned(),
+        dataset: dataset.kind().name().into(),
         mark: args.mark.map(|percent| percent / 100.0),
         rows: rows.collect(),
     }));

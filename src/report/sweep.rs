@@ -73,6 +73,8 @@ pub struct Sweep {
     pub schema: u32,
     /// Folder of the files.
     pub folder: String,
+    /// Kind of the dataset, as in [`Start::dataset`](super::Start::dataset).
+    pub dataset: String,
     /// Accuracy that the means are compared with, 0 to 1; absent without `--mark`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mark: Option<f64>,

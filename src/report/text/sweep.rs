@@ -39,8 +39,10 @@ fn values(values: &Values, end: &str) -> String {
 pub fn table(sweep: &Sweep) -> String {
     let of_test = sweep.rows.iter().any(|row| row.test_accuracy.is_some());
     let what = if of_test { "test" } else { "validation" };
-    let mut text =
-        format!("\naccuracy on the {what} images, and seconds of the training steps:\n\n");
+    let synthetic = if sweep.dataset == "synthetic" { "SYNTHETIC " } else { "" };
+    let mut text = format!(
+        "\naccuracy on the {synthetic}{what} images in percent, and seconds of training:\n\n"
+    );
     _ = write!(
         text,
         "{:>5}{:>9}{:>8}{:>19}{:>9}{:>9}{:>10}{:>10}",
