@@ -624,7 +624,7 @@ fn refuses_values_that_no_run_writes() {
     let decay = "a number from 0 to 0.9999999";
     assert_refused([
         field("recipe.batch_size", "64", "0", "1 or more"),
-        field("recipe.t_max", "20", "0", "1 or more"),
+        field("recipe.t_max", "20", "0", "a number from 0.001 to 1000000000"),
         field("recipe.max_samples", "null", "0", "1 or more"),
         field("recipe.lr", "0.001", "-1", above_zero),
         field("recipe.lr", "0.001", "0", above_zero),

@@ -160,6 +160,30 @@ fn three_epochs_are_one_epoch_and_two_more() {
 }
 
 #[test]
+fn a_run_may_end_and_go_on_within_an_epoch() {
+    let (whole, parts) = (Workplace::new(), Workplace::new());
+    let validated = format!("{SHORT} --validation 100");
+    let expected = whole.run(&format!("{validated} --epochs 2")).succeeds();
+    let short = parts.run(&format!("{validated} --epochs 0.8")).succeeds();
+    let (start, epoch, done) = (&short.events()[0], &short.events()[1], short.last("done"));
+    assert_eq!((&start["epochs"], &epoch["epoch"]), (&0.8.into(), &0.into()));
+    let steps = done["steps"].as_u64().unwrap();
+    let of_an_epoch = expected.last("done")["steps"].as_u64().unwrap() / 2;
+    assert_eq!(steps, (0.8 * of_an_epoch as f64).round() as u64);
+    assert_eq!(done["epochs"], steps as f64 / of_an_epoch as f64);
+    assert_eq!(done["test_correct"], epoch["test_correct"]);
+    assert!(epoch["validation_correct"].as_u64() > Some(0), "{epoch}");
+    assert_eq!(parts.run("eval --json").succeeds().last("eval")["correct"], done["test_correct"]);
+    let nothing = parts.run("--resume --epochs 0.8").succeeds();
+    assert!(nothing.stderr.contains("nothing to do"), "{nothing:#?}");
+    let resumed = parts.run("--resume --epochs 2 --json").succeeds();
+    assert_eq!(resumed.weights(), expected.weights());
+    assert_eq!(parts.read("ckpt.bin"), whole.read("ckpt.bin"));
+    let best = "--epochs 1.5 --validation 100 --save-best";
+    whole.run(best).fails(2, &["--save-best", "choose a whole number of --epochs"]);
+}
+
+#[test]
 fn a_network_of_other_sizes_is_trained_resumed_and_evaluated() {
     let sizes = "--channels 16 --kernel-size 3 --hidden 32";
     let (whole, parts) = (Workplace::new(), Workplace::new());

@@ -414,7 +414,7 @@ mod tests {
     fn every_hyperparameter_has_a_flag_and_its_default_in_the_help() {
         let help = Cli::command().term_width(200).render_help();
         let help = help.to_string();
-        let flags = "--batch-size <N> [64], --lr <X> [1e-3], --min-lr <X> [1e-5], --t-max <N> [20], \
+        let flags = "--batch-size <N> [64], --lr <X> [1e-3], --min-lr <X> [1e-5], --t-max <X> [20], \
                      --l2 <X> [1e-4], --beta1 <X> [0.9], --beta2 <X> [0.999], --eps <X> [1e-8], \
                      --seed <N> [1], --init <NAME> [pytorch], --channels <C> [32], \
                      --kernel-size <K> [5], --hidden <H> [128]";

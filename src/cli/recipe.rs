@@ -7,7 +7,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Value};
 
 use super::values::{number, whole};
-use crate::model::recipe::{Field, Recipe, Valid};
+use crate::model::factors::Factors;
+use crate::model::recipe::{Field, Recipe, Valid, plain};
 
 /// The flags for training: those of all hyperparameters.
 pub const OF_TRAINING: usize = 0;
@@ -107,10 +108,14 @@ fn flag(field: &Field, default: &Value) -> Arg {
     let (value_name, parser) = match valid {
         Valid::Count | Valid::OptionalCount => ("N", parser(whole(1_usize, None))),
         Valid::Whole => ("N", parser(whole(0_u64, None))),
-        Valid::Number(range) => ("X", parser(move |text: &str| number(text, range))),
+        Valid::Number(range) => ("X", parser(move |text: &str| number(text, range).map(plain))),
         Valid::Choice(names) => {
             let names = PossibleValuesParser::new(names.iter().copied());
             ("NAME", ValueParser::new(names.map(Value::from)))
+        }
+        Valid::Factors => {
+            let factors = |text: &str| text.parse().map(|factors: Factors| factors.to_string());
+            ("FACTORS", parser(factors))
         }
         Valid::Switch => ("", parser(|text: &str| text.parse::<bool>().map_err(|e| e.to_string()))),
     };

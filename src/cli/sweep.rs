@@ -24,7 +24,7 @@ again.
 Example: mnist-train sweep --seeds 1..10 --epochs 5 --lr 1e-3,2e-3";
 
 /// Flags of a training that a sweep does not have: files of one run, its seed, and profiles.
-const OF_ONE_RUN: [&str; 17] = [
+const OF_ONE_RUN: [&str; 15] = [
     "config",
     "init_from",
     "resume",
@@ -40,11 +40,11 @@ const OF_ONE_RUN: [&str; 17] = [
     "profile_seconds",
     "json",
     "quiet",
-    "help",
-    "version",
 ];
 /// Flags that have one value in a sweep, because the data is loaded once.
 const OF_ALL_RUNS: [&str; 2] = ["dataset", "data"];
+/// Flags whose values contain commas, so that several values are several flags.
+const WITH_COMMAS: [&str; 2] = ["arch", "init_scale"];
 /// Most runs of a sweep. More are a mistake.
 const MOST_RUNS: usize = 100_000;
 /// Longest value that is part of the name of a file as it is.
@@ -129,8 +129,7 @@ fn with_values(arg: &Arg) -> Arg {
         return arg.clone();
     }
     let arg = arg.clone().action(ArgAction::Append);
-    // A network contains commas.
-    if id == "arch" { arg } else { arg.value_delimiter(',') }
+    if WITH_COMMAS.contains(&id) { arg } else { arg.value_delimiter(',') }
 }
 
 impl Args for SweepArgs {

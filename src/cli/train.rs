@@ -7,8 +7,9 @@ use clap::Args;
 use super::profile::ProfileArgs;
 use super::recipe::RecipeArgs;
 use super::shared::{ComputeArgs, DataArgs, NetworkArgs, OutputArgs};
-use super::values::whole;
+use super::values::{number, whole};
 use crate::model::checkpoint::DEFAULT_FILE;
+use crate::model::recipe::Range;
 
 /// Flags that control a training run.
 #[derive(Debug, Args)]
@@ -16,10 +17,10 @@ pub struct TrainArgs {
     /// File with settings: TOML, or a checkpoint; flags and MNIST_* variables come first
     #[arg(long, value_name = "FILE", help_heading = "Training")]
     pub config: Option<PathBuf>,
-    /// Total number of epochs, including those before --resume
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole(1_usize, None))]
-    #[arg(help_heading = "Training")]
-    pub epochs: usize,
+    /// Total number of epochs, also a fraction, including those before --resume
+    #[arg(long, value_name = "X", default_value_t = 10.0, help_heading = "Training")]
+    #[arg(value_parser = |text: &str| number(text, Range::Epochs))]
+    pub epochs: f64,
     /// Hyperparameters of the training.
     #[command(flatten)]
     pub recipe: RecipeArgs,

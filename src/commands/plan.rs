@@ -36,7 +36,7 @@ pub struct TrainPlan {
     /// resumed, it also names the dataset that the run needs.
     pub metadata: Metadata,
     /// Total number of epochs, including those before the run was resumed.
-    pub epochs: usize,
+    pub epochs: f64,
     /// Path of the file with the initial weights, if they are not random.
     pub init_from: Option<PathBuf>,
     /// Number of epochs from one checkpoint to the next.
@@ -80,7 +80,7 @@ impl TrainPlan {
             }
             None => (args.network.architecture(format)?, Recipe::from(&args.recipe)),
         };
-        if let Some(problem) = recipe.contradiction() {
+        if let Some(problem) = recipe.contradiction().or_else(|| recipe.misfit(&architecture)) {
             return Err(Error::Usage(problem));
         }
         let of_validation = [(args.save_best, "save-best"), (args.patience.is_some(), "patience")];
@@ -89,6 +89,15 @@ impl TrainPlan {
         {
             return Err(Error::Usage(format!(
                 "--{flag}: there are no validation images: hold some out with --validation 5000"
+            )));
+        }
+        if let Some((_, flag)) = of_validation.into_iter().find(|(is_given, _)| *is_given)
+            && args.epochs.fract() > 0.0
+        {
+            return Err(Error::Usage(format!(
+                "--{flag}: models are compared after whole epochs alone: choose a whole number of \
+                 --epochs, and not {}",
+                args.epochs
             )));
         }
         let saved = saved.map(|(_, metadata)| metadata);
@@ -113,7 +122,7 @@ impl TrainPlan {
                 recipe.t_max, args.epochs,
             ));
         }
-        if recipe.freeze_conv > 0.0 && !recipe.freezes_convolutions(args.epochs, 0, 1) {
+        if recipe.freeze_conv > 0.0 && !recipe.freezes_convolutions(args.epochs) {
             notes.push(format!(
                 "note: the run ends before the convolutions are frozen, late in {} epochs;\n\
                  they are frozen at the end of a run that is begun with --t-max {}",
@@ -121,12 +130,12 @@ impl TrainPlan {
             ));
         }
         let falls = recipe.schedule == Kind::Cosine && recipe.lr > recipe.min_lr;
-        if falls && args.epochs > recipe.t_max.saturating_add(1) {
+        if falls && args.epochs > recipe.t_max + 1.0 {
             notes.push(format!(
                 "note: after epoch {} the learning rate rises again;\n\
                  it falls to the end of a run that is begun with --t-max {}",
                 recipe.t_max,
-                args.epochs - 1,
+                args.epochs - 1.0,
             ));
         }
         let mut metadata = Metadata::new(&architecture, recipe, stage.name);
@@ -207,14 +216,17 @@ impl TrainPlan {
         Ok(count)
     }
 
-    /// Message that says where a resumed run begins; `None` for a new run.
-    pub fn beginning(&self) -> Option<String> {
+    /// Message that says where a resumed run on this number of `images` begins; `None` for a new run.
+    pub fn beginning(&self, images: usize) -> Option<String> {
         let Position { epoch, batch, .. } = self.metadata.position;
-        if epoch >= self.epochs {
+        let batches = images.div_ceil(self.metadata.recipe.batch_size) as f64;
+        let done = epoch as f64 * batches + batch as f64;
+        if done >= (self.epochs * batches).round() {
             let path = printable(&self.model);
-            Some(format!("nothing to do: {path} has been trained for {epoch} epochs"))
+            let epochs = (100.0 * done / batches).round() / 100.0;
+            Some(format!("nothing to do: {path} has been trained for {epochs} epochs"))
         } else if self.metadata.position != Position::default() {
-            let epochs = self.epochs;
+            let epochs = self.epochs.ceil();
             Some(format!("going on in epoch {} of {epochs} after {batch} batches", epoch + 1))
         } else {
             None
@@ -416,8 +428,8 @@ mod tests {
         assert_eq!(plan.metadata.recipe, Recipe { lr: 0.5, ..Recipe::default() });
         let network = MnistCnn { hidden: 64, ..MnistCnn::default() };
         assert_eq!(plan.architecture.to_string(), network.architecture().to_string());
-        assert_eq!((plan.stage.name, plan.compute.threads, plan.epochs), ("im2col", 2, 3));
-        assert_eq!(plan.beginning(), None);
+        assert_eq!((plan.stage.name, plan.compute.threads, plan.epochs), ("im2col", 2, 3.0));
+        assert_eq!(plan.beginning(60_000), None);
         assert!(!plan.resumed && !plan.evaluate);
         assert_eq!(plan.notes, ["note: of 2 threads, stage im2col uses 1 at most"]);
         assert_eq!((plan.metadata.position, plan.metadata.isa), (Position::default(), None));
@@ -442,7 +454,7 @@ mod tests {
             assert!(plan.resumed && plan.notes.is_empty());
             assert_eq!(plan.stage.name, "gemm");
             let beginning = "going on in epoch 3 of 10 after 3 batches";
-            assert_eq!(plan.beginning().unwrap(), beginning);
+            assert_eq!(plan.beginning(400).unwrap(), beginning);
         }
     }
 
@@ -511,8 +523,8 @@ mod tests {
     #[test]
     fn a_run_whose_epochs_are_done_has_nothing_to_do() {
         let flags = "--resume --epochs 2 --model m";
-        let said = plan(flags, Some(&saved("gemm", None))).unwrap().beginning().unwrap();
-        assert_eq!(said, "nothing to do: m has been trained for 2 epochs");
+        let said = plan(flags, Some(&saved("gemm", None))).unwrap().beginning(400).unwrap();
+        assert_eq!(said, "nothing to do: m has been trained for 2.43 epochs");
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub struct TrainingProgress<'a> {
     output: &'a Output,
     logs: &'a mut Logs,
     signals: Signals,
-    epochs: usize,
+    epochs: f64,
     evaluates: bool,
     /// Whether a large gradient has been reported.
     warned: bool,
@@ -88,7 +88,7 @@ impl<'a> TrainingProgress<'a> {
         output: &'a Output,
         logs: &'a mut Logs,
         signals: Signals,
-        epochs: usize,
+        epochs: f64,
         evaluates: bool,
     ) -> Self {
         // The time that is left is part of the message, which is made to fit.
@@ -114,14 +114,15 @@ impl Observer for TrainingProgress<'_> {
         let Progress { epoch, batch, batches, loss, accuracy, images } = *progress;
         let done = (epoch * batches + batch) as u64;
         if self.bar.length().is_none() {
-            self.bar.set_length((self.epochs * batches) as u64);
+            self.bar.set_length((self.epochs * batches as f64).round().max(1.0) as u64);
             // Only batches of this process count: a resumed run begins in the middle.
             self.bar.set_position(done - 1);
             self.bar.reset_eta();
         }
+        let is_last = self.bar.length() == Some(done);
         let speed = self.bar.per_sec() * images as f64 / batch as f64;
         let doing = match batch {
-            last if last == batches && self.evaluates => vec!["testing".into()],
+            last if (last == batches || is_last) && self.evaluates => vec!["testing".into()],
             _ => vec![
                 format!("loss {loss:.4}"),
                 format!("acc {:.2} %", 100.0 * accuracy),
@@ -129,7 +130,7 @@ impl Observer for TrainingProgress<'_> {
             ],
         };
         self.bar.set_position(done);
-        let epoch = format!("epoch {} of {}", epoch + 1, self.epochs);
+        let epoch = format!("epoch {} of {}", epoch + 1, self.epochs.ceil());
         let before = left(self.bar.eta()).into_iter().chain([epoch]);
         self.bar.set_message(fitting(before.chain(doing)));
     }
@@ -177,7 +178,7 @@ pub struct SweepProgress<'a> {
     ended: usize,
     /// What distinguishes the present run, and its number of epochs.
     run: String,
-    epochs: usize,
+    epochs: f64,
     /// Results of the epochs of the present run.
     results: Vec<Event>,
 }
@@ -193,13 +194,13 @@ impl<'a> SweepProgress<'a> {
             runs,
             ended: 0,
             run: String::new(),
-            epochs: 0,
+            epochs: 0.0,
             results: Vec::new(),
         }
     }
 
     /// A `run` of this number of `epochs` begins.
-    pub fn begin_run(&mut self, run: String, epochs: usize) {
+    pub fn begin_run(&mut self, run: String, epochs: f64) {
         (self.run, self.epochs) = (run, epochs);
     }
 
@@ -234,7 +235,7 @@ impl Observer for SweepProgress<'_> {
 
     fn batch(&mut self, progress: &Progress) {
         if !self.bar.is_hidden() {
-            let epoch = format!("epoch {} of {}", progress.epoch + 1, self.epochs);
+            let epoch = format!("epoch {} of {}", progress.epoch + 1, self.epochs.ceil());
             self.bar.set_message(fitting([self.run.clone(), epoch]));
         }
     }

@@ -147,7 +147,7 @@ impl Run {
     fn train(self, progress: &mut SweepProgress<'_>) -> Result<String> {
         let Self { plan, dataset, load_seconds } = self;
         let started = Instant::now();
-        let mut engine = train::engine(&plan, None, None)?;
+        let mut engine = train::engine(&plan, &dataset.train, None, None)?;
         let start = train::start(&plan, &dataset, engine.threads());
         let trainer = Trainer {
             engine: engine.as_mut(),

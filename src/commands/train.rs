@@ -67,8 +67,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let load_seconds = loading.elapsed().as_secs_f64();
     prepare(&mut plan, &mut dataset, &output)?;
     let saved = saved.map(|(_, checkpoint)| checkpoint.state);
-    let mut engine = engine(&plan, saved, weights)?;
-    if let Some(beginning) = plan.beginning() {
+    let mut engine = engine(&plan, &dataset.train, saved, weights)?;
+    if let Some(beginning) = plan.beginning(dataset.train.len()) {
         output.note(&beginning);
     }
     if let Some(signal) = signals.received() {
@@ -99,7 +99,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     progress.finish();
     let outcome = outcome?;
     if let Some(Validation { epoch, best_epoch, .. }) = outcome.validation
-        && epoch < plan.epochs
+        && plan.patience.is_some()
+        && (epoch as f64) < plan.epochs
     {
         output.note(&format!(
             "note: the run ends after epoch {epoch} of {}:\n\
@@ -164,10 +165,11 @@ pub(super) fn prepare(plan: &mut TrainPlan, dataset: &mut Dataset, output: &Outp
     Ok(())
 }
 
-/// Engine of the plan with the state `saved`, or else with these initial `weights`, or else with random
-/// ones.
+/// Engine of the plan with the state `saved`, or else with these initial `weights`, or else with those
+/// by which the recipe begins a training on the images `train`.
 pub(super) fn engine(
     plan: &TrainPlan,
+    train: &Split,
     saved: Option<TrainState>,
     weights: Option<Parameters>,
 ) -> Result<Box<dyn Engine>> {
@@ -176,7 +178,7 @@ pub(super) fn engine(
     memory::check_available(stage.memory_bytes(architecture, recipe))?;
     let mut engine = stage.build(architecture, recipe, *compute)?;
     engine.load(&saved.unwrap_or_else(|| {
-        let random = || recipe.init.parameters(architecture, recipe.seed);
+        let random = || recipe.initial_parameters(architecture, train);
         TrainState::new(weights.unwrap_or_else(random), Optimizer::from(recipe).slots())
     }));
     Ok(engine)

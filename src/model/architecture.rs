@@ -177,6 +177,16 @@ impl Architecture {
         self.layers.iter().flat_map(tensors).collect()
     }
 
+    /// Whether the first layer is a convolution whose filters are not larger than the image.
+    pub fn begins_with_convolution(&self) -> bool {
+        let ImageShape { height, width, .. } = self.input.as_image();
+        self.layers.first().is_some_and(|first| {
+            let weight = first.layer.tensors(first.input).into_iter().next();
+            let fits = |shape: &[usize]| matches!(*shape, [_, 1, k, _] if k <= height.min(width));
+            first.layer.is_convolution() && weight.is_some_and(|weight| fits(&weight.shape))
+        })
+    }
+
     /// Number of weights and biases.
     pub fn parameter_count(&self) -> usize {
         self.layers.last().map_or(0, |placed| placed.parameters.end)

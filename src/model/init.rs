@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::architecture::Architecture;
 use super::parameters::Parameters;
+use crate::data::dataset::Split;
 use crate::nn::tensor::{Role, TensorSpec, Uniform};
 use crate::random::Stream;
 
@@ -25,20 +26,30 @@ pub enum Init {
     Xavier,
     /// U(±√(6/fan_in)), biases 0 (He et al. 2015, equation 10, as a uniform distribution).
     He,
+    /// PyTorch's default, but the filters of the first layer, a convolution, are random patches of the
+    /// training images (Coates & Ng 2012): of mean 0 and norm [`PATCH_NORM`], with biases 0.
+    Patches,
 }
+
+/// L2 norm of a filter that is a patch of an image.
+const PATCH_NORM: f32 = 0.5;
+/// Norm below which a patch is blank.
+const BLANK_NORM: f32 = 0.1;
+/// Number of patches that are drawn before one that is blank is accepted.
+const MOST_DRAWS: usize = 1000;
 
 impl Init {
     /// Names of the schemes in text and in JSON.
-    pub const NAMES: [&str; 4] = ["pytorch", "seed", "xavier", "he"];
+    pub const NAMES: [&str; 5] = ["pytorch", "seed", "xavier", "he", "patches"];
 
     /// Bound of the uniform distribution of the values of a weight or a bias; 0 makes every value 0.
     fn bound(self, spec: &TensorSpec) -> f32 {
         let (fan_in, fan_out) = (spec.fan_in as f64, spec.fan_out as f64);
         let xavier = (6.0 / (fan_in + fan_out)).sqrt();
         let bound = match (self, spec.pytorch) {
-            (Self::Pytorch, Uniform::FanIn) => 1.0 / fan_in.sqrt(),
-            (Self::Pytorch, Uniform::Xavier) => xavier,
-            (Self::Pytorch, Uniform::Zero) => 0.0,
+            (Self::Pytorch | Self::Patches, Uniform::FanIn) => 1.0 / fan_in.sqrt(),
+            (Self::Pytorch | Self::Patches, Uniform::Xavier) => xavier,
+            (Self::Pytorch | Self::Patches, Uniform::Zero) => 0.0,
             _ if spec.role == Role::Bias => 0.0,
             (Self::Seed, _) => (2.0 / (fan_in + fan_out)).sqrt(),
             (Self::Xavier, _) => xavier,
@@ -47,8 +58,8 @@ impl Init {
         bound as f32
     }
 
-    /// Initial parameters. The same `architecture` and `seed` give the same values on every
-    /// machine.
+    /// Initial parameters without patches of images. The same `architecture` and `seed` give the same
+    /// values on every machine.
     pub fn parameters(self, architecture: &Architecture, seed: u64) -> Parameters {
         let mut parameters = Parameters::zeros(architecture);
         for (index, (spec, values)) in parameters.iter_mut().enumerate() {
@@ -67,6 +78,37 @@ impl Init {
     }
 }
 
+/// Sets the filters of the first layer of the network, a convolution, to random patches of `images`.
+pub fn set_filters(parameters: &mut Parameters, images: &Split, seed: u64) {
+    let mut tensors = parameters.iter_mut();
+    let (spec, filters) = tensors.next().expect("a convolution has a weight");
+    let (_, biases) = tensors.next().expect("a convolution has a bias");
+    let side = *spec.shape.last().expect("a filter has sides");
+    for (index, filter) in filters.chunks_exact_mut(side * side).enumerate() {
+        let mut stream = Stream::new(seed, "patches", index as u64);
+        let mut draws = (0..MOST_DRAWS).map(|_| draw_patch(images, side, &mut stream, filter));
+        draws.find(|norm| *norm > BLANK_NORM);
+    }
+    biases.fill(0.0);
+}
+
+/// Writes a random patch of `images` with this `side` to `filter`, with mean 0 and norm [`PATCH_NORM`],
+/// and returns the norm that it had with mean 0.
+fn draw_patch(images: &Split, side: usize, stream: &mut Stream, filter: &mut [f32]) -> f32 {
+    let [rows, columns] = images.sides();
+    let mut below = |count: usize| stream.below(count as u32) as usize;
+    let image = images.image(below(images.len()));
+    let corner = below(rows + 1 - side) * columns + below(columns + 1 - side);
+    for (to, from) in filter.chunks_exact_mut(side).zip(image[corner..].chunks(columns)) {
+        to.iter_mut().zip(from).for_each(|(to, pixel)| *to = f32::from(*pixel) / 255.0);
+    }
+    let mean = filter.iter().sum::<f32>() / filter.len() as f32;
+    filter.iter_mut().for_each(|value| *value -= mean);
+    let norm = filter.iter().map(|value| value * value).sum::<f32>().sqrt();
+    filter.iter_mut().for_each(|value| *value *= PATCH_NORM / norm.max(BLANK_NORM));
+    norm
+}
+
 /// Number that is nearly of the normal distribution N(0, 1): the sum of twelve uniform numbers from 0
 /// to 1, minus 6. It needs additions alone, so it has the same bits on every machine.
 fn normal(stream: &mut Stream) -> f32 {
@@ -80,7 +122,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_json() {
-        let all = [Init::Pytorch, Init::Seed, Init::Xavier, Init::He];
+        let all = [Init::Pytorch, Init::Seed, Init::Xavier, Init::He, Init::Patches];
         assert_eq!(serde_json::to_value(all).unwrap(), serde_json::json!(Init::NAMES));
     }
 
@@ -121,6 +163,39 @@ mod tests {
     }
 
     #[test]
+    fn filters_are_patches_of_images_that_are_not_blank() {
+        let network = MnistCnn::default().architecture();
+        // Half of each image is blank, and so are all images but one.
+        let mut images = vec![0; 10 * 28 * 28];
+        images[..14 * 28].iter_mut().enumerate().for_each(|(i, pixel)| *pixel = (i * i % 251) as u8);
+        let images = Split::new(images, [28, 28], vec![0; 10]);
+        let mut parameters = Init::Patches.parameters(&network, 1);
+        let before = parameters.clone();
+        set_filters(&mut parameters, &images, 1);
+        let tensors: Vec<_> = parameters.iter().collect();
+        assert!(tensors[1].1.iter().all(|bias| *bias == 0.0));
+        for filter in tensors[0].1.chunks_exact(25) {
+            let mean = filter.iter().sum::<f32>() / 25.0;
+            let norm = filter.iter().map(|value| value * value).sum::<f32>().sqrt();
+            assert!(mean.abs() < 1e-6 && (norm - PATCH_NORM).abs() < 1e-5, "{filter:?}");
+            let is_patch = |y: usize, x: usize| {
+                let pixel = |i: usize| {
+                    f32::from(images.image(0)[(y + i / 5) * 28 + x + i % 5])
+                };
+                let mean = (0..25).map(pixel).sum::<f32>() / 25.0;
+                let norm = (0..25).map(|i| (pixel(i) - mean).powi(2)).sum::<f32>().sqrt();
+                (0..25).all(|i| ((pixel(i) - mean) / norm * PATCH_NORM - filter[i]).abs() < 1e-4)
+            };
+            assert!((0..24).any(|y| (0..24).any(|x| is_patch(y, x))), "{filter:?}");
+        }
+        // Nothing else has changed, and without a patch that is not blank, filters are 0.
+        assert!(before.iter().zip(parameters.iter()).skip(2).all(|(was, is)| was == is));
+        let blank = Split::new(vec![7; 28 * 28], [28, 28], vec![0]);
+        set_filters(&mut parameters, &blank, 1);
+        assert!(parameters.iter().next().unwrap().1.iter().all(|value| *value == 0.0));
+    }
+
+    #[test]
     fn initial_values_never_change_between_releases() {
         let network = MnistCnn::default().architecture();
         for (init, expected) in [
@@ -128,6 +203,7 @@ mod tests {
             (Init::Seed, "0a350f576011394d"),
             (Init::Xavier, "5bb9b4c5928bf645"),
             (Init::He, "9a668839d84898a1"),
+            (Init::Patches, "2d49f2391fd0ec17"),
         ] {
             assert_eq!(
                 init.parameters(&network, 1).sha256().to_string()[..16],

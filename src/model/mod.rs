@@ -4,6 +4,7 @@
 pub mod architecture;
 pub mod checkpoint;
 pub mod export;
+pub mod factors;
 pub mod init;
 pub mod mnist_cnn;
 pub mod parameters;

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::init::Init;
+use super::architecture::Architecture;
+use super::factors::Factors;
+use super::init::{self, Init};
+use super::parameters::Parameters;
 use crate::data::augment::Augment;
+use crate::data::dataset::Split;
 use crate::optim::Optimizer;
 use crate::optim::adam::Adam;
 use crate::optim::schedule::{Interval, Kind, Schedule};
@@ -67,8 +71,9 @@ hyperparameters! {
     min_lr: f64 = 1e-5, Valid::Number(Range::NotNegative);
     /// Epochs that cosine, linear and onecycle take; with cosine the rate then rises again.
     ///
-    /// They are half a period of the cosine (PyTorch: `T_max`).
-    t_max: usize = 20, Valid::Count;
+    /// They are half a period of the cosine (PyTorch: `T_max`), and may be a fraction.
+    #[serde(serialize_with = "serialize_plain")]
+    t_max: f64 = 20.0, Valid::Number(Range::Epochs);
     /// Epochs from one step of the schedule step to the next.
     #[serde(default = "step_size")]
     step_size: usize = step_size(), Valid::Count;
@@ -124,8 +129,11 @@ hyperparameters! {
     checkpoint_activations: usize = one(), Valid::Count;
     /// Seed of the random initial weights and of the order of images.
     seed: u64 = 1, Valid::Whole;
-    /// Initial weights: pytorch, xavier, he, or seed (the scheme of the C program nn_c).
+    /// Initial weights: pytorch, xavier, he, seed (the C program nn_c's), or patches (of images).
     init: Init = Init::Pytorch, Valid::Choice(&Init::NAMES);
+    /// Factors of initial values, by the names of tensors or layers, as in fc1=2,conv1.bias=0.
+    #[serde(default)]
+    init_scale: Option<Factors> = None, Valid::Factors;
     /// Train on the first N images only.
     max_samples: Option<usize> = None, Valid::OptionalCount;
     /// Hold out the last N training images, and classify them after each epoch.
@@ -250,11 +258,37 @@ impl Recipe {
             .or_else(|| self.contradiction_of_schedule())
     }
 
-    /// Whether the convolutional layers are frozen in step `step` of the `steps` of `epoch`; all
-    /// count from 0.
-    pub fn freezes_convolutions(&self, epoch: usize, step: usize, steps: usize) -> bool {
-        let place = epoch as f64 + step as f64 / steps as f64;
-        self.freeze_conv > 0.0 && place >= (1.0 - self.freeze_conv) * self.t_max as f64
+    /// Hyperparameter that does not fit `architecture`, in words that name the flag and say what to do.
+    pub fn misfit(&self, architecture: &Architecture) -> Option<String> {
+        if self.init == Init::Patches && !architecture.begins_with_convolution() {
+            return Some(
+                "--init patches: patches are filters of a first layer that is a convolution, and this \
+                 network has none: choose another scheme, like --init pytorch"
+                    .into(),
+            );
+        }
+        self.init_scale.as_ref()?.misfit(architecture)
+    }
+
+    /// Parameters of `architecture` before the first step of a training on the images `train`.
+    ///
+    /// # Panics
+    /// When the recipe [does not fit](Self::misfit) the network.
+    pub fn initial_parameters(&self, architecture: &Architecture, train: &Split) -> Parameters {
+        let mut parameters = self.init.parameters(architecture, self.seed);
+        if self.init == Init::Patches {
+            init::set_filters(&mut parameters, train, self.seed);
+        }
+        if let Some(factors) = &self.init_scale {
+            factors.apply(&mut parameters);
+        }
+        parameters
+    }
+
+    /// Whether the convolutional layers are frozen in the step that begins at `place`, in epochs from the
+    /// beginning of training.
+    pub fn freezes_convolutions(&self, place: f64) -> bool {
+        self.freeze_conv > 0.0 && place >= (1.0 - self.freeze_conv) * self.t_max
     }
 
     /// First hyperparameter whose value is not valid, with its value as text.
@@ -309,6 +343,8 @@ pub enum Valid {
     Choice(&'static [&'static str]),
     /// Yes or no; the flag has no value.
     Switch,
+    /// Text of [`Factors`], or nothing.
+    Factors,
 }
 
 impl Valid {
@@ -321,6 +357,8 @@ impl Valid {
             Self::Number(range) => value.as_f64().is_some_and(|number| range.contains(number)),
             Self::Choice(names) => value.as_str().is_some_and(|name| names.contains(&name)),
             Self::Switch => value.is_boolean(),
+            // No other text can be read.
+            Self::Factors => value.is_null() || value.is_string(),
         }
     }
 }
@@ -333,6 +371,7 @@ impl fmt::Display for Valid {
             Self::Number(range) => range.fmt(f),
             Self::Choice(names) => f.write_str(&names.join(", ")),
             Self::Switch => f.write_str("true or false"),
+            Self::Factors => f.write_str("names and factors like fc1=2,conv1.bias=0"),
         }
     }
 }
@@ -362,6 +401,25 @@ impl From<&Recipe> for Schedule {
     }
 }
 
+/// `number` as JSON, which has no point if it is whole.
+pub fn plain(number: f64) -> Value {
+    let is_whole = number.fract() == 0.0 && number.abs() < LARGEST_WHOLE;
+    if is_whole { Value::from(number as i64) } else { Value::from(number) }
+}
+
+/// Serializes `number` as [`plain`] writes it.
+pub fn serialize_plain<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    plain(*number).serialize(serializer)
+}
+
+/// Number below which every whole f64 is written without a point: 2⁵³.
+const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// Shortest training, in epochs; its range is checked in f32 too, where 0.001 is a little more.
+const SHORTEST: f64 = 0.001;
+/// Longest training, in epochs.
+const LONGEST: f64 = 1e9;
+
 /// Range of numbers that a hyperparameter can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
@@ -373,6 +431,8 @@ pub enum Range {
     Decay,
     /// Numbers from 0 to 1.
     Share,
+    /// Lengths of a training, in epochs.
+    Epochs,
 }
 
 impl Range {
@@ -384,6 +444,7 @@ impl Range {
             Self::NotNegative => number >= 0.0 && number.is_finite(),
             Self::Decay => (0.0..1.0).contains(&number),
             Self::Share => (0.0..=1.0).contains(&number),
+            Self::Epochs => (SHORTEST..=LONGEST).contains(&number),
         })
     }
 }
@@ -396,6 +457,7 @@ impl fmt::Display for Range {
             Self::NotNegative => "a number from 0 to 3.4e38",
             Self::Decay => "a number from 0 to 0.9999999",
             Self::Share => "a number from 0 to 1",
+            Self::Epochs => "a number from 0.001 to 1000000000",
         })
     }
 }
@@ -433,7 +495,7 @@ mod tests {
             (Recipe { weight_decay: 0.1, ..sgd.clone() }, "--weight-decay: --optimizer sgd "),
             (Recipe { momentum: 0.1, ..adamw }, "--momentum: --optimizer adamw "),
             (Recipe { nesterov: true, ..sgd.clone() }, "--nesterov: there is no momentum"),
-            (Recipe { t_max: 3, schedule: Kind::Constant, ..adam.clone() }, "--t-max: has no "),
+            (Recipe { t_max: 3.0, schedule: Kind::Constant, ..adam.clone() }, "--t-max: has no "),
             (Recipe { min_lr: 0.1, schedule: Kind::Step, ..adam.clone() }, "--min-lr: has no "),
             (Recipe { gamma: 0.3, ..adam.clone() }, "--gamma: has no effect on --schedule cosine,"),
             (Recipe { step_size: 3, ..adam.clone() }, "--step-size: has no effect"),
@@ -454,13 +516,12 @@ mod tests {
     fn the_convolutions_are_frozen_in_the_last_share_of_the_schedule() {
         let frozen = |freeze_conv, t_max| {
             let recipe = Recipe { freeze_conv, t_max, ..Recipe::default() };
-            let steps = (0..3).flat_map(|epoch| (0..4).map(move |step| (epoch, step)));
-            let frozen = steps.map(|(epoch, step)| recipe.freezes_convolutions(epoch, step, 4));
+            let frozen = (0..12).map(|step| recipe.freezes_convolutions(f64::from(step) / 4.0));
             frozen.filter(|&is_frozen| is_frozen).count()
         };
-        assert_eq!([0.0, 0.25, 0.5, 1.0].map(|share| frozen(share, 2)), [0, 6, 8, 12]);
-        assert_eq!(frozen(0.5, 20), 0);
-        let constant = Recipe { t_max: 2, freeze_conv: 0.5, ..Recipe::default() };
+        assert_eq!([0.0, 0.25, 0.5, 1.0].map(|share| frozen(share, 2.0)), [0, 6, 8, 12]);
+        assert_eq!(frozen(0.5, 20.0), 0);
+        let constant = Recipe { t_max: 2.0, freeze_conv: 0.5, ..Recipe::default() };
         assert_eq!(constant.with_schedule(Kind::Constant).contradiction(), None);
     }
 

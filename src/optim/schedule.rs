@@ -90,7 +90,7 @@ pub struct Schedule {
     /// α_min, the learning rate at the end of cosine, linear and onecycle.
     pub min_lr: f64,
     /// T, number of epochs that cosine, linear and onecycle take.
-    pub t_max: usize,
+    pub t_max: f64,
     /// S, number of epochs from one step down to the next.
     pub step_size: usize,
     /// γ, factor of a step down, or of an epoch of exponential.
@@ -114,8 +114,8 @@ impl Schedule {
 
     /// Learning rate of the schedule at the place `at`, of which an epoch has `an_epoch`.
     fn at(&self, at: f64, an_epoch: f64) -> f64 {
-        let Self { initial_lr: lr, min_lr, gamma, .. } = *self;
-        let (epochs, t_max) = (at / an_epoch, self.t_max as f64);
+        let Self { initial_lr: lr, min_lr, t_max, gamma, .. } = *self;
+        let epochs = at / an_epoch;
         match self.kind {
             Kind::Cosine => cosine(lr, min_lr, epochs / t_max),
             Kind::Constant => lr,
@@ -150,7 +150,7 @@ mod tests {
         by: Interval::Epoch,
         initial_lr: 1e-3,
         min_lr: 1e-5,
-        t_max: 20,
+        t_max: 20.0,
         step_size: 3,
         gamma: 0.1,
         warmup: 0.0,
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_kind_follows_its_formula_by_epoch() {
-        let of = |kind| rates(&Schedule { kind, t_max: 4, ..SCHEDULE }, 7, 1);
+        let of = |kind| rates(&Schedule { kind, t_max: 4.0, ..SCHEDULE }, 7, 1);
         let cosine = |e: f64| 0.01 + 0.5 * 0.99 * (1.0 + (PI * e / 4.0).cos());
         let expected: Vec<f64> = (0..7).map(|e| cosine(e.into())).collect();
         assert_close(&of(Kind::Cosine), &expected);
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn by_step_the_rate_changes_within_an_epoch() {
-        let by_step = Schedule { by: Interval::Step, t_max: 2, ..SCHEDULE };
+        let by_step = Schedule { by: Interval::Step, t_max: 2.0, ..SCHEDULE };
         for kind in [Kind::Cosine, Kind::Linear, Kind::Exponential] {
             // Two epochs of three steps are six rates on the way that two epochs have.
             let found = rates(&Schedule { kind, ..by_step }, 7, 3);
@@ -227,12 +227,12 @@ mod tests {
         let mut expected = vec![0.04, rise(1.0), 1.0];
         expected.extend((3..10).map(|s| fall(s.into())));
         expected.push(0.01);
-        let cycle = Schedule { kind: Kind::OneCycle, t_max: 10, ..SCHEDULE };
+        let cycle = Schedule { kind: Kind::OneCycle, t_max: 10.0, ..SCHEDULE };
         assert_close(&rates(&cycle, 11, 1), &expected);
-        let by_step = Schedule { by: Interval::Step, t_max: 2, ..cycle };
+        let by_step = Schedule { by: Interval::Step, t_max: 2.0, ..cycle };
         assert_close(&rates(&by_step, 11, 5), &expected);
         // A cycle of one rate is at its end.
-        assert_close(&rates(&Schedule { t_max: 1, ..cycle }, 2, 1), &[0.01; 2]);
+        assert_close(&rates(&Schedule { t_max: 1.0, ..cycle }, 2, 1), &[0.01; 2]);
     }
 
     #[test]

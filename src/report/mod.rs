@@ -43,7 +43,7 @@ use serde::Serialize;
 
 use crate::measure::machine::Machine;
 use crate::model::checkpoint::EpochRecord;
-use crate::model::recipe::Recipe;
+use crate::model::recipe::{Recipe, serialize_plain};
 use crate::simd::Isa;
 use crate::training::trainer::EpochReport;
 
@@ -141,8 +141,10 @@ pub struct Start {
     pub parameters: usize,
     /// Hyperparameters of the run.
     pub recipe: Recipe,
-    /// Number of epochs after which the run ends, counted from the beginning of training.
-    pub epochs: usize,
+    /// Number of epochs after which the run ends, counted from the beginning of training; a fraction
+    /// ends within an epoch.
+    #[serde(serialize_with = "serialize_plain")]
+    pub epochs: f64,
     /// Epoch with which the run begins; above 0 when it is resumed.
     pub first_epoch: usize,
 }
@@ -211,8 +213,9 @@ pub struct Done {
     pub threads: usize,
     /// Kind of the dataset: `mnist`, `synthetic` or `custom`.
     pub dataset: String,
-    /// Number of epochs that the model has been trained for.
-    pub epochs: usize,
+    /// Number of epochs that the model has been trained for, with the part of an epoch that is not whole.
+    #[serde(serialize_with = "serialize_plain")]
+    pub epochs: f64,
     /// Number of steps that the model has been trained for.
     pub steps: u64,
 }

@@ -27,8 +27,9 @@ pub struct Trainer<'a> {
     pub dataset: &'a Dataset,
     /// Metadata for the checkpoints, with the recipe of the run and the position where it begins.
     pub metadata: Metadata,
-    /// Number of epochs after which the run ends, counted from the beginning of training.
-    pub epochs: usize,
+    /// Number of epochs after which the run ends, counted from the beginning of training. A fraction ends
+    /// after a whole number of batches, at least one.
+    pub epochs: f64,
     /// Whether the model is evaluated on the test images after every epoch.
     pub evaluate: bool,
     /// Destination of the run's checkpoints, if the model is kept.
@@ -96,7 +97,7 @@ pub struct Outcome {
     /// Result of the last evaluation.
     pub last: Option<Evaluation>,
     /// Number of epochs that the model has been trained for, earlier runs included.
-    pub epochs: usize,
+    pub epochs: f64,
     /// Result of the validations, if there are any.
     pub validation: Option<Validation>,
 }
@@ -117,25 +118,31 @@ impl Trainer<'_> {
         let mut last = if self.lacks_test() { self.evaluation(observer) } else { None };
         evaluating += duration(&last);
         observer.begin(self.metadata.position.epoch, &self.metadata.history);
-        while self.metadata.position.epoch < self.epochs && !self.is_out_of_patience() {
+        let end = self.end();
+        while self.place() < end && !self.is_out_of_patience() {
             let epoch = self.metadata.position.epoch;
-            let mut report = self.epoch(epoch, observer)?;
+            let is_whole = epoch < end.0;
+            let batches = if is_whole { self.batches() } else { end.1 };
+            let mut report = self.epoch(epoch, batches, observer)?;
             training += report.duration;
-            let done = epoch + 1;
-            self.metadata.position = Position { epoch: done, ..Position::default() };
             let state = self.engine.store();
             report.record.weight_norm = state.parameters.norm();
-            history::push(&mut self.metadata.history, report.record);
-            evaluating += duration(&self.validate(observer));
-            let ends = done == self.epochs || self.is_out_of_patience();
-            if self.checkpoints.as_ref().is_some_and(|to| ends || to.is_due(done)) {
+            if is_whole {
+                self.metadata.position = Position { epoch: epoch + 1, ..Position::default() };
+                history::push(&mut self.metadata.history, report.record.clone());
+            }
+            let validation = self.validate(observer);
+            evaluating += duration(&validation);
+            let ends = self.place() == end || self.is_out_of_patience();
+            if self.checkpoints.as_ref().is_some_and(|to| ends || to.is_due(epoch + 1)) {
                 self.save(state);
             }
             // The thread writes the checkpoint meanwhile. It lacks the test result, which the next
             // one has; a run that goes on from it evaluates once more.
             last = self.evaluation(observer);
             evaluating += duration(&last);
-            report.record = self.record().expect("it was pushed").clone();
+            add_validation(&mut report.record, validation.as_ref());
+            add_test(&mut report.record, last.as_ref());
             observer.epoch(&report);
             if let Some(signal) = observer.stop() {
                 return Err(self.interrupted(signal, observer));
@@ -151,8 +158,27 @@ impl Trainer<'_> {
             }
             evaluating += duration(&last);
         }
-        let Metadata { position: Position { epoch: epochs, .. }, validation, .. } = self.metadata;
+        let (epoch, batch) = self.place();
+        let epochs = epoch as f64 + batch as f64 / self.batches() as f64;
+        let validation = self.metadata.validation;
         Ok(Outcome { training, evaluation: evaluating, last, epochs, validation })
+    }
+
+    /// Number of whole epochs that are done, and of batches of the next one.
+    fn place(&self) -> (usize, usize) {
+        let Position { epoch, batch, .. } = self.metadata.position;
+        (epoch, batch)
+    }
+
+    /// The place at which the run ends.
+    fn end(&self) -> (usize, usize) {
+        let batches = self.batches();
+        let (whole, part) = (self.epochs.floor() as usize, self.epochs.fract());
+        match (part * batches as f64).round() as usize {
+            0 if whole == 0 => (0, 1),
+            all if all == batches => (whole + 1, 0),
+            some => (whole, some),
+        }
     }
 
     /// Whether the best validation is too many epochs ago.
@@ -163,22 +189,24 @@ impl Trainer<'_> {
         validation.epoch - validation.best_epoch >= patience
     }
 
-    /// Evaluates on the validation images, unless that was done after the present epoch, and saves
-    /// the best model if it is wanted; `None` also when a signal comes.
+    /// Evaluates on the validation images, unless that was done after the present epoch. After a whole
+    /// epoch, the result is kept, and so is the best model if it is wanted. `None` also when a signal
+    /// comes.
     fn validate(&mut self, observer: &dyn Observer) -> Option<Evaluation> {
-        let Position { epoch, batch, .. } = self.metadata.position;
+        let (epoch, batch) = self.place();
         let before = self.metadata.validation;
-        if batch > 0 || epoch == before.map_or(0, |validation| validation.epoch) {
+        if batch == 0 && epoch == before.map_or(0, |validation| validation.epoch) {
             return None;
         }
         let images = self.dataset.validation.as_ref()?;
         let evaluation = Evaluation::of(self.engine, images, None, &|| observer.stop().is_some())?;
+        if batch > 0 {
+            return Some(evaluation);
+        }
         let validation = Validation::after(before, epoch, evaluation.correct);
         self.metadata.validation = Some(validation);
         if let Some(record) = self.record() {
-            record.validation_correct = Some(evaluation.correct);
-            record.validation_total = Some(evaluation.total);
-            record.validation_loss = Some(evaluation.loss).filter(|loss| loss.is_finite());
+            add_validation(record, Some(&evaluation));
         }
         if let Some(best) = self.best.as_mut().filter(|_| validation.best_epoch == epoch) {
             let (state, metadata) = (self.engine.store(), self.metadata.clone());
@@ -192,9 +220,7 @@ impl Trainer<'_> {
         let test = self.dataset.test.as_ref().filter(|_| self.evaluate)?;
         let evaluation = Evaluation::of(self.engine, test, None, &|| observer.stop().is_some())?;
         if let Some(record) = self.record() {
-            record.test_correct = Some(evaluation.correct);
-            record.test_total = Some(evaluation.total);
-            record.test_loss = Some(evaluation.loss).filter(|loss| loss.is_finite());
+            add_test(record, Some(&evaluation));
         }
         Some(evaluation)
     }
@@ -210,9 +236,14 @@ impl Trainer<'_> {
         self.record().is_some_and(|record| record.test_correct.is_none())
     }
 
-    /// Trains the rest of `epoch`, from the present batch on. What is known only after the epoch is
-    /// missing in its record.
-    fn epoch(&mut self, epoch: usize, observer: &mut dyn Observer) -> Result<EpochReport> {
+    /// Trains the rest of the first `end` batches of `epoch`, from the present batch on. What is known
+    /// only after them is missing in the record.
+    fn epoch(
+        &mut self,
+        epoch: usize,
+        end: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<EpochReport> {
         let recipe = self.metadata.recipe.clone();
         let schedule = Schedule::from(&recipe);
         let in_epoch = self.batches();
@@ -223,7 +254,7 @@ impl Trainer<'_> {
         let mut is_norm_known = false;
         let mut augmented = (recipe.augment != Augment::None)
             .then(|| Augmented::new(recipe.augment, recipe.seed, train.sides(), recipe.batch_size));
-        for mut batch in batches(train, &order, recipe.batch_size).skip(first) {
+        for mut batch in batches(train, &order, recipe.batch_size).take(end).skip(first) {
             if let Some(signal) = observer.stop() {
                 return Err(self.interrupted(signal, observer));
             }
@@ -235,8 +266,8 @@ impl Trainer<'_> {
             if let Some(augmented) = &mut augmented {
                 batch = augmented.batch(&batch, epoch);
             }
-            let step = self.metadata.position.batch;
-            self.engine.freeze_convolutions(recipe.freezes_convolutions(epoch, step, in_epoch));
+            let place = epoch as f64 + self.metadata.position.batch as f64 / in_epoch as f64;
+            self.engine.freeze_convolutions(recipe.freezes_convolutions(place));
             let sum = self.engine.step(&batch, lr);
             duration += started.elapsed();
             let position = &mut self.metadata.position;
@@ -266,9 +297,9 @@ impl Trainer<'_> {
             observer.batch(&progress(position, order.len(), recipe.batch_size));
         }
         let progress = progress(&self.metadata.position, order.len(), recipe.batch_size);
-        let images = order.len() - (first * recipe.batch_size).min(order.len());
-        let lr = schedule.lr(epoch, in_epoch - 1, in_epoch);
-        let mean = self.metadata.position.gradient_norm / in_epoch as f64;
+        let images = progress.images - (first * recipe.batch_size).min(progress.images);
+        let lr = schedule.lr(epoch, end - 1, in_epoch);
+        let mean = self.metadata.position.gradient_norm / end as f64;
         let record = EpochRecord {
             epoch,
             loss: progress.loss,
@@ -292,8 +323,9 @@ impl Trainer<'_> {
     fn interrupted(&mut self, signal: i32, observer: &mut dyn Observer) -> Error {
         let position @ Position { epoch, batch, .. } = self.metadata.position;
         let batches = self.batches();
-        let (number, epochs) = (epoch + 1, self.epochs);
-        let place = if epoch == epochs {
+        let (number, epochs) = (epoch + 1, self.epochs.ceil());
+        let is_over = self.place() == self.end();
+        let place = if is_over {
             "after the last epoch".into()
         } else {
             format!("in epoch {number} of {epochs} after {batch} of {batches} batches")
@@ -304,7 +336,7 @@ impl Trainer<'_> {
         };
         let path = printable(checkpoints.path());
         let model = if path == DEFAULT_FILE { String::new() } else { format!(" --model {path}") };
-        let remedy = if epoch == epochs {
+        let remedy = if is_over {
             format!("test it with 'mnist-train eval{model}'")
         } else {
             format!("go on with --resume{model}")
@@ -390,6 +422,24 @@ impl Trainer<'_> {
     }
 }
 
+/// Adds the result of the validation after an epoch, if there was one, to its `record`.
+fn add_validation(record: &mut EpochRecord, evaluation: Option<&Evaluation>) {
+    if let Some(Evaluation { correct, total, loss, .. }) = evaluation {
+        record.validation_correct = Some(*correct);
+        record.validation_total = Some(*total);
+        record.validation_loss = Some(*loss).filter(|loss| loss.is_finite());
+    }
+}
+
+/// Adds the result of the test after an epoch, if there was one, to its `record`.
+fn add_test(record: &mut EpochRecord, evaluation: Option<&Evaluation>) {
+    if let Some(Evaluation { correct, total, loss, .. }) = evaluation {
+        record.test_correct = Some(*correct);
+        record.test_total = Some(*total);
+        record.test_loss = Some(*loss).filter(|loss| loss.is_finite());
+    }
+}
+
 /// Duration of an evaluation, if there was one.
 fn duration(evaluation: &Option<Evaluation>) -> Duration {
     evaluation.as_ref().map_or(Duration::ZERO, |evaluation| evaluation.duration)
@@ -459,7 +509,7 @@ mod tests {
             engine: engine.as_mut(),
             dataset: &synthetic::generate(1, 4, 1),
             metadata: Metadata::new(&architecture, recipe, stage.name),
-            epochs: 1_000_000,
+            epochs: 1e6,
             evaluate: false,
             checkpoints: Some(checkpoints),
             best: None,

@@ -83,7 +83,7 @@ fn recognise(start: &[u8]) -> ParseResult<()> {
     }
     // A header's length can begin with the same bytes, but then its JSON begins after it.
     if start.get(HEADER_START) != Some(&b'{') {
-        if start[0] == 0x80 && start.get(1) < Some(&6) {
+        if matches!(start, [0x80, 0..6, ..]) {
             return Err(CheckpointError::Pickle);
         }
         if start.starts_with(b"PK\x03\x04") {

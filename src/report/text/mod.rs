@@ -73,7 +73,7 @@ fn start(start: &Start, width: usize) -> String {
         counted(*threads, "thread"),
         not_exact(start.products),
     );
-    if start.first_epoch < start.epochs {
+    if (start.first_epoch as f64) < start.epochs {
         let of_validation = start.validation_images.map_or("", |_| "valid");
         let of_gradient = if start.engine == "layerwise" { "norm" } else { "" };
         let titles = [
