@@ -4,6 +4,7 @@ mod program;
 
 use std::fs;
 
+use mnist_train::model::recipes::{NamedRecipe, RECIPES};
 use serde_json::Value;
 
 use crate::program::{Run, Workplace};
@@ -57,6 +58,48 @@ fn a_setting_that_contradicts_one_of_a_place_before_it_is_left_out() {
     assert_eq!(shown(&place, &format!("{file} --hidden 64"), &[], "arch"), ["none", "default"]);
     let variable = [("MNIST_HIDDEN", "32")];
     assert_eq!(shown(&place, file, &variable, "arch"), ["none", "default"]);
+}
+
+#[test]
+fn a_named_recipe_sets_what_nothing_else_sets() {
+    let place = Workplace::new();
+    fs::write(place.path("run.toml"), "recipe = \"99\"\nlr = 0.004\n").unwrap();
+    let [by_flag, by_file] = ["--recipe 99", "--config run.toml"];
+    assert_eq!(shown(&place, by_flag, &[], "epochs"), ["0.8", "recipe 99"]);
+    assert_eq!(shown(&place, by_flag, &[], "init-scale"), ["fc1=2", "recipe 99"]);
+    assert_eq!(shown(&place, &format!("{by_flag} --beta1 0.7"), &[], "beta1"), ["0.7", "flag"]);
+    let variable = [("MNIST_EPOCHS", "2")];
+    assert_eq!(shown(&place, by_flag, &variable, "epochs"), ["2", "MNIST_EPOCHS"]);
+    assert_eq!(shown(&place, by_file, &[], "augment"), ["shift", "recipe 99"]);
+    assert_eq!(shown(&place, by_file, &[], "lr"), ["0.004", "run.toml"]);
+    assert_eq!(shown(&place, "--recipe source", &[], "epochs"), ["10", "default"]);
+    Run::of(place.bare("--recipe 98")).fails(2, &["'98' for '--recipe <NAME>'"]);
+}
+
+#[test]
+fn every_named_recipe_trains_and_is_printed_and_kept_in_full() {
+    for NamedRecipe { name, settings, .. } in &RECIPES {
+        let place = Workplace::new();
+        let run = place.run(&format!("--recipe {name} --max-samples 64 --epochs 0.5")).succeeds();
+        let line = format!("{run:#?}").replace("\\n", " ");
+        let printed = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (flag, value) in settings.iter().filter(|(flag, _)| *flag != "epochs") {
+            assert!(printed.contains(&format!("--{flag} {value}")), "{name}, {flag}: {printed}");
+        }
+        assert!(*name == "source" || printed.contains("recipe: --epochs 0.5 "), "{printed}");
+        // A resumed run has the recipe of the checkpoint, which is the same, and no other one.
+        place.run("--resume --epochs 1").succeeds();
+        place.run(&format!("--resume --epochs 1.5 --recipe {name}")).succeeds();
+        if *name != "99" {
+            place.run("--resume --epochs 2 --recipe 99").fails(2, &["under another recipe"]);
+        }
+    }
+    // A value of the recipe that does not fit the network can be changed.
+    let place = Workplace::new();
+    let flags = "--recipe 99 --arch flatten,fc10 --max-samples 64";
+    place.run(flags).fails(2, &["--init patches", "--init pytorch"]);
+    place.run(&format!("{flags} --init pytorch")).succeeds();
+    place.run(&format!("{flags} --init pytorch --init-scale fc2=2")).fails(2, &["no tensor fc2"]);
 }
 
 #[test]

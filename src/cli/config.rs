@@ -1,5 +1,6 @@
 //! Settings of a training from several places: flags on the command line, variables of the environment,
-//! and the file of `--config`, in this order. Each becomes a flag, so each is checked as a flag is.
+//! the file of `--config`, and the recipe that one of them names, in this order. Each becomes a flag, so
+//! each is checked as a flag is.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,10 +10,12 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
+use super::train::NAMED;
 use crate::error::{Error, Result, printable, quoted};
 use crate::files::input;
 use crate::model::checkpoint::{self, Model};
 use crate::model::recipe::Recipe;
+use crate::model::recipes::NamedRecipe;
 use crate::report::config::Setting;
 
 /// Beginning of the names of the variables.
@@ -92,10 +95,8 @@ pub fn complete(
     let mut taken: Vec<&str> = ids.filter(|id| is_given(id)).collect();
     let file =
         given.get_one::<PathBuf>("config").map(|path| of_file(path, &command)).transpose()?;
-    let places = [of_variables(&command)?, file.unwrap_or_default()];
     let mut entries = Vec::new();
-    for place in places {
-        check(&place, definition)?;
+    let mut add = |place: Vec<Entry>, entries: &mut Vec<Entry>| {
         let kept = place.into_iter().filter_map(|entry| {
             let arg = find(&command, &entry.flag)?;
             let excludes = |id: &&str| conflict(&command, arg, id);
@@ -105,6 +106,16 @@ pub fn complete(
         let kept: Vec<_> = kept.collect();
         taken.extend(kept.iter().map(|(id, _)| *id));
         entries.extend(kept.into_iter().map(|(_, entry)| entry));
+    };
+    for place in [of_variables(&command)?, file.unwrap_or_default()] {
+        check(&place, definition)?;
+        add(place, &mut entries);
+    }
+    let named = entries.iter().find(|entry| entry.flag == "recipe");
+    let named = named.and_then(|entry| entry.value.as_ref()?.to_str());
+    let named = named.or_else(|| given.get_one::<String>(NAMED).map(String::as_str));
+    if let Some(recipe) = named.and_then(NamedRecipe::find) {
+        add(of_recipe(recipe), &mut entries);
     }
     let (before, after) = arguments.split_at(words.min(arguments.len()));
     let all = before.iter().cloned().chain(entries.iter().map(Entry::argument));
@@ -113,6 +124,16 @@ pub fn complete(
     let (_, given) = training((definition.command)(), &matches);
     let settings = settings(&command, given, &entries);
     Ok((matches, settings))
+}
+
+/// Settings of a named recipe.
+fn of_recipe(recipe: &NamedRecipe) -> Vec<Entry> {
+    let entry = |(flag, value): &(&str, &str)| Entry {
+        flag: (*flag).into(),
+        value: Some((*value).into()),
+        origin: format!("recipe {}", recipe.name),
+    };
+    recipe.settings.iter().map(entry).collect()
 }
 
 /// Whether `arg` and the flag `other` of `command` cannot be used together.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::values::{number, whole};
 use crate::model::factors::Factors;
-use crate::model::recipe::{Field, Recipe, Valid, plain};
+use crate::model::recipe::{Field, Range, Recipe, Valid, plain, shortest};
 
 /// The flags for training: those of all hyperparameters.
 pub const OF_TRAINING: usize = 0;
@@ -108,7 +108,11 @@ fn flag(field: &Field, default: &Value) -> Arg {
     let (value_name, parser) = match valid {
         Valid::Count | Valid::OptionalCount => ("N", parser(whole(1_usize, None))),
         Valid::Whole => ("N", parser(whole(0_u64, None))),
-        Valid::Number(range) => ("X", parser(move |text: &str| number(text, range).map(plain))),
+        // The text in a checkpoint, with which a value is compared.
+        Valid::Number(Range::Epochs) => {
+            ("X", parser(|text: &str| number(text, Range::Epochs).map(plain)))
+        }
+        Valid::Number(range) => ("X", parser(move |text: &str| number(text, range))),
         Valid::Choice(names) => {
             let names = PossibleValuesParser::new(names.iter().copied());
             ("NAME", ValueParser::new(names.map(Value::from)))
@@ -149,16 +153,4 @@ where
     P: Fn(&str) -> Result<N, String> + Clone + Send + Sync + 'static,
 {
     ValueParser::new(move |text: &str| parse(text).map(Value::from))
-}
-
-/// Shortest text of `value`: 1e-3 for 0.001, but 0.9.
-fn shortest(value: &Value) -> String {
-    match (value.as_str(), value.as_f64()) {
-        (Some(text), _) => text.into(),
-        (None, Some(number)) if value.is_f64() => {
-            let (plain, scientific) = (number.to_string(), format!("{number:e}"));
-            if scientific.len() < plain.len() { scientific } else { plain }
-        }
-        _ => value.to_string(),
-    }
 }

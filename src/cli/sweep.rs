@@ -10,10 +10,11 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::shared::OutputArgs;
-use super::train::TrainArgs;
+use super::train::{NAMED, TrainArgs};
 use super::values::number;
 use crate::digest::Sha256Digest;
 use crate::model::recipe::Range;
+use crate::model::recipes::NamedRecipe;
 
 /// End of the help of the command.
 pub const NOTES: &str = "\
@@ -94,10 +95,20 @@ impl Point {
     /// # Errors
     /// When flags contradict each other.
     pub fn training(&self, seed: u64) -> Result<TrainArgs, Error> {
-        let seed = OsString::from(format!("--seed={seed}"));
-        let words = [OsString::from("mnist-train")].into_iter().chain(self.words.iter().cloned());
-        let command = TrainArgs::augment_args(Command::new("mnist-train"));
-        TrainArgs::from_arg_matches(&command.try_get_matches_from(words.chain([seed]))?)
+        let program = [OsString::from("mnist-train")].into_iter();
+        let words = program.chain(self.words.iter().cloned());
+        let words = words.chain([OsString::from(format!("--seed={seed}"))]);
+        let parse = |words: Vec<OsString>| {
+            TrainArgs::augment_args(Command::new("mnist-train")).try_get_matches_from(words)
+        };
+        let given = parse(words.clone().collect())?;
+        let named = given.get_one::<String>(NAMED).and_then(|name| NamedRecipe::find(name));
+        let is_free = |(flag, _): &&(&str, &str)| {
+            given.value_source(&flag.replace('-', "_")) != Some(ValueSource::CommandLine)
+        };
+        let settings = named.into_iter().flat_map(|recipe| recipe.settings).filter(is_free);
+        let settings = settings.map(|(flag, value)| format!("--{flag}={value}").into());
+        TrainArgs::from_arg_matches(&parse(words.chain(settings).collect())?)
     }
 
     /// Name of the file with the results of the run with this `seed`.

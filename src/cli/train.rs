@@ -10,6 +10,10 @@ use super::shared::{ComputeArgs, DataArgs, NetworkArgs, OutputArgs};
 use super::values::{number, whole};
 use crate::model::checkpoint::DEFAULT_FILE;
 use crate::model::recipe::Range;
+use crate::model::recipes::NamedRecipe;
+
+/// Identifier of the flag of the named recipe, which the command line expands into flags.
+pub const NAMED: &str = "named";
 
 /// Flags that control a training run.
 #[derive(Debug, Args)]
@@ -17,6 +21,10 @@ pub struct TrainArgs {
     /// File with settings: TOML, or a checkpoint; flags and MNIST_* variables come first
     #[arg(long, value_name = "FILE", help_heading = "Training")]
     pub config: Option<PathBuf>,
+    /// Set of settings, of which other flags can change each: source, 99, 99.3, or 99.5
+    #[arg(id = NAMED, long = "recipe", value_name = "NAME", value_parser = NamedRecipe::names())]
+    #[arg(hide_possible_values = true, default_value = "source", help_heading = "Training")]
+    pub named: String,
     /// Total number of epochs, also a fraction, including those before --resume
     #[arg(long, value_name = "X", default_value_t = 10.0, help_heading = "Training")]
     #[arg(value_parser = |text: &str| number(text, Range::Epochs))]

@@ -167,7 +167,10 @@ mod tests {
         let network = MnistCnn::default().architecture();
         // Half of each image is blank, and so are all images but one.
         let mut images = vec![0; 10 * 28 * 28];
-        images[..14 * 28].iter_mut().enumerate().for_each(|(i, pixel)| *pixel = (i * i % 251) as u8);
+        images[..14 * 28]
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, pixel)| *pixel = (i * i % 251) as u8);
         let images = Split::new(images, [28, 28], vec![0; 10]);
         let mut parameters = Init::Patches.parameters(&network, 1);
         let before = parameters.clone();
@@ -179,9 +182,7 @@ mod tests {
             let norm = filter.iter().map(|value| value * value).sum::<f32>().sqrt();
             assert!(mean.abs() < 1e-6 && (norm - PATCH_NORM).abs() < 1e-5, "{filter:?}");
             let is_patch = |y: usize, x: usize| {
-                let pixel = |i: usize| {
-                    f32::from(images.image(0)[(y + i / 5) * 28 + x + i % 5])
-                };
+                let pixel = |i: usize| f32::from(images.image(0)[(y + i / 5) * 28 + x + i % 5]);
                 let mean = (0..25).map(pixel).sum::<f32>() / 25.0;
                 let norm = (0..25).map(|i| (pixel(i) - mean).powi(2)).sum::<f32>().sqrt();
                 (0..25).all(|i| ((pixel(i) - mean) / norm * PATCH_NORM - filter[i]).abs() < 1e-4)

@@ -10,3 +10,4 @@ pub mod mnist_cnn;
 pub mod parameters;
 pub mod presets;
 pub mod recipe;
+pub mod recipes;

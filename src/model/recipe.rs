@@ -407,6 +407,18 @@ pub fn plain(number: f64) -> Value {
     if is_whole { Value::from(number as i64) } else { Value::from(number) }
 }
 
+/// Shortest text of the value of a hyperparameter: 1e-3 for 0.001, but 0.9.
+pub fn shortest(value: &Value) -> String {
+    match (value.as_str(), value.as_f64()) {
+        (Some(text), _) => text.into(),
+        (None, Some(number)) if value.is_f64() => {
+            let (plain, scientific) = (number.to_string(), format!("{number:e}"));
+            if scientific.len() < plain.len() { scientific } else { plain }
+        }
+        _ => value.to_string(),
+    }
+}
+
 /// Serializes `number` as [`plain`] writes it.
 pub fn serialize_plain<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     plain(*number).serialize(serializer)

@@ -141,7 +141,8 @@ fn numeric_flags(command: &clap::Command, before: &str) -> Vec<String> {
     let is_number = |arg: &&clap::Arg| {
         let names = arg.get_value_names().unwrap_or_default();
         let is_number = |name: &Str| {
-            !["FILE", "DIR", "NAME", "LAYERS", "TEXT", "RANGE", "PLACES", "FACTORS"].contains(&name.as_str())
+            !["FILE", "DIR", "NAME", "LAYERS", "TEXT", "RANGE", "PLACES", "FACTORS"]
+                .contains(&name.as_str())
         };
         arg.get_action().takes_values() && names.iter().any(is_number)
     };

@@ -20,6 +20,8 @@ mod sweep;
 use std::fmt::Write;
 use std::path::Path;
 
+use serde_json::Value;
+
 use self::numbers::{counted, grouped, not_exact, sure};
 use super::{
     Data, DataFile, Done, Epoch, Eval, Event, Mistake, Stages, Start, Summary, TestTimeAugmentation,
@@ -27,6 +29,7 @@ use super::{
 use crate::data::classes;
 use crate::error::escaped;
 use crate::measure::machine::Machine;
+use crate::model::recipe::{Field, Recipe, shortest};
 
 /// Width of the table of epochs where there is no terminal.
 const COLUMNS: usize = 80;
@@ -73,6 +76,7 @@ fn start(start: &Start, width: usize) -> String {
         counted(*threads, "thread"),
         not_exact(start.products),
     );
+    text.push_str(&recipe(start, width));
     if (start.first_epoch as f64) < start.epochs {
         let of_validation = start.validation_images.map_or("", |_| "valid");
         let of_gradient = if start.engine == "layerwise" { "norm" } else { "" };
@@ -91,6 +95,35 @@ fn start(start: &Start, width: usize) -> String {
         let titles = titles.map(Into::into);
         text.push('\n');
         text.push_str(&epoch_columns(&titles, width));
+    }
+    text
+}
+
+/// Lines with the hyperparameters that differ from the defaults, as flags, if any do.
+fn recipe(start: &Start, width: usize) -> String {
+    let values_of = |recipe: &Recipe| serde_json::to_value(recipe).expect("plain data");
+    let (values, defaults) = (values_of(&start.recipe), values_of(&Recipe::default()));
+    let flag = |Field { name, .. }: &Field| {
+        let value = Some(&values[name]).filter(|value| **value != defaults[name])?;
+        let flag = name.replace('_', "-");
+        Some(match value {
+            Value::Bool(_) => format!("--{flag}"),
+            value => format!("--{flag} {}", shortest(value)),
+        })
+    };
+    let flags: Vec<String> = Recipe::FIELDS.iter().filter_map(flag).collect();
+    if flags.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\nrecipe:");
+    let mut column = text.len() - 1;
+    for flag in [format!("--epochs {}", start.epochs)].iter().chain(&flags) {
+        if column + 1 + flag.len() > width {
+            text.push_str("\n       ");
+            column = 7;
+        }
+        column += 1 + flag.len();
+        _ = write!(text, " {}", escaped(flag));
     }
     text
 }

@@ -1,0 +1,90 @@
+//! Named recipes: sets of settings of a training, each for one aim. [RECORDS.md](../../RECORDS.md) has
+//! what each of them reaches, and how it was found.
+
+/// Set of settings of a training of the default network on MNIST.
+#[derive(Debug)]
+pub struct NamedRecipe {
+    /// Name of the recipe: the mean test accuracy that it is for, in percent, or `source`.
+    pub name: &'static str,
+    /// Mean test accuracy that the recipe is for, 0 to 1, if it is for one.
+    pub mark: Option<f64>,
+    /// Names and values of the flags that differ from the defaults.
+    pub settings: &'static [(&'static str, &'static str)],
+}
+
+/// Settings that all recipes but that of the source have in common.
+macro_rules! settings {
+    ($($flag:literal: $value:literal,)*) => {
+        &[
+            ("schedule", "linear"),
+            ("schedule-by", "step"),
+            ("min-lr", "0"),
+            $(($flag, $value),)*
+        ]
+    };
+}
+
+/// Table of the recipes: that of the source, whose values are the defaults, and then the recipes for marks
+/// in ascending order.
+pub const RECIPES: [NamedRecipe; 4] = [
+    NamedRecipe { name: "source", mark: None, settings: &[] },
+    NamedRecipe {
+        name: "99",
+        mark: Some(0.99),
+        settings: settings! {
+            "epochs": "0.8",
+            "t-max": "0.8",
+            "lr": "9e-3",
+            "warmup": "0.16",
+            "l2": "0",
+            "beta1": "0.8",
+            "beta2": "0.95",
+            "label-smoothing": "0.15",
+            "augment": "shift",
+            "freeze-conv": "0.2",
+            "init": "patches",
+            "init-scale": "fc1=2",
+        },
+    },
+    NamedRecipe {
+        name: "99.3",
+        mark: Some(0.993),
+        settings: settings! {
+            "epochs": "3",
+            "t-max": "3",
+            "lr": "5e-3",
+            "warmup": "0.2",
+            "l2": "0",
+            "beta1": "0.8",
+            "beta2": "0.95",
+            "label-smoothing": "0.15",
+            "augment": "shift",
+            "init": "patches",
+        },
+    },
+    NamedRecipe {
+        name: "99.5",
+        mark: Some(0.995),
+        settings: settings! {
+            "epochs": "40",
+            "t-max": "40",
+            "optimizer": "adamw",
+            "weight-decay": "0.05",
+            "lr": "2e-3",
+            "label-smoothing": "0.1",
+            "augment": "elastic",
+        },
+    },
+];
+
+impl NamedRecipe {
+    /// Recipe called `name`.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        RECIPES.iter().find(|recipe| recipe.name == name)
+    }
+
+    /// Names of all recipes.
+    pub fn names() -> [&'static str; RECIPES.len()] {
+        RECIPES.each_ref().map(|recipe| recipe.name)
+    }
+}
