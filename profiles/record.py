@@ -7,6 +7,11 @@ the tables of the program's own records; this script makes those of other progra
     MNIST_DATA=DIR profiles/record.py networks [NAME …]
                                                   five seeds of each network with a name → README.md
     profiles/record.py datasets                   five seeds on Fashion-MNIST and on synthetic letters → OPTIMIZATIONS.md
+    MNIST_DATA=DIR profiles/record.py recipe NAME [STAGE]
+                                                  what a named recipe reaches, and how fast → RECORDS.md
+    MNIST_DATA=DIR profiles/record.py tuning NAME what was tried around it, on validation images → RECORDS.md
+    MNIST_DATA=DIR profiles/record.py small-networks
+                                                  ten seeds of networks of 900 to 800,000 parameters → RECORDS.md
     MNIST_DATA=DIR profiles/record.py pictures    test images as pictures that people make → docs/PREDICT.md
     MNIST_DATA=DIR profiles/record.py transcript  what the main command prints → README.md
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
@@ -73,7 +78,35 @@ SCALING_ROUNDS = 3
 SAVING_ROUNDS = 7
 SAVING_EPOCHS = 5
 # Records whose tables the program makes.
-OF_THE_PROGRAM = ["accuracy", "networks", "datasets", "transcript", "synthetic", "ladder", "scaling", "saving", "profiles"]
+OF_THE_PROGRAM = [
+    "accuracy", "networks", "datasets", "recipe", "tuning", "small-networks", "transcript", "synthetic", "ladder",
+    "scaling", "saving", "profiles",
+]
+# Documents with these records.
+DOCUMENTS = ["README.md", "OPTIMIZATIONS.md", "RECORDS.md"]
+# Networks of the track of small networks, and how they are trained: by the recipe for 99.3 %, but longer, and with
+# initial weights that every network can have.
+SMALL_NETWORKS = [
+    "conv8k5s2p2,batchnorm,relu,maxpool2,conv8k3p1,batchnorm,relu,globalavgpool,fc10",
+    "conv4k5s2p2,batchnorm,relu,maxpool2,flatten,fc10",
+    "conv8k5s2p2,batchnorm,relu,conv16k3s2p1,batchnorm,relu,maxpool2,flatten,fc10",
+    "conv8k5s2p2,batchnorm,relu,conv16k3s2p1,batchnorm,relu,flatten,fc10",
+    "conv16k5p2,relu,maxpool2,flatten,fc16,relu,fc10",
+    "lenet5",
+    "mlp",
+    "conv32k5p2,relu,maxpool2,flatten,fc128,relu,fc10",
+    "conv32k5p2,relu,maxpool2,flatten,fc256,relu,fc10",
+]
+SMALL_FLAGS = ["--recipe", "99.3", "--epochs", "5", "--t-max", "5", "--init", "pytorch", "--eval-every", "5"]
+# What was tried around each recipe: values of one flag each, that of the recipe among them.
+TUNING = {
+    "99": [
+        "--lr 6e-3,9e-3,12e-3", "--warmup 0,0.16,0.32", "--init patches,pytorch,he", "--freeze-conv 0,0.2,0.4",
+        "--label-smoothing 0,0.15,0.3", "--augment none,shift,affine", "--beta1 0.7,0.8,0.9",
+        "--init-scale fc1=1 --init-scale fc1=2 --init-scale fc1=4", "--batch-size 32,64,128", "--l2 0,1e-4",
+    ],
+}
+TUNING_SEEDS = "1..20"
 
 
 def output_of(*command):
@@ -154,6 +187,42 @@ def record_datasets():
         subprocess.run([PROGRAM, "data", "synthetic", "--letters", "--out", folder], check=True, stdout=subprocess.DEVNULL)
         for name, flags in [("fashion", ["--dataset", "fashion"]), ("synthetic-letters", ["--data", folder])]:
             sweep(f"datasets/{name}", NETWORK_SEEDS, "--epochs", "10", "--t-max", "10", *flags)
+
+
+def record_recipe(arguments):
+    """Adds to the record of the day, so that more seeds can be added with the same commit."""
+    name, stage = arguments[0], arguments[1:]
+    folder = PROFILES / "records" / "-".join([utc(time.time())[:10], name, *stage])
+    if not (folder / "machine.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_facts(folder, machine())
+    flags = ["--stage", *stage] if stage else []
+    seeds = ["--seeds", os.environ["SEEDS"]] if "SEEDS" in os.environ else []
+    subprocess.run([PROGRAM, "records", name, "--out", folder, *flags, *seeds], check=True)
+
+
+def record_tuning(name):
+    describe(f"tuning/{name}")
+    for changes in TUNING[name]:
+        words = changes.split()
+        keep_sweep(f"tuning/{name}/{words[0][2:]}.jsonl", "--recipe", name, "--validation", "5000", "--no-eval",
+                   "--seeds", TUNING_SEEDS, *words)
+
+
+def record_small_networks():
+    describe("small-networks")
+    networks = [word for network in SMALL_NETWORKS for word in ("--arch", network)]
+    keep_sweep("small-networks/sweep.jsonl", "--seeds", SEEDS, *SMALL_FLAGS, *networks)
+
+
+def keep_sweep(record, *flags):
+    """Keeps the JSON lines of a sweep, which has a line for each run and one with the means."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [PROGRAM, "sweep", "--json", "--quiet", "--out", folder, *flags]
+        lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    # The path of a temporary file says nothing to a reader.
+    (PROFILES / record).write_text(lines.replace(folder, "sweep"))
+    print(record, flush=True)
 
 
 def record_pictures():
@@ -442,6 +511,9 @@ def main():
         "accuracy": lambda: record_accuracy(arguments),
         "networks": lambda: record_networks(arguments),
         "datasets": record_datasets,
+        "recipe": lambda: record_recipe(arguments),
+        "tuning": lambda: record_tuning(arguments[0]),
+        "small-networks": record_small_networks,
         "pictures": record_pictures,
         "transcript": record_transcript,
         "synthetic": record_synthetic,
@@ -452,13 +524,17 @@ def main():
         "profiling": record_profiling,
         "compare": lambda: record_compare(arguments),
     }
-    if task not in [*recorders, "splice"] or arguments and task not in ("accuracy", "networks", "compare"):
+    if task not in [*recorders, "splice"] or arguments and task not in (
+        "accuracy", "networks", "recipe", "tuning", "compare"
+    ):
         sys.exit(__doc__)
-    on_mnist = ("accuracy", "networks", "pictures", "transcript", "ladder", "profiles", "profiling")
+    on_mnist = ("accuracy", "networks", "recipe", "tuning", "small-networks", "pictures", "transcript", "ladder", "profiles", "profiling")
     if task in on_mnist and "MNIST_DATA" not in os.environ:
         sys.exit("set MNIST_DATA to the folder of the real MNIST")
     if task == "accuracy" and not set(arguments) <= set(ACCURACY_STAGES):
         sys.exit(f"the table has the stages {', '.join(ACCURACY_STAGES)}")
+    if task == "recipe" and not arguments or task == "tuning" and arguments[:1] not in [[name] for name in TUNING]:
+        sys.exit(__doc__)
     if task == "networks" and not set(arguments) <= set(NETWORKS):
         sys.exit(f"the table has the networks {', '.join(NETWORKS)}")
     program.build()
@@ -467,7 +543,7 @@ def main():
     if task in ("scaling", "splice"):
         draw_scaling()
     if task in OF_THE_PROGRAM or task == "splice":
-        subprocess.run([PROGRAM, "report", "splice", "README.md", "OPTIMIZATIONS.md"], check=True)
+        subprocess.run([PROGRAM, "report", "splice", *DOCUMENTS], check=True)
     if task in ("pictures", "splice"):
         splice("docs/PREDICT.md", "pictures", pictures.table() + footer("pictures", root="../"))
     if task in ("profiling", "splice"):

@@ -25,17 +25,17 @@ fn copy(from: &Path, to: &Path) {
 fn the_tables_of_the_documents_are_made_from_the_records() {
     let (place, root) = (Workplace::new(), Path::new(env!("CARGO_MANIFEST_DIR")));
     copy(&root.join("profiles"), &place.path("profiles"));
-    let documents = ["README.md", "OPTIMIZATIONS.md"];
+    let documents = ["README.md", "OPTIMIZATIONS.md", "RECORDS.md"];
     for name in documents {
         fs::copy(root.join(name), place.path(name)).unwrap();
     }
     let splice = |arguments: &str| Run::of(place.bare(&format!("report splice {arguments}")));
-    let run = splice("README.md OPTIMIZATIONS.md").succeeds().fits_a_terminal();
+    let run = splice("README.md OPTIMIZATIONS.md RECORDS.md").succeeds().fits_a_terminal();
     for (line, name) in run.stdout.lines().zip(documents) {
         let is_current = line.starts_with(name) && line.ends_with(" tables, unchanged");
         assert!(is_current, "'mnist-train report splice {name}' changes it: {line}");
     }
-    assert_eq!(run.stdout.lines().count(), 2);
+    assert_eq!(run.stdout.lines().count(), 3);
 
     // A table that was typed is made again.
     let good = place.read("README.md");
@@ -59,5 +59,5 @@ fn the_tables_of_the_documents_are_made_from_the_records() {
     refused.fails(3, &["OPTIMIZATIONS.md: line ", "fashion.json: is no record", "make it again"]);
     assert_eq!([place.read("README.md"), place.read("OPTIMIZATIONS.md")], before);
     splice("nowhere.md").fails(1, &["nowhere.md: cannot open: no such file"]);
-    assert_eq!(place.names(), ["OPTIMIZATIONS.md", "README.md", "profiles"]);
+    assert_eq!(place.names(), ["OPTIMIZATIONS.md", "README.md", "RECORDS.md", "profiles"]);
 }

@@ -198,3 +198,59 @@ fn a_combination_that_is_not_possible_is_refused_before_any_run() {
     fs::write(place.path("file"), "").unwrap();
     place.run("sweep --out file/s").fails(1, &["file", "--out"]);
 }
+
+#[test]
+fn recipes_are_measured_side_by_side_and_go_on() {
+    let place = Workplace::new();
+    let records = |seeds: &str| {
+        let run = place.run(&format!("records 99.3 --seeds {seeds} --out r --json")).succeeds();
+        let (record, events) = (run.last("record"), run.events());
+        let runs = events.into_iter().filter(|event| event["event"] == "record_run");
+        (runs.collect::<Vec<_>>(), record)
+    };
+    let (runs, record) = records("1..2");
+    let names = ["one epoch", "99", "99.3"];
+    let found: Vec<_> =
+        runs.iter().map(|run| (run["recipe"].clone(), run["seed"].clone())).collect();
+    let expected = [1, 2].iter().flat_map(|seed| names.map(|name| (name.into(), (*seed).into())));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+    // Each of them is the training that the recipe is alone.
+    let alone = Workplace::new();
+    let alone = alone.run("--recipe 99.3 --seed 2 --json").succeeds();
+    assert_eq!(runs[5]["weights_sha256"], alone.weights());
+    assert_eq!(runs[5]["test_correct"], alone.last("done")["test_correct"]);
+    let averaged = place.run("--recipe 99 --seed 1 --model m --json").succeeds();
+    assert_eq!(runs[1]["weights_sha256"], averaged.weights());
+    let averaged = place.run("eval --model m --tta 9 --tta-below 0.8 --json").succeeds();
+    let averaged = averaged.last("eval");
+    assert_eq!(runs[1]["averaged"]["test_correct"], averaged["correct"]);
+    assert_eq!(runs[1]["averaged"]["images"], averaged["tta"]["averaged"]);
+    for run in &runs {
+        let seconds = |name: &str| run[name].as_f64().unwrap();
+        assert!(seconds("train_seconds") < seconds("clock_seconds"), "{run}");
+        assert!(seconds("clock_seconds") < seconds("process_seconds"), "{run}");
+    }
+    let rows = record["rows"].as_array().unwrap();
+    assert!(rows.iter().map(|row| &row["recipe"]).eq(&names), "{record}");
+    assert_eq!((&rows[0]["mark"], &rows[2]["mark"]), (&Value::Null, &0.993.into()));
+    let accuracies =
+        [2, 5].map(|index: usize| runs[index]["test_correct"].as_f64().unwrap() / 150.0);
+    let mean = rows[2]["accuracy"]["mean"].as_f64().unwrap();
+    assert!((accuracies.iter().sum::<f64>() / 2.0 - mean).abs() < 1e-9, "{record}");
+    assert_eq!(place.names(), ["m", "r"], "no other model is kept");
+
+    // The same again with a third seed trains that alone, and keeps the results that are there.
+    let before = place.read("r/runs.jsonl");
+    let (more, record) = records("1..3");
+    assert!(more.iter().map(|run| &run["recipe"]).eq(&names) && more[0]["seed"] == 3, "{more:?}");
+    assert_eq!(record["rows"][1]["accuracy"]["count"], 3);
+    assert!(place.read("r/runs.jsonl").starts_with(&before));
+    // Runs by other threads may not be mixed with them: they would have other times.
+    let other = place.run("records 99.3 --seeds 4 --threads 1 --isa portable --out r");
+    other.fails(3, &["r/runs.jsonl", "other settings", "--out"]);
+    let text = text(place.run("records 99.3 --seeds 1..3 --out r"));
+    assert!(text.contains("99.3          3"), "{text}");
+    fs::write(place.path("r/runs.jsonl"), "{}\n").unwrap();
+    place.run("records 99.3 --out r").fails(3, &["r/runs.jsonl", "line 1", "--out"]);
+    place.run("records source").fails(2, &["source", "there are 99, 99.3, 99.5"]);
+}

@@ -144,7 +144,7 @@ impl Job {
 ///
 /// # Errors
 /// When the operating system does not say it.
-pub(super) fn this_program() -> anyhow::Result<PathBuf> {
+pub fn this_program() -> anyhow::Result<PathBuf> {
     env::current_exe().context("cannot find this program's file")
 }
 

@@ -8,6 +8,7 @@ mod gate;
 mod predict;
 mod profile;
 mod recipe;
+mod records;
 mod report;
 mod shared;
 mod sweep;
@@ -39,6 +40,7 @@ pub use self::predict::PredictArgs;
 pub use self::profile::PerfFlamegraphArgs;
 pub use self::profile::ProfileArgs;
 pub use self::recipe::{OF_BENCH, OF_MEMORY, RecipeArgs};
+pub use self::records::RecordsArgs;
 pub use self::report::{ReportAction, ReportCommand, RunReportArgs, SpliceArgs, TrendArgs};
 pub use self::shared::{ComputeArgs, DataArgs, MachineArgs, NetworkArgs, OutputArgs, network};
 pub use self::sweep::{Point, SweepArgs};
@@ -130,6 +132,9 @@ pub enum Command {
     /// Train with several seeds and values of flags, and show means and spread
     #[command(after_help = sweep::NOTES)]
     Sweep(SweepArgs),
+    /// Measure what a named recipe reaches, and in how many seconds
+    #[command(after_help = records::NOTES)]
+    Records(RecordsArgs),
     /// Write a model for PyTorch or ONNX, with a script that checks it
     #[command(after_help = export::NOTES)]
     Export(ExportArgs),

@@ -235,7 +235,7 @@ impl FromArgMatches for SweepArgs {
 }
 
 /// Parses a seed or a range of seeds.
-fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
+pub fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
     let (first, last) = text.split_once("..").unwrap_or((text, text));
     match (first.parse(), last.parse()) {
         (Ok(first), Ok(last)) if first <= last && last - first < MOST_RUNS as u64 => {

@@ -58,7 +58,11 @@ pub struct TrainArgs {
     /// End the run after E epochs without a better validation
     #[arg(long, value_name = "E", value_parser = whole(1_usize, None), help_heading = "Training")]
     pub patience: Option<usize>,
-    /// Do not classify the test images after each epoch; their files may be missing
+    /// Classify the test images every N epochs, and at the end
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole(1_usize, None))]
+    #[arg(conflicts_with = "no_eval", help_heading = "Model")]
+    pub eval_every: usize,
+    /// Do not classify the test images; their files may be missing
     #[arg(long, help_heading = "Model")]
     pub no_eval: bool,
     /// Also write a row for each epoch to this file, as CSV; docs/REPORT.md has the columns

@@ -38,7 +38,8 @@ pub fn sheet(args: &AugmentedArgs, train: &Split) -> Vec<u8> {
     };
     place(0, &originals);
     for epoch in 0..EPOCHS {
-        place(1 + epoch, &augmented.batch(&originals, epoch));
+        augmented.fill(&originals, epoch);
+        place(1 + epoch, &augmented.batch());
     }
     encode::png(&pixels, sides)
 }

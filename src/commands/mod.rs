@@ -21,6 +21,7 @@ mod predict;
 #[cfg(feature = "profile")]
 mod profile;
 mod progress;
+mod records;
 mod report;
 #[cfg(feature = "plots")]
 mod run_report;
@@ -47,6 +48,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Predict(args)) => predict::run(args),
         Some(Command::Sweep(args)) => sweep::run(args),
+        Some(Command::Records(args)) => records::run(args),
         Some(Command::Export(args)) => export::run(args),
         Some(Command::Summary(args)) => summary::run(args),
         Some(Command::Gradcheck(args)) => gradcheck::run(args),

@@ -38,7 +38,8 @@ impl Output {
     pub fn event(&self, event: &Event) {
         match event {
             _ if self.json => self.print(&json::line(event)),
-            Event::Start(_) | Event::Epoch(_) | Event::SweepRun(_) if self.quiet => {}
+            Event::Start(_) | Event::Epoch(_) | Event::SweepRun(_) | Event::RecordRun(_)
+                if self.quiet => {}
             _ if self.quiet => {
                 self.print(text::lines(event, self.width).lines().last().unwrap_or_default())
             }

@@ -50,8 +50,10 @@ pub struct TrainPlan {
     pub auto_batch_size: bool,
     /// Number of epochs without a better validation after which the run ends.
     pub patience: Option<usize>,
-    /// Whether the test images are classified after every epoch.
+    /// Whether the test images are classified.
     pub evaluate: bool,
+    /// Number of epochs from one classification of the test images to the next.
+    pub eval_every: usize,
     /// Notes that are printed before anything is loaded.
     pub notes: Vec<String>,
 }
@@ -162,6 +164,7 @@ impl TrainPlan {
             auto_batch_size: args.recipe.auto_batch_size && saved.is_none(),
             patience: args.patience,
             evaluate: !args.no_eval,
+            eval_every: args.eval_every,
             notes,
         })
     }

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use super::output::Output;
 use super::plan::TrainPlan;
 use super::progress::SweepProgress;
 use super::signals::Signals;
-use super::train;
+use super::train::{self, Clock};
 use crate::cli::{Point, SweepArgs};
 use crate::data::dataset::Dataset;
 use crate::error::{Error, Result, quoted};
@@ -52,7 +52,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let threads = plans[0].compute.threads;
     let loading = Instant::now();
     let dataset = data::load(&first.data, evaluates, format, threads, &output, &signals)?;
-    let load_seconds = loading.elapsed().as_secs_f64();
+    let loading = loading.elapsed();
 
     let mut progress = SweepProgress::new(&output, signals, args.seeds.len() * args.points.len());
     let mut runs: Vec<Vec<SweepRun>> = args.points.iter().map(|_| Vec::new()).collect();
@@ -62,7 +62,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
         for (point, runs) in args.points.iter().zip(&mut runs) {
             let path = args.out.join(point.file_name(*seed));
             let _lock = lock_for_writing(&path).map_err(|error| error.with_remedy(remedy))?;
-            let mut run = Run { plan: plan(point, *seed)?, dataset: dataset.clone(), load_seconds };
+            let mut run = Run { plan: plan(point, *seed)?, dataset: dataset.clone(), loading };
             train::prepare(&mut run.plan, &mut run.dataset, &output)?;
             let found = run.earlier(&path)?;
             let reused = found.is_some();
@@ -111,7 +111,7 @@ struct Run {
     plan: TrainPlan,
     dataset: Dataset,
     /// Duration of loading the data of all runs.
-    load_seconds: f64,
+    loading: Duration,
 }
 
 impl Run {
@@ -145,8 +145,9 @@ impl Run {
 
     /// Trains, and returns the lines that the run would print alone.
     fn train(self, progress: &mut SweepProgress<'_>) -> Result<String> {
-        let Self { plan, dataset, load_seconds } = self;
+        let Self { plan, dataset, loading } = self;
         let started = Instant::now();
+        let clock = Clock { started, loading, loaded: started };
         let mut engine = train::engine(&plan, &dataset.train, None, None)?;
         let start = train::start(&plan, &dataset, engine.threads());
         let trainer = Trainer {
@@ -155,6 +156,7 @@ impl Run {
             metadata: plan.metadata.clone(),
             epochs: plan.epochs,
             evaluate: plan.evaluate,
+            eval_every: plan.eval_every,
             checkpoints: None,
             best: None,
             patience: plan.patience,
@@ -162,7 +164,7 @@ impl Run {
         let last = match trainer.run(progress) {
             Ok(outcome) => {
                 let engine = engine.as_ref();
-                let done = train::done(&plan, &dataset, engine, &outcome, load_seconds, started);
+                let done = train::done(&plan, &dataset, engine, &outcome, clock);
                 Event::Done(Done { model: None, ..done })
             }
             Err(error @ Error::Diverged { .. }) => {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::batch_size;
 use super::data;
@@ -64,7 +64,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         &output,
         &signals,
     )?;
-    let load_seconds = loading.elapsed().as_secs_f64();
+    let clock = Clock { started, loading: loading.elapsed(), loaded: Instant::now() };
     prepare(&mut plan, &mut dataset, &output)?;
     let saved = saved.map(|(_, checkpoint)| checkpoint.state);
     let mut engine = engine(&plan, &dataset.train, saved, weights)?;
@@ -84,6 +84,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         metadata: plan.metadata.clone(),
         epochs: plan.epochs,
         evaluate: plan.evaluate,
+        eval_every: plan.eval_every,
         checkpoints: Some(Checkpoints::start(
             &plan.model,
             plan.checkpoint_every,
@@ -108,7 +109,7 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
             plan.epochs,
         ));
     }
-    let done = done(&plan, &dataset, engine.as_ref(), &outcome, load_seconds, started);
+    let done = done(&plan, &dataset, engine.as_ref(), &outcome, clock);
     output.event(&Event::Done(done));
     output.finish()?;
     Ok(logs.finish()?)
@@ -209,22 +210,33 @@ pub(super) fn start(plan: &TrainPlan, dataset: &Dataset, threads: usize) -> repo
     }
 }
 
+/// Times of a run before its first step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    /// Beginning of the run.
+    pub started: Instant,
+    /// Duration of loading the data.
+    pub loading: Duration,
+    /// Time from which on the images were in memory.
+    pub loaded: Instant,
+}
+
 /// Report that is printed after the last step.
 pub(super) fn done(
     plan: &TrainPlan,
     dataset: &Dataset,
     engine: &dyn Engine,
     outcome: &Outcome,
-    load_seconds: f64,
-    started: Instant,
+    clock: Clock,
 ) -> report::Done {
-    let Outcome { training, evaluation, last, epochs, validation } = outcome;
+    let Outcome { training, evaluation, predicted, last, epochs, validation } = outcome;
     let state = engine.store();
     report::Done {
         train_seconds: training.as_secs_f64(),
-        load_seconds,
+        load_seconds: clock.loading.as_secs_f64(),
         eval_seconds: evaluation.as_secs_f64(),
-        total_seconds: started.elapsed().as_secs_f64(),
+        clock_seconds: predicted.duration_since(clock.loaded).as_secs_f64(),
+        total_seconds: clock.started.elapsed().as_secs_f64(),
         peak_rss_bytes: memory::peak_rss_bytes(),
         test_correct: last.as_ref().map(|evaluation| evaluation.correct),
         test_total: last.as_ref().map(|evaluation| evaluation.total),

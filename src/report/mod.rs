@@ -27,6 +27,7 @@ pub mod picture;
 pub mod predict;
 #[cfg(feature = "profile")]
 pub mod profile;
+pub mod record;
 // Without pages there is no trend, and a comparison with a record needs less.
 #[cfg_attr(not(feature = "plots"), expect(dead_code))]
 pub(crate) mod recorded;
@@ -66,6 +67,10 @@ pub enum Event {
     SweepRun(sweep::SweepRun),
     /// Results of all runs of a sweep.
     Sweep(sweep::Sweep),
+    /// Result of a run of a recipe.
+    RecordRun(record::RecordRun),
+    /// Results of all runs of recipes.
+    Record(record::Record),
     /// Result of the evaluation of a model.
     Eval(Eval),
     /// Classes that a model predicts for a picture.
@@ -178,6 +183,8 @@ pub struct Done {
     pub load_seconds: f64,
     /// Duration of all evaluations.
     pub eval_seconds: f64,
+    /// Duration from the images in memory to the last prediction: preparing, training, evaluating.
+    pub clock_seconds: f64,
     /// Duration from the start of the program until now: loading, training, evaluating, saving.
     pub total_seconds: f64,
     /// Largest amount of memory that the process has had in RAM; absent if the operating system

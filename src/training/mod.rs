@@ -1,5 +1,6 @@
 //! Training: the loop over epochs, evaluation, and the thread that writes checkpoints.
 
+pub mod ahead;
 pub mod checkpoints;
 pub mod evaluation;
 pub mod trainer;

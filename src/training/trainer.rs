@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::ahead::augmented;
 use super::checkpoints::{Checkpoints, NotWritten, Written};
 use super::evaluation::Evaluation;
 use crate::data::augment::{Augment, Augmented};
-use crate::data::batches::{batches, epoch_order};
+use crate::data::batches::{Batch, batches, epoch_order};
 use crate::data::dataset::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result, printable};
@@ -30,8 +31,10 @@ pub struct Trainer<'a> {
     /// Number of epochs after which the run ends, counted from the beginning of training. A fraction ends
     /// after a whole number of batches, at least one.
     pub epochs: f64,
-    /// Whether the model is evaluated on the test images after every epoch.
+    /// Whether the model is evaluated on the test images.
     pub evaluate: bool,
+    /// Number of epochs from one evaluation to the next; there is always one at the end.
+    pub eval_every: usize,
     /// Destination of the run's checkpoints, if the model is kept.
     pub checkpoints: Option<Checkpoints>,
     /// Destination of the checkpoint after the epoch with the best validation, if it is wanted.
@@ -94,6 +97,8 @@ pub struct Outcome {
     pub training: Duration,
     /// Duration of all evaluations.
     pub evaluation: Duration,
+    /// End of the last prediction, or else of the training.
+    pub predicted: Instant,
     /// Result of the last evaluation.
     pub last: Option<Evaluation>,
     /// Number of epochs that the model has been trained for, earlier runs included.
@@ -116,6 +121,7 @@ impl Trainer<'_> {
         // A signal may have come before the last validation, or before the last evaluation.
         evaluating += duration(&self.validate(observer));
         let mut last = if self.lacks_test() { self.evaluation(observer) } else { None };
+        let mut predicted = Instant::now();
         evaluating += duration(&last);
         observer.begin(self.metadata.position.epoch, &self.metadata.history);
         let end = self.end();
@@ -139,7 +145,8 @@ impl Trainer<'_> {
             }
             // The thread writes the checkpoint meanwhile. It lacks the test result, which the next
             // one has; a run that goes on from it evaluates once more.
-            last = self.evaluation(observer);
+            last = if ends || self.is_tested() { self.evaluation(observer) } else { None };
+            predicted = Instant::now();
             evaluating += duration(&last);
             add_validation(&mut report.record, validation.as_ref());
             add_test(&mut report.record, last.as_ref());
@@ -156,12 +163,13 @@ impl Trainer<'_> {
                 let message = "interrupted; there was nothing to save".into();
                 return Err(Error::Interrupted { signal, message });
             }
+            predicted = Instant::now();
             evaluating += duration(&last);
         }
         let (epoch, batch) = self.place();
         let epochs = epoch as f64 + batch as f64 / self.batches() as f64;
         let validation = self.metadata.validation;
-        Ok(Outcome { training, evaluation: evaluating, last, epochs, validation })
+        Ok(Outcome { training, evaluation: evaluating, predicted, last, epochs, validation })
     }
 
     /// Number of whole epochs that are done, and of batches of the next one.
@@ -231,9 +239,14 @@ impl Trainer<'_> {
         history.last_mut().filter(|record| *batch == 0 && record.epoch + 1 == *epoch)
     }
 
-    /// Whether the epoch that has just ended has a record without a test result.
+    /// Whether an evaluation is due after the epoch that has just ended, wherever the run ends.
+    fn is_tested(&self) -> bool {
+        self.metadata.position.epoch.is_multiple_of(self.eval_every)
+    }
+
+    /// Whether the epoch that has just ended has a record without a test result that is due.
     fn lacks_test(&mut self) -> bool {
-        self.record().is_some_and(|record| record.test_correct.is_none())
+        self.is_tested() && self.record().is_some_and(|record| record.test_correct.is_none())
     }
 
     /// Trains the rest of the first `end` batches of `epoch`, from the present batch on. What is known
@@ -245,60 +258,27 @@ impl Trainer<'_> {
         observer: &mut dyn Observer,
     ) -> Result<EpochReport> {
         let recipe = self.metadata.recipe.clone();
-        let schedule = Schedule::from(&recipe);
-        let in_epoch = self.batches();
-        let train = &self.dataset.train;
+        let dataset = self.dataset;
+        let train = &dataset.train;
         let order = epoch_order(train.len(), recipe.seed, epoch);
         let first = self.metadata.position.batch;
         let mut duration = Duration::ZERO;
-        let mut is_norm_known = false;
-        let mut augmented = (recipe.augment != Augment::None)
-            .then(|| Augmented::new(recipe.augment, recipe.seed, train.sides(), recipe.batch_size));
-        for mut batch in batches(train, &order, recipe.batch_size).take(end).skip(first) {
-            if let Some(signal) = observer.stop() {
-                return Err(self.interrupted(signal, observer));
+        let mut step = |batch: &Batch<'_>, waited: Duration| {
+            duration += waited + self.step(batch, observer)?;
+            Ok(())
+        };
+        let mut batches = batches(train, &order, recipe.batch_size).take(end).skip(first);
+        match recipe.augment {
+            Augment::None => batches.try_for_each(|batch| step(&batch, Duration::ZERO))?,
+            kind => {
+                let buffer = || Augmented::new(kind, recipe.seed, train.sides(), recipe.batch_size);
+                augmented(batches, buffer, epoch, step)?;
             }
-            while let Some(written) = self.written(Checkpoints::poll) {
-                self.hear(written, observer)?;
-            }
-            let lr = schedule.lr(epoch, self.metadata.position.batch, in_epoch);
-            let started = Instant::now();
-            if let Some(augmented) = &mut augmented {
-                batch = augmented.batch(&batch, epoch);
-            }
-            let place = epoch as f64 + self.metadata.position.batch as f64 / in_epoch as f64;
-            self.engine.freeze_convolutions(recipe.freezes_convolutions(place));
-            let sum = self.engine.step(&batch, lr);
-            duration += started.elapsed();
-            let position = &mut self.metadata.position;
-            let mean = sum.loss / batch.len() as f64;
-            if !mean.is_finite() || mean > RUNAWAY_LOSS {
-                let what = if mean.is_finite() {
-                    format!("loss {mean:.0}")
-                } else {
-                    "a loss or weights that are not finite".into()
-                };
-                let step = position.batch;
-                // The checkpoint that is being written may not be finite either; then its error,
-                // from an earlier step, is reported.
-                self.settle(observer)?;
-                return Err(self.diverged(what, epoch, step, lr));
-            }
-            position.batch += 1;
-            position.loss += sum.loss;
-            position.correct += sum.correct;
-            if let Some(norm) = self.engine.gradient_norm() {
-                position.gradient_norm += norm;
-                is_norm_known = true;
-                if norm > LARGE_NORM && recipe.clip_norm == 0.0 {
-                    observer.large_gradient(norm);
-                }
-            }
-            observer.batch(&progress(position, order.len(), recipe.batch_size));
         }
+        let in_epoch = self.batches();
         let progress = progress(&self.metadata.position, order.len(), recipe.batch_size);
         let images = progress.images - (first * recipe.batch_size).min(progress.images);
-        let lr = schedule.lr(epoch, end - 1, in_epoch);
+        let lr = Schedule::from(&recipe).lr(epoch, end - 1, in_epoch);
         let mean = self.metadata.position.gradient_norm / end as f64;
         let record = EpochRecord {
             epoch,
@@ -310,11 +290,58 @@ impl Trainer<'_> {
             test_correct: None,
             test_total: None,
             test_loss: None,
-            gradient_norm: is_norm_known.then_some(mean).filter(|mean| mean.is_finite()),
+            gradient_norm: self
+                .engine
+                .gradient_norm()
+                .map(|_| mean)
+                .filter(|mean| mean.is_finite()),
             weight_norm: 0.0,
             lr,
         };
         Ok(EpochReport { record, duration, images })
+    }
+
+    /// Trains on `batch`, the next one of the epoch, and returns the duration of the engine's step.
+    fn step(&mut self, batch: &Batch<'_>, observer: &mut dyn Observer) -> Result<Duration> {
+        if let Some(signal) = observer.stop() {
+            return Err(self.interrupted(signal, observer));
+        }
+        while let Some(written) = self.written(Checkpoints::poll) {
+            self.hear(written, observer)?;
+        }
+        let (epoch, step) = self.place();
+        let (images, in_epoch) = (self.dataset.train.len(), self.batches());
+        let recipe = &self.metadata.recipe;
+        let lr = Schedule::from(recipe).lr(epoch, step, in_epoch);
+        let place = epoch as f64 + step as f64 / in_epoch as f64;
+        let started = Instant::now();
+        self.engine.freeze_convolutions(recipe.freezes_convolutions(place));
+        let sum = self.engine.step(batch, lr);
+        let duration = started.elapsed();
+        let mean = sum.loss / batch.len() as f64;
+        if !mean.is_finite() || mean > RUNAWAY_LOSS {
+            let what = if mean.is_finite() {
+                format!("loss {mean:.0}")
+            } else {
+                "a loss or weights that are not finite".into()
+            };
+            // The checkpoint that is being written may not be finite either; then its error,
+            // from an earlier step, is reported.
+            self.settle(observer)?;
+            return Err(self.diverged(what, epoch, step, lr));
+        }
+        let Metadata { position, recipe, .. } = &mut self.metadata;
+        position.batch += 1;
+        position.loss += sum.loss;
+        position.correct += sum.correct;
+        if let Some(norm) = self.engine.gradient_norm() {
+            position.gradient_norm += norm;
+            if norm > LARGE_NORM && recipe.clip_norm == 0.0 {
+                observer.large_gradient(norm);
+            }
+        }
+        observer.batch(&progress(position, images, recipe.batch_size));
+        Ok(duration)
     }
 
     /// Saves the state after a signal, unless it is saved already or no step has been taken.
@@ -511,6 +538,7 @@ mod tests {
             metadata: Metadata::new(&architecture, recipe, stage.name),
             epochs: 1e6,
             evaluate: false,
+            eval_every: 1,
             checkpoints: Some(checkpoints),
             best: None,
             patience: None,

@@ -55,6 +55,8 @@ pub struct Augmented {
     split: Split,
     /// 0, 1, … for the images of the largest batch.
     indices: Vec<u32>,
+    /// Number of images of the batch.
+    count: usize,
     warp: Warp,
     field: Field,
 }
@@ -64,15 +66,22 @@ impl Augmented {
     pub fn new(kind: Augment, seed: u64, sides: [usize; 2], most: usize) -> Self {
         let split = Split::new(vec![0; most * sides[0] * sides[1]], sides, vec![0; most]);
         let indices = (0..most).map(|index| index as u32).collect();
-        Self { kind, seed, split, indices, warp: Warp::new(sides), field: Field::new(sides) }
+        let (warp, field) = (Warp::new(sides), Field::new(sides));
+        Self { kind, seed, split, indices, count: 0, warp, field }
     }
 
-    /// The images of `batch` as `epoch` sees them.
+    /// Batch of the images that were made last.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch::new(&self.split, &self.indices[..self.count])
+    }
+
+    /// Makes the images of `batch` as `epoch` sees them.
     ///
     /// # Panics
     /// When the batch has too many images, or images of other sides.
-    pub fn batch(&mut self, batch: &Batch<'_>, epoch: usize) -> Batch<'_> {
-        let Self { kind, seed, split, indices, warp, field } = self;
+    pub fn fill(&mut self, batch: &Batch<'_>, epoch: usize) {
+        self.count = batch.len();
+        let Self { kind, seed, split, warp, field, .. } = self;
         let [rows, columns] = split.sides();
         let (images, labels) = split.parts_mut();
         let from = batch.indices().iter().zip(batch.images()).zip(batch.labels());
@@ -99,7 +108,6 @@ impl Augmented {
                 }
             }
         }
-        Batch::new(split, &indices[..batch.len()])
     }
 }
 
@@ -154,7 +162,8 @@ mod tests {
         let mut buffer = Augmented::new(kind, 7, split.sides(), size);
         let mut all = Vec::new();
         for batch in batches(split, order, size) {
-            let batch = buffer.batch(&batch, epoch);
+            buffer.fill(&batch, epoch);
+            let batch = buffer.batch();
             all.extend(batch.images().map(<[u8]>::to_vec).zip(batch.labels()));
         }
         all

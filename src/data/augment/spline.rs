@@ -54,11 +54,14 @@ impl Field {
                 *sum = [sum[0] + weight * point[0], sum[1] + weight * point[1]];
             }
         }
-        let pixels = down.iter_mut().zip(right).zip(of_columns);
-        for (x, ((down, right), weights)) in pixels.enumerate() {
-            for (weight, point) in weights.iter().zip(&row[x / SPACING..]) {
-                *down += weight * point[0];
-                *right += weight * point[1];
+        let pieces = down.chunks_mut(SPACING).zip(right.chunks_mut(SPACING));
+        let pieces = pieces.zip(of_columns.chunks(SPACING)).zip(row.windows(4));
+        for (((down, right), weights), points) in pieces {
+            for ((down, right), weights) in down.iter_mut().zip(right).zip(weights) {
+                for (weight, point) in weights.iter().zip(points) {
+                    *down += weight * point[0];
+                    *right += weight * point[1];
+                }
             }
         }
     }

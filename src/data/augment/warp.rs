@@ -2,7 +2,6 @@
 //! place of origin (bilinear).
 
 use super::spline::Field;
-use crate::data::dataset::MOST_ROWS;
 use crate::random::Stream;
 
 /// Largest move in each direction, in pixels.
@@ -47,14 +46,40 @@ pub struct Warp {
     /// Number of rows and columns of an image, [H, W].
     sides: [usize; 2],
     /// The image with zeros around it, (H + 3, W + 3): one row and column before it, and two after it.
-    padded: Vec<u8>,
+    padded: Vec<f32>,
+    /// What belongs to the pixels of one row.
+    row: Row,
+}
+
+/// What belongs to the pixels of one row, (W) each. Each loop over a row does one thing, so that the
+/// compiler can make vectors of all but the one that reads at the places.
+#[derive(Debug)]
+struct Row {
+    /// Places of origin: rows and columns in the padded image.
+    down: Vec<f32>,
+    right: Vec<f32>,
+    /// Index of the upper left of the four pixels around each place, and the place relative to it.
+    corners: Vec<u32>,
+    below: Vec<f32>,
+    beside: Vec<f32>,
+    /// The four pixels, row by row.
+    around: [Vec<f32>; 4],
 }
 
 impl Warp {
     /// Memory for images with these `sides` [H, W].
     pub fn new(sides: [usize; 2]) -> Self {
         let [rows, columns] = sides;
-        Self { sides, padded: vec![0; (rows + 3) * (columns + 3)] }
+        let zeros = || vec![0.0; columns];
+        let row = Row {
+            down: zeros(),
+            right: zeros(),
+            corners: vec![0; columns],
+            below: zeros(),
+            beside: zeros(),
+            around: [zeros(), zeros(), zeros(), zeros()],
+        };
+        Self { sides, padded: vec![0.0; (rows + 3) * (columns + 3)], row }
     }
 
     /// Writes `image`, (H, W), to `to`: each pixel comes from the place that `affine` and `field` say.
@@ -70,21 +95,19 @@ impl Warp {
         for (row, padded) in
             image.chunks_exact(columns).zip(self.padded[stride..].chunks_exact_mut(stride))
         {
-            padded[1..=columns].copy_from_slice(row);
+            padded[1..=columns].iter_mut().zip(row).for_each(|(to, pixel)| *to = f32::from(*pixel));
         }
         let [middle_y, middle_x] = self.sides.map(|side| (side - 1) as f32 / 2.0);
         let Affine { matrix: [of_y, of_x], moved } = affine;
-        let mut places = [[0.0; MOST_ROWS]; 2];
+        let Row { down, right, corners, below, beside, around } = &mut self.row;
         for (y, to) in to.chunks_exact_mut(columns).enumerate() {
-            let [down, right] = &mut places;
-            let (down, right) = (&mut down[..columns], &mut right[..columns]);
             let above = y as f32 - middle_y;
             let first = [
                 of_y[0] * above - of_y[1] * middle_x + middle_y + moved[0],
                 of_x[0] * above - of_x[1] * middle_x + middle_x + moved[1],
             ];
-            for (x, (down, right)) in down.iter_mut().zip(&mut *right).enumerate() {
-                let x = x as f32;
+            for (x, (down, right)) in (0_u16..).zip(down.iter_mut().zip(&mut *right)) {
+                let x = f32::from(x);
                 *down = first[0] + of_y[1] * x;
                 *right = first[1] + of_x[1] * x;
             }
@@ -92,19 +115,34 @@ impl Warp {
                 field.add_row(y, down, right);
             }
             // Outside, the image is blank, so it does not matter how far outside a place is.
-            for (down, right) in down.iter_mut().zip(&mut *right) {
-                *down = down.clamp(-1.0, rows as f32) + 1.0;
-                *right = right.clamp(-1.0, columns as f32) + 1.0;
+            let places = down.iter().zip(&*right);
+            let relative = below.iter_mut().zip(&mut *beside);
+            for ((corner, (below, beside)), (down, right)) in
+                corners.iter_mut().zip(relative).zip(places)
+            {
+                let down = down.clamp(-1.0, rows as f32) + 1.0;
+                let right = right.clamp(-1.0, columns as f32) + 1.0;
+                let (row, column) = (down as i32, right as i32);
+                *below = down - row as f32;
+                *beside = right - column as f32;
+                *corner = (row * stride as i32 + column) as u32;
             }
-            for ((down, right), to) in down.iter().zip(&*right).zip(to) {
-                let (row, column) = (*down as usize, *right as usize);
-                let (below, beside) = (down - row as f32, right - column as f32);
-                let corner = row * stride + column;
-                let pair = |first: usize| {
-                    let [left, right] = [self.padded[first], self.padded[first + 1]].map(f32::from);
-                    left + beside * (right - left)
-                };
-                let (upper, lower) = (pair(corner), pair(corner + stride));
+            let [upper_left, upper_right, lower_left, lower_right] = around;
+            let upper = upper_left.iter_mut().zip(&mut *upper_right);
+            let lower = lower_left.iter_mut().zip(&mut *lower_right);
+            for (corner, (upper, lower)) in corners.iter().zip(upper.zip(lower)) {
+                let four = &self.padded[*corner as usize..][..stride + 2];
+                (*upper.0, *upper.1) = (four[0], four[1]);
+                (*lower.0, *lower.1) = (four[stride], four[stride + 1]);
+            }
+            let upper = upper_left.iter().zip(&*upper_right);
+            let lower = lower_left.iter().zip(&*lower_right);
+            let relative = below.iter().zip(&*beside);
+            for ((to, (below, beside)), (upper, lower)) in
+                to.iter_mut().zip(relative).zip(upper.zip(lower))
+            {
+                let upper = upper.0 + beside * (upper.1 - upper.0);
+                let lower = lower.0 + beside * (lower.1 - lower.0);
                 *to = (upper + below * (lower - upper) + 0.5) as u8;
             }
         }

@@ -15,6 +15,7 @@ mod bench;
 mod chapters;
 mod ladder;
 mod limits;
+mod marks;
 mod records;
 mod runs;
 mod scaling;
@@ -28,7 +29,8 @@ use crate::error::quoted;
 
 /// Names of the tables.
 const TABLES: &str = "accuracy, bench NAME, chapter STAGE, datasets, epochs, fashion, ladder, limits, networks, \
-                      no background, profile STAGE, roofline, saving, scaling, synthetic, transcript";
+                      no background, profile STAGE, recipes, roofline, saving, scaling, small networks, \
+                      synthetic, transcript, tuning RECIPE";
 
 /// Tables that `profiles/record.py` makes itself, most of them of what other programs say, and that are
 /// left as they are.
@@ -108,15 +110,18 @@ fn table(records: &Records, name: &str) -> Result<String, String> {
         "limits" => limits::table(records),
         "networks" => accuracy::networks(records),
         "no background" => ladder::no_background(records),
+        "recipes" => marks::recipes(records),
         "roofline" => limits::roofline(records),
         "saving" => runs::saving(records),
         "scaling" => scaling::tables(records),
+        "small networks" => marks::small_networks(records),
         "synthetic" => runs::synthetic(records),
         "transcript" => runs::transcript(records),
         _ => match name.split_once(' ') {
             Some(("bench", _)) => suite::table(records, name),
             Some(("chapter", stage)) => chapters::table(records, stage),
             Some(("profile", stage)) => chapters::profile(records, stage),
+            Some(("tuning", recipe)) => marks::tuning(records, recipe),
             _ => Err(format!("no table is called '{}': there are {TABLES}", quoted(name))),
         },
     }

@@ -14,7 +14,7 @@ use crate::measure::machine::Topology;
 use crate::report::text::numbers::counted;
 
 /// Folder of all records, beside the documents.
-const PROFILES: &str = "profiles";
+pub const PROFILES: &str = "profiles";
 
 /// Records in the folder `profiles` beside a document.
 pub struct Records<'a> {

@@ -15,6 +15,7 @@ pub mod numbers;
 mod predict;
 #[cfg(feature = "profile")]
 mod profile;
+mod record;
 mod sweep;
 
 use std::fmt::Write;
@@ -45,6 +46,8 @@ pub fn lines(event: &Event, width: Option<usize>) -> String {
         Event::Diverged(diverged) => diverged.message.clone(),
         Event::SweepRun(run) => sweep::run(run),
         Event::Sweep(sweep) => sweep::table(sweep),
+        Event::RecordRun(run) => record::run(run),
+        Event::Record(record) => record::table(record),
         Event::Eval(eval) => self::eval(eval, width),
         Event::Predict(predict) => predict::lines(predict),
         Event::Config(config) => config::lines(config),
