@@ -1,4 +1,4 @@
-"""Draws one curve on two logarithmic axes as an SVG that is legible on light and on dark pages."""
+"""Draws a curve or clouds of dots as an SVG that is legible on light and on dark pages."""
 
 import html
 import math
@@ -51,12 +51,6 @@ def svg(title, x_label, y_label, points, line, line_label):
     ticks = round_numbers(min(ys), max(ys))
     across = axis(xs, LEFT, WIDTH - RIGHT)
     up = axis(ticks, HEIGHT - BOTTOM, TOP)
-    text = lambda x, y, anchor, content, kind="": (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{html.escape(content)}</text>'
-    )
-    stroke = lambda kind, x1, y1, x2, y2: (
-        f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-    )
     parts = [text(LEFT, 26, "start", title, "title")]
     for y in ticks:
         parts.append(stroke("grid", LEFT, up(y), WIDTH - RIGHT, up(y)))
@@ -64,9 +58,7 @@ def svg(title, x_label, y_label, points, line, line_label):
     for x in xs:
         parts.append(stroke("grid", across(x), TOP, across(x), HEIGHT - BOTTOM))
         parts.append(text(across(x), HEIGHT - BOTTOM + 18, "middle", f"{x:,}"))
-    parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "middle", x_label))
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(f'<g transform="rotate(-90 18 {middle})">{text(18, middle, "middle", y_label)}</g>')
+    parts += labels(x_label, y_label)
     corners = lambda pairs: " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in pairs)
     parts.append(f'<polyline class="line" points="{corners(compared)}"/>')
     parts.append(text(WIDTH - RIGHT, 26, "end", f"dashed: {line_label}", "key"))
@@ -74,6 +66,56 @@ def svg(title, x_label, y_label, points, line, line_label):
     for x, y, deviation in points:
         parts.append(stroke("curve", across(x), up(max(y - deviation, y / 2)), across(x), up(y + deviation)))
         parts.append(f'<circle class="dot" cx="{across(x):.1f}" cy="{up(y):.1f}" r="4"/>')
+    return page(title, parts)
+
+
+def cloud(title, x_label, y_label, groups, marks):
+    """`groups` are (label, [(x, y), …]); x is on a logarithmic axis, y in percent on a linear one, with lines at
+    `marks`."""
+    dots = [dot for _, group in groups for dot in group]
+    xs = [x for x, _ in dots]
+    low, high = min(min(y for _, y in dots), *marks), max(max(y for _, y in dots), *marks)
+    across = axis(xs, LEFT, WIDTH - RIGHT)
+    up = lambda y: HEIGHT - BOTTOM - (y - low + 0.05) / (high - low + 0.1) * (HEIGHT - BOTTOM - TOP)
+    parts = [text(LEFT, 26, "start", title, "title")]
+    for x in round_numbers(min(xs), max(xs)):
+        if LEFT <= across(x) <= WIDTH - RIGHT:
+            parts.append(stroke("grid", across(x), TOP, across(x), HEIGHT - BOTTOM))
+            parts.append(text(across(x), HEIGHT - BOTTOM + 18, "middle", f"{x:,.10g}"))
+    for y in range(math.ceil(low), math.floor(high) + 1):
+        if y not in marks:
+            parts.append(stroke("grid", LEFT, up(y), WIDTH - RIGHT, up(y)))
+            parts.append(text(LEFT - 8, up(y) + 4, "end", f"{y} %"))
+    for y in marks:
+        parts.append(stroke("line", LEFT, up(y), WIDTH - RIGHT, up(y)))
+        parts.append(text(LEFT - 8, up(y) + 4, "end", f"{y:g} %"))
+    parts += labels(x_label, y_label)
+    for label, group in groups:
+        parts += [f'<circle class="dot" cx="{across(x):.1f}" cy="{up(y):.1f}" r="3" opacity="0.5"/>' for x, y in group]
+        x, y = group[len(group) // 2][0], max(y for _, y in group)
+        parts.append(text(across(x), up(y) - 10, "middle", label))
+    return page(title, parts)
+
+
+def text(x, y, anchor, content, kind=""):
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{html.escape(content)}</text>'
+
+
+def stroke(kind, x1, y1, x2, y2):
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def labels(x_label, y_label):
+    """The labels of the two axes."""
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    return [
+        text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "middle", x_label),
+        f'<g transform="rotate(-90 18 {middle})">{text(18, middle, "middle", y_label)}</g>',
+    ]
+
+
+def page(title, parts):
+    """The picture that consists of `parts`."""
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '

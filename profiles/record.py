@@ -101,9 +101,9 @@ SMALL_FLAGS = ["--recipe", "99.3", "--epochs", "5", "--t-max", "5", "--init", "p
 # What was tried around each recipe: values of one flag each, that of the recipe among them.
 TUNING = {
     "99": [
-        "--lr 6e-3,9e-3,12e-3", "--warmup 0,0.16,0.32", "--init patches,pytorch,he", "--freeze-conv 0,0.2,0.4",
+        "--lr 8e-3,11e-3,14e-3", "--warmup 0,0.16,0.32", "--init patches,pytorch,he", "--freeze-conv 0,0.2,0.4",
         "--label-smoothing 0,0.15,0.3", "--augment none,shift,affine", "--beta1 0.7,0.8,0.9",
-        "--init-scale fc1=1 --init-scale fc1=2 --init-scale fc1=4", "--batch-size 32,64,128", "--l2 0,1e-4",
+        "--init-scale fc1=1 --init-scale fc1=2 --init-scale fc1=4", "--batch-size 64,96,128", "--l2 0,1e-4",
     ],
 }
 TUNING_SEEDS = "1..20"
@@ -199,6 +199,32 @@ def record_recipe(arguments):
     flags = ["--stage", *stage] if stage else []
     seeds = ["--seeds", os.environ["SEEDS"]] if "SEEDS" in os.environ else []
     subprocess.run([PROGRAM, "records", name, "--out", folder, *flags, *seeds], check=True)
+
+
+def draw_recipes():
+    """Accuracy over seconds of every run of the newest record of each recipe by an exact stage."""
+    runs, marks = {}, []
+    for path in sorted((PROFILES / "records").glob("*/runs.jsonl")):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        starts = {line["recipe"]: line["start"] for line in lines if line["event"] == "record_start"}
+        if any(start["products"] != "f32" for start in starts.values()):
+            continue
+        named = {line["recipe"]: [] for line in lines}
+        for line in lines:
+            if line["event"] == "record_run":
+                named[line["recipe"]].append((line["clock_seconds"], 100 * line["test_correct"] / line["test_total"]))
+        # The recipe of a record is its last one; the recipes before it have records of their own.
+        runs[list(named)[-1]] = named[list(named)[-1]]
+        runs.setdefault("one epoch", named["one epoch"])
+    if not runs:
+        return
+    marks = [float(name) for name in runs if name != "one epoch"]
+    groups = [(name if name == "one epoch" else f"--recipe {name}", sorted(dots)) for name, dots in runs.items()]
+    picture = plot.cloud(
+        "Accuracy of the test images, a dot for each seed", "seconds, from the images in memory to the last prediction",
+        "accuracy", groups, marks,
+    )
+    (PROFILES / "recipes.svg").write_text(picture)
 
 
 def record_tuning(name):
@@ -542,6 +568,8 @@ def main():
         recorders[task]()
     if task in ("scaling", "splice"):
         draw_scaling()
+    if task in ("recipe", "splice"):
+        draw_recipes()
     if task in OF_THE_PROGRAM or task == "splice":
         subprocess.run([PROGRAM, "report", "splice", *DOCUMENTS], check=True)
     if task in ("pictures", "splice"):
