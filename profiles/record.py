@@ -97,7 +97,10 @@ SMALL_NETWORKS = [
     "conv32k5p2,relu,maxpool2,flatten,fc128,relu,fc10",
     "conv32k5p2,relu,maxpool2,flatten,fc256,relu,fc10",
 ]
-SMALL_FLAGS = ["--recipe", "99.3", "--epochs", "5", "--t-max", "5", "--init", "pytorch", "--eval-every", "5"]
+SMALL_FLAGS = [
+    "--recipe", "99.3", "--epochs", "5", "--t-max", "5", "--init", "pytorch", "--init-scale", "fc1=1", "--freeze-conv", "0",
+    "--eval-every", "5",
+]
 # What was tried around each recipe: values of one flag each, that of the recipe among them.
 TUNING = {
     "99": [
