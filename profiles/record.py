@@ -196,9 +196,12 @@ def record_recipe(arguments):
     """Adds to the record of the day, so that more seeds can be added with the same commit."""
     name, stage = arguments[0], arguments[1:]
     folder = PROFILES / "records" / "-".join([utc(time.time())[:10], name, *stage])
-    if not (folder / "machine.json").exists():
+    facts = folder / "machine.json"
+    if not facts.exists():
         folder.mkdir(parents=True, exist_ok=True)
         write_facts(folder, machine())
+    elif json.loads(facts.read_text())["commit"] != program.commit():
+        sys.exit(f"{folder}: was begun with another commit: move it away")
     flags = ["--stage", *stage] if stage else []
     seeds = ["--seeds", os.environ["SEEDS"]] if "SEEDS" in os.environ else []
     subprocess.run([PROGRAM, "records", name, "--out", folder, *flags, *seeds], check=True)
@@ -206,7 +209,7 @@ def record_recipe(arguments):
 
 def draw_recipes():
     """Accuracy over seconds of every run of the newest record of each recipe by an exact stage."""
-    runs, marks = {}, []
+    runs = {}
     for path in sorted((PROFILES / "records").glob("*/runs.jsonl")):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         starts = {line["recipe"]: line["start"] for line in lines if line["event"] == "record_start"}

@@ -80,7 +80,7 @@ fn a_named_recipe_sets_what_nothing_else_sets() {
 fn every_named_recipe_trains_and_is_printed_and_kept_in_full() {
     for NamedRecipe { name, settings, .. } in &RECIPES {
         let place = Workplace::new();
-        let run = place.run(&format!("--recipe {name} --max-samples 64 --epochs 0.5")).succeeds();
+        let run = place.run(&format!("--recipe {name} --max-samples 192 --epochs 0.5")).succeeds();
         let line = format!("{run:#?}").replace("\\n", " ");
         let printed = line.split_whitespace().collect::<Vec<_>>().join(" ");
         for (flag, value) in settings.iter().filter(|(flag, _)| *flag != "epochs") {
@@ -96,10 +96,17 @@ fn every_named_recipe_trains_and_is_printed_and_kept_in_full() {
     }
     // A value of the recipe that does not fit the network can be changed.
     let place = Workplace::new();
-    let flags = "--recipe 99 --arch flatten,fc10 --max-samples 64";
-    place.run(flags).fails(2, &["--init patches", "--init pytorch"]);
-    place.run(&format!("{flags} --init pytorch")).succeeds();
-    place.run(&format!("{flags} --init pytorch --init-scale fc2=2")).fails(2, &["no tensor fc2"]);
+    let flags = "--recipe 99 --arch flatten,fc10 --max-samples 192";
+    let with = |more: &str| place.run(&format!("{flags} {more}"));
+    with("").fails(2, &["--init patches", "--init pytorch"]);
+    with("--init pytorch").succeeds();
+    with("--init pytorch --init-scale fc2=2").fails(2, &["no tensor fc2"]);
+    with("--init pytorch --init-scale none").succeeds();
+    // What belongs to the recipe's optimizer or schedule goes with it.
+    with("--init pytorch --optimizer sgd --lr 0.1").succeeds();
+    with("--init pytorch --schedule constant").succeeds();
+    let long = with("--init pytorch --epochs 2").succeeds();
+    assert!(long.stderr.contains("after epoch 0.8 the learning rate stays at 0"), "{long:#?}");
 }
 
 #[test]

@@ -148,7 +148,8 @@ pub fn this_program() -> anyhow::Result<PathBuf> {
     env::current_exe().context("cannot find this program's file")
 }
 
-/// Output of the child process `command`, which must [end with this process](end_with_parent).
+/// Output of the child process `command`. One that runs for long should [end with this
+/// process](end_with_parent).
 ///
 /// # Errors
 /// When the child cannot be started, or when it fails; then the error is the last line that it has

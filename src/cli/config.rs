@@ -14,7 +14,6 @@ use super::train::NAMED;
 use crate::error::{Error, Result, printable, quoted};
 use crate::files::input;
 use crate::model::checkpoint::{self, Model};
-use crate::model::recipe::Recipe;
 use crate::model::recipes::NamedRecipe;
 use crate::report::config::Setting;
 
@@ -115,7 +114,10 @@ pub fn complete(
     let named = named.and_then(|entry| entry.value.as_ref()?.to_str());
     let named = named.or_else(|| given.get_one::<String>(NAMED).map(String::as_str));
     if let Some(recipe) = named.and_then(NamedRecipe::find) {
-        add(of_recipe(recipe), &mut entries);
+        let is_given = |flag: &str| {
+            is_given(&flag.replace('-', "_")) || entries.iter().any(|entry| entry.flag == flag)
+        };
+        add(of_recipe(recipe, is_given), &mut entries);
     }
     let (before, after) = arguments.split_at(words.min(arguments.len()));
     let all = before.iter().cloned().chain(entries.iter().map(Entry::argument));
@@ -126,14 +128,14 @@ pub fn complete(
     Ok((matches, settings))
 }
 
-/// Settings of a named recipe.
-fn of_recipe(recipe: &NamedRecipe) -> Vec<Entry> {
+/// Settings of a named recipe beside the flags for which `is_given` is true.
+fn of_recipe(recipe: &NamedRecipe, is_given: impl Fn(&str) -> bool) -> Vec<Entry> {
     let entry = |(flag, value): &(&str, &str)| Entry {
         flag: (*flag).into(),
         value: Some((*value).into()),
         origin: format!("recipe {}", recipe.name),
     };
-    recipe.settings.iter().map(entry).collect()
+    recipe.beside(is_given).map(entry).collect()
 }
 
 /// Whether `arg` and the flag `other` of `command` cannot be used together.
@@ -236,14 +238,7 @@ fn of_checkpoint(path: &Path) -> Result<Vec<(String, Value)>> {
     let mut values = vec![("arch".to_string(), Value::from(architecture.to_string()))];
     if let Model::Checkpoint(checkpoint) = model {
         let recipe = &checkpoint.metadata.recipe;
-        let default = Recipe::with_optimizer(recipe.optimizer).with_schedule(recipe.schedule);
-        let [fields, defaults] = [recipe, &default]
-            .map(|recipe| serde_json::to_value(recipe).expect("a struct of plain data"));
-        let fields = fields.as_object().expect("a struct has fields").clone();
-        let differs = |(name, value): &(String, Value)| {
-            ["optimizer", "schedule"].contains(&&**name) || defaults[name] != *value
-        };
-        values.extend(fields.into_iter().filter(differs).filter(|(_, value)| !value.is_null()));
+        values.extend(recipe.differences().map(|(name, value)| (name.into(), value)));
     }
     Ok(values)
 }

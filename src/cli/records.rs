@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::shared::{ComputeArgs, DataArgs, OutputArgs};
-use super::sweep::seeds;
+use super::sweep::{in_order, seeds};
 use crate::model::recipes::{NamedRecipe, RECIPES};
 
 /// End of the help of the command.
@@ -25,7 +25,7 @@ pub struct RecordsArgs {
     /// Seeds, with both ends of a range
     #[arg(long, value_name = "RANGE", default_value = "1001..1040", value_delimiter = ',')]
     #[arg(value_parser = seeds)]
-    pub seeds: Vec<RangeInclusive<u64>>,
+    seeds: Vec<RangeInclusive<u64>>,
     /// Folder for the results
     #[arg(long, value_name = "DIR", default_value = "records")]
     pub out: PathBuf,
@@ -38,6 +38,13 @@ pub struct RecordsArgs {
     /// Form of the output.
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+impl RecordsArgs {
+    /// Seeds, in ascending order.
+    pub fn seeds(&self) -> Vec<u64> {
+        in_order(&self.seeds)
+    }
 }
 
 /// Parses the name of a recipe for a mark.

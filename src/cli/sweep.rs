@@ -78,6 +78,16 @@ pub struct Point {
 }
 
 impl Point {
+    /// Combination of values that is given by `words` of a command line.
+    pub fn of(words: Vec<OsString>) -> Self {
+        Self { values: Vec::new(), words }
+    }
+
+    /// All flags of the training but the seed, as words of a command line.
+    pub fn words(&self) -> &[OsString] {
+        &self.words
+    }
+
     /// This combination with a `value` of one more `flag`, which `varies` in the sweep or not.
     fn with(&self, flag: &str, value: &OsStr, varies: bool) -> Self {
         let (mut values, mut words) = (self.values.clone(), self.words.clone());
@@ -103,10 +113,10 @@ impl Point {
         };
         let given = parse(words.clone().collect())?;
         let named = given.get_one::<String>(NAMED).and_then(|name| NamedRecipe::find(name));
-        let is_free = |(flag, _): &&(&str, &str)| {
-            given.value_source(&flag.replace('-', "_")) != Some(ValueSource::CommandLine)
+        let is_given = |flag: &str| {
+            given.value_source(&flag.replace('-', "_")) == Some(ValueSource::CommandLine)
         };
-        let settings = named.into_iter().flat_map(|recipe| recipe.settings).filter(is_free);
+        let settings = named.into_iter().flat_map(|recipe| recipe.beside(is_given));
         let settings = settings.map(|(flag, value)| format!("--{flag}={value}").into());
         TrainArgs::from_arg_matches(&parse(words.chain(settings).collect())?)
     }
@@ -182,7 +192,7 @@ impl Args for SweepArgs {
 
 impl FromArgMatches for SweepArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let mut points = vec![Point { values: vec![], words: vec![] }];
+        let mut points = vec![Point::of(Vec::new())];
         let training = TrainArgs::augment_args(Command::new("training"));
         for arg in training.get_arguments().filter(is_swept) {
             let (id, flag) =
@@ -202,15 +212,8 @@ impl FromArgMatches for SweepArgs {
                 })
                 .collect();
         }
-        let mut seeds: Vec<u64> = matches
-            .get_many("seeds")
-            .into_iter()
-            .flatten()
-            .cloned()
-            .flat_map(|range: RangeInclusive<u64>| range)
-            .collect();
-        seeds.sort_unstable();
-        seeds.dedup();
+        let ranges = matches.get_many("seeds").into_iter().flatten();
+        let seeds = in_order(ranges);
         if seeds.len() * points.len() > MOST_RUNS {
             let problem = format!(
                 "these are {} runs, and a sweep has at most {MOST_RUNS}",
@@ -232,6 +235,14 @@ impl FromArgMatches for SweepArgs {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// Seeds of the `ranges`, in ascending order and each once.
+pub fn in_order<'a>(ranges: impl IntoIterator<Item = &'a RangeInclusive<u64>>) -> Vec<u64> {
+    let mut seeds: Vec<u64> = ranges.into_iter().cloned().flatten().collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    seeds
 }
 
 /// Parses a seed or a range of seeds.

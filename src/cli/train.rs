@@ -11,6 +11,7 @@ use super::values::{number, whole};
 use crate::model::checkpoint::DEFAULT_FILE;
 use crate::model::recipe::Range;
 use crate::model::recipes::NamedRecipe;
+use crate::training::trainer::DEFAULT_EPOCHS;
 
 /// Identifier of the flag of the named recipe, which the command line expands into flags.
 pub const NAMED: &str = "named";
@@ -26,7 +27,7 @@ pub struct TrainArgs {
     #[arg(hide_possible_values = true, default_value = "source", help_heading = "Training")]
     pub named: String,
     /// Total number of epochs, also a fraction, including those before --resume
-    #[arg(long, value_name = "X", default_value_t = 10.0, help_heading = "Training")]
+    #[arg(long, value_name = "X", default_value_t = DEFAULT_EPOCHS, help_heading = "Training")]
     #[arg(value_parser = |text: &str| number(text, Range::Epochs))]
     pub epochs: f64,
     /// Hyperparameters of the training.
@@ -36,7 +37,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub network: NetworkArgs,
     /// Begin with the weights in FILE: a checkpoint, or a safetensors file of any program
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "init"], help_heading = "Model")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "init", "init_scale"], help_heading = "Model")]
     pub init_from: Option<PathBuf>,
     /// Go on exactly where the run that wrote --model stopped, with its hyperparameters and network
     #[arg(long, help_heading = "Model")]

@@ -86,21 +86,19 @@ impl TrainPlan {
             return Err(Error::Usage(problem));
         }
         let of_validation = [(args.save_best, "save-best"), (args.patience.is_some(), "patience")];
-        if let Some((_, flag)) = of_validation.into_iter().find(|(is_given, _)| *is_given)
-            && recipe.validation.is_none()
-        {
-            return Err(Error::Usage(format!(
-                "--{flag}: there are no validation images: hold some out with --validation 5000"
-            )));
-        }
-        if let Some((_, flag)) = of_validation.into_iter().find(|(is_given, _)| *is_given)
-            && args.epochs.fract() > 0.0
-        {
-            return Err(Error::Usage(format!(
-                "--{flag}: models are compared after whole epochs alone: choose a whole number of \
-                 --epochs, and not {}",
-                args.epochs
-            )));
+        if let Some((_, flag)) = of_validation.into_iter().find(|(is_given, _)| *is_given) {
+            if recipe.validation.is_none() {
+                return Err(Error::Usage(format!(
+                    "--{flag}: there are no validation images: hold some out with --validation 5000"
+                )));
+            }
+            if args.epochs.fract() > 0.0 {
+                return Err(Error::Usage(format!(
+                    "--{flag}: models are compared after whole epochs alone: choose a whole number \
+                     of --epochs, and not {}",
+                    args.epochs
+                )));
+            }
         }
         let saved = saved.map(|(_, metadata)| metadata);
         let mut notes = Vec::new();
@@ -124,6 +122,14 @@ impl TrainPlan {
                 recipe.t_max, args.epochs,
             ));
         }
+        let stays = [Kind::Linear, Kind::OneCycle].contains(&recipe.schedule);
+        if stays && args.epochs > recipe.t_max {
+            notes.push(format!(
+                "note: after epoch {} the learning rate stays at {};\n\
+                 it falls to the end of a run that is begun with --t-max {}",
+                recipe.t_max, recipe.min_lr, args.epochs,
+            ));
+        }
         if recipe.freeze_conv > 0.0 && !recipe.freezes_convolutions(args.epochs) {
             notes.push(format!(
                 "note: the run ends before the convolutions are frozen, late in {} epochs;\n\
@@ -137,7 +143,7 @@ impl TrainPlan {
                 "note: after epoch {} the learning rate rises again;\n\
                  it falls to the end of a run that is begun with --t-max {}",
                 recipe.t_max,
-                args.epochs - 1.0,
+                args.epochs.ceil() - 1.0,
             ));
         }
         let mut metadata = Metadata::new(&architecture, recipe, stage.name);
@@ -222,11 +228,11 @@ impl TrainPlan {
     /// Message that says where a resumed run on this number of `images` begins; `None` for a new run.
     pub fn beginning(&self, images: usize) -> Option<String> {
         let Position { epoch, batch, .. } = self.metadata.position;
-        let batches = images.div_ceil(self.metadata.recipe.batch_size) as f64;
-        let done = epoch as f64 * batches + batch as f64;
-        if done >= (self.epochs * batches).round() {
+        let batches = images.div_ceil(self.metadata.recipe.batch_size);
+        if (epoch, batch) >= Position::end(self.epochs, batches) {
             let path = printable(&self.model);
-            let epochs = (100.0 * done / batches).round() / 100.0;
+            let epochs = epoch as f64 + batch as f64 / batches as f64;
+            let epochs = (100.0 * epochs).round() / 100.0;
             Some(format!("nothing to do: {path} has been trained for {epochs} epochs"))
         } else if self.metadata.position != Position::default() {
             let epochs = self.epochs.ceil();

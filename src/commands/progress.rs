@@ -15,7 +15,7 @@ use crate::bench::observer;
 use crate::data::remote;
 use crate::error::{Error, printable};
 use crate::files::durable::Kept;
-use crate::model::checkpoint::EpochRecord;
+use crate::model::checkpoint::{EpochRecord, Position};
 use crate::report::sweep::SweepRun;
 use crate::report::text::numbers::grouped;
 use crate::report::{self, Event};
@@ -114,7 +114,8 @@ impl Observer for TrainingProgress<'_> {
         let Progress { epoch, batch, batches, loss, accuracy, images } = *progress;
         let done = (epoch * batches + batch) as u64;
         if self.bar.length().is_none() {
-            self.bar.set_length((self.epochs * batches as f64).round().max(1.0) as u64);
+            let (whole, part) = Position::end(self.epochs, batches);
+            self.bar.set_length((whole * batches + part) as u64);
             // Only batches of this process count: a resumed run begins in the middle.
             self.bar.set_position(done - 1);
             self.bar.reset_eta();

@@ -1,14 +1,13 @@
 //! The command `records`, which measures named recipes side by side, each run in a process of its own.
 //!
-//! The file of the results has a line for each recipe, with the first line that its runs print, and a line
-//! for each run. A run whose line is there is not made again.
+//! The file of the results has a line for each recipe, with what its runs print first, and a line for each
+//! run. A seed whose runs are all there is not trained again.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{self, Command};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -16,11 +15,14 @@ use serde_json::Value;
 
 use super::data;
 use super::output::Output;
+use super::plan::TrainPlan;
 use super::progress::counter;
 use super::signals::Signals;
+use super::train;
 use crate::bench::child::{self, this_program};
-use crate::cli::RecordsArgs;
-use crate::error::{Error, Result, quoted};
+use crate::cli::{Point, RecordsArgs};
+use crate::data::dataset::{Dataset, ImageFormat};
+use crate::error::{Error, Result};
 use crate::files::durable::{self, Folder};
 use crate::files::input;
 use crate::files::lock::lock_for_writing;
@@ -30,7 +32,7 @@ use crate::report::{Event, SCHEMA_VERSION, json};
 
 /// Name of the file of the results.
 const FILE: &str = "runs.jsonl";
-/// Name of the file of the models, each of which replaces the one before.
+/// Name of the file of a model, which replaces the one before.
 const MODEL: &str = "ckpt.bin";
 /// Places over which an image that is not sure is averaged, and the probability from which on one is sure.
 /// Both were chosen on validation images.
@@ -42,38 +44,38 @@ const NEVER: &str = "1000000000";
 pub fn run(args: &RecordsArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, false);
     let signals = Signals::install(false)?;
+    let contestants = contestants(args)?;
     let remedy = "choose a writable place with --out";
     let _folder = Folder::make(&args.out).map_err(|error| error.with_remedy(remedy))?;
     let path = args.out.join(FILE);
     let _lock = lock_for_writing(&path).map_err(|error| error.with_remedy(remedy))?;
-    let mut session = Session::read(path)?;
     // The data is loaded here too, so that the processes find all that can be downloaded.
     let (format, threads) = (data::format(&args.data)?, args.compute.compute().threads);
     let dataset = data::load(&args.data, true, format, threads, &output, &signals)?;
-    let contestants = contestants(args)?;
-    let seeds: Vec<u64> = args.seeds.iter().cloned().flatten().collect();
+    let starts = contestants.iter().map(|one| one.start(format, &dataset, &output));
+    let mut session = Session::read(path, starts.collect::<anyhow::Result<_>>()?)?;
+    let models = Models::make(&args.out).map_err(|error| error.with_remedy(remedy))?;
+    let seeds = args.seeds();
     let bar = counter(&output, "training", seeds.len() * contestants.len());
     for seed in &seeds {
+        if session.has(*seed) {
+            bar.inc(contestants.len() as u64);
+            continue;
+        }
         for contestant in &contestants {
+            // A signal reaches the process too, and then its error says less.
+            let run = contestant.train(*seed, &models.0.join(MODEL)).map_err(|error| {
+                signals.received().map_or(error, |signal| interrupted(signal).into())
+            })?;
+            session.add(run.clone())?;
+            bar.suspend(|| output.event(&Event::RecordRun(run)));
+            bar.inc(1);
             if let Some(signal) = signals.received() {
                 return Err(interrupted(signal).into());
             }
-            if session.has(contestant.name, *seed) {
-                bar.inc(1);
-                continue;
-            }
-            // A signal reaches the process too, and then its error says less.
-            let (start, run) = contestant.train(*seed, &args.out).map_err(|error| {
-                signals.received().map_or(error, |signal| interrupted(signal).into())
-            })?;
-            session.add(start, run.clone())?;
-            bar.suspend(|| output.event(&Event::RecordRun(run)));
-            bar.inc(1);
         }
     }
     bar.finish_and_clear();
-    // Nobody asked for the last model.
-    _ = fs::remove_file(args.out.join(MODEL));
     let is_asked = |run: &&RecordRun| seeds.contains(&run.seed);
     let runs: Vec<RecordRun> = session.runs.iter().filter(is_asked).cloned().collect();
     output.event(&Event::Record(Record {
@@ -85,38 +87,56 @@ pub fn run(args: &RecordsArgs) -> anyhow::Result<()> {
     Ok(output.finish()?)
 }
 
+/// Folder of the models, which nobody asks for. It is removed when this value is dropped.
+struct Models(PathBuf);
+
+impl Models {
+    /// Makes a folder inside `folder`, which no other process uses.
+    fn make(folder: &Path) -> Result<Self> {
+        let models = folder.join(format!("models-{}", process::id()));
+        fs::create_dir(&models).map_err(Error::io("create the folder", &models))?;
+        Ok(Self(models))
+    }
+}
+
+impl Drop for Models {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 fn interrupted(signal: i32) -> Error {
     let message = "interrupted; go on with the same command".into();
     Error::Interrupted { signal, message }
 }
 
-/// What is trained with each seed: one epoch by the recipe of the source, the recipe for the mark before
-/// that of the one that `args` name, if there is one, and that one.
+/// The trainings of each seed: one epoch by the recipe of the source, the recipe for the mark before that
+/// of the one that `args` name, if there is one, and that one.
 fn contestants(args: &RecordsArgs) -> anyhow::Result<Vec<Contestant>> {
     let is_named = |recipe: &NamedRecipe| recipe.name == args.recipe.name;
     let place = RECIPES.iter().position(is_named).expect("it is one of the table");
-    let program = this_program()?;
-    let data = args.data.flags()?;
-    let compute = args.compute.compute();
+    let (program, data) = (this_program()?, args.data.flags()?);
     let stage = args.compute.stage.map(|stage| format!("--stage={}", stage.name));
     let isa = args.compute.isa().map(|isa| format!("--isa={isa}"));
-    let machine = [Some(format!("--threads={}", compute.threads)), stage, isa];
+    let threads = format!("--threads={}", args.compute.compute().threads);
+    let machine = [Some(threads), stage, isa].into_iter().flatten().map(OsString::from);
+    let machine: Vec<OsString> = machine.collect();
     let contestant = |name, recipe: &NamedRecipe, epochs: Option<&str>| {
-        let words = ["--json", "--quiet", "--offline", "--keep-previous=0", "--eval-every"];
-        let words = words.into_iter().chain([NEVER, "--recipe", recipe.name]).chain(epochs);
-        let words = words.map(OsString::from);
-        let shared: Vec<OsString> =
-            data.iter().cloned().chain(machine.iter().flatten().map(OsString::from)).collect();
-        let words = words.chain(shared.iter().cloned()).collect();
-        Contestant { name, program: program.clone(), words, shared }
+        let words = [format!("--recipe={}", recipe.name), format!("--eval-every={NEVER}")];
+        let words = words.into_iter().chain(epochs.map(String::from)).map(OsString::from);
+        Contestant {
+            name,
+            program: program.clone(),
+            point: Point::of(words.chain(machine.iter().cloned()).collect()),
+            machine: machine.clone(),
+            data: data.clone(),
+        }
     };
+    let one_epoch = contestant(ONE_EPOCH, &RECIPES[0], Some("--epochs=1"));
     let before = RECIPES[place - 1..place].iter().filter(|recipe| recipe.mark.is_some());
     let recipes = before.chain([args.recipe]);
     let recipes = recipes.map(|recipe| contestant(recipe.name, recipe, None));
-    Ok([contestant(ONE_EPOCH, &RECIPES[0], Some("--epochs=1"))]
-        .into_iter()
-        .chain(recipes)
-        .collect())
+    Ok([one_epoch].into_iter().chain(recipes).collect())
 }
 
 /// One of the trainings that are compared.
@@ -124,10 +144,12 @@ struct Contestant {
     /// Name of the recipe, or [`ONE_EPOCH`].
     name: &'static str,
     program: PathBuf,
-    /// Flags of the training but the seed and the model.
-    words: Vec<OsString>,
-    /// Those of them that a test has too.
-    shared: Vec<OsString>,
+    /// Flags of the training.
+    point: Point,
+    /// Flags of the stage and its resources, which a test has too.
+    machine: Vec<OsString>,
+    /// Flags that name the data.
+    data: Vec<OsString>,
 }
 
 /// Fields of the last line of a run.
@@ -155,25 +177,38 @@ struct Tta {
 }
 
 impl Contestant {
-    /// Trains with `seed` in a process that writes its model into `folder`. Returns the first line that
-    /// the process prints, without the seed, and its result.
-    fn train(&self, seed: u64, folder: &Path) -> anyhow::Result<(Start, RecordRun)> {
-        let model = folder.join(MODEL);
-        let mut command = self.command();
-        command.args(&self.words).arg(format!("--seed={seed}")).arg("--model").arg(&model);
-        let started = Instant::now();
-        let said = child::stdout(command)?;
-        let process_seconds = started.elapsed().as_secs_f64();
-        let lines: Vec<&str> = str::from_utf8(&said)?.lines().collect();
-        let mut start: Value = serde_json::from_str(lines.first().unwrap_or(&""))?;
+    /// Settings, data and version of the runs on `dataset`, whose images have this `format`.
+    fn start(
+        &self,
+        format: ImageFormat,
+        dataset: &Dataset,
+        output: &Output,
+    ) -> anyhow::Result<Start> {
+        let mut plan = TrainPlan::new(&self.point.training(0)?, format, None)?;
+        let mut dataset = dataset.clone();
+        train::prepare(&mut plan, &mut dataset, output)?;
+        let threads = plan.stage.threads(plan.compute.threads);
+        let start = Event::Start(train::start(&plan, &dataset, threads));
+        // Read again, because a number in a file may have another text.
+        let mut start: Value = serde_json::from_str(&json::line(&start))?;
         if let Some(recipe) = start["recipe"].as_object_mut() {
             recipe.remove("seed");
         }
+        Ok(Start { recipe: self.name.into(), start })
+    }
+
+    /// Trains with `seed` in a process that writes the model to the file at `model`.
+    fn train(&self, seed: u64, model: &Path) -> anyhow::Result<RecordRun> {
+        let mut command = self.command();
+        command.args(["--json", "--quiet", "--offline", "--keep-previous=0"]).args(&self.data);
+        command.args(self.point.words()).arg(format!("--seed={seed}")).arg("--model").arg(model);
+        let started = Instant::now();
+        let said = child::stdout(command)?;
+        let process_seconds = started.elapsed().as_secs_f64();
+        let last = str::from_utf8(&said)?.lines().last().unwrap_or_default();
         let Done { test_correct, test_total, train_seconds, clock_seconds, weights_sha256 } =
-            serde_json::from_str(lines.last().unwrap_or(&""))?;
-        let averaged = (self.name != ONE_EPOCH).then(|| self.averaged(&model)).transpose()?;
-        let run = RecordRun {
-            averaged,
+            serde_json::from_str(last)?;
+        Ok(RecordRun {
             recipe: self.name.into(),
             seed,
             test_correct,
@@ -182,15 +217,15 @@ impl Contestant {
             clock_seconds,
             process_seconds,
             weights_sha256,
-        };
-        Ok((Start { recipe: self.name.into(), start }, run))
+            averaged: (self.name != ONE_EPOCH).then(|| self.averaged(model)).transpose()?,
+        })
     }
 
     /// Result of `model` with selective test-time averaging.
     fn averaged(&self, model: &Path) -> anyhow::Result<Averaged> {
         let mut command = self.command();
         command.args(["eval", "--json", "--quiet", "--offline"]).args(AVERAGING);
-        command.args(&self.shared).arg("--model").arg(model);
+        command.args(&self.data).args(&self.machine).arg("--model").arg(model);
         let Eval { correct, tta, seconds } = serde_json::from_slice(&child::stdout(command)?)?;
         Ok(Averaged { test_correct: correct, images: tta.averaged, seconds })
     }
@@ -205,15 +240,15 @@ impl Contestant {
     }
 }
 
-/// Line of a recipe: the settings, data and version of its runs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Settings, data and version of the runs of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Start {
     recipe: String,
     start: Value,
 }
 
 /// Line of the file.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Line {
     RecordStart(Start),
@@ -223,26 +258,22 @@ enum Line {
 /// Results so far.
 struct Session {
     path: PathBuf,
-    /// Text of the file.
-    text: String,
-    /// First line of the runs of each recipe.
-    starts: BTreeMap<String, Value>,
+    starts: Vec<Start>,
     runs: Vec<RecordRun>,
 }
 
 impl Session {
-    /// Results in the file at `path`, if it exists.
+    /// Results of the seeds that are complete in the file at `path`, if it exists, for runs that begin
+    /// with `starts`.
     ///
     /// # Errors
-    /// When the file has anything else.
-    fn read(path: PathBuf) -> Result<Self> {
+    /// When the file has runs that began otherwise, or anything else.
+    fn read(path: PathBuf, starts: Vec<Start>) -> Result<Self> {
         let text = if path.exists() { input::text(&path)? } else { String::new() };
-        let (mut starts, mut runs) = (BTreeMap::new(), Vec::new());
+        let (mut found, mut runs) = (Vec::new(), Vec::new());
         for (index, line) in text.lines().enumerate() {
             match serde_json::from_str(line) {
-                Ok(Line::RecordStart(Start { recipe, start })) => {
-                    starts.insert(recipe, start);
-                }
+                Ok(Line::RecordStart(start)) => found.push(start),
                 Ok(Line::RecordRun(run)) => runs.push(run),
                 Err(_) => {
                     let line = index + 1;
@@ -252,44 +283,31 @@ impl Session {
                 }
             }
         }
-        Ok(Self { path, text, starts, runs })
-    }
-
-    /// Whether the recipe has a run with this seed.
-    fn has(&self, recipe: &str, seed: u64) -> bool {
-        self.runs.iter().any(|run| run.recipe == recipe && run.seed == seed)
-    }
-
-    /// Adds `run`, which began with `start`, to the file.
-    ///
-    /// # Errors
-    /// When runs of the same recipe began otherwise, or the file cannot be written.
-    fn add(&mut self, start: Start, run: RecordRun) -> Result<()> {
-        match self.starts.get(&start.recipe) {
-            Some(was) if *was != start.start => {
-                return Err(Error::invalid(&self.path)(format!(
-                    "has runs of {} with other settings, data or another version: name another \
-                     folder with --out",
-                    quoted(&start.recipe)
-                )));
-            }
-            Some(_) => {}
-            None => {
-                let line = serde_json::to_value(&start).expect("plain data");
-                let line = line_of("record_start", line);
-                self.text += &line;
-                self.starts.insert(start.recipe, start.start);
-            }
+        if !found.is_empty() && found != starts {
+            return Err(Error::invalid(&path)(
+                "has runs of other recipes, or with other settings, data or another version: name \
+                 another folder with --out",
+            ));
         }
-        self.text += &json::line(&Event::RecordRun(run.clone()));
-        self.text.push('\n');
-        self.runs.push(run);
-        durable::replace(&self.path, self.text.as_bytes())
+        let mut session = Self { path, starts, runs };
+        let complete: Vec<u64> =
+            session.runs.iter().map(|run| run.seed).filter(|seed| session.has(*seed)).collect();
+        session.runs.retain(|run| complete.contains(&run.seed));
+        Ok(session)
     }
-}
 
-/// Line of the file with an event called `name`.
-fn line_of(name: &str, mut value: Value) -> String {
-    value["event"] = name.into();
-    format!("{value}\n")
+    /// Whether each recipe has a run with this seed.
+    fn has(&self, seed: u64) -> bool {
+        let mut runs = self.starts.iter().map(|start| &start.recipe);
+        runs.all(|recipe| self.runs.iter().any(|run| run.recipe == *recipe && run.seed == seed))
+    }
+
+    /// Adds `run` to the file.
+    fn add(&mut self, run: RecordRun) -> Result<()> {
+        self.runs.push(run);
+        let starts = self.starts.iter().cloned().map(Line::RecordStart);
+        let lines = starts.chain(self.runs.iter().cloned().map(Line::RecordRun));
+        let lines = lines.map(|line| serde_json::to_string(&line).expect("plain data") + "\n");
+        durable::replace(&self.path, lines.collect::<String>().as_bytes())
+    }
 }

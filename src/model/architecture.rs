@@ -177,12 +177,12 @@ impl Architecture {
         self.layers.iter().flat_map(tensors).collect()
     }
 
-    /// Whether the first layer is a convolution whose filters are not larger than the image.
+    /// Whether the first layer is a convolution with kernels of 2 pixels up to the image's side.
     pub fn begins_with_convolution(&self) -> bool {
         let ImageShape { height, width, .. } = self.input.as_image();
         self.layers.first().is_some_and(|first| {
             let weight = first.layer.tensors(first.input).into_iter().next();
-            let fits = |shape: &[usize]| matches!(*shape, [_, 1, k, _] if k <= height.min(width));
+            let fits = |shape: &[usize]| matches!(*shape, [_, 1, k, _] if (2..=height.min(width)).contains(&k));
             first.layer.is_convolution() && weight.is_some_and(|weight| fits(&weight.shape))
         })
     }

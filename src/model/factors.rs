@@ -9,8 +9,11 @@ use super::architecture::Architecture;
 use super::parameters::Parameters;
 use crate::error::quoted;
 
+/// Text of no factors.
+const NONE: &str = "none";
+
 /// Factors of initial values, each with the name of a tensor like `fc1.weight`, or of a layer like `fc1`,
-/// which means all its tensors. Their text is `fc1=2,conv1.bias=0`.
+/// which means all its tensors. Their text is `fc1=2,conv1.bias=0`, or `none`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Factors(Vec<(String, f32)>);
@@ -21,7 +24,7 @@ impl Factors {
         tensor == name || tensor.rsplit_once('.').is_some_and(|(layer, _)| layer == name)
     }
 
-    /// The first name that `architecture` has not, in words that name the flag and those that it has.
+    /// Message about the first name that no tensor or layer of `architecture` has; it lists the tensors.
     pub fn misfit(&self, architecture: &Architecture) -> Option<String> {
         let tensors = architecture.tensors();
         let is_there = |name: &str| tensors.iter().any(|tensor| Self::means(name, &tensor.name));
@@ -48,6 +51,9 @@ impl FromStr for Factors {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text == NONE {
+            return Ok(Self(Vec::new()));
+        }
         let factor = |part: &str| {
             let (name, factor) = part.split_once('=')?;
             let factor: f32 = factor.parse().ok()?;
@@ -56,7 +62,7 @@ impl FromStr for Factors {
         let factors: Option<Vec<_>> = text.split(',').map(factor).collect();
         factors
             .map(Self)
-            .ok_or_else(|| "must be names and factors, like fc1=2 or fc1=2,conv1.bias=0".into())
+            .ok_or_else(|| "must be names and factors, like fc1=2,conv1.bias=0, or none".into())
     }
 }
 
@@ -76,6 +82,9 @@ impl From<Factors> for String {
 
 impl fmt::Display for Factors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str(NONE);
+        }
         for (index, (name, factor)) in self.0.iter().enumerate() {
             let before = if index > 0 { "," } else { "" };
             write!(f, "{before}{name}={factor}")?;
@@ -92,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_text_names_tensors_or_layers_and_survives() {
-        for text in ["fc1=2", "fc1=2,conv1.bias=0", "fc2.weight=-0.5"] {
+        for text in ["fc1=2", "fc1=2,conv1.bias=0", "fc2.weight=-0.5", "none"] {
             assert_eq!(text.parse::<Factors>().unwrap().to_string(), text);
         }
         for text in ["", "fc1", "=2", "fc1=x", "fc1=inf", "fc1=2,", "fc1=1e39"] {

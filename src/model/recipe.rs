@@ -262,8 +262,8 @@ impl Recipe {
     pub fn misfit(&self, architecture: &Architecture) -> Option<String> {
         if self.init == Init::Patches && !architecture.begins_with_convolution() {
             return Some(
-                "--init patches: patches are filters of a first layer that is a convolution, and this \
-                 network has none: choose another scheme, like --init pytorch"
+                "--init patches: the first layer must be a convolution with kernels of 2 pixels up to \
+                 the image's side: choose another scheme, like --init pytorch"
                     .into(),
             );
         }
@@ -289,6 +289,20 @@ impl Recipe {
     /// beginning of training.
     pub fn freezes_convolutions(&self, place: f64) -> bool {
         self.freeze_conv > 0.0 && place >= (1.0 - self.freeze_conv) * self.t_max
+    }
+
+    /// Names and values of the hyperparameters that differ from the defaults of the optimizer and the
+    /// schedule, which are among them if they are not the default ones.
+    pub fn differences(&self) -> impl Iterator<Item = (&'static str, Value)> + use<> {
+        let values_of = |recipe: &Self| serde_json::to_value(recipe).expect("plain data");
+        let (values, normal) = (values_of(self), values_of(&Self::default()));
+        let defaults = Self::with_optimizer(self.optimizer).with_schedule(self.schedule);
+        let defaults = values_of(&defaults);
+        Self::FIELDS.iter().map(|field| field.name).filter_map(move |name| {
+            let is_kind = ["optimizer", "schedule"].contains(&name);
+            let default = if is_kind { &normal[name] } else { &defaults[name] };
+            (values[name] != *default).then(|| (name, values[name].clone()))
+        })
     }
 
     /// First hyperparameter whose value is not valid, with its value as text.
@@ -371,7 +385,7 @@ impl fmt::Display for Valid {
             Self::Number(range) => range.fmt(f),
             Self::Choice(names) => f.write_str(&names.join(", ")),
             Self::Switch => f.write_str("true or false"),
-            Self::Factors => f.write_str("names and factors like fc1=2,conv1.bias=0"),
+            Self::Factors => f.write_str("names and factors like fc1=2,conv1.bias=0, or none"),
         }
     }
 }

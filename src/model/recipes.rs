@@ -35,7 +35,7 @@ pub const RECIPES: [NamedRecipe; 4] = [
             "epochs": "0.8",
             "t-max": "0.8",
             "batch-size": "96",
-            "lr": "11e-3",
+            "lr": "0.011",
             "warmup": "0.16",
             "l2": "0",
             "beta1": "0.8",
@@ -86,6 +86,23 @@ impl NamedRecipe {
     /// Recipe called `name`.
     pub fn find(name: &str) -> Option<&'static Self> {
         RECIPES.iter().find(|recipe| recipe.name == name)
+    }
+
+    /// Settings that have an effect beside the flags for which `is_given` is true. Another optimizer or
+    /// schedule takes the settings with it that belong to the recipe's.
+    pub fn beside(
+        &self,
+        is_given: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        let belongs = |flag: &str| match flag {
+            "weight-decay" | "l2" | "beta1" | "beta2" => Some("optimizer"),
+            "schedule-by" | "min-lr" => Some("schedule"),
+            _ => None,
+        };
+        let is_free = move |(flag, _): &&(&str, &str)| {
+            !is_given(flag) && !belongs(flag).is_some_and(|other| is_given(other))
+        };
+        self.settings.iter().filter(is_free)
     }
 
     /// Names of all recipes.

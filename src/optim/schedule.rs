@@ -125,7 +125,7 @@ impl Schedule {
             Kind::OneCycle => {
                 let rates = t_max * an_epoch;
                 let (top, end) = (RISE * rates - 1.0, rates - 1.0);
-                if at <= top {
+                if at <= top && top > 0.0 {
                     cosine(lr / DIVISOR, lr, at / top)
                 } else {
                     cosine(lr, min_lr, ((at - top) / (end - top)).min(1.0))

@@ -53,7 +53,7 @@ pub struct CappedRun<'a> {
 impl<'a> CappedRun<'a> {
     /// The first epoch of training on all `images`.
     pub fn new(architecture: &Architecture, recipe: &'a Recipe, images: &'a Split) -> Self {
-        let parameters = recipe.init.parameters(architecture, recipe.seed);
+        let parameters = recipe.initial_parameters(architecture, images);
         Self {
             images,
             recipe,

@@ -67,7 +67,7 @@ pub struct RecordRow {
     /// Share of the test images that are classified correctly, 0 to 1.
     pub accuracy: Sample,
     /// Probability of so high a mean by chance, if the accuracy is the mark (Student's t-test, one-sided);
-    /// absent without a mark, and for one run.
+    /// absent without a mark, for one run, and if all runs agree.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chance: Option<f64>,
     /// Share of the test images that are classified correctly with selective test-time averaging; absent
@@ -78,7 +78,8 @@ pub struct RecordRow {
     pub clock_seconds: Sample,
     /// Durations of the processes.
     pub process_seconds: Sample,
-    /// Median clock, in training steps of one epoch by the recipe of the source.
+    /// Median of `clock_seconds`, divided by the median duration of the training steps of one epoch by the
+    /// recipe of the source.
     pub epochs_of_source: f64,
 }
 

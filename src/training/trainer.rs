@@ -17,6 +17,8 @@ use crate::model::checkpoint::{
 use crate::model::parameters::TrainState;
 use crate::optim::schedule::Schedule;
 
+/// Number of epochs of a run that names no other.
+pub const DEFAULT_EPOCHS: f64 = 10.0;
 /// Norm of a gradient from which on an observer is told that it is large.
 const LARGE_NORM: f64 = 10.0;
 
@@ -119,12 +121,14 @@ impl Trainer<'_> {
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let (mut training, mut evaluating) = (Duration::ZERO, Duration::ZERO);
         // A signal may have come before the last validation, or before the last evaluation.
-        evaluating += duration(&self.validate(observer));
+        if self.metadata.position.batch == 0 {
+            evaluating += duration(&self.validate(observer));
+        }
         let mut last = if self.lacks_test() { self.evaluation(observer) } else { None };
         let mut predicted = Instant::now();
         evaluating += duration(&last);
         observer.begin(self.metadata.position.epoch, &self.metadata.history);
-        let end = self.end();
+        let end = Position::end(self.epochs, self.batches());
         while self.place() < end && !self.is_out_of_patience() {
             let epoch = self.metadata.position.epoch;
             let is_whole = epoch < end.0;
@@ -145,7 +149,7 @@ impl Trainer<'_> {
             }
             // The thread writes the checkpoint meanwhile. It lacks the test result, which the next
             // one has; a run that goes on from it evaluates once more.
-            last = if ends || self.is_tested() { self.evaluation(observer) } else { None };
+            last = if ends || self.is_test_due() { self.evaluation(observer) } else { None };
             predicted = Instant::now();
             evaluating += duration(&last);
             add_validation(&mut report.record, validation.as_ref());
@@ -176,17 +180,6 @@ impl Trainer<'_> {
     fn place(&self) -> (usize, usize) {
         let Position { epoch, batch, .. } = self.metadata.position;
         (epoch, batch)
-    }
-
-    /// The place at which the run ends.
-    fn end(&self) -> (usize, usize) {
-        let batches = self.batches();
-        let (whole, part) = (self.epochs.floor() as usize, self.epochs.fract());
-        match (part * batches as f64).round() as usize {
-            0 if whole == 0 => (0, 1),
-            all if all == batches => (whole + 1, 0),
-            some => (whole, some),
-        }
     }
 
     /// Whether the best validation is too many epochs ago.
@@ -240,13 +233,13 @@ impl Trainer<'_> {
     }
 
     /// Whether an evaluation is due after the epoch that has just ended, wherever the run ends.
-    fn is_tested(&self) -> bool {
+    fn is_test_due(&self) -> bool {
         self.metadata.position.epoch.is_multiple_of(self.eval_every)
     }
 
     /// Whether the epoch that has just ended has a record without a test result that is due.
     fn lacks_test(&mut self) -> bool {
-        self.is_tested() && self.record().is_some_and(|record| record.test_correct.is_none())
+        self.is_test_due() && self.record().is_some_and(|record| record.test_correct.is_none())
     }
 
     /// Trains the rest of the first `end` batches of `epoch`, from the present batch on. What is known
@@ -351,7 +344,7 @@ impl Trainer<'_> {
         let position @ Position { epoch, batch, .. } = self.metadata.position;
         let batches = self.batches();
         let (number, epochs) = (epoch + 1, self.epochs.ceil());
-        let is_over = self.place() == self.end();
+        let is_over = self.place() == Position::end(self.epochs, batches);
         let place = if is_over {
             "after the last epoch".into()
         } else {
@@ -366,7 +359,11 @@ impl Trainer<'_> {
         let remedy = if is_over {
             format!("test it with 'mnist-train eval{model}'")
         } else {
-            format!("go on with --resume{model}")
+            let epochs = match self.epochs {
+                DEFAULT_EPOCHS => String::new(),
+                epochs => format!(" --epochs {epochs}"),
+            };
+            format!("go on with --resume{epochs}{model}")
         };
         if !checkpoints.has(position) {
             let state = self.engine.store();

@@ -92,7 +92,7 @@ fn refuses_flags_that_make_no_sense() {
         ("--lr fast", above_zero),
         ("--epochs 0", "must be a number from 0.001 to 1000000000;"),
         ("--batch-size 2.5", "must be a whole number, at least 1;"),
-        ("--init-scale fc1", "must be names and factors, like fc1=2"),
+        ("--init-scale fc1", "must be names and factors, like fc1=2,conv1.bias=0, or none"),
         ("--kernel-size 4", "must be an odd number from 1 to 27"),
         ("--stage fastest", "there are naive, im2col, gemm"),
         ("--init ones", "invalid value 'ones'"),

@@ -47,11 +47,11 @@ pub struct Warp {
     sides: [usize; 2],
     /// The image with zeros around it, (H + 3, W + 3): one row and column before it, and two after it.
     padded: Vec<f32>,
-    /// What belongs to the pixels of one row.
+    /// Buffers for one row.
     row: Row,
 }
 
-/// What belongs to the pixels of one row, (W) each. Each loop over a row does one thing, so that the
+/// Buffers for the pixels of one row, (W) each. Each loop over a row does one thing, so that the
 /// compiler can make vectors of all but the one that reads at the places.
 #[derive(Debug)]
 struct Row {

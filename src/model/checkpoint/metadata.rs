@@ -122,6 +122,19 @@ pub struct Position {
     pub gradient_norm: f64,
 }
 
+impl Position {
+    /// Number of whole epochs, and of batches of the next one, after which a run of `epochs` epochs ends.
+    /// A fraction ends after a whole number of the epoch's `batches`, and a run has at least one batch.
+    pub fn end(epochs: f64, batches: usize) -> (usize, usize) {
+        let (whole, part) = (epochs.floor() as usize, epochs.fract());
+        match (part * batches as f64).round() as usize {
+            0 if whole == 0 => (0, 1),
+            all if all == batches => (whole + 1, 0),
+            some => (whole, some),
+        }
+    }
+}
+
 /// Result of the validations of a run, each after an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

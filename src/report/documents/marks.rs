@@ -26,18 +26,21 @@ fn mean(sample: Sample) -> String {
     percent(sample.mean) + &deviation.unwrap_or_default()
 }
 
-/// Row of the recipe that the record in `folder` measures.
-fn row(records: &Records, folder: &str) -> Result<(RecordRow, f64), String> {
+/// Row of the recipe that the record in `folder` measures, the median number of images that its tests
+/// average, and the row of the recipe for the mark before.
+fn row(records: &Records, folder: &str) -> Result<(RecordRow, f64, Option<RecordRow>), String> {
     let file = format!("{FOLDER}/{folder}/runs.jsonl");
     let runs: Vec<RecordRun> = records.events(&file, "record_run")?;
-    let row = rows(&runs).pop().filter(|row| row.recipe != ONE_EPOCH);
+    let mut of_marks = rows(&runs).into_iter().filter(|row| row.recipe != ONE_EPOCH).rev();
+    let row = of_marks.next();
     let row = row.ok_or_else(|| records.foreign(&file, "it has no recipe for a mark"))?;
+    let before = of_marks.next();
     let of_row = runs.iter().filter(|run| run.recipe == row.recipe);
     let images: Vec<f64> = of_row
         .filter_map(|run| run.averaged.map(|Averaged { images, .. }| images as f64))
         .collect();
     let images = if images.is_empty() { 0.0 } else { Sample::of(&images).median };
-    Ok((row, images))
+    Ok((row, images, before))
 }
 
 /// Table of the records of recipes.
@@ -46,11 +49,12 @@ pub fn recipes(records: &Records) -> Result<String, String> {
     folders.sort_unstable();
     let mut lines = Vec::new();
     for folder in &folders {
-        let (row, images) = row(records, folder)?;
+        let (row, images, before) = row(records, folder)?;
+        let before = before.map(|before| format!("{:.3}", before.clock_seconds.median));
         let Sample { median, min, .. } = row.clock_seconds;
         let averaged = row.averaged.map(|sample| format!("{} ({images:.0} images)", mean(sample)));
         lines.push(vec![
-            records.facts(&format!("{FOLDER}/{folder}"))?.date[..10].to_string(),
+            records.facts(&format!("{FOLDER}/{folder}"))?.date.chars().take(10).collect(),
             format!(
                 "[{}]({}/{FOLDER}/{folder})",
                 stage(records, folder)?,
@@ -63,6 +67,7 @@ pub fn recipes(records: &Records) -> Result<String, String> {
             averaged.unwrap_or_default(),
             format!("{median:.3} ({min:.3})"),
             format!("{:.2}", row.epochs_of_source),
+            before.unwrap_or_else(|| "–".into()),
             format!("{:.3}", row.process_seconds.median),
         ]);
     }
@@ -76,6 +81,7 @@ pub fn recipes(records: &Records) -> Result<String, String> {
         "with selective averaging",
         "seconds, median (best)",
         "epochs of source",
+        "seconds of the mark before",
         "seconds of the process",
     ];
     let folders: Vec<String> = folders.iter().map(|folder| format!("{FOLDER}/{folder}")).collect();
@@ -153,12 +159,8 @@ pub fn tuning(records: &Records, recipe: &str) -> Result<String, String> {
         for Row { values, validation_accuracy, train_seconds } in sweep.rows {
             let values = values.iter().map(|(flag, value)| format!("`--{flag} {value}`"));
             let values: Vec<_> = values.collect();
-            let change = match &values[..] {
-                [] => "the recipe itself".into(),
-                values => values.join(" "),
-            };
             rows.push(vec![
-                change,
+                values.join(" "),
                 validation_accuracy.count.to_string(),
                 mean(validation_accuracy),
                 format!("{:.2}", train_seconds.median),

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::result::RunReport;
 use crate::model::architecture::PlacedLayer;
-use crate::model::checkpoint::EpochRecord;
+use crate::model::checkpoint::{EpochRecord, Position};
 use crate::report::date;
 use crate::report::text::numbers::{counted, grouped};
 
@@ -104,7 +104,10 @@ pub fn facts(report: &RunReport<'_>) -> Vec<(&'static str, String)> {
     ];
     if let Some(metadata) = report.metadata {
         let isa = metadata.isa.as_deref().map(|isa| format!(", {isa}")).unwrap_or_default();
-        let epochs = counted(metadata.position.epoch, "epoch");
+        let Position { epoch, batch, .. } = metadata.position;
+        let part =
+            if batch > 0 { format!(" and {}", counted(batch, "batch")) } else { String::new() };
+        let epochs = counted(epoch, "epoch") + &part;
         facts.extend([
             ("trained for", format!("{epochs}, {} steps", grouped(metadata.steps as usize))),
             ("trained on", metadata.dataset.name.clone()),

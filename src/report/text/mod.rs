@@ -30,7 +30,7 @@ use super::{
 use crate::data::classes;
 use crate::error::escaped;
 use crate::measure::machine::Machine;
-use crate::model::recipe::{Field, Recipe, shortest};
+use crate::model::recipe::shortest;
 
 /// Width of the table of epochs where there is no terminal.
 const COLUMNS: usize = 80;
@@ -104,17 +104,14 @@ fn start(start: &Start, width: usize) -> String {
 
 /// Lines with the hyperparameters that differ from the defaults, as flags, if any do.
 fn recipe(start: &Start, width: usize) -> String {
-    let values_of = |recipe: &Recipe| serde_json::to_value(recipe).expect("plain data");
-    let (values, defaults) = (values_of(&start.recipe), values_of(&Recipe::default()));
-    let flag = |Field { name, .. }: &Field| {
-        let value = Some(&values[name]).filter(|value| **value != defaults[name])?;
+    let flag = |(name, value): (&str, Value)| {
         let flag = name.replace('_', "-");
-        Some(match value {
+        match value {
             Value::Bool(_) => format!("--{flag}"),
-            value => format!("--{flag} {}", shortest(value)),
-        })
+            value => format!("--{flag} {}", shortest(&value)),
+        }
     };
-    let flags: Vec<String> = Recipe::FIELDS.iter().filter_map(flag).collect();
+    let flags: Vec<String> = start.recipe.differences().map(flag).collect();
     if flags.is_empty() {
         return String::new();
     }

@@ -18,7 +18,8 @@ pub fn table(record: &Record) -> String {
     let mut text = format!(
         "\naccuracy on the {synthetic}test images in percent, p-value of a mean above the mark,\n\
          accuracy with selective test-time averaging, seconds from the images in memory\n\
-         to the last prediction, and in epochs of the recipe of the source, of the process:\n\n"
+         to the last prediction, the same in epochs by the recipe of the source, and\n\
+         seconds of the process:\n\n"
     );
     _ = write!(
         text,
