@@ -76,7 +76,7 @@ def cloud(title, x_label, y_label, groups, marks):
     xs = [x for x, _ in dots]
     low, high = min(min(y for _, y in dots), *marks), max(max(y for _, y in dots), *marks)
     across = axis(xs, LEFT, WIDTH - RIGHT)
-    up = lambda y: HEIGHT - BOTTOM - (y - low + 0.05) / (high - low + 0.1) * (HEIGHT - BOTTOM - TOP)
+    up = lambda y: HEIGHT - BOTTOM - (y - low + 0.2) / (high - low + 0.25) * (HEIGHT - BOTTOM - TOP)
     parts = [text(LEFT, 26, "start", title, "title")]
     for x in round_numbers(min(xs), max(xs)):
         if LEFT <= across(x) <= WIDTH - RIGHT:
@@ -92,8 +92,8 @@ def cloud(title, x_label, y_label, groups, marks):
     parts += labels(x_label, y_label)
     for label, group in groups:
         parts += [f'<circle class="dot" cx="{across(x):.1f}" cy="{up(y):.1f}" r="3" opacity="0.5"/>' for x, y in group]
-        x, y = group[len(group) // 2][0], max(y for _, y in group)
-        parts.append(text(across(x), up(y) - 10, "middle", label))
+        x, y = group[len(group) // 2][0], min(y for _, y in group)
+        parts.append(text(across(x), up(y) + 20, "middle", label))
     return page(title, parts)
 
 

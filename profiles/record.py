@@ -225,9 +225,12 @@ def draw_recipes():
     if not runs:
         return
     marks = [float(name) for name in runs if name != "one epoch"]
-    groups = [(name if name == "one epoch" else f"--recipe {name}", sorted(dots)) for name, dots in runs.items()]
+    groups = [
+        ("one epoch of the default" if name == "one epoch" else f"--recipe {name}", sorted(dots))
+        for name, dots in runs.items()
+    ]
     picture = plot.cloud(
-        "Accuracy of the test images, a dot for each seed", "seconds, from the images in memory to the last prediction",
+        "Accuracy on the test images, a dot for each seed", "seconds, from the images in memory to the last prediction",
         "accuracy", groups, marks,
     )
     (PROFILES / "recipes.svg").write_text(picture)
