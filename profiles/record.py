@@ -109,7 +109,7 @@ TUNING = {
         "--init-scale fc1=1 --init-scale fc1=2 --init-scale fc1=4", "--batch-size 64,96,128", "--l2 0,1e-4",
     ],
 }
-TUNING_SEEDS = "1..20"
+TUNING_SEEDS = "1..10"
 
 
 def output_of(*command):
