@@ -32,10 +32,26 @@ use std::thread::{self, JoinHandle};
 /// them, whatever `RUST_MIN_STACK` says.
 pub const STACK_BYTES: usize = 2 << 20;
 
+/// Number of bytes for what a thread allocates when it begins.
+const FIRST_ALLOCATIONS: usize = 1 << 20;
+
 /// Number of spins before a waiting thread begins to yield its core, about 20 µs.
 const SPINS: u32 = 1 << 10;
 /// Number of yields before a waiting thread sleeps, at least about 200 µs.
 const YIELDS: u32 = 1 << 10;
+
+/// Checks that there is memory for `threads` threads: for their stacks, and for what each allocates when
+/// it begins. For the latter the C library has no error: it ends the program.
+///
+/// # Errors
+/// [`io::ErrorKind::OutOfMemory`] when there is less.
+pub fn check_memory(threads: usize) -> io::Result<()> {
+    let mut memory = Vec::<u8>::new();
+    let reserved = memory.try_reserve_exact(threads * (STACK_BYTES + FIRST_ALLOCATIONS));
+    // Without this, the compiler would leave the allocation out.
+    hint::black_box(&mut memory);
+    reserved.map_err(|_| io::ErrorKind::OutOfMemory.into())
+}
 
 /// Threads that work together. The thread that owns the team is one of them; the others are its
 /// workers.
@@ -129,6 +145,7 @@ impl Team {
     /// # Errors
     /// When the operating system refuses to start a thread.
     pub fn new(threads: usize) -> io::Result<Self> {
+        check_memory(threads)?;
         let mut team = Self { shared: Arc::default(), workers: Vec::new(), taken: Vec::new() };
         for index in 1..threads {
             let shared = Arc::clone(&team.shared);

@@ -174,6 +174,10 @@ fn a_run_may_end_and_go_on_within_an_epoch() {
     assert_eq!(done["test_correct"], epoch["test_correct"]);
     assert!(epoch["validation_correct"].as_u64() > Some(0), "{epoch}");
     assert_eq!(parts.run("eval --json").succeeds().last("eval")["correct"], done["test_correct"]);
+    parts.run("report --out page.html").succeeds();
+    let page = String::from_utf8(parts.read("page.html")).unwrap();
+    assert!(page.contains(&format!("0 epochs and {steps} batches, {steps} steps")), "{page}");
+    fs::remove_file(parts.path("page.html")).unwrap();
     let nothing = parts.run("--resume --epochs 0.8").succeeds();
     assert!(nothing.stderr.contains("nothing to do"), "{nothing:#?}");
     let resumed = parts.run("--resume --epochs 2 --json").succeeds();

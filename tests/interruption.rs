@@ -170,7 +170,7 @@ fn a_signal_in_the_middle_of_an_epoch_saves_and_the_run_can_go_on() {
         let place_and_remedy = format!(
             "stopping; again to stop at once\n\
              interrupted in epoch {} of 2 after {batch} of 120 batches; saved to ckpt.bin, \
-             go on with --resume\n",
+             go on with --resume --epochs 2\n",
             epoch + 1,
         );
         assert_eq!(stderr, place_and_remedy);
@@ -466,7 +466,10 @@ fn a_limit_on_cpu_time_saves_although_its_signal_comes_again() {
         .current_dir(train.get_current_dir().unwrap());
     let (code, stderr) = Running::start(shell).end();
     assert_eq!(code, Some(152), "{stderr}");
-    assert!(stderr.ends_with("; saved to m, go on with --resume --model m\n"), "{stderr}");
+    assert!(
+        stderr.ends_with("; saved to m, go on with --resume --epochs 100 --model m\n"),
+        "{stderr}"
+    );
     assert_eq!(place.names(), ["m"]);
 }
 

@@ -21,7 +21,7 @@ use crate::files::lock::lock_for_writing;
 use crate::files::replaceable;
 use crate::measure::machine;
 use crate::report::{self, DataFile, Event, SCHEMA_VERSION};
-use crate::team::STACK_BYTES;
+use crate::team::{STACK_BYTES, check_memory};
 
 /// Data folder if the user names none.
 const DEFAULT_DIRECTORY: &str = "data";
@@ -113,6 +113,7 @@ fn draw(args: &AugmentedArgs, output: &Output) -> Result<()> {
 /// Starts the threads that read, hash and draw. Rayon would start them by itself, but panic if the
 /// operating system refuses.
 pub fn start_threads(threads: usize) -> Result<()> {
+    check_memory(threads).map_err(Error::threads(threads))?;
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .stack_size(STACK_BYTES)

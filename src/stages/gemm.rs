@@ -41,7 +41,7 @@ use crate::nn::primitives::pooling::{self, Pooling};
 use crate::nn::primitives::product::{Matrices, Matrix};
 use crate::nn::primitives::{ITEMS, Primitives, share_of};
 use crate::scalar::Scalar;
-use crate::team::STACK_BYTES;
+use crate::team::{STACK_BYTES, check_memory};
 
 /// Number of images that a core takes at a time.
 const CHUNK_IMAGES: usize = 4;
@@ -80,6 +80,7 @@ impl<T: Scalar> Gemm<T> {
     /// # Errors
     /// When the operating system refuses to start the threads.
     pub fn new(threads: usize) -> Result<Self> {
+        check_memory(threads).map_err(Error::threads(threads))?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .stack_size(STACK_BYTES)
