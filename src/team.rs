@@ -17,6 +17,7 @@
 
 #![allow(unsafe_code)]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::any::Any;
 use std::cmp::Reverse;
 use std::fmt;
@@ -46,11 +47,19 @@ const YIELDS: u32 = 1 << 10;
 /// # Errors
 /// [`io::ErrorKind::OutOfMemory`] when there is less.
 pub fn check_memory(threads: usize) -> io::Result<()> {
-    let mut memory = Vec::<u8>::new();
-    let reserved = memory.try_reserve_exact(threads * (STACK_BYTES + FIRST_ALLOCATIONS));
-    // Without this, the compiler would leave the allocation out.
-    hint::black_box(&mut memory);
-    reserved.map_err(|_| io::ErrorKind::OutOfMemory.into())
+    let refused = || io::Error::from(io::ErrorKind::OutOfMemory);
+    let bytes = threads * (STACK_BYTES + FIRST_ALLOCATIONS);
+    let layout = Layout::array::<u8>(bytes).map_err(|_| refused())?;
+    // The program's own allocator would end the program. Without `black_box`, the compiler would leave
+    // both calls out.
+    // SAFETY: there is at least one thread, so the layout is not empty.
+    let memory = hint::black_box(unsafe { System.alloc(layout) });
+    if memory.is_null() {
+        return Err(refused());
+    }
+    // SAFETY: the memory has just been allocated with this layout.
+    unsafe { System.dealloc(memory, layout) };
+    Ok(())
 }
 
 /// Threads that work together. The thread that owns the team is one of them; the others are its

@@ -176,7 +176,7 @@ fn a_run_may_end_and_go_on_within_an_epoch() {
     assert_eq!(parts.run("eval --json").succeeds().last("eval")["correct"], done["test_correct"]);
     parts.run("report --out page.html").succeeds();
     let page = String::from_utf8(parts.read("page.html")).unwrap();
-    assert!(page.contains(&format!("0 epochs and {steps} batches, {steps} steps")), "{page}");
+    assert!(page.contains(&format!("0 epochs and a part of the next, {steps} steps")), "{page}");
     fs::remove_file(parts.path("page.html")).unwrap();
     let nothing = parts.run("--resume --epochs 0.8").succeeds();
     assert!(nothing.stderr.contains("nothing to do"), "{nothing:#?}");

@@ -105,9 +105,8 @@ pub fn facts(report: &RunReport<'_>) -> Vec<(&'static str, String)> {
     if let Some(metadata) = report.metadata {
         let isa = metadata.isa.as_deref().map(|isa| format!(", {isa}")).unwrap_or_default();
         let Position { epoch, batch, .. } = metadata.position;
-        let part =
-            if batch > 0 { format!(" and {}", counted(batch, "batch")) } else { String::new() };
-        let epochs = counted(epoch, "epoch") + &part;
+        let part = if batch > 0 { " and a part of the next" } else { "" };
+        let epochs = counted(epoch, "epoch") + part;
         facts.extend([
             ("trained for", format!("{epochs}, {} steps", grouped(metadata.steps as usize))),
             ("trained on", metadata.dataset.name.clone()),
