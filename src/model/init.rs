@@ -27,7 +27,7 @@ pub enum Init {
     /// U(±√(6/fan_in)), biases 0 (He et al. 2015, equation 10, as a uniform distribution).
     He,
     /// PyTorch's default, but the filters of the first layer, a convolution, are random patches of the
-    /// training images (Coates & Ng 2012): of mean 0 and norm [`PATCH_NORM`], with biases 0.
+    /// training images (Coates & Ng 2012): of mean 0 and norm 0.5, with biases 0.
     Patches,
 }
 

@@ -100,7 +100,7 @@ impl NamedRecipe {
             _ => None,
         };
         let is_free = move |(flag, _): &&(&str, &str)| {
-            !is_given(flag) && !belongs(flag).is_some_and(|other| is_given(other))
+            !is_given(flag) && !belongs(flag).is_some_and(&is_given)
         };
         self.settings.iter().filter(is_free)
     }
