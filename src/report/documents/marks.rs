@@ -147,7 +147,6 @@ pub fn tuning(records: &Records, recipe: &str) -> Result<String, String> {
     struct Row {
         values: BTreeMap<String, String>,
         validation_accuracy: Sample,
-        train_seconds: Sample,
     }
     let folder = format!("tuning/{recipe}");
     let mut names = records.names(&folder)?;
@@ -156,17 +155,16 @@ pub fn tuning(records: &Records, recipe: &str) -> Result<String, String> {
     let mut rows = Vec::new();
     for name in &names {
         let sweep: Sweep = records.event(&format!("{folder}/{name}"), "sweep")?;
-        for Row { values, validation_accuracy, train_seconds } in sweep.rows {
+        for Row { values, validation_accuracy } in sweep.rows {
             let values = values.iter().map(|(flag, value)| format!("`--{flag} {value}`"));
             let values: Vec<_> = values.collect();
             rows.push(vec![
                 values.join(" "),
                 validation_accuracy.count.to_string(),
                 mean(validation_accuracy),
-                format!("{:.2}", train_seconds.median),
             ]);
         }
     }
-    let heading = ["change", "runs", "validation accuracy, mean ± sd", "seconds of training"];
+    let heading = ["change", "runs", "validation accuracy, mean ± sd"];
     Ok(format!("{}{}", table(&heading, &rows), records.footers(&[folder])?))
 }
