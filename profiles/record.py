@@ -8,10 +8,11 @@ the tables of the program's own records; this script makes those of other progra
                                                   five seeds of each network with a name → README.md
     profiles/record.py datasets                   five seeds on Fashion-MNIST and on synthetic letters → OPTIMIZATIONS.md
     MNIST_DATA=DIR profiles/record.py recipe NAME [STAGE]
-                                                  what a named recipe reaches, and how fast → RECORDS.md
+                                                  what a named recipe reaches, and how fast → RECORDS.md;
+                                                  SEEDS=1001..1020 for fewer or more seeds than forty
     MNIST_DATA=DIR profiles/record.py tuning NAME what was tried around it, on validation images → RECORDS.md
     MNIST_DATA=DIR profiles/record.py small-networks
-                                                  ten seeds of networks of 900 to 800,000 parameters → RECORDS.md
+                                                  ten seeds of networks of 946 to 1,609,290 parameters → RECORDS.md
     MNIST_DATA=DIR profiles/record.py pictures    test images as pictures that people make → docs/PREDICT.md
     MNIST_DATA=DIR profiles/record.py transcript  what the main command prints → README.md
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
@@ -563,7 +564,10 @@ def main():
         "accuracy", "networks", "recipe", "tuning", "compare"
     ):
         sys.exit(__doc__)
-    on_mnist = ("accuracy", "networks", "recipe", "tuning", "small-networks", "pictures", "transcript", "ladder", "profiles", "profiling")
+    on_mnist = (
+        "accuracy", "networks", "recipe", "tuning", "small-networks", "pictures", "transcript", "ladder", "profiles",
+        "profiling",
+    )
     if task in on_mnist and "MNIST_DATA" not in os.environ:
         sys.exit("set MNIST_DATA to the folder of the real MNIST")
     if task == "accuracy" and not set(arguments) <= set(ACCURACY_STAGES):

@@ -13,8 +13,8 @@ use crate::model::recipes::{NamedRecipe, RECIPES};
 pub const NOTES: &str = "\
 With each seed, it trains one epoch by the recipe of the source, the unit of time, then by the recipe
 for the mark before, and then by the recipe; each in a process of its own, which tests once, at its
-end. Runs whose results are in the folder are not made again. RECORDS.md has the rules, and the
-results so far.";
+end. A seed whose results are all in the folder is not trained again. RECORDS.md has the rules, and
+the results so far.";
 
 /// Flags of the command `records`.
 #[derive(Debug, Args)]
