@@ -12,12 +12,12 @@
 //! ```text
 //! each row of cells    conv, relu, pooling; its partial sums of the hidden units     ┐ any core,
 //! ── wait ──                                                                         │ any order
-//! each 8 images        add the 14 partial sums, in the order of the rows; logits     │
+//! each 8 images        add the 14 partial sums, in the order of a tree; logits       │
 //! ── wait ──                                                                         │
 //! each 8 images        loss, dlogits, dz; gradients of the head                      │
 //! ── wait ──           add the head's gradients, in the order of the images          │
 //! each row of cells    dX, conv backward, dW, L2, Adam; its own conv gradient        ┘
-//! ── wait ──           add the 14 conv gradients, in the order of the rows; Adam on conv and head
+//! ── wait ──           add the 14 conv gradients, in the order of a tree; Adam on conv and head
 //! ```
 //!
 //! 1. **The same bits for any number of threads.** Rows and groups of images do not depend on the

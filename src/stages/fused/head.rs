@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! for each image n of a group
-//!     h = relu(b1 + Σ over rows of cells of their partial sums)     in the order of the rows
+//!     h = relu(b1 + Σ over rows of cells of their partial sums)     in the order of `row_tree`
 //!     logits = W2 · h + b2
 //!     dlogits = (softmax(logits) − target) / N                      N images in the batch
 //!     dz = W2ᵀ · dlogits where h > 0, else 0
@@ -117,17 +117,17 @@ impl Group {
         &self.logits[..self.images() * self.classes]
     }
 
-    /// Computes the hidden units and the logits of the images from `first` on. `partial_sums` are
-    /// the sums (N + 1, H padded) of each row of cells, and `common` (H padded) is the part of
-    /// the sums that all images have in common.
+    /// Computes the hidden units and the logits of the images from `first` on. `sum` returns the vector
+    /// at an index of the sums (N, H padded) over the rows of cells, and `common` (H padded) is the part
+    /// of the sums that all images have in common.
     #[inline(never)]
-    pub fn forward<'a, S: Simd>(
+    pub fn forward<S: Simd>(
         &mut self,
         simd: S,
         weights: &HeadWeights,
         first: usize,
         common: &[f32],
-        partial_sums: impl Iterator<Item = &'a [f32]> + Clone,
+        sum: impl Fn(usize) -> S::Vector,
     ) {
         let (width, classes) = (weights.bias1.len(), self.classes);
         simd.vectorize(
@@ -138,10 +138,8 @@ impl Group {
                     self.hidden.chunks_exact_mut(width).zip(self.logits.chunks_exact_mut(classes));
                 for (n, (hidden, logits)) in images.enumerate().take(self.labels.len()) {
                     for at in (0..width).step_by(S::LANES) {
-                        let place = (first + n) * width + at;
-                        let z = partial_sums.clone().fold(simd.load(&common[at..]), |z, sums| {
-                            simd.add(z, simd.load(&sums[place..]))
-                        });
+                        let z = sum((first + n) * width + at);
+                        let z = simd.add(simd.load(&common[at..]), z);
                         simd.store(simd.max(zero, z), &mut hidden[at..]);
                     }
                     let rows = weights.weight2.chunks_exact(width).zip(weights.bias2.iter());

@@ -41,7 +41,8 @@ pub fn load<S: Products>(
     for (row, canonical) in rows.zip(weight2.chunks_exact(network.hidden)) {
         row[..network.hidden].copy_from_slice(canonical);
     }
-    for (y, cell_row) in cell_rows.iter_mut().enumerate() {
+    for cell_row in cell_rows {
+        let y = cell_row.cells.y;
         let values = part(cell_row);
         for_each_run(network, y, |index, start| {
             for (x, &value) in weight1[start..start + CELLS].iter().enumerate() {
@@ -69,7 +70,8 @@ pub fn store<S: Products>(
     }
     next().copy_from_slice(&conv.bias);
     let weight1 = next();
-    for (y, cell_row) in cell_rows.iter().enumerate() {
+    for cell_row in cell_rows {
+        let y = cell_row.cells.y;
         let values = part(cell_row);
         for_each_run(network, y, |index, start| {
             for (x, value) in weight1[start..start + CELLS].iter_mut().enumerate() {

@@ -46,8 +46,8 @@
 //!    and is forgotten: w, m and v pass through memory once. Adam runs in between the products of
 //!    the next few channels, and prefetches the weights that come next.
 //! 7. **A row of 14 cells** (`cells`) has its own weights, z and gradient of the convolution.
-//!    The z and the gradients of all rows are added in the order of the rows, so cores can share
-//!    the rows.
+//!    The z and the gradients of all rows are added in the order of a fixed tree (`row_tree`), so
+//!    cores can share the rows, and so can processes.
 //! 8. **Groups of eight images** (`head`) go through the middle of the step, from z to dz. Cores
 //!    share the groups in the same way.
 //! 9. **Lists of images** say for which images a cell is computed. Here they hold all images;
@@ -95,10 +95,13 @@ mod live;
 mod masks;
 mod network;
 mod products;
+mod row_tree;
 mod skip;
 mod tile;
 mod trained;
 mod update;
+
+use std::{array, mem};
 
 use super::floats::{self, AlignedVec, Floats};
 use cell_row::CellRow;
@@ -159,7 +162,7 @@ pub struct FusedEngine<S: Products> {
     conv: Trained<ConvWeights>,
     /// Biases of the first linear layer, and parameters of the second one.
     head: Trained<HeadWeights>,
-    /// Rows of cells, (14).
+    /// Rows of cells, in the order of the leaves of the tree in which they are added, (14).
     cell_rows: Vec<CellRow<S>>,
     /// Order in which rows of cells are begun.
     cell_row_order: Order,
@@ -238,6 +241,16 @@ pub fn build(
     })
 }
 
+/// The rows of cells number `rows`, with weights of 0.
+fn cell_rows<S: Products>(network: &Network, skip: Skip, rows: &[usize]) -> Vec<CellRow<S>> {
+    rows.iter().map(|&y| CellRow::new(network, y, skip)).collect()
+}
+
+/// Adds `others` to `sums`, element by element.
+fn add(sums: &mut [f32], others: &[f32]) {
+    sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
+}
+
 impl<S: Products> FusedEngine<S> {
     /// Engine whose parameters are 0 until a state is loaded, and which leaves out the products of
     /// `skip`.
@@ -265,7 +278,7 @@ impl<S: Products> FusedEngine<S> {
             plan: ConvPlan::new::<S>(&network),
             conv: Trained::new(|| ConvWeights::new(&network)),
             head: Trained::new(|| HeadWeights::new(&network)),
-            cell_rows: (0..CELLS).map(|y| CellRow::new(&network, y, skip)).collect(),
+            cell_rows: cell_rows(&network, skip, row_tree::part(0, 1)),
             cell_row_order: Order::of(CELLS),
             groups: Vec::new(),
             group_order: Order::of(0),
@@ -319,8 +332,8 @@ impl<S: Products> FusedEngine<S> {
             group.set_labels(batch.labels().skip(first).take(GROUP_IMAGES));
         }
         if self.skip != Skip::Nothing {
-            let images = &self.images;
-            self.cell_row_order.longest_first(|y| images.inked_count(y));
+            let (images, cell_rows) = (&self.images, &self.cell_rows);
+            self.cell_row_order.longest_first(|index| images.inked_count(cell_rows[index].cells.y));
         }
         self.plan.set_weights(&self.conv.w, self.skip);
     }
@@ -329,11 +342,20 @@ impl<S: Products> FusedEngine<S> {
     fn forward_head(&mut self, images: usize) {
         self.sum_common();
         let (simd, head, common) = (self.simd, &self.head.w, &self.common);
-        let (cell_rows, groups) = (&self.cell_rows, images.div_ceil(GROUP_IMAGES));
-        self.team.for_each(&mut self.groups[..groups], &self.group_order, |index, group| {
-            let partial_sums = cell_rows.iter().map(|row| row.cells.partial_sums.as_slice());
+        let sums: [_; CELLS] = array::from_fn(|leaf| &*self.cell_rows[leaf].cells.partial_sums);
+        let groups = &mut self.groups[..images.div_ceil(GROUP_IMAGES)];
+        self.team.for_each(groups, &self.group_order, |index, group| {
             let first = index * GROUP_IMAGES;
-            Phase::Loss.run(|| group.forward(simd, head, first, common, partial_sums));
+            Phase::Loss.run(|| {
+                group.forward(
+                    simd,
+                    head,
+                    first,
+                    common,
+                    #[inline(always)]
+                    |place| row_tree::sum(simd, |leaf| simd.load(&sums[leaf][place..])),
+                );
+            });
         });
     }
 
@@ -342,10 +364,12 @@ impl<S: Products> FusedEngine<S> {
         self.common.copy_from_slice(&self.head.w.bias1);
         if self.skip != Skip::Nothing {
             let width = self.common.len();
-            for row in &self.cell_rows {
-                let blank = &row.cells.partial_sums[self.images.count() * width..][..width];
-                self.common.iter_mut().zip(blank).for_each(|(sum, blank)| *sum += blank);
-            }
+            let blank = self.images.count() * width..(self.images.count() + 1) * width;
+            row_tree::reduce(&mut self.cell_rows, |sum, other| {
+                let other = &other.cells.partial_sums[blank.clone()];
+                add(&mut sum.cells.partial_sums[blank.clone()], other);
+            });
+            add(&mut self.common, &self.cell_rows[0].cells.partial_sums[blank]);
         }
     }
 
@@ -392,12 +416,9 @@ impl<S: Products> FusedEngine<S> {
     /// finite, the weights of the rows of cells included.
     fn update_small_layers(&mut self, weights: &AdamVectors<S>, biases: &AdamVectors<S>) -> bool {
         let Self { simd, conv, head, cell_rows, freezes_convolution, .. } = self;
-        conv.gradient.clear();
-        let mut are_finite = true;
-        for row in cell_rows {
-            conv.gradient.add(&row.cells.gradient);
-            are_finite &= row.cells.are_finite;
-        }
+        row_tree::reduce(cell_rows, |sum, other| sum.cells.gradient.add(&other.cells.gradient));
+        let are_finite = cell_rows.iter().all(|row| row.cells.are_finite);
+        mem::swap(&mut conv.gradient, &mut cell_rows[0].cells.gradient);
         conv.gradient.scale_gradient();
         let simd = *simd;
         are_finite
