@@ -78,6 +78,9 @@ pub enum Error {
     /// what to do.
     #[error("{0}")]
     Undecided(String),
+    /// Another of the processes that train together has failed, and says why.
+    #[error("another rank has failed")]
+    OfAnotherRank,
     /// A signal ended the run, after everything worth keeping was saved.
     #[error("{message}")]
     Interrupted {
@@ -98,7 +101,9 @@ impl Error {
     /// that failed. Scripts may rely on it.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Io { .. } | Self::Unavailable(_) | Self::Unreachable(_) => 1,
+            Self::Io { .. } | Self::Unavailable(_) | Self::Unreachable(_) | Self::OfAnotherRank => {
+                1
+            }
             Self::Usage(_) => 2,
             Self::InvalidFile { .. } | Self::InvalidData(_) => 3,
             Self::SomeFiles { code, .. } => *code,

@@ -109,6 +109,7 @@ pub mod optim;
 #[cfg(feature = "profile")]
 pub mod profile;
 pub mod random;
+pub mod ranks;
 pub mod report;
 pub mod scalar;
 pub mod simd;

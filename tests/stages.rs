@@ -19,8 +19,9 @@ use mnist_train::nn::cross_entropy;
 use mnist_train::nn::shape::Shape;
 use mnist_train::optim::Optimizer;
 use mnist_train::optim::adam::Adam;
+use mnist_train::ranks::{Ranks, local};
 use mnist_train::simd::Isa;
-use mnist_train::stages::Stage;
+use mnist_train::stages::{EngineKind, Stage};
 
 fn stage(name: &str) -> &'static Stage {
     Stage::find(name).expect("a stage of the table")
@@ -168,10 +169,22 @@ fn ten_steps_by(
     compute: Compute,
     split: &Split,
 ) -> (Vec<f64>, TrainState) {
-    let architecture = MnistCnn::default().architecture();
+    ten_steps_of(&MnistCnn::default().architecture(), recipe, stage, compute, split, None)
+}
+
+/// Trains ten steps of `architecture` as [`ten_steps_by`], as one of the `ranks`, if there are several.
+fn ten_steps_of(
+    architecture: &Architecture,
+    recipe: &Recipe,
+    stage: &Stage,
+    compute: Compute,
+    split: &Split,
+    ranks: Option<Ranks>,
+) -> (Vec<f64>, TrainState) {
     let recipe = Recipe { batch_size: 13, ..recipe.clone() };
-    let mut engine = stage.build(&architecture, &recipe, compute).unwrap();
-    let parameters = recipe.init.parameters(&architecture, 3);
+    let mut engine = stage.build(architecture, &recipe, compute).unwrap();
+    ranks.into_iter().for_each(|ranks| engine.join(ranks));
+    let parameters = recipe.init.parameters(architecture, 3);
     engine.load(&TrainState::new(parameters, Optimizer::from(&recipe).slots()));
     let order = epoch_order(split.len(), 3, 0);
     let losses = order
@@ -338,6 +351,63 @@ fn any_number_of_threads_gives_the_same_bits() {
             assert_eq!(losses, other_losses, "{stage:?} {isa} on {threads} threads");
             assert_eq!(state.parameters.sha256(), other_state.parameters.sha256());
             assert!(state == other_state, "moments of {stage:?} {isa} on {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn ranks_that_share_the_rows_of_cells_give_the_bits_of_one_process() {
+    let split = noise_split(6, 9 * 13 + 4);
+    let architecture = MnistCnn::default().architecture();
+    let batch = indices(21);
+    let trained = |stage: &Stage, isa, threads, ranks: Option<Ranks>| {
+        let recipe = Recipe::default();
+        let compute = Compute { threads, isa };
+        let ten = ten_steps_of(&architecture, &recipe, stage, compute, &split, ranks.clone());
+        // A prediction of the trained network, by another engine.
+        let mut engine = stage.build(&architecture, &recipe, compute).unwrap();
+        ranks.into_iter().for_each(|ranks| engine.join(ranks));
+        engine.load(&ten.1);
+        let logits = engine.predict(&Batch::new(&split, &batch)).to_vec();
+        (ten, logits)
+    };
+    let engines = runnable(&architecture).into_iter();
+    let engines = engines.filter(|(stage, _)| matches!(stage.engine, EngineKind::Fused { .. }));
+    for (stage, isa) in engines {
+        let expected = trained(stage, isa, 2, None);
+        for count in [2, 4, 8] {
+            let found = local::run(count, |ranks| trained(stage, isa, 1, Some(ranks)));
+            let same = found.iter().all(|found| *found == expected);
+            assert!(same, "{stage:?} {isa}, {count} ranks");
+        }
+    }
+}
+
+#[test]
+fn ranks_that_share_the_parts_of_a_batch_give_the_bits_of_one_process() {
+    let split = noise_split(6, 9 * 13 + 4);
+    let networks = [
+        "conv3k5s2p1,batchnorm,relu,maxpool2,flatten,dropout0.5,fc9,relu,fc10",
+        "rows,lstm8,layernorm,attn4,last,fc10",
+    ];
+    let recipe =
+        Recipe { accumulate: 8, clip_norm: 0.5, label_smoothing: 0.1, ..Recipe::default() };
+    let sgd = Recipe { accumulate: 8, momentum: 0.9, ..Recipe::with_optimizer(OptimizerKind::Sgd) };
+    for (network, recipe) in networks.iter().zip([recipe, sgd]) {
+        let architecture = Architecture::parse(network, Shape::image(1, 28, 28)).unwrap();
+        for stage in [stage("im2col"), stage("tiled")] {
+            let steps = |threads, ranks| {
+                let compute = compute(threads);
+                ten_steps_of(&architecture, &recipe, stage, compute, &split, ranks)
+            };
+            let expected = steps(2, None);
+            for count in [2, 4, 8] {
+                // Batches of 13 have 7 parts of two images, and the last one has 4 parts of one image,
+                // so some ranks have no part.
+                let found = local::run(count, |ranks| steps(1, Some(ranks)));
+                let same = found.iter().all(|found| *found == expected);
+                assert!(same, "{network} {stage:?}, {count} ranks");
+            }
         }
     }
 }

@@ -198,6 +198,11 @@ impl ComputeArgs {
         self.machine.compute()
     }
 
+    /// Number of threads that the flag names, if any.
+    pub fn threads(&self) -> Option<usize> {
+        self.machine.threads
+    }
+
     /// Vector instructions that the flag names, if any.
     pub fn isa(&self) -> Option<Isa> {
         self.machine.isa

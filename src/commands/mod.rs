@@ -10,8 +10,10 @@ mod config;
 mod data;
 mod eval;
 mod export;
+pub mod follow;
 mod gate;
 mod gradcheck;
+pub mod jobs;
 mod logs;
 mod man;
 mod output;
@@ -34,20 +36,31 @@ mod train;
 mod trend;
 
 use crate::cli::{Cli, Command, ConfigAction, TrainArgs};
-#[cfg(not(feature = "profile"))]
 use crate::error::Error;
+use crate::ranks::Ranks;
 
-/// Runs the command that `cli` names.
+/// Runs the command that `cli` names, as rank 0 of the `ranks`, if there are several.
 ///
 /// # Errors
 /// Any error of the command. If it is a [`crate::error::Error`], it knows its exit code.
-pub fn run(cli: &Cli) -> anyhow::Result<()> {
+pub fn run(cli: &Cli, ranks: Option<&Ranks>) -> anyhow::Result<()> {
+    let is_shared = match &cli.command {
+        None => !cli.train.profile.profile,
+        Some(command) => matches!(command, Command::Sweep(_)),
+    };
+    if let Some(ranks) = ranks.filter(|_| !is_shared) {
+        let count = ranks.count();
+        return Err(Error::Usage(format!(
+            "started as {count} processes, and only training and sweeps are shared: start this command alone"
+        ))
+        .into());
+    }
     match &cli.command {
         None if cli.train.profile.profile => profile(&cli.train),
-        None => train::run(&cli.train),
+        None => train::run(&cli.train, ranks),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::Predict(args)) => predict::run(args),
-        Some(Command::Sweep(args)) => sweep::run(args),
+        Some(Command::Sweep(args)) => sweep::run(args, ranks),
         Some(Command::Records(args)) => records::run(args),
         Some(Command::Export(args)) => export::run(args),
         Some(Command::Summary(args)) => summary::run(args),

@@ -17,7 +17,10 @@ use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Recipe;
 use crate::optim::schedule::Kind;
 use crate::simd::Isa;
-use crate::stages::{Stage, fused};
+use crate::stages::{EngineKind, Stage, fused};
+
+/// Number of parts of a batch that ranks share if the user gives no other.
+const SHARED_PARTS: usize = 8;
 
 /// Plan of a training run whose flags do not contradict each other.
 #[derive(Debug)]
@@ -173,6 +176,30 @@ impl TrainPlan {
             eval_every: args.eval_every,
             notes,
         })
+    }
+
+    /// Shares the run with this number of `ranks`. A stage that is shared by the parts of a batch gets
+    /// [`SHARED_PARTS`] of them, unless their number was given.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when so many ranks cannot share the run.
+    pub fn share(&mut self, ranks: usize, parts_are_given: bool) -> Result<()> {
+        let recipe = &mut self.metadata.recipe;
+        let in_parts = matches!(self.stage.engine, EngineKind::Layerwise { .. });
+        if in_parts && !parts_are_given && !self.resumed {
+            recipe.accumulate = SHARED_PARTS;
+            recipe.contradiction().map_or(Ok(()), |problem| Err(Error::Usage(problem)))?;
+        }
+        match self.stage.unshared(recipe, ranks) {
+            None => Ok(()),
+            Some(reason) => {
+                let remedy = match in_parts {
+                    true => "start another number of ranks, or anew with another --accumulate",
+                    false => "start another number of ranks",
+                };
+                Err(Error::Usage(format!("{reason}: {remedy}")))
+            }
+        }
     }
 
     /// Number of images that the run trains on, of the `images` training images of `dataset`.

@@ -188,7 +188,7 @@ impl Contestant {
         let mut dataset = dataset.clone();
         train::prepare(&mut plan, &mut dataset, output)?;
         let threads = plan.stage.threads(plan.compute.threads);
-        let start = Event::Start(train::start(&plan, &dataset, threads));
+        let start = Event::Start(train::start(&plan, &dataset, threads, None));
         // Read again, because a number in a file may have another text.
         let mut start: Value = serde_json::from_str(&json::line(&start))?;
         if let Some(recipe) = start["recipe"].as_object_mut() {

@@ -4,14 +4,16 @@
 //! is there is not trained again, so a sweep goes on where it was interrupted.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::iter;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::data;
+use super::jobs::{self, SweepJob};
 use super::output::Output;
 use super::plan::TrainPlan;
 use super::progress::SweepProgress;
@@ -22,14 +24,16 @@ use crate::data::dataset::Dataset;
 use crate::error::{Error, Result, quoted};
 use crate::files::durable::{self, Folder};
 use crate::files::input;
-use crate::files::lock::lock_for_writing;
+use crate::files::lock::{Lock, lock_for_writing};
 use crate::measure::statistics::Sample;
+use crate::ranks::Ranks;
 use crate::report::sweep::{Reached, Sweep, SweepRow, SweepRun, Test, Validation};
-use crate::report::{Diverged, Done, Event, SCHEMA_VERSION, json};
+use crate::report::{Diverged, Done, Event, SCHEMA_VERSION, Start, json};
 use crate::training::trainer::Trainer;
 
-/// Trains every combination of the values in `args` with every seed.
-pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
+/// Trains every combination of the values in `args` with every seed. The `ranks`, if there are several,
+/// train a run each at the same time, and this one is rank 0.
+pub fn run(args: &SweepArgs, ranks: Option<&Ranks>) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
     let signals = Signals::install(args.quiet)?;
     let first = args.points[0].training(args.seeds[0])?;
@@ -55,39 +59,19 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
     let loading = loading.elapsed();
 
     let mut progress = SweepProgress::new(&output, signals, args.seeds.len() * args.points.len());
-    let mut runs: Vec<Vec<SweepRun>> = args.points.iter().map(|_| Vec::new()).collect();
-    // All points with a seed before the next seed, so that a machine that becomes slower does not
-    // slow the runs of one point alone.
-    for seed in &args.seeds {
-        for (point, runs) in args.points.iter().zip(&mut runs) {
-            let path = args.out.join(point.file_name(*seed));
-            let _lock = lock_for_writing(&path).map_err(|error| error.with_remedy(remedy))?;
-            let mut run = Run { plan: plan(point, *seed)?, dataset: dataset.clone(), loading };
-            train::prepare(&mut run.plan, &mut run.dataset, &output)?;
-            let found = run.earlier(&path)?;
-            let reused = found.is_some();
-            let (reached, diverged) = match found {
-                Some(lines) => result(&path, &lines)?,
-                None => {
-                    progress.begin_run(described(point, *seed), run.plan.epochs);
-                    let lines = run.train(&mut progress)?;
-                    durable::replace(&path, lines.as_bytes())?;
-                    result(&path, &lines)?
-                }
-            };
-            let run = SweepRun {
-                schema: SCHEMA_VERSION,
-                values: point.values.iter().cloned().collect(),
-                seed: *seed,
-                file: path.to_string_lossy().into_owned(),
-                reused,
-                diverged,
-                reached,
-            };
-            progress.end_run(&run);
-            runs.push(run);
-        }
+    let of_run = |point: &Point, seed| -> anyhow::Result<Run> {
+        let kind = dataset.kind().name().into();
+        let run = Run { plan: plan(point, seed)?, dataset: dataset.clone(), kind, loading };
+        Ok(run.prepared(&output)?)
+    };
+    if let Some(ranks) = ranks {
+        jobs::send_sweep(ranks, &dataset, format.classes, loading.as_secs_f64());
     }
+    let runs = all_runs(args, ranks, of_run, &mut progress);
+    if let Some(ranks) = ranks {
+        jobs::send_runs(ranks, &[]);
+    }
+    let runs = runs?;
     progress.finish();
     let rows = plans.iter().zip(&runs).map(|(plan, runs)| row(plan, runs, args.mark));
     output.event(&Event::Sweep(Sweep {
@@ -100,6 +84,143 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<()> {
     Ok(output.finish()?)
 }
 
+/// A run in its turn: the index of its combination of values, its seed, and what is known of it.
+struct Turn {
+    point: usize,
+    seed: u64,
+    path: PathBuf,
+    /// Lock of the file with the result.
+    _lock: Lock,
+    /// Lines of an earlier run with the same settings.
+    earlier: Option<String>,
+    /// The run, if it has to be trained.
+    run: Option<Run>,
+}
+
+/// Results of all runs of the sweep, by the combination of their values.
+fn all_runs(
+    args: &SweepArgs,
+    ranks: Option<&Ranks>,
+    of_run: impl Fn(&Point, u64) -> anyhow::Result<Run>,
+    progress: &mut SweepProgress<'_>,
+) -> anyhow::Result<Vec<Vec<SweepRun>>> {
+    let remedy = "choose a writable place with --out";
+    let mut results: Vec<Vec<SweepRun>> = args.points.iter().map(|_| Vec::new()).collect();
+    // All points with a seed before the next seed, so that a machine that becomes slower does not
+    // slow the runs of one point alone.
+    let each = args.seeds.iter().flat_map(|&seed| {
+        args.points.iter().enumerate().map(move |(index, point)| (seed, index, point))
+    });
+    let mut turns = Vec::new();
+    let last = args.seeds.len() * args.points.len() - 1;
+    for (number, (seed, index, point)) in each.enumerate() {
+        let path = args.out.join(point.file_name(seed));
+        let lock = lock_for_writing(&path).map_err(|error| error.with_remedy(remedy))?;
+        let run = of_run(point, seed)?;
+        let earlier = run.earlier(&path)?;
+        let run = earlier.is_none().then_some(run);
+        turns.push(Turn { point: index, seed, path, _lock: lock, earlier, run });
+        let open = turns.iter().filter(|turn| turn.run.is_some()).count();
+        if open < ranks.map_or(1, Ranks::count) && number < last {
+            continue;
+        }
+        let mut lines = train(args, ranks, &mut turns, progress)?.into_iter();
+        for Turn { point, seed, path, earlier, .. } in turns.drain(..) {
+            let reused = earlier.is_some();
+            let lines = match earlier {
+                Some(lines) => lines,
+                None => {
+                    let lines = lines.next().expect("a run has a result");
+                    let lines = lines.map_err(|error| match error {
+                        Error::Interrupted { signal, .. } => progress.interrupted(signal),
+                        error => error,
+                    })?;
+                    durable::replace(&path, lines.as_bytes())?;
+                    lines
+                }
+            };
+            let (reached, diverged) = result(&path, &lines)?;
+            let run = SweepRun {
+                schema: SCHEMA_VERSION,
+                values: args.points[point].values.iter().cloned().collect(),
+                seed,
+                file: path.to_string_lossy().into_owned(),
+                reused,
+                diverged,
+                reached,
+            };
+            progress.end_run(&run);
+            results[point].push(run);
+        }
+    }
+    Ok(results)
+}
+
+/// Trains the runs of the `turns` that have to be trained, at most one on each rank. Returns the results
+/// in their order.
+fn train(
+    args: &SweepArgs,
+    ranks: Option<&Ranks>,
+    turns: &mut [Turn],
+    progress: &mut SweepProgress<'_>,
+) -> anyhow::Result<Vec<Result<String>>> {
+    let mut open =
+        turns.iter_mut().filter_map(|turn| Some((turn.point, turn.seed, turn.run.take()?)));
+    let Some((point, seed, own)) = open.next() else { return Ok(Vec::new()) };
+    progress.begin_run(described(&args.points[point], seed), own.plan.epochs);
+    let Some(ranks) = ranks else { return Ok(vec![own.train(progress)]) };
+    let job = |point: usize, seed| SweepJob {
+        words: args.points[point]
+            .words()
+            .iter()
+            .map(|word| word.to_string_lossy().into())
+            .collect(),
+        seed,
+    };
+    let jobs = iter::once(job(point, seed)).chain(open.map(|(point, seed, _)| job(point, seed)));
+    let jobs: Vec<SweepJob> = jobs.collect();
+    jobs::send_runs(ranks, &jobs);
+    let mut results = gather(ranks, own.train(progress));
+    results.truncate(jobs.len());
+    Ok(results)
+}
+
+/// Result of a run, as a rank tells it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Told {
+    /// Lines that the run would print alone.
+    Lines(String),
+    /// Number of the signal that ended it.
+    Interrupted(i32),
+    /// Message of the error that ended it.
+    Failed(String),
+}
+
+/// Gives the `result` of a run to rank 0, which gets the results of all ranks. Nothing on the others.
+pub fn gather(ranks: &Ranks, result: Result<String>) -> Vec<Result<String>> {
+    let told = match result {
+        Ok(lines) => Told::Lines(lines),
+        Err(Error::Interrupted { signal, .. }) => Told::Interrupted(signal),
+        Err(error) => Told::Failed(error.to_string()),
+    };
+    let all = ranks.gather(&serde_json::to_vec(&told).expect("plain data"));
+    let results = all.iter().enumerate().map(|(rank, bytes)| {
+        match serde_json::from_slice(bytes).expect("all ranks run the same program") {
+            Told::Lines(lines) => Ok(lines),
+            Told::Interrupted(signal) => {
+                let message = "interrupted".into();
+                Err(Error::Interrupted { signal, message })
+            }
+            Told::Failed(message) => Err(Error::Unavailable(match rank {
+                0 => message,
+                rank => format!("rank {rank}: {message}"),
+            })),
+        }
+    });
+    results.collect()
+}
+
 /// The values of `point` and the `seed`, for the line of progress.
 fn described(point: &Point, seed: u64) -> String {
     let values = point.values.iter().map(|(flag, value)| format!("{flag} {value}, "));
@@ -107,14 +228,33 @@ fn described(point: &Point, seed: u64) -> String {
 }
 
 /// Run of a sweep.
-struct Run {
-    plan: TrainPlan,
-    dataset: Dataset,
+pub struct Run {
+    /// Plan of the run.
+    pub plan: TrainPlan,
+    /// Images of the run.
+    pub dataset: Dataset,
+    /// Name of the kind of the dataset.
+    pub kind: String,
     /// Duration of loading the data of all runs.
-    loading: Duration,
+    pub loading: Duration,
 }
 
 impl Run {
+    /// This run with the images of its plan.
+    ///
+    /// # Errors
+    /// The errors of [`TrainPlan::images`].
+    pub fn prepared(mut self, output: &Output) -> Result<Self> {
+        train::prepare(&mut self.plan, &mut self.dataset, output)?;
+        Ok(self)
+    }
+
+    /// First line of the run.
+    fn start(&self, threads: usize) -> Event {
+        let start = train::start(&self.plan, &self.dataset, threads, None);
+        Event::Start(Start { dataset: self.kind.clone(), ..start })
+    }
+
     /// Lines of an earlier run with the same settings in the file at `path`, if there is one.
     ///
     /// # Errors
@@ -125,7 +265,8 @@ impl Run {
         }
         let text = input::text(path)?;
         let threads = self.plan.stage.threads(self.plan.compute.threads);
-        let start = json::line(&Event::Start(train::start(&self.plan, &self.dataset, threads)));
+        let start =
+            json::line(&Event::Start(train::start(&self.plan, &self.dataset, threads, None)));
         let first = text.lines().next().unwrap_or_default();
         // Both are parsed, because a number can have several texts.
         let fields = |line: &str| serde_json::from_str::<Map<String, Value>>(line).ok();
@@ -144,12 +285,16 @@ impl Run {
     }
 
     /// Trains, and returns the lines that the run would print alone.
-    fn train(self, progress: &mut SweepProgress<'_>) -> Result<String> {
-        let Self { plan, dataset, loading } = self;
+    ///
+    /// # Errors
+    /// The errors of [`Trainer::run`], but for a run that diverged: its lines say so.
+    pub fn train(self, progress: &mut SweepProgress<'_>) -> Result<String> {
+        let mut engine = train::engine(&self.plan)?;
+        let start = self.start(engine.threads());
+        let Self { plan, dataset, kind, loading } = self;
         let started = Instant::now();
         let clock = Clock { started, loading, loaded: started };
-        let mut engine = train::engine(&plan, &dataset.train, None, None)?;
-        let start = train::start(&plan, &dataset, engine.threads());
+        engine.load(&train::beginning(&plan, &dataset.train, None)?);
         let trainer = Trainer {
             engine: engine.as_mut(),
             dataset: &dataset,
@@ -160,20 +305,20 @@ impl Run {
             checkpoints: None,
             best: None,
             patience: plan.patience,
+            ranks: None,
         };
         let last = match trainer.run(progress) {
             Ok(outcome) => {
                 let engine = engine.as_ref();
                 let done = train::done(&plan, &dataset, engine, &outcome, clock);
-                Event::Done(Done { model: None, ..done })
+                Event::Done(Done { model: None, dataset: kind, ..done })
             }
             Err(error @ Error::Diverged { .. }) => {
                 Event::Diverged(Diverged { message: error.to_string() })
             }
-            Err(Error::Interrupted { signal, .. }) => return Err(progress.interrupted(signal)),
             Err(error) => return Err(error),
         };
-        let events = [Event::Start(start)].into_iter().chain(progress.epochs()).chain([last]);
+        let events = [start].into_iter().chain(progress.epochs()).chain([last]);
         Ok(events.map(|event| json::line(&event) + "\n").collect())
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::batch_size;
 use super::data;
+use super::jobs;
 use super::logs::Logs;
 use super::output::Output;
 use super::plan::TrainPlan;
@@ -23,15 +24,20 @@ use crate::model::checkpoint::{self, Checkpoint, DatasetIdentity, Model, Validat
 use crate::model::parameters::{Parameters, TrainState};
 use crate::model::recipe::Recipe;
 use crate::optim::Optimizer;
-use crate::report::{self, Event, SCHEMA_VERSION};
+use crate::ranks::Ranks;
+use crate::report::{self, Done, Event, SCHEMA_VERSION};
 use crate::training::checkpoints::Checkpoints;
 use crate::training::trainer::{Outcome, Trainer};
 
-/// Trains a model with the flags `args`.
-pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
+/// Trains a model with the flags `args`, as rank 0 of the `ranks`, if there are several.
+pub fn run(args: &TrainArgs, ranks: Option<&Ranks>) -> anyhow::Result<()> {
     let started = Instant::now();
     let output = Output::new(args.output, args.quiet);
     let signals = Signals::install(args.quiet)?;
+    if let Some(ranks) = ranks {
+        let stopping = signals.clone();
+        ranks.give_up_after(move || stopping.received().is_some());
+    }
     data::check_no_data_file("--model", &args.model, &args.data)?;
     let remedy = "choose a writable place with --model";
     let _lock = lock_for_writing(&args.model).map_err(|error| error.with_remedy(remedy))?;
@@ -43,6 +49,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let metadata = saved.as_ref().map(|(network, saved)| (network, &saved.metadata));
     let format = data::format(&args.data)?;
     let mut plan = TrainPlan::new(args, format, metadata)?;
+    if let Some(ranks) = ranks {
+        plan.share(ranks.count(), args.recipe.given.contains_key("accumulate"))?;
+    }
     if let Some(most) = plan.keep_previous {
         for model in [&plan.model].into_iter().chain(&plan.best_model) {
             checkpoint::check_replaceable(model)?;
@@ -67,7 +76,6 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     let clock = Clock { started, loading: loading.elapsed(), loaded: Instant::now() };
     prepare(&mut plan, &mut dataset, &output)?;
     let saved = saved.map(|(_, checkpoint)| checkpoint.state);
-    let mut engine = engine(&plan, &dataset.train, saved, weights)?;
     if let Some(beginning) = plan.beginning(dataset.train.len()) {
         output.note(&beginning);
     }
@@ -75,7 +83,22 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         let message = "interrupted before the first batch; nothing to save yet".into();
         return Err(Error::Interrupted { signal, message }.into());
     }
-    output.event(&Event::Start(start(&plan, &dataset, engine.threads())));
+    let state = saved.map_or_else(|| beginning(&plan, &dataset.train, weights), Ok)?;
+    let checkpoints = Checkpoints::start(&plan.model, plan.checkpoint_every, plan.keep_previous)?;
+    let best = plan.best_model.as_ref().map(|path| Checkpoints::start(path, 1, plan.keep_previous));
+    let best = best.transpose()?;
+    let mut engine = match ranks {
+        None => engine(&plan)?,
+        Some(ranks) => {
+            jobs::send_training(ranks, &plan, args.compute.threads(), &dataset, &state);
+            let mut engine = ranks.check(engine(&plan))?;
+            engine.join(ranks.clone());
+            engine
+        }
+    };
+    engine.load(&state);
+    drop(state);
+    output.event(&Event::Start(start(&plan, &dataset, engine.threads(), ranks)));
     let mut progress =
         TrainingProgress::new(&output, &mut logs, signals, plan.epochs, plan.evaluate);
     let trainer = Trainer {
@@ -85,16 +108,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         epochs: plan.epochs,
         evaluate: plan.evaluate,
         eval_every: plan.eval_every,
-        checkpoints: Some(Checkpoints::start(
-            &plan.model,
-            plan.checkpoint_every,
-            plan.keep_previous,
-        )?),
-        best: match &plan.best_model {
-            Some(path) => Some(Checkpoints::start(path, 1, plan.keep_previous)?),
-            None => None,
-        },
+        checkpoints: Some(checkpoints),
+        best,
         patience: plan.patience,
+        ranks: ranks.cloned(),
     };
     let outcome = trainer.run(&mut progress);
     progress.finish();
@@ -109,7 +126,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
             plan.epochs,
         ));
     }
-    let done = done(&plan, &dataset, engine.as_ref(), &outcome, clock);
+    let done = Done {
+        ranks: ranks.map(Into::into),
+        ..done(&plan, &dataset, engine.as_ref(), &outcome, clock)
+    };
     output.event(&Event::Done(done));
     output.finish()?;
     Ok(logs.finish()?)
@@ -166,27 +186,35 @@ pub(super) fn prepare(plan: &mut TrainPlan, dataset: &mut Dataset, output: &Outp
     Ok(())
 }
 
-/// Engine of the plan with the state `saved`, or else with these initial `weights`, or else with those
-/// by which the recipe begins a training on the images `train`.
-pub(super) fn engine(
+/// State in which a new run begins: with these initial `weights`, or else with those by which the recipe
+/// begins a training on the images `train`.
+pub(super) fn beginning(
     plan: &TrainPlan,
     train: &Split,
-    saved: Option<TrainState>,
     weights: Option<Parameters>,
-) -> Result<Box<dyn Engine>> {
-    let TrainPlan { architecture, stage, compute, metadata, .. } = plan;
+) -> Result<TrainState> {
+    let TrainPlan { architecture, stage, metadata, .. } = plan;
     let recipe = &metadata.recipe;
+    // Parameters are made once memory is known to suffice for the engine too.
     memory::check_available(stage.memory_bytes(architecture, recipe))?;
-    let mut engine = stage.build(architecture, recipe, *compute)?;
-    engine.load(&saved.unwrap_or_else(|| {
-        let random = || recipe.initial_parameters(architecture, train);
-        TrainState::new(weights.unwrap_or_else(random), Optimizer::from(recipe).slots())
-    }));
-    Ok(engine)
+    let random = || recipe.initial_parameters(architecture, train);
+    Ok(TrainState::new(weights.unwrap_or_else(random), Optimizer::from(recipe).slots()))
+}
+
+/// Engine of the plan, if there is memory for it.
+pub(super) fn engine(plan: &TrainPlan) -> Result<Box<dyn Engine>> {
+    let TrainPlan { architecture, stage, compute, metadata, .. } = plan;
+    memory::check_available(stage.memory_bytes(architecture, &metadata.recipe))?;
+    stage.build(architecture, &metadata.recipe, *compute)
 }
 
 /// Report that is printed before the first step.
-pub(super) fn start(plan: &TrainPlan, dataset: &Dataset, threads: usize) -> report::Start {
+pub(super) fn start(
+    plan: &TrainPlan,
+    dataset: &Dataset,
+    threads: usize,
+    ranks: Option<&Ranks>,
+) -> report::Start {
     let TrainPlan { architecture, stage, compute, metadata, .. } = plan;
     report::Start {
         schema: SCHEMA_VERSION,
@@ -202,6 +230,7 @@ pub(super) fn start(plan: &TrainPlan, dataset: &Dataset, threads: usize) -> repo
         products: stage.precision.name(),
         isa: stage.vectorized.then_some(compute.isa),
         threads,
+        ranks: ranks.map(Ranks::count),
         architecture: architecture.to_string(),
         parameters: architecture.parameter_count(),
         recipe: metadata.recipe.clone(),
@@ -251,5 +280,6 @@ pub(super) fn done(
         dataset: dataset.kind().name().into(),
         epochs: *epochs,
         steps: state.steps,
+        ranks: None,
     }
 }

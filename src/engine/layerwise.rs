@@ -1,6 +1,7 @@
 //! The engine of the first stages, which executes one layer after the other with a set of
 //! primitives, and so runs any network.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{array, mem};
 
@@ -17,6 +18,7 @@ use crate::nn::layer::Training;
 use crate::nn::primitives::{Primitives, share_of};
 use crate::nn::tensor::{MOMENTUM, TensorSpec};
 use crate::optim::{MOST_SLOTS, Optimizer, Step, Weights, clip};
+use crate::ranks::Ranks;
 
 /// Engine that executes a step layer by layer with a set of primitives.
 pub struct LayerwiseEngine {
@@ -36,8 +38,12 @@ pub struct LayerwiseEngine {
     state: TrainState,
     /// Gradient of the last step, or of a part of its batch, without L2.
     gradients: Parameters,
-    /// Sum of the gradients of the parts of a batch.
+    /// Sum of the gradients of the parts of a batch, or of those that are this rank's.
     sum: TreeSum,
+    /// Result of each part of a batch, as words: the loss, and the number of correct answers.
+    results: Vec<[u32; 3]>,
+    /// Processes that share the parts of a batch, if there are several.
+    ranks: Option<Ranks>,
     /// Norm of the gradient of the last step, before it was clipped.
     gradient_norm: Option<f64>,
     measuring: bool,
@@ -64,6 +70,8 @@ impl LayerwiseEngine {
             passes: Passes::new(architecture, recipe.checkpoint_activations),
             of_convolutions: of_convolutions(architecture),
             sum: TreeSum::new(recipe.accumulate, parameters.values().len()),
+            results: Vec::with_capacity(recipe.accumulate),
+            ranks: None,
             gradients: parameters.clone(),
             state: TrainState::new(parameters, optimizer.slots()),
             gradient_norm: None,
@@ -120,6 +128,15 @@ impl LayerwiseEngine {
         sum
     }
 
+    /// Numbers of those of the `count` parts of a batch that this rank computes: its part of the tree in
+    /// which the gradients are added.
+    fn own_parts(&self, count: usize) -> Range<usize> {
+        let Some(ranks) = &self.ranks else { return 0..count };
+        let each = self.accumulate / ranks.count();
+        let first = ranks.rank() * each;
+        first.min(count)..(first + each).min(count)
+    }
+
     /// Measures the norm of the gradient, and shortens the gradient if it is too long.
     fn clip(&mut self) {
         let is_gradient = |spec: &TensorSpec| !spec.role.is_running();
@@ -167,6 +184,11 @@ impl LayerwiseEngine {
     }
 }
 
+/// Whether this number of `ranks` can share the parts of a batch that is computed in `accumulate` parts.
+pub fn is_shared(accumulate: usize, ranks: usize) -> bool {
+    ranks.is_power_of_two() && accumulate.is_power_of_two() && ranks <= accumulate
+}
+
 /// Whether each tensor of `architecture` belongs to a convolutional layer, in canonical order.
 fn of_convolutions(architecture: &Architecture) -> Vec<bool> {
     let tensors = architecture.layers().iter().flat_map(|placed| {
@@ -200,22 +222,42 @@ impl Engine for LayerwiseEngine {
         self.state.clone_from(state);
     }
 
+    fn join(&mut self, ranks: Ranks) {
+        assert!(is_shared(self.accumulate, ranks.count()));
+        self.sum = TreeSum::new(self.accumulate / ranks.count(), self.gradients.values().len());
+        self.ranks = Some(ranks);
+    }
+
     fn store(&self) -> TrainState {
         self.state.clone()
     }
 
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
         let mut clock = PhaseClock::new(self.measuring);
-        let mut sum = LossSum::default();
         let images = batch.len();
-        let parts = batch.parts(images.div_ceil(self.accumulate));
-        let (count, mut first_image) = (parts.len(), 0);
-        for (index, part) in parts.enumerate() {
-            let (seed, step) = (self.seed, self.state.steps);
+        let of_part = images.div_ceil(self.accumulate);
+        let parts = batch.parts(of_part);
+        let count = parts.len();
+        self.results.clear();
+        self.results.resize(count, [0; 3]);
+        let own = self.own_parts(count);
+        for (index, part) in parts.enumerate().skip(own.start).take(own.len()) {
+            let (seed, step, first_image) = (self.seed, self.state.steps, index * of_part);
             let training = Training { seed, step, first_image, ..Training::default() };
-            sum += self.gradient(&part, images, training, &mut clock);
-            self.sum.add(index, count, self.gradients.values_mut());
-            first_image += part.len();
+            let LossSum { loss, correct } = self.gradient(&part, images, training, &mut clock);
+            let bits = loss.to_bits();
+            self.results[index] = [bits as u32, (bits >> 32) as u32, correct as u32];
+            self.sum.add(index - own.start, own.len(), self.gradients.values_mut());
+        }
+        if let Some(ranks) = &self.ranks {
+            let each = self.accumulate / ranks.count();
+            let gradient = self.gradients.values_mut();
+            ranks.sum(&mut [gradient], self.results.as_flattened_mut(), |rank| rank * each < count);
+        }
+        let mut sum = LossSum::default();
+        for &[low, high, correct] in &self.results {
+            let loss = f64::from_bits(u64::from(low) | u64::from(high) << 32);
+            sum += LossSum { loss, correct: correct as usize };
         }
         let is_finite = clock.run(Phase::Optimizer, 0, || {
             self.clip();

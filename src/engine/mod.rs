@@ -15,18 +15,26 @@ use self::phases::Phases;
 use crate::data::batches::Batch;
 use crate::model::parameters::TrainState;
 use crate::nn::cross_entropy::LossSum;
+use crate::ranks::Ranks;
 
 /// Complete way to execute a training step.
 ///
 /// An engine may keep weights and moments in a layout of its own; [`load`](Self::load) and
 /// [`store`](Self::store) convert from and to the canonical form. For the same initial state and
-/// the same batches its results are the same, bit for bit, with any number of threads.
+/// the same batches its results are the same, bit for bit, with any number of threads and of ranks.
 pub trait Engine {
     /// Replaces the state of the engine by `state`.
     ///
     /// # Panics
     /// When `state` belongs to another architecture or another optimizer.
     fn load(&mut self, state: &TrainState);
+
+    /// Shares all steps with other ranks; to be called before a state is loaded. From then on, all ranks
+    /// call [`store`](Self::store), [`step`](Self::step) and [`predict`](Self::predict) together.
+    ///
+    /// # Panics
+    /// When the stage cannot be shared by so many ranks.
+    fn join(&mut self, ranks: Ranks);
 
     /// Copy of the engine's state in canonical form.
     fn store(&self) -> TrainState;

@@ -8,6 +8,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ranks::launched;
+
 /// Instruction set and number of threads of a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Machine {
@@ -49,9 +51,7 @@ pub struct Topology {
 impl Topology {
     /// Topology of the CPUs that this process may use, if the system tells it.
     fn detect() -> Option<Self> {
-        let status = contents("/proc/self/status")?;
-        let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
-        let cpus = cpus(allowed.trim())?;
+        let cpus = allowed_cpus()?;
         // The same text for CPUs that share a core or a cache.
         let distinct = |file: &str| {
             let of_cpu = |cpu| contents(&format!("/sys/devices/system/cpu/cpu{cpu}/{file}"));
@@ -141,9 +141,25 @@ fn contents(path: &str) -> Option<String> {
     fs::read_to_string(path).ok().map(|text| text.trim().into())
 }
 
-/// Number of threads that can run at once and that this process may use; 1 if it is unknown.
+/// Number of threads that can run at once and that this process may use; 1 if it is unknown. Processes that
+/// a launcher of MPI started on this machine share its CPUs, unless each is bound to its own.
 pub fn threads() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    let available = thread::available_parallelism().map_or(1, usize::from);
+    match allowed_cpus().zip(online_cpus()) {
+        Some((allowed, online)) if allowed.len() < online.len() => available,
+        _ => (available / launched::on_this_machine()).max(1),
+    }
+}
+
+/// Numbers of the CPUs that this process may use, where the system tells it.
+fn allowed_cpus() -> Option<Vec<usize>> {
+    let status = contents("/proc/self/status")?;
+    cpus(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?.trim())
+}
+
+/// Numbers of all CPUs that run, where the system tells it.
+fn online_cpus() -> Option<Vec<usize>> {
+    cpus(&contents("/sys/devices/system/cpu/online")?)
 }
 
 /// Names of the vector extensions that the CPU has.

@@ -45,6 +45,7 @@ use serde::Serialize;
 use crate::measure::machine::Machine;
 use crate::model::checkpoint::EpochRecord;
 use crate::model::recipe::{Recipe, serialize_plain};
+use crate::ranks::{Ranks, Traffic};
 use crate::simd::Isa;
 use crate::training::trainer::EpochReport;
 
@@ -138,8 +139,11 @@ pub struct Start {
     /// Vector instructions of the kernels; absent if the stage has no choice of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isa: Option<Isa>,
-    /// Number of threads of a step.
+    /// Number of threads of a step, on each rank.
     pub threads: usize,
+    /// Number of processes that share the training; absent if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<usize>,
     /// Text of the network: its layers in their order.
     pub architecture: String,
     /// Number of weights and biases.
@@ -225,6 +229,34 @@ pub struct Done {
     pub epochs: f64,
     /// Number of steps that the model has been trained for.
     pub steps: u64,
+    /// Messages of rank 0 to other processes; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<Exchanged>,
+}
+
+/// Messages of a rank to others.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Exchanged {
+    /// Number of ranks.
+    pub count: usize,
+    /// Time in exchanges, waiting for partners included.
+    pub exchange_seconds: f64,
+    /// Number of exchanges.
+    pub exchanges: u64,
+    /// Number of bytes that were sent.
+    pub sent_bytes: u64,
+}
+
+impl From<&Ranks> for Exchanged {
+    fn from(ranks: &Ranks) -> Self {
+        let Traffic { duration, bytes, exchanges } = ranks.traffic();
+        Self {
+            count: ranks.count(),
+            exchange_seconds: duration.as_secs_f64(),
+            exchanges,
+            sent_bytes: bytes,
+        }
+    }
 }
 
 /// Result of a run that diverged.

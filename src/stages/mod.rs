@@ -24,7 +24,7 @@ use self::gemm::Gemm;
 use self::im2col::Im2col;
 use crate::engine::Engine;
 use crate::engine::compute::{Compute, Precision};
-use crate::engine::layerwise::LayerwiseEngine;
+use crate::engine::layerwise::{self, LayerwiseEngine};
 use crate::engine::plan::Plan;
 use crate::engine::tree_sum::TreeSum;
 use crate::error::Result;
@@ -140,6 +140,25 @@ impl Stage {
             }
         }
         None
+    }
+
+    /// Reason why this number of `ranks` cannot share the steps of a training by `recipe`, in words; `None`
+    /// if they can.
+    pub fn unshared(&self, recipe: &Recipe, ranks: usize) -> Option<String> {
+        let (name, parts) = (self.name, recipe.accumulate);
+        match self.engine {
+            EngineKind::Fused { .. } => {
+                let is_shared = ranks.is_power_of_two() && ranks <= fused::MOST_PARTS;
+                let counts = "2, 4 or 8 ranks share the steps of stage";
+                (!is_shared).then(|| format!("{counts} {name}, and these are {ranks}"))
+            }
+            EngineKind::Layerwise { .. } => (!layerwise::is_shared(parts, ranks)).then(|| {
+                format!(
+                    "ranks share the parts of --accumulate, so both are powers of two, and there are \
+                     {parts} parts for {ranks} ranks"
+                )
+            }),
+        }
     }
 
     /// Sets of vector instructions with which this CPU can run the stage on `architecture` by

@@ -16,6 +16,7 @@ use crate::model::checkpoint::{
 };
 use crate::model::parameters::TrainState;
 use crate::optim::schedule::Schedule;
+use crate::ranks::{End, Ranks};
 
 /// Number of epochs of a run that names no other.
 pub const DEFAULT_EPOCHS: f64 = 10.0;
@@ -43,6 +44,8 @@ pub struct Trainer<'a> {
     pub best: Option<Checkpoints>,
     /// Number of epochs without a better validation after which the run ends, if any number.
     pub patience: Option<usize>,
+    /// Processes that train together, all of which run this same run, if there are several.
+    pub ranks: Option<Ranks>,
 }
 
 /// Observer of a run, which may also stop it.
@@ -119,6 +122,14 @@ impl Trainer<'_> {
     /// - [`Error::Io`] or [`Error::Unavailable`] when saving fails, after the step in which it
     ///   failed.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome> {
+        self.ranks.iter().for_each(|ranks| ranks.set_idle(false));
+        let outcome = self.train(observer)?;
+        self.part();
+        Ok(outcome)
+    }
+
+    /// Trains, validates, tests and saves, as [`run`](Self::run) says.
+    fn train(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let (mut training, mut evaluating) = (Duration::ZERO, Duration::ZERO);
         // A signal may have come before the last validation, or before the last evaluation.
         if self.metadata.position.batch == 0 {
@@ -155,15 +166,16 @@ impl Trainer<'_> {
             add_validation(&mut report.record, validation.as_ref());
             add_test(&mut report.record, last.as_ref());
             observer.epoch(&report);
-            if let Some(signal) = observer.stop() {
+            if let Some(signal) = self.stop(observer) {
                 return Err(self.interrupted(signal, observer));
             }
         }
-        self.settle(observer)?;
+        let settled = self.settle(observer);
+        self.agree(settled, None)?;
         if self.evaluate && last.is_none() {
             // The run began at its last epoch, so there was nothing to train.
             last = self.evaluation(observer);
-            if let Some(signal) = observer.stop() {
+            if let Some(signal) = self.stop(observer) {
                 let message = "interrupted; there was nothing to save".into();
                 return Err(Error::Interrupted { signal, message });
             }
@@ -200,7 +212,9 @@ impl Trainer<'_> {
             return None;
         }
         let images = self.dataset.validation.as_ref()?;
-        let evaluation = Evaluation::of(self.engine, images, None, &|| observer.stop().is_some())?;
+        let ranks = &self.ranks;
+        let stop = || stop(ranks, observer).is_some();
+        let evaluation = Evaluation::of(self.engine, images, None, &stop)?;
         if batch > 0 {
             return Some(evaluation);
         }
@@ -219,7 +233,9 @@ impl Trainer<'_> {
     /// Evaluates on the test images, if the run evaluates; `None` also when a signal comes.
     fn evaluation(&mut self, observer: &dyn Observer) -> Option<Evaluation> {
         let test = self.dataset.test.as_ref().filter(|_| self.evaluate)?;
-        let evaluation = Evaluation::of(self.engine, test, None, &|| observer.stop().is_some())?;
+        let ranks = &self.ranks;
+        let stop = || stop(ranks, observer).is_some();
+        let evaluation = Evaluation::of(self.engine, test, None, &stop)?;
         if let Some(record) = self.record() {
             add_test(record, Some(&evaluation));
         }
@@ -296,11 +312,14 @@ impl Trainer<'_> {
 
     /// Trains on `batch`, the next one of the epoch, and returns the duration of the engine's step.
     fn step(&mut self, batch: &Batch<'_>, observer: &mut dyn Observer) -> Result<Duration> {
-        if let Some(signal) = observer.stop() {
-            return Err(self.interrupted(signal, observer));
+        let mut heard = Ok(());
+        while heard.is_ok()
+            && let Some(written) = self.written(Checkpoints::poll)
+        {
+            heard = self.hear(written, observer);
         }
-        while let Some(written) = self.written(Checkpoints::poll) {
-            self.hear(written, observer)?;
+        if let Some(signal) = self.agree(heard, observer.stop())? {
+            return Err(self.interrupted(signal, observer));
         }
         let (epoch, step) = self.place();
         let (images, in_epoch) = (self.dataset.train.len(), self.batches());
@@ -318,6 +337,7 @@ impl Trainer<'_> {
             } else {
                 "a loss or weights that are not finite".into()
             };
+            self.part();
             // The checkpoint that is being written may not be finite either; then its error,
             // from an earlier step, is reported.
             self.settle(observer)?;
@@ -337,6 +357,34 @@ impl Trainer<'_> {
         Ok(duration)
     }
 
+    /// Number of the signal that asks any rank to stop, if one has come.
+    fn stop(&self, observer: &dyn Observer) -> Option<i32> {
+        stop(&self.ranks, observer)
+    }
+
+    /// Ends the run if an `own` result is an error, or that of another rank. Returns the number of the signal
+    /// that asks any rank to stop, which is `signal` on this one.
+    fn agree(&self, own: Result<()>, signal: Option<i32>) -> Result<Option<i32>> {
+        let end = match (&own, signal) {
+            (Err(_), _) => Some(End::Failure),
+            (Ok(()), signal) => signal.map(End::Signal),
+        };
+        let all = self.ranks.as_ref().map_or(end, |ranks| ranks.agree(end));
+        match all {
+            None => Ok(None),
+            Some(End::Signal(number)) => Ok(Some(number)),
+            Some(End::Failure) => {
+                self.part();
+                own.and(Err(Error::OfAnotherRank))
+            }
+        }
+    }
+
+    /// Says that the run has ended on all ranks.
+    fn part(&self) {
+        self.ranks.iter().for_each(|ranks| ranks.set_idle(true));
+    }
+
     /// Saves the state after a signal, unless it is saved already or no step has been taken.
     /// Returns the error that tells where the run was interrupted, or why the state could not be
     /// saved.
@@ -351,6 +399,7 @@ impl Trainer<'_> {
             format!("in epoch {number} of {epochs} after {batch} of {batches} batches")
         };
         let Some(checkpoints) = &self.checkpoints else {
+            self.part();
             let message = format!("interrupted {place}; the model is not kept");
             return Error::Interrupted { signal, message };
         };
@@ -368,11 +417,13 @@ impl Trainer<'_> {
         if !checkpoints.has(position) {
             let state = self.engine.store();
             if state.steps == 0 {
+                self.part();
                 let message = format!("interrupted {place}; nothing to save yet");
                 return Error::Interrupted { signal, message };
             }
             self.save(state);
         }
+        self.part();
         match self.settle(observer) {
             Ok(()) => {
                 let message = format!("interrupted {place}; saved to {path}, {remedy}");
@@ -443,6 +494,16 @@ impl Trainer<'_> {
         };
         let lr = Schedule::from(&self.metadata.recipe).lr(epoch, step, self.batches());
         self.diverged("moments that are not finite".into(), epoch, step, lr)
+    }
+}
+
+/// Number of the signal that asks any of the `ranks` to stop, if one has come.
+fn stop(ranks: &Option<Ranks>, observer: &dyn Observer) -> Option<i32> {
+    let own = observer.stop();
+    let Some(ranks) = ranks else { return own };
+    match ranks.agree(own.map(End::Signal))? {
+        End::Signal(number) => Some(number),
+        End::Failure => unreachable!("a failure is agreed on between two steps"),
     }
 }
 
@@ -539,6 +600,7 @@ mod tests {
             checkpoints: Some(checkpoints),
             best: None,
             patience: None,
+            ranks: None,
         };
         trainer.run(&mut AfterEpoch(after_epoch, None)).unwrap_err()
     }

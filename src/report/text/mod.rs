@@ -25,7 +25,8 @@ use serde_json::Value;
 
 use self::numbers::{counted, grouped, not_exact, sure};
 use super::{
-    Data, DataFile, Done, Epoch, Eval, Event, Mistake, Stages, Start, Summary, TestTimeAugmentation,
+    Data, DataFile, Done, Epoch, Eval, Event, Exchanged, Mistake, Stages, Start, Summary,
+    TestTimeAugmentation,
 };
 use crate::data::classes;
 use crate::error::escaped;
@@ -73,9 +74,10 @@ fn start(start: &Start, width: usize) -> String {
     let Start { dataset_description, train_images, test_images, stage, isa, threads, .. } = start;
     let isa = isa.map(|isa| format!(", {isa}")).unwrap_or_default();
     let mut text = format!(
-        "data: {dataset_description}, {} + {} images\nstage: {stage}{isa}, {}{}",
+        "data: {dataset_description}, {} + {} images\nstage: {stage}{isa}, {}{}{}",
         grouped(*train_images),
         grouped(*test_images),
+        start.ranks.map_or(String::new(), |ranks| format!("{ranks} ranks of ")),
         counted(*threads, "thread"),
         not_exact(start.products),
     );
@@ -175,6 +177,10 @@ fn done(done: &Done) -> String {
         done.load_seconds,
         done.eval_seconds,
     );
+    if let Some(Exchanged { exchange_seconds, sent_bytes, .. }) = done.ranks {
+        let megabytes = sent_bytes as f64 / 1e6;
+        _ = write!(text, "\nexchanging {megabytes:.1} MB with other ranks {exchange_seconds:.3} s");
+    }
     if let (Some(correct), Some(total)) = (done.test_correct, done.test_total) {
         let synthetic = if done.dataset == "synthetic" { " SYNTHETIC" } else { "" };
         let (correct, total) = (grouped(correct), grouped(total));

@@ -101,6 +101,7 @@ mod tile;
 mod trained;
 mod update;
 
+use std::ops::Range;
 use std::{array, mem};
 
 use super::floats::{self, AlignedVec, Floats};
@@ -111,6 +112,7 @@ use head::{GROUP_IMAGES, Group, HeadWeights};
 use images::Images;
 pub use network::{CELLS, Network};
 use products::Products;
+pub use row_tree::MOST_PARTS;
 pub use skip::Skip;
 use trained::{Tensors, Trained};
 use update::{Active, AdamVectors};
@@ -125,6 +127,7 @@ use crate::model::parameters::{Parameters, Slot, TrainState};
 use crate::model::recipe::{OptimizerKind, Recipe};
 use crate::nn::cross_entropy::LossSum;
 use crate::optim::adam::Adam;
+use crate::ranks::Ranks;
 #[cfg(target_arch = "aarch64")]
 use crate::simd::Neon;
 #[cfg(target_arch = "x86_64")]
@@ -162,7 +165,10 @@ pub struct FusedEngine<S: Products> {
     conv: Trained<ConvWeights>,
     /// Biases of the first linear layer, and parameters of the second one.
     head: Trained<HeadWeights>,
-    /// Rows of cells, in the order of the leaves of the tree in which they are added, (14).
+    /// Processes that share the rows of cells, if there are several.
+    ranks: Option<Ranks>,
+    /// Rows of cells, in the order of the leaves of the tree in which they are added, (14); or those that
+    /// are this rank's.
     cell_rows: Vec<CellRow<S>>,
     /// Order in which rows of cells are begun.
     cell_row_order: Order,
@@ -278,6 +284,7 @@ impl<S: Products> FusedEngine<S> {
             plan: ConvPlan::new::<S>(&network),
             conv: Trained::new(|| ConvWeights::new(&network)),
             head: Trained::new(|| HeadWeights::new(&network)),
+            ranks: None,
             cell_rows: cell_rows(&network, skip, row_tree::part(0, 1)),
             cell_row_order: Order::of(CELLS),
             groups: Vec::new(),
@@ -340,6 +347,9 @@ impl<S: Products> FusedEngine<S> {
 
     /// Computes the logits of `images` images from the partial sums of the rows of cells.
     fn forward_head(&mut self, images: usize) {
+        if self.ranks.is_some() {
+            return self.forward_shared_head(images);
+        }
         self.sum_common();
         let (simd, head, common) = (self.simd, &self.head.w, &self.common);
         let sums: [_; CELLS] = array::from_fn(|leaf| &*self.cell_rows[leaf].cells.partial_sums);
@@ -365,12 +375,46 @@ impl<S: Products> FusedEngine<S> {
         if self.skip != Skip::Nothing {
             let width = self.common.len();
             let blank = self.images.count() * width..(self.images.count() + 1) * width;
-            row_tree::reduce(&mut self.cell_rows, |sum, other| {
-                let other = &other.cells.partial_sums[blank.clone()];
-                add(&mut sum.cells.partial_sums[blank.clone()], other);
-            });
+            self.reduce_partial_sums(blank.clone());
             add(&mut self.common, &self.cell_rows[0].cells.partial_sums[blank]);
         }
+    }
+
+    /// Computes the logits of `images` images from the partial sums of the rows of cells of all ranks.
+    fn forward_shared_head(&mut self, images: usize) {
+        let width = self.common.len();
+        let blank = usize::from(self.skip != Skip::Nothing);
+        let own = 0..(images + blank) * width;
+        self.reduce_partial_sums(own.clone());
+        let sums = &mut self.cell_rows[0].cells.partial_sums[own];
+        let ranks = self.ranks.as_ref().expect("several ranks share the rows");
+        ranks.sum(&mut [&mut *sums], &mut [], |_| true);
+        let (sums, of_blank) = sums.split_at(images * width);
+        self.common.copy_from_slice(&self.head.w.bias1);
+        add(&mut self.common, of_blank);
+        let (simd, head, common) = (self.simd, &self.head.w, &self.common);
+        let groups = &mut self.groups[..images.div_ceil(GROUP_IMAGES)];
+        self.team.for_each(groups, &self.group_order, |index, group| {
+            let first = index * GROUP_IMAGES;
+            Phase::Loss.run(|| {
+                group.forward(
+                    simd,
+                    head,
+                    first,
+                    common,
+                    #[inline(always)]
+                    |place| simd.load(&sums[place..]),
+                );
+            });
+        });
+    }
+
+    /// Adds up the partial sums at these `places` of all own rows of cells, into those of the first one.
+    fn reduce_partial_sums(&mut self, places: Range<usize>) {
+        row_tree::reduce(&mut self.cell_rows, |sum, other| {
+            let other = &other.cells.partial_sums[places.clone()];
+            add(&mut sum.cells.partial_sums[places.clone()], other);
+        });
     }
 
     /// Computes the loss of `images` images, and the gradients from the logits back to dz.
@@ -415,10 +459,15 @@ impl<S: Products> FusedEngine<S> {
     /// Updates the parameters outside the rows of cells. Returns whether every updated weight is
     /// finite, the weights of the rows of cells included.
     fn update_small_layers(&mut self, weights: &AdamVectors<S>, biases: &AdamVectors<S>) -> bool {
-        let Self { simd, conv, head, cell_rows, freezes_convolution, .. } = self;
+        let Self { simd, conv, head, cell_rows, ranks, freezes_convolution, .. } = self;
         row_tree::reduce(cell_rows, |sum, other| sum.cells.gradient.add(&other.cells.gradient));
-        let are_finite = cell_rows.iter().all(|row| row.cells.are_finite);
+        let mut are_finite = cell_rows.iter().all(|row| row.cells.are_finite);
         mem::swap(&mut conv.gradient, &mut cell_rows[0].cells.gradient);
+        if let Some(ranks) = ranks {
+            let mut overflows = [u32::from(!are_finite)];
+            ranks.sum(&mut conv.gradient.tensors_mut(), &mut overflows, |_| true);
+            are_finite = overflows == [0];
+        }
         conv.gradient.scale_gradient();
         let simd = *simd;
         are_finite
@@ -445,6 +494,13 @@ impl<S: Products> Engine for FusedEngine<S> {
         layout::load(network, state.slot(Adam::SLOTS[1]), &mut conv.v, cell_rows, v, &mut head.v);
     }
 
+    fn join(&mut self, ranks: Ranks) {
+        let part = row_tree::part(ranks.rank(), ranks.count());
+        self.cell_rows = cell_rows(&self.network, self.skip, part);
+        self.cell_row_order = Order::of(part.len());
+        self.ranks = Some(ranks);
+    }
+
     fn store(&self) -> TrainState {
         let Self { conv, head, cell_rows, network, .. } = self;
         let canonical = |conv, part: &dyn Fn(&CellRow<S>) -> &[f32], head| {
@@ -457,11 +513,17 @@ impl<S: Products> Engine for FusedEngine<S> {
             canonical(&conv.v, &|row| &row.cells.v, &head.v),
         ];
         let slots = Adam::SLOTS.iter().zip(moments);
-        TrainState {
+        let mut state = TrainState {
             parameters: canonical(&conv.w, &|row| &row.cells.w, &head.w),
             slots: slots.map(|(name, values)| Slot { name: (*name).into(), values }).collect(),
             steps: self.steps,
+        };
+        if let Some(ranks) = &self.ranks {
+            // The rows of other ranks are 0 here.
+            ranks.unite(&mut [state.parameters.values_mut()]);
+            state.slots.iter_mut().for_each(|slot| ranks.unite(&mut [slot.values.values_mut()]));
         }
+        state
     }
 
     fn step(&mut self, batch: &Batch<'_>, lr: f64) -> LossSum {
