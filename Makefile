@@ -9,11 +9,14 @@
 # make check-export
 #               run exported models of every network in onnxruntime and PyTorch, which are installed, gigabytes; after
 #               make data
+# make check-mpi
+#               trainings by 2, 4 and 8 processes, kills and errors; needs MPI and libclang (docs/CLUSTER.md), after make data
 # make check-long
-#               make check, check-aarch64, instructions and check-export
+#               make check, check-aarch64, check-mpi, instructions and check-export
 # make data     download MNIST into data/
 # make bench    time every stage, keep the record, write the tables of OPTIMIZATIONS.md; after make data
-# make scaling  likewise for threads, batch size, training-set size and the network's sizes, with pictures
+# make scaling  likewise for threads, batch size, training-set size and the network's sizes, with pictures, and, where MPI is
+#               installed, for ranks, into docs/CLUSTER.md; after make data
 # make profiles flamegraphs of every stage, into profiles/flamegraphs and OPTIMIZATIONS.md; after make data
 # make perf-record, perf-report, perf-annotate
 #               look at STAGE with Linux perf; the fastest exact stage if none is named
@@ -37,7 +40,7 @@ ZSH_SCRIPT = $(SHARE)/zsh/site-functions/_mnist-train
 EXPORT_PYTHON = tests/reference/.venv
 FISH_SCRIPT = $(SHARE)/fish/vendor_completions.d/mnist-train.fish
 
-.PHONY: train install uninstall wheel $(PROGRAM) test check check-aarch64 check-export check-long data bench scaling profiles \
+.PHONY: train install uninstall wheel $(PROGRAM) test check check-aarch64 check-export check-mpi check-long data bench scaling profiles \
 	instructions compare perf-record perf-report perf-annotate report-picture faults
 
 train:
@@ -79,7 +82,10 @@ check-export: $(PROGRAM)
 	$(EXPORT_PYTHON)/bin/python tests/reference/check_export.py --all $(PROGRAM) $${MNIST_DATA:-data}
 	peers/pytorch/.venv/bin/python tests/reference/check_export.py --all --format safetensors $(PROGRAM) $${MNIST_DATA:-data}
 
-check-long: check check-aarch64 instructions check-export
+check-mpi:
+	.ci/mpi $${MNIST_DATA:-data}
+
+check-long: check check-aarch64 check-mpi instructions check-export
 
 data:
 	cargo run --release -- data fetch
@@ -89,6 +95,8 @@ bench:
 
 scaling:
 	profiles/record.py scaling
+	if command -v mpirun > /dev/null; then MNIST_DATA=$${MNIST_DATA:-data} profiles/record.py ranks; \
+	else echo 'NOT MEASURED, there is no MPI: ranks'; fi
 
 compare:
 	profiles/record.py compare

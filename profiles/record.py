@@ -18,6 +18,7 @@ the tables of the program's own records; this script makes those of other progra
     profiles/record.py synthetic                  one seed on the synthetic digits → README.md
     MNIST_DATA=DIR profiles/record.py ladder      bench stages --record, also without background → OPTIMIZATIONS.md
     profiles/record.py scaling                    what costs more, and how much → OPTIMIZATIONS.md
+    MNIST_DATA=DIR profiles/record.py ranks       training by several ranks; needs MPI → docs/CLUSTER.md
     profiles/record.py saving                     what writing a checkpoint costs → OPTIMIZATIONS.md
     MNIST_DATA=DIR profiles/record.py profiles    flamegraphs of every stage → OPTIMIZATIONS.md
     MNIST_DATA=DIR profiles/record.py profiling   what profiles cost, and pprof beside perf → docs/PROFILING.md
@@ -52,6 +53,7 @@ import pictures
 import plot
 import profiling
 import program
+import ranks
 import reliability
 import sources
 from program import PROGRAM, ROOT
@@ -388,6 +390,13 @@ def record_scaling():
                 run("scaling", f"{record}-{number}", "--epochs", "1", "--no-eval", *words)
 
 
+def record_ranks():
+    ranks.build()
+    describe("ranks")
+    ranks.record()
+    program.build()
+
+
 def point(name, sweep, value):
     """The name of a record; all sweeps share the one in which nothing is unusual."""
     return "usual" if value == sweep.usual else f"{name}-{value}"
@@ -555,6 +564,7 @@ def main():
         "synthetic": record_synthetic,
         "ladder": record_ladder,
         "scaling": record_scaling,
+        "ranks": record_ranks,
         "saving": record_saving,
         "profiles": record_profiles,
         "profiling": record_profiling,
@@ -566,7 +576,7 @@ def main():
         sys.exit(__doc__)
     on_mnist = (
         "accuracy", "networks", "recipe", "tuning", "small-networks", "pictures", "transcript", "ladder", "profiles",
-        "profiling",
+        "profiling", "ranks",
     )
     if task in on_mnist and "MNIST_DATA" not in os.environ:
         sys.exit("set MNIST_DATA to the folder of the real MNIST")
@@ -587,6 +597,8 @@ def main():
         subprocess.run([PROGRAM, "report", "splice", *DOCUMENTS], check=True)
     if task in ("pictures", "splice"):
         splice("docs/PREDICT.md", "pictures", pictures.table() + footer("pictures", root="../"))
+    if task in ("ranks", "splice"):
+        splice("docs/CLUSTER.md", "ranks", ranks.tables() + footer("ranks", root="../"))
     if task in ("profiling", "splice"):
         splice("docs/PROFILING.md", "profiling", profiling.tables() + footer("profiling", root="../"))
     if task == "splice":

@@ -101,10 +101,9 @@ impl Error {
     /// that failed. Scripts may rely on it.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Io { .. } | Self::Unavailable(_) | Self::Unreachable(_) | Self::OfAnotherRank => {
-                1
-            }
-            Self::Usage(_) => 2,
+            Self::Io { .. } | Self::Unavailable(_) | Self::Unreachable(_) => 1,
+            // A rank exits by it alone if a program without MPI is started as several processes.
+            Self::Usage(_) | Self::OfAnotherRank => 2,
             Self::InvalidFile { .. } | Self::InvalidData(_) => 3,
             Self::SomeFiles { code, .. } => *code,
             Self::Diverged { .. } => 4,

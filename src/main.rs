@@ -1,7 +1,7 @@
 //! Parses the command line, runs the command and exits with its code.
 
 use std::io::{self, Write};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::sync::Arc;
 
 use clap::error::ErrorKind;
@@ -22,7 +22,9 @@ fn main() -> ExitCode {
     };
     let code = match &ranks {
         Some(ranks) if ranks.rank() > 0 => {
-            commands::follow::run(ranks).unwrap_or_else(|error| failed(&error))
+            // A rank that returned would wait for the others to end MPI.
+            commands::follow::run(ranks)
+                .unwrap_or_else(|error| process::exit(failed(&error).into()))
         }
         Some(ranks) => {
             let code = run(Some(ranks));

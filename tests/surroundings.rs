@@ -504,3 +504,26 @@ fn commands_for_other_programs_end_with_one_line_too() {
         }
     }
 }
+
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn several_processes_without_mpi_train_nothing_and_one_says_how_to_build_with_it() {
+    let place = Workplace::new();
+    let launchers = [
+        ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"],
+        ["PMI_RANK", "PMI_SIZE"],
+        ["PMIX_RANK", "SLURM_STEP_NUM_TASKS"],
+    ];
+    let started = |rank: &str, count: &str, [of_rank, of_count]: [&str; 2]| {
+        let mut command = place.command(TRAIN);
+        command.env(of_rank, rank).env(of_count, count);
+        Run::of(command)
+    };
+    for launcher in launchers {
+        started("0", "2", launcher).fails(2, &["2 processes", "--features mpi"]);
+        let silent = started("1", "2", launcher);
+        assert_eq!((silent.code, &*silent.stdout, &*silent.stderr), (2, "", ""));
+    }
+    assert!(!place.path("ckpt.bin").exists());
+    started("0", "1", launchers[0]).succeeds();
+}

@@ -11,6 +11,7 @@ use super::signals::Signals;
 use super::sweep::{self, Run};
 use crate::cli::{self, OutputArgs, Point};
 use crate::data::dataset::ImageFormat;
+use crate::data::known::Layout;
 use crate::engine::Engine;
 use crate::engine::compute::Compute;
 use crate::error::{Error, Result};
@@ -24,14 +25,13 @@ use crate::stages::Stage;
 use crate::training::checkpoints::Checkpoints;
 use crate::training::trainer::{EpochReport, Observer, Progress, Trainer};
 
-/// Does the jobs of rank 0 until it ends, and returns its exit code.
+/// Does the jobs of rank 0 until it ends, and returns its exit code. Prints only the error by which this rank
+/// ends alone.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the operating system refuses to tell of signals.
 pub fn run(ranks: &Ranks) -> Result<u8> {
     let signals = Signals::install(true)?;
-    let stopping = signals.clone();
-    ranks.give_up_after(move || stopping.received().is_some());
     loop {
         let done = match jobs::receive(ranks) {
             Job::End { code } => return Ok(code),
@@ -53,7 +53,7 @@ pub fn run(ranks: &Ranks) -> Result<u8> {
 /// Takes part in a training.
 fn train(training: &Training, ranks: &Ranks, signals: &Signals) -> Result<()> {
     let (architecture, checkpoint) = jobs::receive_beginning(ranks);
-    let dataset = jobs::receive_dataset(ranks, training.sides);
+    let dataset = jobs::receive_dataset(ranks, training.sides, Layout::UPRIGHT);
     let Checkpoint { state, metadata } = checkpoint;
     let parts = parts(training, &architecture, &metadata);
     let (mut engine, checkpoints, best) = ranks.check(parts)?;
@@ -85,7 +85,7 @@ fn parts(
 ) -> Result<(Box<dyn Engine>, Checkpoints, Option<Checkpoints>)> {
     let stage = Stage::find(&training.stage).expect("rank 0 runs the same program");
     let isa = Isa::find(&training.isa).expect("rank 0 runs the same program");
-    if !stage.isas(architecture, &metadata.recipe).contains(&isa) {
+    if stage.vectorized && !stage.isas(architecture, &metadata.recipe).contains(&isa) {
         return Err(Error::Unavailable(format!(
             "the CPU has no {isa}, which rank 0 uses: choose what all have with --isa"
         )));
@@ -99,7 +99,7 @@ fn parts(
 
 /// Trains the runs of a sweep that are this rank's.
 fn sweep(sweeping: &Sweeping, ranks: &Ranks, signals: &Signals) -> Result<()> {
-    let mut dataset = jobs::receive_dataset(ranks, sweeping.sides);
+    let mut dataset = jobs::receive_dataset(ranks, sweeping.sides, sweeping.layout);
     dataset.class_names.clone_from(&sweeping.class_names);
     let output = Output::new(OutputArgs { json: false }, true);
     loop {

@@ -1,11 +1,14 @@
 //! Jobs that rank 0 gives to the other ranks. Rank 0 alone reads flags and files, writes and prints.
 
 use std::process;
+use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::plan::TrainPlan;
 use crate::data::dataset::{Dataset, Split};
+use crate::data::known::Layout;
 use crate::model::architecture::Architecture;
 use crate::model::checkpoint::{self, Checkpoint, Model};
 use crate::model::parameters::TrainState;
@@ -14,7 +17,7 @@ use crate::ranks::Ranks;
 /// What rank 0 tells the others to do.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Job {
+pub(super) enum Job {
     /// To train together. A checkpoint with the beginning follows, and then the images.
     Train(Box<Training>),
     /// To train the runs of a sweep, each rank its own. The images follow, and then the runs.
@@ -28,7 +31,7 @@ pub enum Job {
 
 /// A training, as far as the checkpoint with its beginning does not tell.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Training {
+pub(super) struct Training {
     /// Name of the stage.
     pub stage: String,
     /// Name of the vector instructions.
@@ -53,7 +56,7 @@ pub struct Training {
 
 /// A sweep, as far as its runs do not tell.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Sweeping {
+pub(super) struct Sweeping {
     /// Name of the kind of the dataset.
     pub dataset: String,
     /// Name of each class.
@@ -62,13 +65,15 @@ pub struct Sweeping {
     pub load_seconds: f64,
     /// Number of rows and columns of an image.
     pub sides: [usize; 2],
+    /// How files store the images and labels.
+    pub layout: Layout,
     /// Number of classes.
     pub classes: usize,
 }
 
 /// Run of a sweep.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct SweepJob {
+pub(super) struct SweepJob {
     /// Flags of the training but the seed, as words of a command line.
     pub words: Vec<String>,
     /// Seed of the run.
@@ -77,7 +82,7 @@ pub struct SweepJob {
 
 /// Tells the other ranks of the training that `plan` describes, from `state` on. `threads` is the number of
 /// threads that the user gave.
-pub fn send_training(
+pub(super) fn send_training(
     ranks: &Ranks,
     plan: &TrainPlan,
     threads: Option<usize>,
@@ -96,35 +101,34 @@ pub fn send_training(
         patience: plan.patience,
         sides: dataset.train.sides(),
     };
-    send(ranks, &Job::Train(Box::new(training)));
+    tell(ranks, &Job::Train(Box::new(training)));
     let mut beginning = Checkpoint { state: state.clone(), metadata: plan.metadata.clone() };
     ranks.broadcast(&mut beginning.to_bytes());
     send_images(ranks, dataset);
 }
 
-/// Tells the other ranks of a sweep over the images of `dataset`.
-pub fn send_sweep(ranks: &Ranks, dataset: &Dataset, classes: usize, load_seconds: f64) {
+/// Tells the other ranks of a sweep over the images of `dataset`, whose `loading` took so long.
+pub(super) fn send_sweep(ranks: &Ranks, dataset: &Dataset, classes: usize, loading: Duration) {
     let sweeping = Sweeping {
         dataset: dataset.kind().name().into(),
         class_names: dataset.class_names.clone(),
-        load_seconds,
+        load_seconds: loading.as_secs_f64(),
         sides: dataset.train.sides(),
+        layout: dataset.train.layout(),
         classes,
     };
-    send(ranks, &Job::Sweep(sweeping));
+    tell(ranks, &Job::Sweep(sweeping));
     send_images(ranks, dataset);
 }
 
 /// Gives each rank a run of the sweep; the first one is that of rank 0. No runs end the sweep.
-pub fn send_runs(ranks: &Ranks, runs: &[SweepJob]) {
-    ranks.broadcast(&mut serde_json::to_vec(runs).expect("plain data"));
+pub(super) fn send_runs(ranks: &Ranks, runs: &[SweepJob]) {
+    tell(ranks, runs);
 }
 
 /// A run of the sweep for each rank, if there are so many. No runs end the sweep.
-pub fn receive_runs(ranks: &Ranks) -> Vec<SweepJob> {
-    let mut bytes = Vec::new();
-    ranks.broadcast(&mut bytes);
-    serde_json::from_slice(&bytes).expect("rank 0 runs the same program")
+pub(super) fn receive_runs(ranks: &Ranks) -> Vec<SweepJob> {
+    hear(ranks)
 }
 
 fn send_images(ranks: &Ranks, dataset: &Dataset) {
@@ -139,7 +143,7 @@ fn send_images(ranks: &Ranks, dataset: &Dataset) {
 /// Tells the other ranks to end with the exit code `code`.
 pub fn end(ranks: &Ranks, code: u8) {
     if ranks.is_idle() {
-        send(ranks, &Job::End { code });
+        tell(ranks, &Job::End { code });
     } else {
         // They are in the middle of a job. The launcher ends them, because this process ends without
         // ending MPI.
@@ -147,19 +151,23 @@ pub fn end(ranks: &Ranks, code: u8) {
     }
 }
 
-fn send(ranks: &Ranks, job: &Job) {
-    ranks.broadcast(&mut serde_json::to_vec(job).expect("plain data"));
+/// The next job of rank 0.
+pub(super) fn receive(ranks: &Ranks) -> Job {
+    hear(ranks)
 }
 
-/// The next job of rank 0.
-pub fn receive(ranks: &Ranks) -> Job {
+fn tell<T: Serialize + ?Sized>(ranks: &Ranks, message: &T) {
+    ranks.broadcast(&mut serde_json::to_vec(message).expect("plain data"));
+}
+
+fn hear<T: DeserializeOwned>(ranks: &Ranks) -> T {
     let mut bytes = Vec::new();
     ranks.broadcast(&mut bytes);
     serde_json::from_slice(&bytes).expect("rank 0 runs the same program")
 }
 
 /// The network and the checkpoint with which a training begins.
-pub fn receive_beginning(ranks: &Ranks) -> (Architecture, Checkpoint) {
+pub(super) fn receive_beginning(ranks: &Ranks) -> (Architecture, Checkpoint) {
     let mut bytes = Vec::new();
     ranks.broadcast(&mut bytes);
     match checkpoint::parse(&bytes, None) {
@@ -168,14 +176,16 @@ pub fn receive_beginning(ranks: &Ranks) -> (Architecture, Checkpoint) {
     }
 }
 
-/// The images of a training, with these numbers of rows and columns.
-pub fn receive_dataset(ranks: &Ranks, sides: [usize; 2]) -> Dataset {
+/// The images of a training, with these numbers of rows and columns, which files store in this `layout`.
+pub(super) fn receive_dataset(ranks: &Ranks, sides: [usize; 2], layout: Layout) -> Dataset {
     let [train, validation, test] = [(); 3].map(|()| {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         ranks.broadcast(&mut images);
         ranks.broadcast(&mut labels);
+        let labels_are_missing = labels.is_empty();
         let labels = labels.as_chunks().0.iter().map(|label| u16::from_le_bytes(*label));
-        (!images.is_empty()).then(|| Split::new(images, sides, labels.collect()))
+        let split = || Split::new(images, sides, labels.collect()).stored_as(layout);
+        (!labels_are_missing).then(split)
     });
     let mut dataset = Dataset::new(train.expect("there are training images"), test);
     dataset.validation = validation;

@@ -111,13 +111,7 @@ impl TrainPlan {
         if args.compute.stage.is_none() && saved.is_none() {
             notes.extend(faster_run(&architecture, &recipe, stage));
         }
-        let normalizes = architecture.layers().iter().any(|placed| placed.layer.mixes_images());
-        if recipe.accumulate > 1 && normalizes {
-            notes.push(format!(
-                "note: batch normalization sees one part of a batch at a time, {} images",
-                recipe.batch_size.div_ceil(recipe.accumulate),
-            ));
-        }
+        notes.extend(of_parts(&architecture, &recipe));
         if recipe.schedule == Kind::OneCycle && args.epochs < recipe.t_max {
             notes.push(format!(
                 "note: the run ends before the cycle of {} epochs does;\n\
@@ -189,6 +183,7 @@ impl TrainPlan {
         if in_parts && !parts_are_given && !self.resumed {
             recipe.accumulate = SHARED_PARTS;
             recipe.contradiction().map_or(Ok(()), |problem| Err(Error::Usage(problem)))?;
+            self.notes.extend(of_parts(&self.architecture, recipe));
         }
         match self.stage.unshared(recipe, ranks) {
             None => Ok(()),
@@ -268,6 +263,15 @@ impl TrainPlan {
             None
         }
     }
+}
+
+/// Note about batch normalization, if `architecture` has it and `recipe` computes a batch in parts.
+fn of_parts(architecture: &Architecture, recipe: &Recipe) -> Option<String> {
+    let normalizes = architecture.layers().iter().any(|placed| placed.layer.mixes_images());
+    (recipe.accumulate > 1 && normalizes).then(|| {
+        let images = recipe.batch_size.div_ceil(recipe.accumulate);
+        format!("note: batch normalization sees one part of a batch at a time, {images} images")
+    })
 }
 
 /// Path of the model with the best validation, beside `model`.

@@ -4,7 +4,6 @@
 //! is there is not trained again, so a sweep goes on where it was interrupted.
 
 use std::collections::HashSet;
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -65,7 +64,7 @@ pub fn run(args: &SweepArgs, ranks: Option<&Ranks>) -> anyhow::Result<()> {
         Ok(run.prepared(&output)?)
     };
     if let Some(ranks) = ranks {
-        jobs::send_sweep(ranks, &dataset, format.classes, loading.as_secs_f64());
+        jobs::send_sweep(ranks, &dataset, format.classes, loading);
     }
     let runs = all_runs(args, ranks, of_run, &mut progress);
     if let Some(ranks) = ranks {
@@ -84,17 +83,24 @@ pub fn run(args: &SweepArgs, ranks: Option<&Ranks>) -> anyhow::Result<()> {
     Ok(output.finish()?)
 }
 
-/// A run in its turn: the index of its combination of values, its seed, and what is known of it.
-struct Turn {
+/// A run in its turn.
+enum Turn {
+    /// Its result is known from an earlier sweep; the number is the index of its combination of values.
+    Known(usize, SweepRun),
+    /// It has to be trained.
+    Open(Open),
+}
+
+/// Run that has to be trained.
+struct Open {
+    /// Index of the combination of values.
     point: usize,
     seed: u64,
     path: PathBuf,
-    /// Lock of the file with the result.
+    /// Lock of the file for the result.
     _lock: Lock,
-    /// Lines of an earlier run with the same settings.
-    earlier: Option<String>,
-    /// The run, if it has to be trained.
-    run: Option<Run>,
+    /// The run, if this process trains it.
+    run: Option<Box<Run>>,
 }
 
 /// Results of all runs of the sweep, by the combination of their values.
@@ -105,6 +111,7 @@ fn all_runs(
     progress: &mut SweepProgress<'_>,
 ) -> anyhow::Result<Vec<Vec<SweepRun>>> {
     let remedy = "choose a writable place with --out";
+    let most = ranks.map_or(1, Ranks::count);
     let mut results: Vec<Vec<SweepRun>> = args.points.iter().map(|_| Vec::new()).collect();
     // All points with a seed before the next seed, so that a machine that becomes slower does not
     // slow the runs of one point alone.
@@ -112,77 +119,104 @@ fn all_runs(
         args.points.iter().enumerate().map(move |(index, point)| (seed, index, point))
     });
     let mut turns = Vec::new();
+    let mut open = 0;
     let last = args.seeds.len() * args.points.len() - 1;
     for (number, (seed, index, point)) in each.enumerate() {
         let path = args.out.join(point.file_name(seed));
         let lock = lock_for_writing(&path).map_err(|error| error.with_remedy(remedy))?;
         let run = of_run(point, seed)?;
-        let earlier = run.earlier(&path)?;
-        let run = earlier.is_none().then_some(run);
-        turns.push(Turn { point: index, seed, path, _lock: lock, earlier, run });
-        let open = turns.iter().filter(|turn| turn.run.is_some()).count();
-        if open < ranks.map_or(1, Ranks::count) && number < last {
+        turns.push(match run.earlier(&path)? {
+            Some(lines) => Turn::Known(index, sweep_run(point, seed, &path, true, &lines)?),
+            None => {
+                open += 1;
+                // Rank 0 trains the first of them.
+                let run = (open == 1).then(|| Box::new(run));
+                Turn::Open(Open { point: index, seed, path, _lock: lock, run })
+            }
+        });
+        if (1..most).contains(&open) && number < last {
             continue;
         }
-        let mut lines = train(args, ranks, &mut turns, progress)?.into_iter();
-        for Turn { point, seed, path, earlier, .. } in turns.drain(..) {
-            let reused = earlier.is_some();
-            let lines = match earlier {
-                Some(lines) => lines,
-                None => {
-                    let lines = lines.next().expect("a run has a result");
-                    let lines = lines.map_err(|error| match error {
-                        Error::Interrupted { signal, .. } => progress.interrupted(signal),
-                        error => error,
-                    })?;
-                    durable::replace(&path, lines.as_bytes())?;
-                    lines
+        let mut lines = train(args, ranks, &mut turns, progress).into_iter();
+        let mut failure = None;
+        for turn in turns.drain(..) {
+            let result = match turn {
+                Turn::Known(point, run) => Ok((point, run)),
+                Turn::Open(Open { point, seed, path, .. }) => {
+                    lines.next().expect("a run has a result").and_then(|lines| {
+                        durable::replace(&path, lines.as_bytes())?;
+                        let run = sweep_run(&args.points[point], seed, &path, false, &lines)?;
+                        Ok((point, run))
+                    })
                 }
             };
-            let (reached, diverged) = result(&path, &lines)?;
-            let run = SweepRun {
-                schema: SCHEMA_VERSION,
-                values: args.points[point].values.iter().cloned().collect(),
-                seed,
-                file: path.to_string_lossy().into_owned(),
-                reused,
-                diverged,
-                reached,
-            };
-            progress.end_run(&run);
-            results[point].push(run);
+            match result {
+                Ok((point, run)) => {
+                    progress.end_run(&run);
+                    results[point].push(run);
+                }
+                // What the other ranks have trained is written first.
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        open = 0;
+        match failure {
+            None => {}
+            Some(Error::Interrupted { signal, .. }) => {
+                return Err(progress.interrupted(signal).into());
+            }
+            Some(error) => return Err(error.into()),
         }
     }
     Ok(results)
 }
 
-/// Trains the runs of the `turns` that have to be trained, at most one on each rank. Returns the results
-/// in their order.
+/// Result of the run of `point` with `seed`, whose `lines` are in the file at `path`.
+fn sweep_run(point: &Point, seed: u64, path: &Path, reused: bool, lines: &str) -> Result<SweepRun> {
+    let (reached, diverged) = result(path, lines)?;
+    Ok(SweepRun {
+        schema: SCHEMA_VERSION,
+        values: point.values.iter().cloned().collect(),
+        seed,
+        file: path.to_string_lossy().into_owned(),
+        reused,
+        diverged,
+        reached,
+    })
+}
+
+/// Trains the open runs of the `turns`, at most one on each rank. Returns the results in their order.
 fn train(
     args: &SweepArgs,
     ranks: Option<&Ranks>,
     turns: &mut [Turn],
     progress: &mut SweepProgress<'_>,
-) -> anyhow::Result<Vec<Result<String>>> {
-    let mut open =
-        turns.iter_mut().filter_map(|turn| Some((turn.point, turn.seed, turn.run.take()?)));
-    let Some((point, seed, own)) = open.next() else { return Ok(Vec::new()) };
-    progress.begin_run(described(&args.points[point], seed), own.plan.epochs);
-    let Some(ranks) = ranks else { return Ok(vec![own.train(progress)]) };
-    let job = |point: usize, seed| SweepJob {
-        words: args.points[point]
-            .words()
-            .iter()
-            .map(|word| word.to_string_lossy().into())
-            .collect(),
-        seed,
+) -> Vec<Result<String>> {
+    let mut open: Vec<&mut Open> = turns
+        .iter_mut()
+        .filter_map(|turn| match turn {
+            Turn::Open(open) => Some(open),
+            Turn::Known(..) => None,
+        })
+        .collect();
+    let Some(own) = open.first_mut() else { return Vec::new() };
+    let run = own.run.take().expect("the first run is that of this process");
+    progress.begin_run(described(&args.points[own.point], own.seed), run.plan.epochs);
+    let Some(ranks) = ranks else { return vec![run.train(progress)] };
+    let isa = run.plan.stage.vectorized.then_some(run.plan.compute.isa);
+    let job = |open: &&mut Open| {
+        let words = args.points[open.point].words().iter();
+        let mut words: Vec<String> = words.map(|word| word.to_string_lossy().into()).collect();
+        if let Some(isa) = isa.filter(|_| words.iter().all(|word| !word.starts_with("--isa="))) {
+            words.push(format!("--isa={isa}"));
+        }
+        SweepJob { words, seed: open.seed }
     };
-    let jobs = iter::once(job(point, seed)).chain(open.map(|(point, seed, _)| job(point, seed)));
-    let jobs: Vec<SweepJob> = jobs.collect();
+    let jobs: Vec<SweepJob> = open.iter().map(job).collect();
     jobs::send_runs(ranks, &jobs);
-    let mut results = gather(ranks, own.train(progress));
+    let mut results = gather(ranks, run.train(progress));
     results.truncate(jobs.len());
-    Ok(results)
+    results
 }
 
 /// Result of a run, as a rank tells it.
@@ -275,7 +309,9 @@ impl Run {
         let (Some(was), Some(is)) = (was, fields(&start)) else {
             return Err(foreign(path));
         };
-        match differences(&was, &is).first() {
+        // The number of threads changes no bit.
+        let differences = differences(&was, &is);
+        match differences.iter().find(|difference| !difference.starts_with("threads ")) {
             None => Ok(Some(text)),
             Some(difference) => Err(Error::invalid(path)(format!(
                 "has a run with other settings, {}: name another folder with --out",

@@ -25,7 +25,7 @@ use crate::model::parameters::{Parameters, TrainState};
 use crate::model::recipe::Recipe;
 use crate::optim::Optimizer;
 use crate::ranks::Ranks;
-use crate::report::{self, Done, Event, SCHEMA_VERSION};
+use crate::report::{self, Done, Event, Exchanged, SCHEMA_VERSION};
 use crate::training::checkpoints::Checkpoints;
 use crate::training::trainer::{Outcome, Trainer};
 
@@ -34,10 +34,6 @@ pub fn run(args: &TrainArgs, ranks: Option<&Ranks>) -> anyhow::Result<()> {
     let started = Instant::now();
     let output = Output::new(args.output, args.quiet);
     let signals = Signals::install(args.quiet)?;
-    if let Some(ranks) = ranks {
-        let stopping = signals.clone();
-        ranks.give_up_after(move || stopping.received().is_some());
-    }
     data::check_no_data_file("--model", &args.model, &args.data)?;
     let remedy = "choose a writable place with --model";
     let _lock = lock_for_writing(&args.model).map_err(|error| error.with_remedy(remedy))?;
@@ -93,6 +89,8 @@ pub fn run(args: &TrainArgs, ranks: Option<&Ranks>) -> anyhow::Result<()> {
             jobs::send_training(ranks, &plan, args.compute.threads(), &dataset, &state);
             let mut engine = ranks.check(engine(&plan))?;
             engine.join(ranks.clone());
+            let stopping = signals.clone();
+            ranks.give_up_after(move || stopping.received().is_some());
             engine
         }
     };
@@ -126,10 +124,9 @@ pub fn run(args: &TrainArgs, ranks: Option<&Ranks>) -> anyhow::Result<()> {
             plan.epochs,
         ));
     }
-    let done = Done {
-        ranks: ranks.map(Into::into),
-        ..done(&plan, &dataset, engine.as_ref(), &outcome, clock)
-    };
+    let exchanged = ranks.map(|ranks| Exchanged::new(ranks.count(), outcome.exchanged));
+    let done = done(&plan, &dataset, engine.as_ref(), &outcome, clock);
+    let done = Done { ranks: exchanged, ..done };
     output.event(&Event::Done(done));
     output.finish()?;
     Ok(logs.finish()?)
@@ -258,7 +255,7 @@ pub(super) fn done(
     outcome: &Outcome,
     clock: Clock,
 ) -> report::Done {
-    let Outcome { training, evaluation, predicted, last, epochs, validation } = outcome;
+    let Outcome { training, evaluation, predicted, last, epochs, validation, .. } = outcome;
     let state = engine.store();
     report::Done {
         train_seconds: training.as_secs_f64(),

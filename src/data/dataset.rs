@@ -60,6 +60,11 @@ impl Split {
         Self { layout, ..self }
     }
 
+    /// How files store these images and labels.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Number of rows and columns of an image, [H, W].
     pub fn sides(&self) -> [usize; 2] {
         self.sides

@@ -1,6 +1,8 @@
 //! The datasets that have a name: the names, checksums and mirrors of their files, how the files
 //! store images and labels, and the names of the classes.
 
+use serde::{Deserialize, Serialize};
+
 use super::part::Part;
 
 /// Dataset with a name, a row of [`KNOWN`]. Its images have 28×28 pixels.
@@ -32,7 +34,7 @@ pub struct Known {
 }
 
 /// How the files of a dataset store its images and labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
     /// Whether the files store the pixels of an image column by column.
     pub transposed: bool,

@@ -145,9 +145,10 @@ fn contents(path: &str) -> Option<String> {
 /// a launcher of MPI started on this machine share its CPUs, unless each is bound to its own.
 pub fn threads() -> usize {
     let available = thread::available_parallelism().map_or(1, usize::from);
+    let ranks = launched::on_this_machine();
     match allowed_cpus().zip(online_cpus()) {
-        Some((allowed, online)) if allowed.len() < online.len() => available,
-        _ => (available / launched::on_this_machine()).max(1),
+        Some((allowed, online)) if allowed.len() * ranks <= online.len() => available,
+        _ => (available / ranks).max(1),
     }
 }
 

@@ -31,14 +31,23 @@ pub fn on_this_machine() -> usize {
     ON_THIS_MACHINE.into_iter().find_map(number).unwrap_or(1)
 }
 
-/// This process as one of the ranks, if a launcher of MPI started it.
+/// This process as one of the ranks, if a launcher of MPI started several.
 ///
 /// # Errors
-/// [`Error::Usage`] when the library of MPI is not that of the launcher, so that each process would be
-/// alone.
-#[cfg(feature = "mpi")]
+/// [`Error::Usage`] on the first rank when the ranks cannot know of each other: when this program was built
+/// without MPI, or its library of MPI is not that of the launcher. The other ranks get
+/// [`Error::OfAnotherRank`].
 pub fn ranks() -> Result<Option<Ranks>> {
-    let Some((_, count)) = place() else { return Ok(None) };
+    match place() {
+        None | Some((_, ..=1)) => Ok(None),
+        Some((0, count)) => connected(count).map(Some),
+        Some((_, count)) => connected(count).map(Some).map_err(|_| Error::OfAnotherRank),
+    }
+}
+
+/// This process as one of `count` ranks.
+#[cfg(feature = "mpi")]
+fn connected(count: usize) -> Result<Ranks> {
     let ranks = super::mpi::ranks()?;
     if ranks.count() != count {
         return Err(Error::Usage(format!(
@@ -47,22 +56,14 @@ pub fn ranks() -> Result<Option<Ranks>> {
             ranks.count(),
         )));
     }
-    Ok(Some(ranks))
+    Ok(ranks)
 }
 
-/// This process as one of the ranks: this program was built without MPI.
-///
-/// # Errors
-/// [`Error::Usage`] when a launcher started several processes, which would not know of each other. All but the first one
-/// get [`Error::OfAnotherRank`].
+/// This process as one of `count` ranks: there is no MPI by which they could know of each other.
 #[cfg(not(feature = "mpi"))]
-pub fn ranks() -> Result<Option<Ranks>> {
-    match place() {
-        None | Some((_, ..=1)) => Ok(None),
-        Some((0, count)) => Err(Error::Usage(format!(
-            "started as {count} processes by a launcher of MPI, and this program was built without MPI: \
-             build it with 'cargo build --release --features mpi', or start it alone"
-        ))),
-        Some(_) => Err(Error::OfAnotherRank),
-    }
+fn connected(count: usize) -> Result<Ranks> {
+    Err(Error::Usage(format!(
+        "started as {count} processes by a launcher of MPI, and this program was built without MPI: \
+         build it with 'cargo build --release --features mpi', or start it alone"
+    )))
 }

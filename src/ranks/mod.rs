@@ -25,6 +25,7 @@ mod mpi;
 
 use std::cell::RefCell;
 use std::fmt;
+use std::ops::{AddAssign, Sub};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,27 @@ pub struct Traffic {
     pub bytes: u64,
     /// Number of exchanges.
     pub exchanges: u64,
+}
+
+impl Sub for Traffic {
+    type Output = Self;
+
+    /// Cost since an earlier time.
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            duration: self.duration - earlier.duration,
+            bytes: self.bytes - earlier.bytes,
+            exchanges: self.exchanges - earlier.exchanges,
+        }
+    }
+}
+
+impl AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.duration += other.duration;
+        self.bytes += other.bytes;
+        self.exchanges += other.exchanges;
+    }
 }
 
 /// State of a [`Ranks`].
@@ -164,7 +186,7 @@ impl Ranks {
         let combine = |numbers: &mut [f32], received: &[u32], parts| {
             let pairs = numbers.iter_mut().zip(received);
             match parts {
-                // The sum of two numbers does not depend on their order.
+                // The sum of two numbers does not depend on their order, but for NaN, which ends the run.
                 (true, true) => pairs.for_each(|(number, bits)| *number += f32::from_bits(*bits)),
                 (false, true) => pairs.for_each(|(number, bits)| *number = f32::from_bits(*bits)),
                 _ => {}
@@ -188,27 +210,12 @@ impl Ranks {
     }
 
     /// Tells all ranks how this rank would end the run, and returns how they all do.
+    ///
+    /// # Panics
+    /// When the number of ranks is no power of two.
     pub fn agree(&self, end: Option<End>) -> Option<End> {
-        let mut exchange = self.0.borrow_mut();
-        let mut bits = end.map_or(0, End::bit);
-        let (rank, count) = (exchange.link.rank(), exchange.link.count());
-        // Any number of ranks: all tell rank 0, which tells them all.
-        if !count.is_power_of_two() {
-            for partner in 1..count {
-                let mut received = [0];
-                match rank {
-                    0 => exchange.run(partner, &[], &mut received),
-                    _ if rank == partner => exchange.run(0, &[bits], &mut []),
-                    _ => {}
-                }
-                bits |= received[0];
-            }
-            let mut all = [bits];
-            exchange.broadcast(&mut all);
-            return End::first(all[0]);
-        }
-        let mut words = [bits];
-        exchange.all_reduce(&mut [], &mut words, |_| true, |_, _, _| {});
+        let mut words = [end.map_or(0, End::bit)];
+        self.sum(&mut [], &mut words, |_| true);
         End::first(words[0])
     }
 
@@ -219,8 +226,10 @@ impl Ranks {
         let mut halves = [length as u32, (length >> 32) as u32];
         exchange.broadcast(&mut halves);
         let length = (u64::from(halves[0]) | u64::from(halves[1]) << 32) as usize;
-        let mut words = if exchange.link.rank() == 0 { words_of(bytes) } else { Vec::new() };
-        words.resize(length.div_ceil(4), 0);
+        if exchange.link.rank() == 0 {
+            return exchange.broadcast(&mut words_of(bytes));
+        }
+        let mut words = vec![0; length.div_ceil(4)];
         exchange.broadcast(&mut words);
         *bytes = bytes_of(&words, length);
     }
@@ -403,34 +412,40 @@ mod tests {
     }
 
     #[test]
-    fn bytes_and_ends_reach_all_of_any_number_of_ranks() {
+    fn bytes_reach_all_of_any_number_of_ranks() {
         for count in 1..=9 {
             let found = local::run(count, |ranks| {
                 let mut bytes = if ranks.rank() == 0 { b"seven b".to_vec() } else { vec![9; 40] };
                 ranks.broadcast(&mut bytes);
                 let own = vec![ranks.rank() as u8; ranks.rank()];
                 let gathered = ranks.gather(&own);
-                let none = ranks.agree(None);
-                let last = ranks.rank() + 1 == count;
-                let signal = ranks.agree(last.then_some(End::Signal(15)));
-                let ends = [End::Signal(2), End::Failure];
-                let failure = ranks.agree(ends.get(ranks.rank()).copied());
-                (bytes, gathered, none, signal, failure)
+                (bytes, gathered)
             });
-            for (rank, (bytes, gathered, none, signal, failure)) in found.into_iter().enumerate() {
+            for (rank, (bytes, gathered)) in found.into_iter().enumerate() {
                 assert_eq!(bytes, b"seven b");
                 let all: Vec<_> = (0..count).map(|rank| vec![rank as u8; rank]).collect();
                 assert_eq!(gathered, if rank == 0 { all } else { vec![] });
-                assert_eq!((none, signal), (None, Some(End::Signal(15))));
-                let both = if count == 1 { End::Signal(2) } else { End::Failure };
-                assert_eq!(failure, Some(both));
             }
         }
     }
 
     #[test]
+    fn all_ranks_end_alike_and_a_failure_comes_before_a_signal() {
+        let found = local::run(4, |ranks| {
+            let of_one = |rank, end| (ranks.rank() == rank).then_some(end);
+            let none = ranks.agree(None);
+            let signal = ranks.agree(of_one(3, End::Signal(15)));
+            let failure = of_one(2, End::Failure);
+            let both = ranks.agree(of_one(0, End::Signal(2)).or(failure));
+            [none, signal, both]
+        });
+        let expected = [None, Some(End::Signal(15)), Some(End::Failure)];
+        assert_eq!(found, [expected; 4]);
+    }
+
+    #[test]
     fn an_error_of_one_rank_is_an_error_of_all() {
-        let found = local::run(3, |ranks| {
+        let found = local::run(4, |ranks| {
             assert_eq!(ranks.check(Ok(7)).unwrap(), 7);
             let own = match ranks.rank() {
                 2 => Err(Error::Unavailable("no room".into())),
@@ -439,6 +454,6 @@ mod tests {
             ranks.check(own).unwrap_err().to_string()
         });
         let other = Error::OfAnotherRank.to_string();
-        assert_eq!(found, ["rank 2: no room", &other, "no room"]);
+        assert_eq!(found, ["rank 2: no room", &other, "no room", &other]);
     }
 }

@@ -29,8 +29,6 @@ struct Mpi {
     world: SimpleCommunicator,
     /// Whether this process was asked to stop.
     is_stopping: Box<dyn Fn() -> bool>,
-    /// The longest that an exchange took so far.
-    longest: Duration,
     /// MPI, which ends when this is dropped.
     _universe: Universe,
 }
@@ -51,7 +49,7 @@ pub fn ranks() -> Result<Ranks> {
         mpi::initialize_with_threading(Threading::Funneled).expect("MPI begins once");
     let world = universe.world();
     let is_stopping = Box::new(|| false);
-    let link = Mpi { world, is_stopping, longest: Duration::ZERO, _universe: universe };
+    let link = Mpi { world, is_stopping, _universe: universe };
     Ok(Ranks::new(Box::new(link), delay))
 }
 
@@ -66,7 +64,6 @@ impl Link for Mpi {
 
     fn exchange(&mut self, partner: usize, sent: &[u32], received: &mut [u32]) {
         let process = self.world.process_at_rank(partner as i32);
-        let started = Instant::now();
         request::scope(|scope| {
             let is_wanted = !received.is_empty();
             let mut receiving = is_wanted.then(|| process.immediate_receive_into(scope, received));
@@ -86,23 +83,29 @@ impl Link for Mpi {
                 thread::yield_now();
                 if (self.is_stopping)() {
                     let since = *stopping.get_or_insert_with(Instant::now);
-                    if since.elapsed() > PATIENCE.max(4 * self.longest) {
+                    if since.elapsed() > PATIENCE {
+                        eprintln!(
+                            "error: another rank does not answer, it may be lost: if a model was \
+                             saved, it is whole, go on with --resume"
+                        );
                         // MPI cannot take the requests back, so there is no way to return.
-                        if self.world.rank() == 0 {
-                            eprintln!(
-                                "error: another rank does not answer, it may be lost: the model that \
-                                 was saved last is whole, go on with --resume"
-                            );
-                        }
                         process::exit(1);
                     }
                 }
             }
         });
-        self.longest = self.longest.max(started.elapsed());
     }
 
     fn give_up_after(&mut self, is_stopping: Box<dyn Fn() -> bool>) {
         self.is_stopping = is_stopping;
+    }
+}
+
+impl Drop for Mpi {
+    /// Ends the process after a panic: to end MPI, it would wait for the other ranks.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            process::exit(101);
+        }
     }
 }

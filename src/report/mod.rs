@@ -45,7 +45,7 @@ use serde::Serialize;
 use crate::measure::machine::Machine;
 use crate::model::checkpoint::EpochRecord;
 use crate::model::recipe::{Recipe, serialize_plain};
-use crate::ranks::{Ranks, Traffic};
+use crate::ranks::Traffic;
 use crate::simd::Isa;
 use crate::training::trainer::EpochReport;
 
@@ -139,7 +139,7 @@ pub struct Start {
     /// Vector instructions of the kernels; absent if the stage has no choice of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isa: Option<Isa>,
-    /// Number of threads of a step, on each rank.
+    /// Number of threads of a step, on rank 0.
     pub threads: usize,
     /// Number of processes that share the training; absent if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -229,12 +229,12 @@ pub struct Done {
     pub epochs: f64,
     /// Number of steps that the model has been trained for.
     pub steps: u64,
-    /// Messages of rank 0 to other processes; absent if there are none.
+    /// Messages of the training steps to other processes; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranks: Option<Exchanged>,
 }
 
-/// Messages of a rank to others.
+/// Messages of rank 0 to other ranks in the training steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Exchanged {
     /// Number of ranks.
@@ -247,15 +247,11 @@ pub struct Exchanged {
     pub sent_bytes: u64,
 }
 
-impl From<&Ranks> for Exchanged {
-    fn from(ranks: &Ranks) -> Self {
-        let Traffic { duration, bytes, exchanges } = ranks.traffic();
-        Self {
-            count: ranks.count(),
-            exchange_seconds: duration.as_secs_f64(),
-            exchanges,
-            sent_bytes: bytes,
-        }
+impl Exchanged {
+    /// Messages between `count` ranks that cost `traffic`.
+    pub fn new(count: usize, traffic: Traffic) -> Self {
+        let Traffic { duration, bytes, exchanges } = traffic;
+        Self { count, exchange_seconds: duration.as_secs_f64(), exchanges, sent_bytes: bytes }
     }
 }
 

@@ -154,8 +154,8 @@ impl Stage {
             }
             EngineKind::Layerwise { .. } => (!layerwise::is_shared(parts, ranks)).then(|| {
                 format!(
-                    "ranks share the parts of --accumulate, so both are powers of two, and there are \
-                     {parts} parts for {ranks} ranks"
+                    "ranks share the parts of --accumulate: both are powers of two, and there are at least \
+                     as many parts as ranks, not {parts} parts for {ranks} ranks"
                 )
             }),
         }

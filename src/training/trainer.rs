@@ -16,7 +16,7 @@ use crate::model::checkpoint::{
 };
 use crate::model::parameters::TrainState;
 use crate::optim::schedule::Schedule;
-use crate::ranks::{End, Ranks};
+use crate::ranks::{End, Ranks, Traffic};
 
 /// Number of epochs of a run that names no other.
 pub const DEFAULT_EPOCHS: f64 = 10.0;
@@ -102,6 +102,8 @@ pub struct Outcome {
     pub training: Duration,
     /// Duration of all evaluations.
     pub evaluation: Duration,
+    /// Messages of all training steps to other ranks.
+    pub exchanged: Traffic,
     /// End of the last prediction, or else of the training.
     pub predicted: Instant,
     /// Result of the last evaluation.
@@ -131,6 +133,7 @@ impl Trainer<'_> {
     /// Trains, validates, tests and saves, as [`run`](Self::run) says.
     fn train(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         let (mut training, mut evaluating) = (Duration::ZERO, Duration::ZERO);
+        let mut exchanged = Traffic::default();
         // A signal may have come before the last validation, or before the last evaluation.
         if self.metadata.position.batch == 0 {
             evaluating += duration(&self.validate(observer));
@@ -144,8 +147,10 @@ impl Trainer<'_> {
             let epoch = self.metadata.position.epoch;
             let is_whole = epoch < end.0;
             let batches = if is_whole { self.batches() } else { end.1 };
+            let before = self.traffic();
             let mut report = self.epoch(epoch, batches, observer)?;
             training += report.duration;
+            exchanged += self.traffic() - before;
             let state = self.engine.store();
             report.record.weight_norm = state.parameters.norm();
             if is_whole {
@@ -176,6 +181,7 @@ impl Trainer<'_> {
             // The run began at its last epoch, so there was nothing to train.
             last = self.evaluation(observer);
             if let Some(signal) = self.stop(observer) {
+                self.part();
                 let message = "interrupted; there was nothing to save".into();
                 return Err(Error::Interrupted { signal, message });
             }
@@ -185,7 +191,13 @@ impl Trainer<'_> {
         let (epoch, batch) = self.place();
         let epochs = epoch as f64 + batch as f64 / self.batches() as f64;
         let validation = self.metadata.validation;
-        Ok(Outcome { training, evaluation: evaluating, predicted, last, epochs, validation })
+        let evaluation = evaluating;
+        Ok(Outcome { training, evaluation, exchanged, predicted, last, epochs, validation })
+    }
+
+    /// Cost of all messages to other ranks so far.
+    fn traffic(&self) -> Traffic {
+        self.ranks.as_ref().map(Ranks::traffic).unwrap_or_default()
     }
 
     /// Number of whole epochs that are done, and of batches of the next one.
@@ -310,8 +322,9 @@ impl Trainer<'_> {
         Ok(EpochReport { record, duration, images })
     }
 
-    /// Trains on `batch`, the next one of the epoch, and returns the duration of the engine's step.
+    /// Trains on `batch`, the next one of the epoch, and returns the duration of the step.
     fn step(&mut self, batch: &Batch<'_>, observer: &mut dyn Observer) -> Result<Duration> {
+        let started = Instant::now();
         let mut heard = Ok(());
         while heard.is_ok()
             && let Some(written) = self.written(Checkpoints::poll)
@@ -326,7 +339,6 @@ impl Trainer<'_> {
         let recipe = &self.metadata.recipe;
         let lr = Schedule::from(recipe).lr(epoch, step, in_epoch);
         let place = epoch as f64 + step as f64 / in_epoch as f64;
-        let started = Instant::now();
         self.engine.freeze_convolutions(recipe.freezes_convolutions(place));
         let sum = self.engine.step(batch, lr);
         let duration = started.elapsed();

@@ -179,7 +179,10 @@ fn done(done: &Done) -> String {
     );
     if let Some(Exchanged { exchange_seconds, sent_bytes, .. }) = done.ranks {
         let megabytes = sent_bytes as f64 / 1e6;
-        _ = write!(text, "\nexchanging {megabytes:.1} MB with other ranks {exchange_seconds:.3} s");
+        _ = write!(
+            text,
+            "\nof the training steps, {exchange_seconds:.3} s exchanging {megabytes:.1} MB with other ranks"
+        );
     }
     if let (Some(correct), Some(total)) = (done.test_correct, done.test_total) {
         let synthetic = if done.dataset == "synthetic" { " SYNTHETIC" } else { "" };
