@@ -128,20 +128,22 @@ def model(job):
 
     A step computes s + p / R seconds: what every rank computes, and what they share. Both follow from one process with
     one thread and from what each of two ranks computes between its exchanges. Each of the log₂ R rounds of an exchange
-    takes its latency and its bytes.
+    takes its latency and its bytes. Ranks also wait for each other, as long as two of them do here beyond that.
     """
     (alone, *_), _ = measured(job, "alone-1")
-    (two, waiting, exchanges, sent), _ = measured(job, "strong-2")
-    shared = 2 * (alone - (two - waiting))
+    (two, exchanging, exchanges, sent), _ = measured(job, "strong-2")
+    # Two ranks have twice the caches, so what they share can look larger than all there is.
+    shared = min(alone, 2 * (alone - (two - exchanging)))
     own = alone - shared
+    latency_here, rate_here = line()
+    waiting = max(0, exchanging - exchanges * latency_here - sent / rate_here)
 
     def seconds(count, latency, rate):
-        part = 1 / count
-        if job == "rows of cells":
-            # The rows of the rank that has most of them.
-            part = math.ceil(ROWS / count) / ROWS
-        rounds = math.log2(count)
-        return own + part * shared + rounds * (exchanges * latency + sent / rate)
+        if count == 1:
+            return alone
+        # The rows of the rank that has most of them.
+        part = math.ceil(ROWS / count) / ROWS if job == "rows of cells" else 1 / count
+        return own + part * shared + waiting + math.log2(count) * (exchanges * latency + sent / rate)
 
     return seconds
 

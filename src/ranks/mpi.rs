@@ -22,7 +22,7 @@ const SPINS: u32 = 1 << 12;
 
 /// Time after which a silent partner is given up, if this process was asked to stop. A launcher that has
 /// lost a rank asks the others to stop, and kills them soon: Open MPI's mpirun after a second.
-const PATIENCE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Link of MPI's communicator of all ranks.
 struct Mpi {
