@@ -134,8 +134,8 @@ GUIDE = [
     Row("3.8", "Size of the batch by the memory", "`mnist-train --batch-size auto`",
         "No figure: it depends on the machine. `cargo test --test validation a_size_of_the_batches_is_chosen_and_kept`"),
     Row("3.9", "Data in memory, in batches, streamed, distributed", "`mnist-train data`",
-        "No figure: images stay in memory, a byte for each pixel. Streaming and distribution are not built, because sets "
-        "of 28×28 images fit into memory"),
+        "No figure: images stay in memory, a byte for each pixel. Streaming and distribution of data are not built, because "
+        "sets of 28×28 images fit into memory; docs/CLUSTER.md has training by several machines"),
     Row("3.10", "Gradients clipped to a norm of 10, and a warning above it", "`mnist-train --arch lstm --clip-norm 10`",
         "No figure: `cargo test --test options a_gradient_is_clipped_to_the_norm_and_reported_before`, "
         "`cargo test --test validation a_large_gradient_is_reported_once_unless_it_is_clipped`"),
