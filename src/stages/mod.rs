@@ -58,7 +58,7 @@ type Make<R, T> = fn(R) -> Result<Box<dyn Primitives<T>>>;
 /// Kind of engine: a way to execute a whole step.
 #[derive(Debug, Clone, Copy)]
 pub enum EngineKind {
-    /// Layer after layer, for any network: [`layerwise`](crate::engine::layerwise).
+    /// Layer after layer, for any network: [`layerwise`].
     Layerwise {
         /// Function that makes the primitives.
         primitives: Make<Compute, f32>,
