@@ -252,6 +252,22 @@ fn cell_rows<S: Products>(network: &Network, skip: Skip, rows: &[usize]) -> Vec<
     rows.iter().map(|&y| CellRow::new(network, y, skip)).collect()
 }
 
+/// Computes the logits of the images in the groups, which are begun in this order. `common` (H padded) is the
+/// part of the sums of the hidden units that all images have in common, and `sum` returns the vector at an index
+/// of the other part, (N, H padded).
+fn forward_groups<S: Products>(
+    simd: S,
+    team: &mut Team,
+    (groups, order): (&mut [Group], &Order),
+    head: &HeadWeights,
+    common: &[f32],
+    sum: impl Fn(usize) -> S::Vector + Sync,
+) {
+    team.for_each(groups, order, |index, group| {
+        Phase::Loss.run(|| group.forward(simd, head, index * GROUP_IMAGES, common, &sum));
+    });
+}
+
 /// Adds `others` to `sums`, element by element.
 fn add(sums: &mut [f32], others: &[f32]) {
     sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
@@ -351,22 +367,17 @@ impl<S: Products> FusedEngine<S> {
             return self.forward_shared_head(images);
         }
         self.sum_common();
-        let (simd, head, common) = (self.simd, &self.head.w, &self.common);
+        let simd = self.simd;
         let sums: [_; CELLS] = array::from_fn(|leaf| &*self.cell_rows[leaf].cells.partial_sums);
-        let groups = &mut self.groups[..images.div_ceil(GROUP_IMAGES)];
-        self.team.for_each(groups, &self.group_order, |index, group| {
-            let first = index * GROUP_IMAGES;
-            Phase::Loss.run(|| {
-                group.forward(
-                    simd,
-                    head,
-                    first,
-                    common,
-                    #[inline(always)]
-                    |place| row_tree::sum(simd, |leaf| simd.load(&sums[leaf][place..])),
-                );
-            });
-        });
+        forward_groups(
+            simd,
+            &mut self.team,
+            (&mut self.groups[..images.div_ceil(GROUP_IMAGES)], &self.group_order),
+            &self.head.w,
+            &self.common,
+            #[inline(always)]
+            |place| row_tree::sum(simd, |leaf| simd.load(&sums[leaf][place..])),
+        );
     }
 
     /// Computes `common`: the biases of the hidden units plus the parts of blank cells.
@@ -392,21 +403,16 @@ impl<S: Products> FusedEngine<S> {
         let (sums, of_blank) = sums.split_at(images * width);
         self.common.copy_from_slice(&self.head.w.bias1);
         add(&mut self.common, of_blank);
-        let (simd, head, common) = (self.simd, &self.head.w, &self.common);
-        let groups = &mut self.groups[..images.div_ceil(GROUP_IMAGES)];
-        self.team.for_each(groups, &self.group_order, |index, group| {
-            let first = index * GROUP_IMAGES;
-            Phase::Loss.run(|| {
-                group.forward(
-                    simd,
-                    head,
-                    first,
-                    common,
-                    #[inline(always)]
-                    |place| simd.load(&sums[place..]),
-                );
-            });
-        });
+        let simd = self.simd;
+        forward_groups(
+            simd,
+            &mut self.team,
+            (&mut self.groups[..images.div_ceil(GROUP_IMAGES)], &self.group_order),
+            &self.head.w,
+            &self.common,
+            #[inline(always)]
+            |place| simd.load(&sums[place..]),
+        );
     }
 
     /// Adds up the partial sums at these `places` of all own rows of cells, into those of the first one.
