@@ -15,8 +15,8 @@
 //! If each rank has the sum of an aligned part of a larger tree, the result is the sum of that tree. It
 //! does not depend on R. `MPI_Allreduce` would not promise this: it may add in any order.
 //!
-//! [`Link`] is what carries messages: MPI, if a launcher of it started the ranks ([`launched`]), or channels between threads ([`local`]), by
-//! which the same code is tested without MPI.
+//! [`Link`] is what carries messages: MPI, if a launcher of it started the ranks ([`launched`]), or
+//! channels between threads ([`local`]), by which the same code is tested without MPI.
 
 pub mod launched;
 pub mod local;
