@@ -299,8 +299,7 @@ impl Run {
         }
         let text = input::text(path)?;
         let threads = self.plan.stage.threads(self.plan.compute.threads);
-        let start =
-            json::line(&Event::Start(train::start(&self.plan, &self.dataset, threads, None)));
+        let start = json::line(&self.start(threads));
         let first = text.lines().next().unwrap_or_default();
         // Both are parsed, because a number can have several texts.
         let fields = |line: &str| serde_json::from_str::<Map<String, Value>>(line).ok();

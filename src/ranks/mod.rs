@@ -1,9 +1,9 @@
 //! Ranks: processes that train one model together, and the sums that they exchange.
 //!
 //! Every rank calls the same methods in the same order. Sums are made by *recursive doubling*: in round
-//! k, rank r exchanges what it has with rank r XOR 2ᵏ, and both add it. Whoever has the lower number is
-//! the left operand, so after log₂ R rounds all R ranks have the sum of a binary tree, and all have the
-//! same bits.
+//! k, rank r exchanges what it has with rank r XOR 2ᵏ, and both add it. A sum of two numbers does not
+//! depend on their order, so after log₂ R rounds all R ranks have the sum of a binary tree, and all have
+//! the same bits.
 //!
 //! ```text
 //! rank 0   g₀ ─┬─ g₀ + g₁ ─┬─ (g₀ + g₁) + (g₂ + g₃)
@@ -265,8 +265,7 @@ impl Ranks {
         }
         let message = own.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let messages = self.gather(message.as_bytes());
-        let value = own?;
-        drop(value);
+        _ = own?;
         let first = messages.iter().enumerate().find(|(_, message)| !message.is_empty());
         Err(first.map_or(Error::OfAnotherRank, |(rank, message)| {
             Error::Unavailable(format!("rank {rank}: {}", String::from_utf8_lossy(message)))
