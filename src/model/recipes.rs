@@ -70,13 +70,15 @@ pub const RECIPES: [NamedRecipe; 4] = [
         name: "99.5",
         mark: Some(0.995),
         settings: settings! {
-            "epochs": "80",
-            "t-max": "80",
+            "epochs": "60",
+            "t-max": "60",
+            "batch-size": "128",
             "optimizer": "adamw",
             "weight-decay": "0.05",
-            "lr": "2e-3",
+            "lr": "3e-3",
             "label-smoothing": "0.1",
             "augment": "elastic",
+            "augment-off": "0.25",
         },
     },
 ];
