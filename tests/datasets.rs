@@ -239,20 +239,6 @@ fn a_resumed_run_and_any_number_of_threads_see_the_same_images() {
 }
 
 #[test]
-fn the_last_epochs_see_unchanged_images() {
-    let place = Workplace::new();
-    let weights = |flags: &str| place.run(&format!("{SMALL} {flags}")).weights();
-    let all = "--augment affine --augment-off 1 --epochs 2 --model all";
-    assert_eq!(weights(all), weights("--epochs 2 --model plain"));
-    let half = "--augment affine --t-max 2 --model half";
-    let whole = weights(&format!("{half} --augment-off 0.5 --epochs 2"));
-    let first = weights(&format!("{half} --augment-off 0.5 --epochs 1"));
-    assert_eq!(first, weights("--augment affine --t-max 2 --epochs 1 --model augmented"));
-    assert_eq!(whole, weights("--model half --resume --epochs 2"));
-    assert_ne!(whole, weights("--model augmented --resume --epochs 2"));
-}
-
-#[test]
 fn the_picture_shows_the_originals_and_their_changes() {
     let place = Workplace::new();
     let drawn = place.run("data augmented --augment affine").succeeds();

@@ -289,7 +289,7 @@ pub struct EvalArgs {
     /// Network of a file with weights alone, unless the file names it or it is the default one
     #[arg(long, value_name = "LAYERS")]
     pub arch: Option<String>,
-    /// Average the logits of each image over 5 or 9 places: its own, and a pixel away
+    /// Average the logits of each image over 5, 9 or 25 places, up to two pixels away
     #[arg(long, value_name = "PLACES", value_parser = places)]
     tta: Option<usize>,
     /// Average only images whose predicted class has a probability below P

@@ -105,7 +105,7 @@ pub fn probability(text: &str) -> Result<f32, String> {
 /// Parses the number of places of an image that test-time augmentation averages over.
 pub fn places(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(places @ (5 | 9)) => Ok(places),
-        _ => Err("must be a number of places, 5 or 9".into()),
+        Ok(places @ (5 | 9 | 25)) => Ok(places),
+        _ => Err("must be a number of places, 5, 9 or 25".into()),
     }
 }

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 
 use super::data::check_batch_size;
 use crate::cli::TrainArgs;
-use crate::data::augment::Augment;
 use crate::data::dataset::ImageFormat;
 use crate::engine::compute::Compute;
 use crate::error::{Error, Result, printable, quoted};
@@ -128,19 +127,12 @@ impl TrainPlan {
                 recipe.t_max, recipe.min_lr, args.epochs,
             ));
         }
-        let freezes = recipe.freeze_conv > 0.0 && !recipe.freezes_convolutions(args.epochs);
-        let last = recipe.augmentation(args.epochs.ceil() - 1.0);
-        let unchanges = recipe.augment_off > 0.0 && last != Augment::None;
-        for (never, what) in
-            [(freezes, "the convolutions are frozen"), (unchanges, "the images are unchanged")]
-        {
-            if never {
-                notes.push(format!(
-                    "note: the run ends before {what}, late in {} epochs;\n\
-                     so they are at the end of a run that is begun with --t-max {}",
-                    recipe.t_max, args.epochs,
-                ));
-            }
+        if recipe.freeze_conv > 0.0 && !recipe.freezes_convolutions(args.epochs) {
+            notes.push(format!(
+                "note: the run ends before the convolutions are frozen, late in {} epochs;\n\
+                 they are frozen at the end of a run that is begun with --t-max {}",
+                recipe.t_max, args.epochs,
+            ));
         }
         let falls = recipe.schedule == Kind::Cosine && recipe.lr > recipe.min_lr;
         if falls && args.epochs > recipe.t_max + 1.0 {
@@ -484,22 +476,13 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_ends_before_the_last_share_of_its_schedule_says_so() {
-        let notes = |flags: &str, length: &str| {
-            plan(&format!("--stage live {flags} {length}"), None).unwrap().notes
-        };
-        for (flags, what) in [
-            ("--freeze-conv 0.2", "the convolutions are frozen"),
-            ("--augment affine --augment-off 0.2", "the images are unchanged"),
-        ] {
-            let early = format!(
-                "note: the run ends before {what}, late in 20 epochs;\n\
-                 so they are at the end of a run that is begun with --t-max 10"
-            );
-            assert_eq!(notes(flags, "--epochs 10"), [early]);
-            assert!(notes(flags, "--epochs 20").is_empty());
-            assert!(notes(flags, "--epochs 10 --t-max 10").is_empty());
-        }
+    fn a_run_that_ends_before_the_convolutions_are_frozen_says_so() {
+        let notes = |flags| plan(flags, None).unwrap().notes;
+        let early = "note: the run ends before the convolutions are frozen, late in 20 epochs;\n\
+                     they are frozen at the end of a run that is begun with --t-max 10";
+        assert_eq!(notes("--stage live --epochs 10 --freeze-conv 0.2"), [early]);
+        assert!(notes("--stage live --epochs 20 --freeze-conv 0.2").is_empty());
+        assert!(notes("--stage live --epochs 10 --t-max 10 --freeze-conv 0.2").is_empty());
     }
 
     #[test]

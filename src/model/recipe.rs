@@ -107,11 +107,6 @@ hyperparameters! {
     /// Change of the training images in each epoch: none, shift, affine, or elastic.
     #[serde(default)]
     augment: Augment = Augment::None, Valid::Choice(&Augment::NAMES);
-    /// Share of the first t-max epochs, at their end, that see the images unchanged.
-    ///
-    /// They stay unchanged after these epochs too. At 0 every epoch is augmented.
-    #[serde(default)]
-    augment_off: f64 = 0.0, Valid::Number(Range::Share);
     /// Share of the first t-max epochs, at their end, in which the convolutional layers are frozen.
     ///
     /// They stay frozen after these epochs too. At 0 they are never frozen.
@@ -207,10 +202,9 @@ impl Recipe {
         let with_gamma = [Kind::Step, Kind::Exponential];
         let gradual = [Kind::Cosine, Kind::Linear, Kind::OneCycle, Kind::Exponential];
         let by_step = self.schedule_by == Interval::Step;
-        let has_shares = self.freeze_conv > 0.0 || self.augment_off > 0.0;
         let uses: [(bool, &str, &[Kind]); 5] = [
             (self.min_lr != default.min_lr, "min-lr", &to_an_end),
-            (self.t_max != default.t_max && !has_shares, "t-max", &to_an_end),
+            (self.t_max != default.t_max && self.freeze_conv == 0.0, "t-max", &to_an_end),
             (self.step_size != default.step_size, "step-size", &[Kind::Step]),
             (self.gamma != default.gamma, "gamma", &with_gamma),
             (by_step, "schedule-by step", &gradual),
@@ -251,11 +245,6 @@ impl Recipe {
             .or_else(|| {
                 (self.nesterov && self.momentum == 0.0)
                     .then(|| "--nesterov: there is no momentum: add --momentum 0.9".into())
-            })
-            .or_else(|| {
-                (self.augment_off > 0.0 && self.augment == Augment::None).then(|| {
-                    "--augment-off: there is no augmentation: add --augment elastic".into()
-                })
             })
             .or_else(|| {
                 let Self { accumulate, batch_size, .. } = self;
@@ -299,19 +288,7 @@ impl Recipe {
     /// Whether the convolutional layers are frozen in the step that begins at `place`, in epochs from the
     /// beginning of training.
     pub fn freezes_convolutions(&self, place: f64) -> bool {
-        self.is_in_last(self.freeze_conv, place)
-    }
-
-    /// Change of the training images in the epoch that begins at `place`, in epochs from the beginning of
-    /// training.
-    pub fn augmentation(&self, place: f64) -> Augment {
-        if self.is_in_last(self.augment_off, place) { Augment::None } else { self.augment }
-    }
-
-    /// Whether `place`, in epochs from the beginning of training, is in the last `share` of the first
-    /// `t_max` epochs, or after it.
-    fn is_in_last(&self, share: f64, place: f64) -> bool {
-        share > 0.0 && place >= (1.0 - share) * self.t_max
+        self.freeze_conv > 0.0 && place >= (1.0 - self.freeze_conv) * self.t_max
     }
 
     /// Names and values of the hyperparameters that differ from the defaults of the optimizer and the
@@ -544,7 +521,6 @@ mod tests {
             (Recipe { weight_decay: 0.1, ..sgd.clone() }, "--weight-decay: --optimizer sgd "),
             (Recipe { momentum: 0.1, ..adamw }, "--momentum: --optimizer adamw "),
             (Recipe { nesterov: true, ..sgd.clone() }, "--nesterov: there is no momentum"),
-            (Recipe { augment_off: 0.1, ..adam.clone() }, "--augment-off: there is no augment"),
             (Recipe { t_max: 3.0, schedule: Kind::Constant, ..adam.clone() }, "--t-max: has no "),
             (Recipe { min_lr: 0.1, schedule: Kind::Step, ..adam.clone() }, "--min-lr: has no "),
             (Recipe { gamma: 0.3, ..adam.clone() }, "--gamma: has no effect on --schedule cosine,"),
@@ -563,26 +539,16 @@ mod tests {
     }
 
     #[test]
-    fn convolutions_are_frozen_and_images_unchanged_in_the_last_share_of_the_schedule() {
-        let counts = |share, t_max| {
-            let [freeze_conv, augment_off] = [share; 2];
-            let augment = Augment::Shift;
-            let recipe = Recipe { freeze_conv, augment_off, augment, t_max, ..Recipe::default() };
-            let places = || (0..12).map(|step| f64::from(step) / 4.0);
-            let frozen = places().filter(|place| recipe.freezes_convolutions(*place)).count();
-            let is_unchanged = |place: &f64| recipe.augmentation(*place) == Augment::None;
-            assert_eq!(places().filter(is_unchanged).count(), frozen);
-            frozen
+    fn the_convolutions_are_frozen_in_the_last_share_of_the_schedule() {
+        let frozen = |freeze_conv, t_max| {
+            let recipe = Recipe { freeze_conv, t_max, ..Recipe::default() };
+            let frozen = (0..12).map(|step| recipe.freezes_convolutions(f64::from(step) / 4.0));
+            frozen.filter(|&is_frozen| is_frozen).count()
         };
-        assert_eq!([0.0, 0.25, 0.5, 1.0].map(|share| counts(share, 2.0)), [0, 6, 8, 12]);
-        assert_eq!(counts(0.5, 20.0), 0);
-        let constant = Recipe { t_max: 2.0, ..Recipe::default() };
-        for recipe in [
-            Recipe { freeze_conv: 0.5, ..constant.clone() },
-            Recipe { augment: Augment::Shift, augment_off: 0.5, ..constant.clone() },
-        ] {
-            assert_eq!(recipe.with_schedule(Kind::Constant).contradiction(), None);
-        }
+        assert_eq!([0.0, 0.25, 0.5, 1.0].map(|share| frozen(share, 2.0)), [0, 6, 8, 12]);
+        assert_eq!(frozen(0.5, 20.0), 0);
+        let constant = Recipe { t_max: 2.0, freeze_conv: 0.5, ..Recipe::default() };
+        assert_eq!(constant.with_schedule(Kind::Constant).contradiction(), None);
     }
 
     #[test]

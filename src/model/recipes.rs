@@ -70,15 +70,14 @@ pub const RECIPES: [NamedRecipe; 4] = [
         name: "99.5",
         mark: Some(0.995),
         settings: settings! {
-            "epochs": "60",
-            "t-max": "60",
+            "epochs": "70",
+            "t-max": "70",
             "batch-size": "128",
             "optimizer": "adamw",
             "weight-decay": "0.05",
             "lr": "3e-3",
             "label-smoothing": "0.1",
             "augment": "elastic",
-            "augment-off": "0.25",
         },
     },
 ];

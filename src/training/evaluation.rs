@@ -12,11 +12,11 @@ use crate::nn::cross_entropy::{self, LossSum};
 const BATCH: usize = 100;
 
 /// Test-time augmentation: the logits of an image are the mean of those of the image and of the image
-/// moved by a pixel.
+/// moved by up to two pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Averaging {
     /// Number of places of an image, its own included: 5 with those above, below and beside, 9 with those
-    /// at the corners too.
+    /// at the corners too, 25 with all that are two pixels away.
     pub shifts: usize,
     /// Probability of the predicted class from which on an image is sure enough not to be moved; with 1,
     /// all images are moved.
@@ -25,8 +25,13 @@ pub struct Averaging {
 
 impl Averaging {
     /// Moves [down, right] in pixels, in the order of their use.
-    const MOVES: [[isize; 2]; 8] =
-        [[-1, 0], [1, 0], [0, -1], [0, 1], [-1, -1], [-1, 1], [1, -1], [1, 1]];
+    #[rustfmt::skip]
+    const MOVES: [[isize; 2]; 24] = [
+        [-1, 0], [1, 0], [0, -1], [0, 1],
+        [-1, -1], [-1, 1], [1, -1], [1, 1],
+        [-2, -2], [-2, -1], [-2, 0], [-2, 1], [-2, 2], [-1, -2], [-1, 2], [0, -2],
+        [0, 2], [1, -2], [1, 2], [2, -2], [2, -1], [2, 0], [2, 1], [2, 2],
+    ];
 
     /// Replaces the `logits` (N, classes) of those images of `batch` that are not sure. Returns their number.
     fn apply(&self, engine: &mut dyn Engine, batch: &Batch<'_>, logits: &mut [f32]) -> usize {
@@ -147,6 +152,8 @@ impl Evaluation {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::data::synthetic;
     use crate::engine::compute::Compute;
@@ -185,12 +192,17 @@ mod tests {
         sure.sort_by(f32::total_cmp);
         let few = evaluation(engine.as_mut(), Some(Averaging { shifts: 5, below: sure[30] }));
         assert_eq!(few.averaged, sure.partition_point(|one| *one < sure[30]));
-        for shifts in [5, 9] {
+        for shifts in [5, 9, 25] {
             let all = evaluation(engine.as_mut(), Some(Averaging { shifts, below: 1.0 }));
             assert_eq!(all.averaged, 130);
             // By its definition, image by image.
             let mut places = vec![[0, 0]];
             places.extend(&Averaging::MOVES[..shifts - 1]);
+            // They are all different, and none is farther away than it must be.
+            assert_eq!(places.iter().collect::<HashSet<_>>().len(), shifts);
+            let within = shifts.isqrt() as isize / 2;
+            let is_near = |place: &[isize; 2]| place.iter().all(|by| by.abs() <= within);
+            assert!(places.iter().all(is_near), "{places:?}");
             let mut loss = 0.0;
             for index in 0..130 {
                 let mut sums = [0.0; 10];

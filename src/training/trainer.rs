@@ -289,7 +289,7 @@ impl Trainer<'_> {
             Ok(())
         };
         let mut batches = batches(train, &order, recipe.batch_size).take(end).skip(first);
-        match recipe.augmentation(epoch as f64) {
+        match recipe.augment {
             Augment::None => batches.try_for_each(|batch| step(&batch, Duration::ZERO))?,
             kind => {
                 let buffer = || Augmented::new(kind, recipe.seed, train.sides(), recipe.batch_size);

@@ -115,7 +115,7 @@ impl Augmented {
 /// comes from outside is 0.
 ///
 /// # Panics
-/// When there are no such images, or they are moved by more than their width.
+/// When there are no such images.
 pub fn shifted(batch: &Batch<'_>, places: &[usize], distance: [isize; 2]) -> Split {
     let sides @ [rows, columns] = batch.sides();
     let mut images = vec![0; places.len() * rows * columns];
@@ -130,13 +130,13 @@ pub fn shifted(batch: &Batch<'_>, places: &[usize], distance: [isize; 2]) -> Spl
 /// What comes from outside is 0.
 fn shift(image: &[u8], columns: usize, distance: [isize; 2], to: &mut [u8]) {
     let [down, right] = distance;
-    let kept = columns - right.unsigned_abs();
-    let (from_column, to_column) = (right.min(0).unsigned_abs(), right.max(0).unsigned_abs());
+    let [from_column, to_column] = [-right, right].map(|by| by.max(0) as usize);
+    let kept = columns.saturating_sub(from_column + to_column);
     for (y, to) in (0..).zip(to.chunks_exact_mut(columns)) {
         to.fill(0);
         let row = usize::try_from(y - down).ok();
         let row = row.and_then(|row| image.chunks_exact(columns).nth(row));
-        if let Some(row) = row {
+        if let Some(row) = row.filter(|_| kept > 0) {
             to[to_column..][..kept].copy_from_slice(&row[from_column..][..kept]);
         }
     }
@@ -222,9 +222,11 @@ mod tests {
             assert_eq!(moved, expected, "{distance:?}");
         }
         // One pixel: whatever is moved leaves it.
-        let mut moved = [9];
-        shift(&[5], 1, [0, 1], &mut moved);
-        assert_eq!(moved, [0]);
+        for distance in [[0, 1], [0, -2], [2, 0], [-2, 2]] {
+            let mut moved = [9];
+            shift(&[5], 1, distance, &mut moved);
+            assert_eq!(moved, [0], "{distance:?}");
+        }
     }
 
     #[test]
