@@ -42,6 +42,11 @@ fn a_flag_comes_before_a_variable_before_the_file_before_the_default() {
     assert_eq!(shown(&place, "", &[("MNIST_NO_EVAL", "1")], "no-eval"), ["true", "MNIST_NO_EVAL"]);
     assert_eq!(shown(&place, "", &[("MNIST_SEED", "")], "seed"), ["1", "default"]);
     assert_eq!(shown(&place, "", &[], "stage"), ["none", "default"]);
+    // An optimizer and a schedule have defaults of their own.
+    assert_eq!(shown(&place, "--optimizer adamw", &[], "weight-decay"), ["0.01", "default"]);
+    assert_eq!(shown(&place, "--optimizer adamw", &[], "l2"), ["0", "default"]);
+    assert_eq!(shown(&place, "--schedule exponential", &[], "gamma"), ["0.9", "default"]);
+    assert_eq!(shown(&place, "", &[], "gamma"), ["0.1", "default"]);
     let text = Run::of(place.bare("config show --config run.toml")).succeeds().stdout;
     assert!(
         text.contains("\nlr                      0.004                     run.toml\n"),

@@ -7,13 +7,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use serde_json::Value;
 
+use super::recipe::{OF_TRAINING, RecipeArgs};
 use super::train::NAMED;
 use crate::error::{Error, Result, printable, quoted};
 use crate::files::input;
 use crate::model::checkpoint::{self, Model};
+use crate::model::recipe::{Recipe, shortest};
 use crate::model::recipes::NamedRecipe;
 use crate::report::config::Setting;
 
@@ -262,6 +264,10 @@ fn settings(command: &Command, matches: &ArgMatches, entries: &[Entry]) -> Vec<S
         arg.get_long().is_some_and(|long| !["help", "version"].contains(&long))
             && !arg.is_hide_set()
     });
+    let recipe = RecipeArgs::<OF_TRAINING>::from_arg_matches(matches).expect("they are valid");
+    let recipe = serde_json::to_value(Recipe::from(&recipe)).expect("plain data");
+    // An optimizer or a schedule may have other defaults than the help shows.
+    let own_default = |id: &str| recipe.get(id).filter(|value| value.is_number()).map(shortest);
     let setting = |arg: &Arg| {
         let name = arg.get_long()?.to_string();
         let id = arg.get_id().as_str();
@@ -272,8 +278,11 @@ fn settings(command: &Command, matches: &ArgMatches, entries: &[Entry]) -> Vec<S
             _ => "default".into(),
         };
         let value = if takes_value(arg) {
-            let raw = matches.get_raw(id).and_then(|mut values| values.next());
-            raw.map(|value| value.to_string_lossy().into_owned())
+            let own_default = own_default(id).filter(|_| origin == "default");
+            own_default.or_else(|| {
+                let raw = matches.get_raw(id).and_then(|mut values| values.next());
+                raw.map(|value| value.to_string_lossy().into_owned())
+            })
         } else {
             let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
             Some(is_given.to_string())
