@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
 use super::shared::{DataArgs, OutputArgs, known, named_directory};
-use super::values::{MOST_IMAGES, whole};
+use super::values::{MOST_IMAGES, augment, whole};
 use crate::data::augment::Augment;
 use crate::data::known::Known;
 use crate::data::synthetic;
@@ -91,10 +90,4 @@ pub struct AugmentedArgs {
     /// Data that images are read from.
     #[command(flatten)]
     pub data: DataArgs,
-}
-
-/// Parser of a change of images.
-fn augment() -> impl TypedValueParser<Value = Augment> {
-    PossibleValuesParser::new(&Augment::NAMES[1..])
-        .map(|name| serde_json::from_value(name.into()).expect("it is one of the names"))
 }

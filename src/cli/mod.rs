@@ -47,9 +47,10 @@ pub use self::sweep::{Point, SweepArgs};
 pub use self::train::TrainArgs;
 #[cfg(feature = "profile")]
 use self::values::MOST_SECONDS;
-use self::values::{number, path, places, probability, step, whole};
+use self::values::{MOST_COPIES, augment, number, path, probability, step, whole};
 use crate::bench::child::Job;
-use crate::error::quoted;
+use crate::data::augment::Augment;
+use crate::error::{self, Error, quoted};
 use crate::model::checkpoint::DEFAULT_FILE;
 use crate::model::presets::{PRESETS, Preset};
 use crate::model::recipe::Range;
@@ -289,9 +290,13 @@ pub struct EvalArgs {
     /// Network of a file with weights alone, unless the file names it or it is the default one
     #[arg(long, value_name = "LAYERS")]
     pub arch: Option<String>,
-    /// Average the logits of each image over 5, 9 or 25 places, up to two pixels away
-    #[arg(long, value_name = "PLACES", value_parser = places)]
+    /// Average the logits of each image over N copies, itself included: 5 or 9 shifted ones
+    #[arg(long, value_name = "N", value_parser = whole(2_usize, Some(MOST_COPIES)))]
     tta: Option<usize>,
+    /// Change of the copies: shift; or affine or elastic, with any number of copies
+    #[arg(long, value_name = "NAME", requires = "tta", default_value = "shift")]
+    #[arg(value_parser = augment(), hide_possible_values = true)]
+    tta_by: Augment,
     /// Average only images whose predicted class has a probability below P
     #[arg(long, value_name = "P", requires = "tta", default_value_t = 1.0)]
     #[arg(value_parser = probability)]
@@ -316,9 +321,18 @@ impl EvalArgs {
         self.file.as_deref().unwrap_or(&self.model)
     }
 
-    /// Averaging over places of the images, if it is wanted.
-    pub fn averaging(&self) -> Option<Averaging> {
-        self.tta.map(|shifts| Averaging { shifts, below: self.tta_below })
+    /// Averaging over copies of the images, if it is wanted.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when there are not so many copies of this kind.
+    pub fn averaging(&self) -> error::Result<Option<Averaging>> {
+        let Some(copies) = self.tta else { return Ok(None) };
+        if self.tta_by == Augment::Shift && ![5, 9].contains(&copies) {
+            return Err(Error::Usage(format!(
+                "--tta {copies}: there are 5 or 9 shifted copies: choose one, or --tta-by elastic"
+            )));
+        }
+        Ok(Some(Averaging { copies, by: self.tta_by, below: self.tta_below }))
     }
 }
 

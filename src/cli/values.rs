@@ -4,6 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::data::augment::Augment;
 use crate::model::mnist_cnn::MnistCnn;
 use crate::model::recipe::Range;
 use crate::simd::Isa;
@@ -19,6 +22,8 @@ pub const MOST_EPOCH: usize = 1000;
 /// Largest number of generated images. More would need more memory than most machines have.
 pub const MOST_IMAGES: usize = 10_000_000;
 
+/// Largest number of copies of an image whose logits are averaged. More would add nothing.
+pub const MOST_COPIES: usize = 1000;
 /// Largest number of seconds that a stage is sampled: a day.
 pub const MOST_SECONDS: usize = 86_400;
 
@@ -102,10 +107,8 @@ pub fn probability(text: &str) -> Result<f32, String> {
     }
 }
 
-/// Parses the number of places of an image that test-time augmentation averages over.
-pub fn places(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(places @ (5 | 9 | 25)) => Ok(places),
-        _ => Err("must be a number of places, 5, 9 or 25".into()),
-    }
+/// Parser of a change of images.
+pub fn augment() -> impl TypedValueParser<Value = Augment> {
+    PossibleValuesParser::new(&Augment::NAMES[1..])
+        .map(|name| serde_json::from_value(name.into()).expect("it is one of the names"))
 }

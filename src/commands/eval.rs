@@ -70,6 +70,7 @@ pub fn evaluation(
 /// Evaluates a model and prints the result.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let output = Output::new(args.output, args.quiet);
+    let averaging = args.averaging()?;
     // The model is read first: it is small, and the data may have to be downloaded.
     let (architecture, model) = read_model(args.model(), args.arch.as_deref(), &args.data)?;
     let stage = args.compute.stage(None, &architecture, &Recipe::default())?;
@@ -94,7 +95,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
 
     let mut engine = stage.build(&architecture, &Recipe::default(), compute)?;
     engine.load(&TrainState::new(model.parameters().clone(), &Adam::SLOTS));
-    let evaluation = evaluation(engine.as_mut(), &test, args.averaging(), args.model())?;
+    let evaluation = evaluation(engine.as_mut(), &test, averaging, args.model())?;
     let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
     let confusion = &evaluation.confusion;
     let classes = 0..confusion.len();
@@ -116,8 +117,9 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         precision: classes
             .map(|class| share(confusion[class][class], confusion.iter().map(|r| r[class]).sum()))
             .collect(),
-        tta: args.averaging().map(|Averaging { shifts, below }| report::TestTimeAugmentation {
-            shifts,
+        tta: averaging.map(|Averaging { copies, by, below }| report::TestTimeAugmentation {
+            copies,
+            by,
             below,
             averaged: evaluation.averaged,
         }),

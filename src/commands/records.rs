@@ -34,9 +34,9 @@ use crate::report::{Event, SCHEMA_VERSION, json};
 const FILE: &str = "runs.jsonl";
 /// Name of the file of a model, which replaces the one before.
 const MODEL: &str = "ckpt.bin";
-/// Places over which an image that is not sure is averaged, and the probability from which on one is sure,
+/// Copies over which an image that is not sure is averaged, and the probability from which on one is sure,
 /// which was not tuned.
-const AVERAGING: [&str; 2] = ["--tta=25", "--tta-below=0.8"];
+const AVERAGING: [&str; 3] = ["--tta=32", "--tta-by=elastic", "--tta-below=0.8"];
 /// Number of epochs between two tests that no run reaches, so that a run tests once, at its end.
 const NEVER: &str = "1000000000";
 

@@ -36,11 +36,6 @@ impl<'a> Batch<'a> {
         self.indices.len()
     }
 
-    /// Number of rows and columns of an image, [H, W].
-    pub(super) fn sides(&self) -> [usize; 2] {
-        self.split.sides()
-    }
-
     /// Index of each image in its split, (N).
     pub(super) fn indices(&self) -> &'a [u32] {
         self.indices

@@ -42,6 +42,7 @@ pub mod trend;
 
 use serde::Serialize;
 
+use crate::data::augment::Augment;
 use crate::measure::machine::Machine;
 use crate::model::checkpoint::EpochRecord;
 use crate::model::recipe::{Recipe, serialize_plain};
@@ -286,7 +287,7 @@ pub struct Eval {
     /// Precision of each class: share of its predictions that are correct; `null` if it was never
     /// predicted.
     pub precision: Vec<Option<f64>>,
-    /// Averaging over places of the images; absent without `--tta`.
+    /// Averaging over copies of the images; absent without `--tta`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tta: Option<TestTimeAugmentation>,
     /// Images classified wrongly with the highest probabilities, the most confident mistake first.
@@ -320,11 +321,13 @@ pub struct Eval {
 /// Test-time augmentation: logits that are means over several places of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TestTimeAugmentation {
-    /// Number of places of an image, its own included.
-    pub shifts: usize,
-    /// Probability of the predicted class from which on an image is not moved.
+    /// Number of copies of an image, itself included.
+    pub copies: usize,
+    /// Change of the copies.
+    pub by: Augment,
+    /// Probability of the predicted class from which on an image has no copies.
     pub below: f32,
-    /// Number of images that were moved.
+    /// Number of images that had copies.
     pub averaged: usize,
 }
 

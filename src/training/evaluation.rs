@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::data::augment;
+use crate::data::augment::{Augment, Augmented};
 use crate::data::batches::Batch;
 use crate::data::dataset::Split;
 use crate::engine::Engine;
@@ -11,56 +11,65 @@ use crate::nn::cross_entropy::{self, LossSum};
 /// Number of images in one forward pass.
 const BATCH: usize = 100;
 
-/// Test-time augmentation: the logits of an image are the mean of those of the image and of the image
-/// moved by up to two pixels.
+/// Seed of the copies of test-time augmentation that are drawn.
+const SEED: u64 = 1;
+
+/// Test-time augmentation: the logits of an image are the mean of those of the image and of changed copies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Averaging {
-    /// Number of places of an image, its own included: 5 with those above, below and beside, 9 with those
-    /// at the corners too, 25 with all that are two pixels away.
-    pub shifts: usize,
-    /// Probability of the predicted class from which on an image is sure enough not to be moved; with 1,
-    /// all images are moved.
+    /// Number of copies, the image itself included.
+    pub copies: usize,
+    /// Change of the copies. A shift is by a pixel: 5 copies are those above, below and beside, 9 also those
+    /// at the corners. Of another kind, the copies are what the first epochs of a training would see.
+    pub by: Augment,
+    /// Probability of the predicted class from which on an image is sure enough to have no copies; with 1,
+    /// all images have some.
     pub below: f32,
 }
 
 impl Averaging {
-    /// Moves [down, right] in pixels, in the order of their use.
-    #[rustfmt::skip]
-    const MOVES: [[isize; 2]; 24] = [
-        [-1, 0], [1, 0], [0, -1], [0, 1],
-        [-1, -1], [-1, 1], [1, -1], [1, 1],
-        [-2, -2], [-2, -1], [-2, 0], [-2, 1], [-2, 2], [-1, -2], [-1, 2], [0, -2],
-        [0, 2], [1, -2], [1, 2], [2, -2], [2, -1], [2, 0], [2, 1], [2, 2],
-    ];
+    /// Shifts [down, right] in pixels, in the order of their use.
+    const SHIFTS: [[isize; 2]; 8] =
+        [[-1, 0], [1, 0], [0, -1], [0, 1], [-1, -1], [-1, 1], [1, -1], [1, 1]];
 
-    /// Replaces the `logits` (N, classes) of those images of `batch` that are not sure. Returns their number.
-    fn apply(&self, engine: &mut dyn Engine, batch: &Batch<'_>, logits: &mut [f32]) -> usize {
-        let classes = logits.len() / batch.len();
+    /// Replaces the `logits` (N, classes) of those images of `split` at `indices` (N) that are not sure.
+    /// Returns their number.
+    fn apply(
+        &self,
+        engine: &mut dyn Engine,
+        split: &Split,
+        indices: &[u32],
+        logits: &mut [f32],
+    ) -> usize {
+        let classes = logits.len() / indices.len();
         let is_unsure = |z: &[f32]| {
             let probability = cross_entropy::probability(z, cross_entropy::argmax(z));
             // A probability may be rounded to 1.
             probability < self.below || self.below == 1.0
         };
-        let unsure: Vec<usize> = logits
-            .chunks_exact(classes)
-            .enumerate()
-            .filter_map(|(index, z)| is_unsure(z).then_some(index))
-            .collect();
+        let (unsure, mut sums): (Vec<u32>, Vec<&mut [f32]>) = indices
+            .iter()
+            .copied()
+            .zip(logits.chunks_exact_mut(classes))
+            .filter(|(_, z)| is_unsure(z))
+            .unzip();
         if unsure.is_empty() {
             return 0;
         }
-        let indices: Vec<u32> = (0..unsure.len() as u32).collect();
-        for distance in &Self::MOVES[..self.shifts - 1] {
-            let moved = augment::shifted(batch, &unsure, *distance);
-            let of_moved = engine.predict(&Batch::new(&moved, &indices));
-            for (index, of_moved) in unsure.iter().zip(of_moved.chunks_exact(classes)) {
-                let sums = &mut logits[index * classes..][..classes];
-                sums.iter_mut().zip(of_moved).for_each(|(sum, z)| *sum += z);
+        let images = Batch::new(split, &unsure);
+        let mut changed = Augmented::new(self.by, SEED, split.sides(), unsure.len());
+        for copy in 0..self.copies - 1 {
+            match self.by {
+                Augment::Shift => changed.shift(&images, Self::SHIFTS[copy]),
+                _ => changed.fill(&images, copy),
+            }
+            let of_copy = engine.predict(&changed.batch());
+            for (sums, of_copy) in sums.iter_mut().zip(of_copy.chunks_exact(classes)) {
+                sums.iter_mut().zip(of_copy).for_each(|(sum, z)| *sum += z);
             }
         }
-        for index in &unsure {
-            let sums = &mut logits[index * classes..][..classes];
-            sums.iter_mut().for_each(|sum| *sum /= self.shifts as f32);
+        for sum in sums.iter_mut().flat_map(|sums| sums.iter_mut()) {
+            *sum /= self.copies as f32;
         }
         unsure.len()
     }
@@ -79,7 +88,7 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<usize>>,
     /// Images classified wrongly, the most confident mistake first.
     pub mistakes: Vec<Mistake>,
-    /// Number of images whose logits are means over several places.
+    /// Number of images whose logits are means over several copies.
     pub averaged: usize,
     /// Duration of the evaluation.
     pub duration: Duration,
@@ -120,7 +129,7 @@ impl Evaluation {
             let batch = Batch::new(split, indices);
             let mut logits = engine.predict(&batch).to_vec();
             if let Some(averaging) = averaging {
-                averaged += averaging.apply(engine, &batch, &mut logits);
+                averaged += averaging.apply(engine, split, indices, &mut logits);
             }
             sum += cross_entropy::evaluate(&logits, batch.labels());
             let classes = logits.len() / batch.len();
@@ -152,8 +161,6 @@ impl Evaluation {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
     use crate::data::synthetic;
     use crate::engine::compute::Compute;
@@ -165,7 +172,7 @@ mod tests {
     use crate::stages::Stage;
 
     #[test]
-    fn an_unsure_image_has_the_mean_logits_of_its_places() {
+    fn an_unsure_image_has_the_mean_logits_of_its_copies() {
         let architecture = MnistCnn { channels: 2, kernel_size: 3, hidden: 8 }.architecture();
         let recipe = Recipe::default();
         let compute = Compute { threads: 1, isa: Isa::Portable };
@@ -180,7 +187,10 @@ mod tests {
         };
         let plain = evaluation(engine.as_mut(), None);
         assert_eq!(
-            evaluation(engine.as_mut(), Some(Averaging { shifts: 9, below: 0.0 })),
+            evaluation(
+                engine.as_mut(),
+                Some(Averaging { copies: 9, by: Augment::Shift, below: 0.0 })
+            ),
             plain,
             "all are sure"
         );
@@ -190,29 +200,31 @@ mod tests {
         let sure = sure.map(|z| cross_entropy::probability(z, cross_entropy::argmax(z)));
         let mut sure: Vec<f32> = sure.collect();
         sure.sort_by(f32::total_cmp);
-        let few = evaluation(engine.as_mut(), Some(Averaging { shifts: 5, below: sure[30] }));
+        let few = evaluation(
+            engine.as_mut(),
+            Some(Averaging { copies: 5, by: Augment::Shift, below: sure[30] }),
+        );
         assert_eq!(few.averaged, sure.partition_point(|one| *one < sure[30]));
-        for shifts in [5, 9, 25] {
-            let all = evaluation(engine.as_mut(), Some(Averaging { shifts, below: 1.0 }));
+        for (copies, by) in [(5, Augment::Shift), (9, Augment::Shift), (4, Augment::Elastic)] {
+            let averaging = Averaging { copies, by, below: 1.0 };
+            let all = evaluation(engine.as_mut(), Some(averaging));
             assert_eq!(all.averaged, 130);
             // By its definition, image by image.
-            let mut places = vec![[0, 0]];
-            places.extend(&Averaging::MOVES[..shifts - 1]);
-            // They are all different, and none is farther away than it must be.
-            assert_eq!(places.iter().collect::<HashSet<_>>().len(), shifts);
-            let within = shifts.isqrt() as isize / 2;
-            let is_near = |place: &[isize; 2]| place.iter().all(|by| by.abs() <= within);
-            assert!(places.iter().all(is_near), "{places:?}");
+            let mut changed = Augmented::new(by, SEED, split.sides(), 1);
             let mut loss = 0.0;
-            for index in 0..130 {
-                let mut sums = [0.0; 10];
-                for place in &places {
-                    let moved = augment::shifted(&Batch::new(&split, &[index]), &[0], *place);
-                    let logits = engine.predict(&Batch::new(&moved, &[0]));
-                    sums.iter_mut().zip(logits).for_each(|(sum, z)| *sum += z / shifts as f32);
+            for (image, label) in indices.chunks(1).zip(split.labels()) {
+                let batch = Batch::new(&split, image);
+                let mut sums = engine.predict(&batch).to_vec();
+                for copy in 1..copies {
+                    match by {
+                        Augment::Shift => changed.shift(&batch, Averaging::SHIFTS[copy - 1]),
+                        _ => changed.fill(&batch, copy - 1),
+                    }
+                    let logits = engine.predict(&changed.batch());
+                    sums.iter_mut().zip(logits).for_each(|(sum, z)| *sum += z);
                 }
-                let label = split.labels()[index as usize];
-                loss += cross_entropy::evaluate(&sums, [label].into_iter()).loss;
+                sums.iter_mut().for_each(|sum| *sum /= copies as f32);
+                loss += cross_entropy::evaluate(&sums, [*label].into_iter()).loss;
             }
             assert!((loss / 130.0 - all.loss).abs() < 1e-6, "{} {}", loss / 130.0, all.loss);
         }

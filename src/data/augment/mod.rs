@@ -80,16 +80,9 @@ impl Augmented {
     /// # Panics
     /// When the batch has too many images, or images of other sides.
     pub fn fill(&mut self, batch: &Batch<'_>, epoch: usize) {
-        self.count = batch.len();
-        let Self { kind, seed, split, warp, field, .. } = self;
-        let [rows, columns] = split.sides();
-        let (images, labels) = split.parts_mut();
-        let from = batch.indices().iter().zip(batch.images()).zip(batch.labels());
-        let to = images.chunks_exact_mut(rows * columns).zip(labels);
-        for (((index, image), label), (augmented, label_of_augmented)) in from.zip(to) {
-            *label_of_augmented = label;
-            let indices = [epoch as u64, u64::from(*index)];
-            let mut stream = Stream::at(*seed, "augmentation", indices);
+        let (kind, seed, columns) = (self.kind, self.seed, self.split.sides()[1]);
+        self.each(batch, |(warp, field), index, image, augmented| {
+            let mut stream = Stream::at(seed, "augmentation", [epoch as u64, u64::from(index)]);
             match kind {
                 Augment::None => augmented.copy_from_slice(image),
                 Augment::Shift => {
@@ -107,36 +100,51 @@ impl Augmented {
                     warp.apply(image, &affine, Some(field), augmented);
                 }
             }
+        });
+    }
+
+    /// Makes the images of `batch`, all moved by `distance` [down, right] in pixels; what comes from outside
+    /// is 0.
+    ///
+    /// # Panics
+    /// When the batch has too many images, or images of other sides, or they are moved by more than their
+    /// width.
+    pub fn shift(&mut self, batch: &Batch<'_>, distance: [isize; 2]) {
+        let [_, columns] = self.split.sides();
+        self.each(batch, |_, _, image, moved| shift(image, columns, distance, moved));
+    }
+
+    /// Makes an image of each one of `batch` with `change`, which has its index in its split, its pixels and
+    /// the place of the new pixels.
+    fn each(
+        &mut self,
+        batch: &Batch<'_>,
+        mut change: impl FnMut((&mut Warp, &mut Field), u32, &[u8], &mut [u8]),
+    ) {
+        self.count = batch.len();
+        let Self { split, warp, field, .. } = self;
+        let [rows, columns] = split.sides();
+        let (images, labels) = split.parts_mut();
+        let from = batch.indices().iter().zip(batch.images()).zip(batch.labels());
+        let to = images.chunks_exact_mut(rows * columns).zip(labels);
+        for (((index, image), label), (changed, label_of_changed)) in from.zip(to) {
+            *label_of_changed = label;
+            change((warp, field), *index, image, changed);
         }
     }
-}
-
-/// The images of `batch` at these `places` in it, all moved by `distance` [down, right] in pixels; what
-/// comes from outside is 0.
-///
-/// # Panics
-/// When there are no such images.
-pub fn shifted(batch: &Batch<'_>, places: &[usize], distance: [isize; 2]) -> Split {
-    let sides @ [rows, columns] = batch.sides();
-    let mut images = vec![0; places.len() * rows * columns];
-    let (from, labels): (Vec<_>, Vec<_>) = batch.images().zip(batch.labels()).unzip();
-    for (place, to) in places.iter().zip(images.chunks_exact_mut(rows * columns)) {
-        shift(from[*place], columns, distance, to);
-    }
-    Split::new(images, sides, places.iter().map(|place| labels[*place]).collect())
 }
 
 /// Writes `image`, with this number of `columns`, to `to`, moved by `distance` [down, right] in pixels.
 /// What comes from outside is 0.
 fn shift(image: &[u8], columns: usize, distance: [isize; 2], to: &mut [u8]) {
     let [down, right] = distance;
-    let [from_column, to_column] = [-right, right].map(|by| by.max(0) as usize);
-    let kept = columns.saturating_sub(from_column + to_column);
+    let kept = columns - right.unsigned_abs();
+    let (from_column, to_column) = (right.min(0).unsigned_abs(), right.max(0).unsigned_abs());
     for (y, to) in (0..).zip(to.chunks_exact_mut(columns)) {
         to.fill(0);
         let row = usize::try_from(y - down).ok();
         let row = row.and_then(|row| image.chunks_exact(columns).nth(row));
-        if let Some(row) = row.filter(|_| kept > 0) {
+        if let Some(row) = row {
             to[to_column..][..kept].copy_from_slice(&row[from_column..][..kept]);
         }
     }
@@ -222,11 +230,9 @@ mod tests {
             assert_eq!(moved, expected, "{distance:?}");
         }
         // One pixel: whatever is moved leaves it.
-        for distance in [[0, 1], [0, -2], [2, 0], [-2, 2]] {
-            let mut moved = [9];
-            shift(&[5], 1, distance, &mut moved);
-            assert_eq!(moved, [0], "{distance:?}");
-        }
+        let mut moved = [9];
+        shift(&[5], 1, [0, 1], &mut moved);
+        assert_eq!(moved, [0]);
     }
 
     #[test]

@@ -210,9 +210,9 @@ fn eval(eval: &Eval, width: Option<usize>) -> String {
         eval.seconds,
         grouped(eval.images_per_second as usize),
     );
-    if let Some(TestTimeAugmentation { shifts, averaged, .. }) = eval.tta {
+    if let Some(TestTimeAugmentation { copies, averaged, .. }) = eval.tta {
         let averaged = grouped(averaged);
-        _ = write!(text, "{averaged} images averaged over {shifts} places each\n\n");
+        _ = write!(text, "{averaged} images averaged over {copies} copies each\n\n");
     }
     text += &if eval.confusion.len() <= WIDEST { confusion(eval) } else { classes_of(eval) };
     text.push_str("\n\nmost confidently wrong");
