@@ -21,11 +21,13 @@ use super::signals::Signals;
 use super::train;
 use crate::bench::child::{self, this_program};
 use crate::cli::{Point, RecordsArgs};
+use crate::data::augment::Augment;
 use crate::data::dataset::{Dataset, ImageFormat};
 use crate::error::{Error, Result};
 use crate::files::durable::{self, Folder};
 use crate::files::input;
 use crate::files::lock::lock_for_writing;
+use crate::model::recipe::Recipe;
 use crate::model::recipes::{NamedRecipe, RECIPES};
 use crate::report::record::{Averaged, ONE_EPOCH, Record, RecordRun, rows};
 use crate::report::{Event, SCHEMA_VERSION, json};
@@ -34,9 +36,8 @@ use crate::report::{Event, SCHEMA_VERSION, json};
 const FILE: &str = "runs.jsonl";
 /// Name of the file of a model, which replaces the one before.
 const MODEL: &str = "ckpt.bin";
-/// Copies over which an image that is not sure is averaged, and the probability from which on one is sure,
-/// which was not tuned.
-const AVERAGING: [&str; 3] = ["--tta=32", "--tta-by=elastic", "--tta-below=0.8"];
+/// Probability from which on an image is sure and not averaged over copies. It was not tuned.
+const SURE: &str = "--tta-below=0.8";
 /// Number of epochs between two tests that no run reaches, so that a run tests once, at its end.
 const NEVER: &str = "1000000000";
 
@@ -139,6 +140,16 @@ fn contestants(args: &RecordsArgs) -> anyhow::Result<Vec<Contestant>> {
     Ok([one_epoch].into_iter().chain(recipes).collect())
 }
 
+/// Copies over which an image that is not sure is averaged, if the training images were changed by
+/// `augment`: the network knows no other changes.
+fn copies(augment: Augment) -> &'static [&'static str] {
+    match augment {
+        Augment::None | Augment::Shift => &["--tta=9"],
+        Augment::Affine => &["--tta=32", "--tta-by=affine"],
+        Augment::Elastic => &["--tta=32", "--tta-by=elastic"],
+    }
+}
+
 /// One of the trainings that are compared.
 struct Contestant {
     /// Name of the recipe, or [`ONE_EPOCH`].
@@ -224,7 +235,8 @@ impl Contestant {
     /// Result of `model` with selective test-time averaging.
     fn averaged(&self, model: &Path) -> anyhow::Result<Averaged> {
         let mut command = self.command();
-        command.args(["eval", "--json", "--quiet", "--offline"]).args(AVERAGING);
+        let copies = copies(Recipe::from(&self.point.training(0)?.recipe).augment);
+        command.args(["eval", "--json", "--quiet", "--offline", SURE]).args(copies);
         command.args(&self.data).args(&self.machine).arg("--model").arg(model);
         let Eval { correct, tta, seconds } = serde_json::from_slice(&child::stdout(command)?)?;
         Ok(Averaged { test_correct: correct, images: tta.averaged, seconds })
