@@ -21,8 +21,7 @@ pub const MOST_ROUNDS: usize = 1000;
 pub const MOST_EPOCH: usize = 1000;
 /// Largest number of generated images. More would need more memory than most machines have.
 pub const MOST_IMAGES: usize = 10_000_000;
-
-/// Largest number of copies of an image whose logits are averaged. More would add nothing.
+/// Largest number of copies of an image whose logits are averaged. More are a mistake.
 pub const MOST_COPIES: usize = 1000;
 /// Largest number of seconds that a stage is sampled: a day.
 pub const MOST_SECONDS: usize = 86_400;

@@ -318,7 +318,7 @@ pub struct Eval {
     pub threads: usize,
 }
 
-/// Test-time augmentation: logits that are means over several places of an image.
+/// Test-time augmentation: logits that are means over several copies of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TestTimeAugmentation {
     /// Number of copies of an image, itself included.

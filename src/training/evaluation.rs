@@ -19,8 +19,9 @@ const SEED: u64 = 1;
 pub struct Averaging {
     /// Number of copies, the image itself included.
     pub copies: usize,
-    /// Change of the copies. A shift is by a pixel: 5 copies are those above, below and beside, 9 also those
-    /// at the corners. Of another kind, the copies are what the first epochs of a training would see.
+    /// Change of the copies. A shift is by a pixel: 5 copies are the image and those above, below and beside,
+    /// 9 also those at the corners. Of another kind, they are the image and what the first epochs of a
+    /// training would see of it.
     pub by: Augment,
     /// Probability of the predicted class from which on an image is sure enough to have no copies; with 1,
     /// all images have some.
