@@ -82,6 +82,27 @@ fn a_named_recipe_sets_what_nothing_else_sets() {
 }
 
 #[test]
+fn only_another_optimizer_or_schedule_takes_settings_of_a_recipe_with_it() {
+    let place = Workplace::new();
+    let origin = |flags: &str, flag: &str| shown(&place, flags, &[], flag)[1].clone();
+    for (flags, flag, expected) in [
+        ("--recipe 99 --schedule linear", "min-lr", "recipe 99"),
+        ("--recipe 99 --schedule linear", "schedule-by", "recipe 99"),
+        ("--recipe 99 --schedule cosine", "schedule-by", "default"),
+        ("--recipe 99 --schedule cosine", "t-max", "recipe 99"),
+        ("--recipe 99 --schedule constant", "t-max", "recipe 99"),
+        ("--recipe 99 --schedule constant --freeze-conv 0", "t-max", "default"),
+        ("--recipe 99.5 --schedule constant", "t-max", "default"),
+        ("--recipe 99.5 --schedule onecycle", "t-max", "recipe 99.5"),
+        ("--recipe 99 --optimizer adam", "beta1", "recipe 99"),
+        ("--recipe 99.5 --optimizer adamw", "weight-decay", "recipe 99.5"),
+        ("--recipe 99.5 --optimizer adam", "weight-decay", "default"),
+    ] {
+        assert_eq!(origin(flags, flag), expected, "{flags}: {flag}");
+    }
+}
+
+#[test]
 fn every_named_recipe_trains_and_is_printed_and_kept_in_full() {
     for NamedRecipe { name, settings, .. } in &RECIPES {
         let place = Workplace::new();

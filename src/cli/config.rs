@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use serde_json::Value;
 
-use super::recipe::{OF_TRAINING, RecipeArgs};
+use super::recipe::{self, OF_TRAINING, RecipeArgs};
 use super::train::NAMED;
 use crate::error::{Error, Result, printable, quoted};
 use crate::files::input;
@@ -115,11 +115,14 @@ pub fn complete(
     let named = entries.iter().find(|entry| entry.flag == "recipe");
     let named = named.and_then(|entry| entry.value.as_ref()?.to_str());
     let named = named.or_else(|| given.get_one::<String>(NAMED).map(String::as_str));
-    if let Some(recipe) = named.and_then(NamedRecipe::find) {
-        let is_given = |flag: &str| {
-            is_given(&flag.replace('-', "_")) || entries.iter().any(|entry| entry.flag == flag)
+    if let Some(named) = named.and_then(NamedRecipe::find) {
+        let value = |flag: &str| {
+            recipe::given(given, flag).or_else(|| {
+                let entry = entries.iter().find(|entry| entry.flag == flag)?;
+                Some(entry.value.as_ref()?.to_string_lossy().into_owned())
+            })
         };
-        add(of_recipe(recipe, is_given), &mut entries);
+        add(of_recipe(named, value), &mut entries);
     }
     let (before, after) = arguments.split_at(words.min(arguments.len()));
     let all = before.iter().cloned().chain(entries.iter().map(Entry::argument));
@@ -130,14 +133,14 @@ pub fn complete(
     Ok((matches, settings))
 }
 
-/// Settings of a named recipe beside the flags for which `is_given` is true.
-fn of_recipe(recipe: &NamedRecipe, is_given: impl Fn(&str) -> bool) -> Vec<Entry> {
+/// Settings of a named recipe beside the flags whose values `given` knows.
+fn of_recipe(recipe: &NamedRecipe, given: impl Fn(&str) -> Option<String>) -> Vec<Entry> {
     let entry = |(flag, value): &(&str, &str)| Entry {
         flag: (*flag).into(),
         value: Some((*value).into()),
         origin: format!("recipe {}", recipe.name),
     };
-    recipe.beside(is_given).map(entry).collect()
+    recipe.beside(given).map(entry).collect()
 }
 
 /// Whether `arg` and the flag `other` of `command` cannot be used together.

@@ -96,6 +96,14 @@ impl<const OF: usize> FromArgMatches for RecipeArgs<OF> {
     }
 }
 
+/// Text of the value of `flag`, if it is given on the command line that `matches` are from.
+pub fn given(matches: &ArgMatches, flag: &str) -> Option<String> {
+    let id = flag.replace('-', "_");
+    let is_given = matches.value_source(&id) == Some(ValueSource::CommandLine);
+    let mut values = matches.get_raw(&id).filter(|_| is_given)?;
+    values.next().map(|value| value.to_string_lossy().into_owned())
+}
+
 fn values_of(recipe: &Recipe) -> Map<String, Value> {
     match serde_json::to_value(recipe) {
         Ok(Value::Object(values)) => values,

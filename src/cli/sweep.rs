@@ -9,6 +9,7 @@ use clap::error::{Error, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
+use super::recipe;
 use super::shared::OutputArgs;
 use super::train::{NAMED, TrainArgs};
 use super::values::number;
@@ -113,10 +114,7 @@ impl Point {
         };
         let given = parse(words.clone().collect())?;
         let named = given.get_one::<String>(NAMED).and_then(|name| NamedRecipe::find(name));
-        let is_given = |flag: &str| {
-            given.value_source(&flag.replace('-', "_")) == Some(ValueSource::CommandLine)
-        };
-        let settings = named.into_iter().flat_map(|recipe| recipe.beside(is_given));
+        let settings = named.into_iter().flat_map(|recipe| recipe.beside(|flag| recipe::given(&given, flag)));
         let settings = settings.map(|(flag, value)| format!("--{flag}={value}").into());
         TrainArgs::from_arg_matches(&parse(words.chain(settings).collect())?)
     }
@@ -253,5 +251,32 @@ pub fn seeds(text: &str) -> Result<RangeInclusive<u64>, String> {
             Ok(first..=last)
         }
         _ => Err("must be a whole number, or a range of them like 1..40".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::recipe::{OptimizerKind, Recipe};
+    use crate::optim::schedule::Kind;
+
+    #[test]
+    fn every_named_recipe_can_have_every_optimizer_and_schedule() {
+        for recipe in NamedRecipe::names() {
+            for optimizer in OptimizerKind::NAMES {
+                for schedule in Kind::NAMES {
+                    for more in ["", " --freeze-conv=0"] {
+                        let words = format!(
+                            "--recipe={recipe} --optimizer={optimizer} --schedule={schedule}{more}"
+                        );
+                        let point = Point::of(words.split(' ').map(OsString::from).collect());
+                        let recipe = Recipe::from(&point.training(1).unwrap().recipe);
+                        assert_eq!(recipe.contradiction(), None, "{words}");
+                        assert_eq!(recipe.optimizer.name(), optimizer, "{words}");
+                        assert_eq!(recipe.schedule.name(), schedule, "{words}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -198,13 +198,12 @@ impl Recipe {
     /// [`contradiction`](Self::contradiction) says it.
     fn contradiction_of_schedule(&self) -> Option<String> {
         let default = Self::default();
-        let to_an_end = [Kind::Cosine, Kind::Linear, Kind::OneCycle];
         let with_gamma = [Kind::Step, Kind::Exponential];
         let gradual = [Kind::Cosine, Kind::Linear, Kind::OneCycle, Kind::Exponential];
         let by_step = self.schedule_by == Interval::Step;
         let uses: [(bool, &str, &[Kind]); 5] = [
-            (self.min_lr != default.min_lr, "min-lr", &to_an_end),
-            (self.t_max != default.t_max && self.freeze_conv == 0.0, "t-max", &to_an_end),
+            (self.min_lr != default.min_lr, "min-lr", &Kind::TO_AN_END),
+            (self.t_max != default.t_max && self.freeze_conv == 0.0, "t-max", &Kind::TO_AN_END),
             (self.step_size != default.step_size, "step-size", &[Kind::Step]),
             (self.gamma != default.gamma, "gamma", &with_gamma),
             (by_step, "schedule-by step", &gradual),

@@ -1,6 +1,9 @@
 //! Named recipes: sets of settings of a training, each for one aim. [RECORDS.md](../../RECORDS.md) has
 //! what each of them reaches, and how it was found.
 
+use super::recipe::Recipe;
+use crate::optim::schedule::Kind;
+
 /// Set of settings of a training of the default network on MNIST.
 #[derive(Debug)]
 pub struct NamedRecipe {
@@ -88,21 +91,35 @@ impl NamedRecipe {
         RECIPES.iter().find(|recipe| recipe.name == name)
     }
 
-    /// Settings that have an effect beside the flags for which `is_given` is true. Another optimizer or
-    /// schedule takes the settings with it that belong to the recipe's.
+    /// Settings that have an effect beside the flags whose values `given` knows. Those that belong to the
+    /// recipe's optimizer or schedule have none beside another one.
     pub fn beside(
         &self,
-        is_given: impl Fn(&str) -> bool,
+        given: impl Fn(&str) -> Option<String>,
     ) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-        let belongs = |flag: &str| match flag {
-            "weight-decay" | "l2" | "beta1" | "beta2" => Some("optimizer"),
-            "schedule-by" | "min-lr" => Some("schedule"),
-            _ => None,
+        let own = |flag: &str, default: &'static str| {
+            let setting = self.settings.iter().find(|(name, _)| *name == flag);
+            setting.map_or(default, |(_, value)| *value)
         };
-        let is_free = move |(flag, _): &&(&str, &str)| {
-            !is_given(flag) && !belongs(flag).is_some_and(&is_given)
+        let default = Recipe::default();
+        let optimizer = own("optimizer", default.optimizer.name());
+        let schedule = own("schedule", default.schedule.name());
+        let keeps_optimizer = given("optimizer").is_none_or(|other| other == optimizer);
+        let given_schedule = given("schedule").unwrap_or_else(|| schedule.into());
+        let keeps_schedule = given_schedule == schedule;
+        let falls = Kind::TO_AN_END.iter().any(|kind| kind.name() == given_schedule);
+        let frozen = given("freeze-conv").unwrap_or_else(|| own("freeze-conv", "0").into());
+        let freezes = frozen.parse() != Ok(0.0);
+        let has_effect = move |(flag, _): &&(&str, &str)| {
+            given(flag).is_none()
+                && match *flag {
+                    "weight-decay" | "l2" | "beta1" | "beta2" => keeps_optimizer,
+                    "schedule-by" | "min-lr" => keeps_schedule,
+                    "t-max" => falls || freezes,
+                    _ => true,
+                }
         };
-        self.settings.iter().filter(is_free)
+        self.settings.iter().filter(has_effect)
     }
 
     /// Names of all recipes.

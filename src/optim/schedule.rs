@@ -50,6 +50,8 @@ impl Kind {
     /// Names of the kinds in text and in JSON.
     pub const NAMES: [&str; 6] =
         ["cosine", "constant", "step", "exponential", "linear", "onecycle"];
+    /// Kinds that have an end, T, and a rate at it, α_min.
+    pub const TO_AN_END: [Self; 3] = [Self::Cosine, Self::Linear, Self::OneCycle];
 
     /// Name of the kind.
     pub fn name(self) -> &'static str {
