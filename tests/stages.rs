@@ -7,8 +7,10 @@ use common::{
     Comparison, compute, exact, gradient, gradient_on_tape, noise_split, runnable, see_gradient,
     to_f64,
 };
+use mnist_train::data::augment::{Augment, Augmented};
 use mnist_train::data::batches::{Batch, epoch_order};
 use mnist_train::data::dataset::Split;
+use mnist_train::data::synthetic;
 use mnist_train::engine::compute::Compute;
 use mnist_train::model::architecture::Architecture;
 use mnist_train::model::init::Init;
@@ -153,6 +155,25 @@ fn every_stage_agrees_with_naive_whatever_is_zero() {
     parameters.iter_mut().nth(3).expect("a tensor").1.fill(-100.0);
     let what = "every hidden unit silent";
     compare_with_naive(&mut comparison, what, &architecture, &parameters, &ink, 9);
+    comparison.finish();
+}
+
+#[test]
+fn every_stage_agrees_with_naive_on_augmented_images() {
+    let split = synthetic::generate(17, 33, 1).train;
+    let order = indices(split.len());
+    let architecture = MnistCnn::default().architecture();
+    let parameters = Init::Pytorch.parameters(&architecture, 17);
+    let mut comparison = Comparison::default();
+    for kind in [Augment::Shift, Augment::Affine, Augment::Elastic] {
+        let mut augmented = Augmented::new(kind, 17, split.sides(), split.len());
+        augmented.fill(&Batch::new(&split, &order), 0);
+        let batch = augmented.batch();
+        let pixels = batch.images().flatten().copied().collect();
+        let images = Split::new(pixels, split.sides(), batch.labels().collect());
+        let what = format!("{kind:?}");
+        compare_with_naive(&mut comparison, &what, &architecture, &parameters, &images, 33);
+    }
     comparison.finish();
 }
 
