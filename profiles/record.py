@@ -217,18 +217,21 @@ def record_recipe(arguments):
 def draw_recipes():
     """Accuracy over seconds of every run of the newest record of each recipe by an exact stage."""
     runs = {}
-    for path in sorted((PROFILES / "records").glob("*/runs.jsonl")):
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
+    folders = [path.parent for path in (PROFILES / "records").glob("*/runs.jsonl")]
+    for folder in sorted(folders, key=lambda folder: json.loads((folder / "machine.json").read_text())["date"]):
+        lines = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
         starts = {line["recipe"]: line["start"] for line in lines if line["event"] == "record_start"}
         if any(start["products"] != "f32" for start in starts.values()):
             continue
-        named = {line["recipe"]: [] for line in lines}
+        named = {name: [] for name in starts}
         for line in lines:
             if line["event"] == "record_run":
                 named[line["recipe"]].append((line["clock_seconds"], 100 * line["test_correct"] / line["test_total"]))
         # The recipe of a record is its last one; the recipes before it have records of their own.
-        runs[list(named)[-1]] = named[list(named)[-1]]
-        runs.setdefault("one epoch", named["one epoch"])
+        recipe = list(named)[-1]
+        runs[recipe] = named[recipe]
+        if recipe == "99":
+            runs["one epoch"] = named["one epoch"]
     if not runs:
         return
     marks = [float(name) for name in runs if name != "one epoch"]

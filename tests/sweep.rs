@@ -238,9 +238,18 @@ fn recipes_are_measured_side_by_side_and_go_on() {
     let mean = rows[2]["accuracy"]["mean"].as_f64().unwrap();
     assert!((accuracies.iter().sum::<f64>() / 2.0 - mean).abs() < 1e-9, "{record}");
     assert_eq!(place.names(), ["m", "r"], "no other model is kept");
+    let elastic = place.run("eval --model m --tta 3 --tta-by elastic --json").succeeds();
+    let tta = &elastic.last("eval")["tta"];
+    assert_eq!((&tta["copies"], &tta["by"]), (&3.into(), &"elastic".into()));
+    assert_eq!(tta["averaged"], elastic.last("eval")["total"]);
 
-    // The same again with a third seed trains that alone, and keeps the results that are there.
+    // The same again with a third seed trains that alone, and keeps the results that are there. A seed
+    // that lacks a run is trained again.
     let before = place.read("r/runs.jsonl");
+    records("3");
+    let all = place.read("r/runs.jsonl");
+    let cut = all.trim_ascii_end().iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    fs::write(place.path("r/runs.jsonl"), &all[..cut]).unwrap();
     let (more, record) = records("1..3");
     assert!(more.iter().map(|run| &run["recipe"]).eq(&names) && more[0]["seed"] == 3, "{more:?}");
     assert_eq!(record["rows"][1]["accuracy"]["count"], 3);
@@ -250,6 +259,11 @@ fn recipes_are_measured_side_by_side_and_go_on() {
     other.fails(3, &["r/runs.jsonl", "other settings", "--out"]);
     let text = text(place.run("records 99.3 --seeds 1..3 --out r"));
     assert!(text.contains("99.3          3"), "{text}");
+    // Runs whose settings are unknown are not mixed with others either.
+    let runs = String::from_utf8(place.read("r/runs.jsonl")).unwrap();
+    let runs: Vec<_> = runs.lines().filter(|line| line.contains("record_run")).collect();
+    fs::write(place.path("r/runs.jsonl"), runs.join("\n")).unwrap();
+    place.run("records 99.3 --out r").fails(3, &["r/runs.jsonl", "other settings", "--out"]);
     fs::write(place.path("r/runs.jsonl"), "{}\n").unwrap();
     place.run("records 99.3 --out r").fails(3, &["r/runs.jsonl", "line 1", "--out"]);
     place.run("records source").fails(2, &["source", "there are 99, 99.3, 99.5"]);

@@ -29,7 +29,9 @@ use crate::files::input;
 use crate::files::lock::lock_for_writing;
 use crate::model::recipe::Recipe;
 use crate::model::recipes::{NamedRecipe, RECIPES};
-use crate::report::record::{Averaged, ONE_EPOCH, Record, RecordRun, rows};
+use crate::report::record::{
+    Averaged, ONE_EPOCH, Record, RecordRun, complete, is_complete, rows,
+};
 use crate::report::{Event, SCHEMA_VERSION, json};
 
 /// Name of the file of the results.
@@ -259,6 +261,11 @@ struct Start {
     start: Value,
 }
 
+/// Names of the recipes, in the order of their runs.
+fn names(starts: &[Start]) -> Vec<&str> {
+    starts.iter().map(|start| &*start.recipe).collect()
+}
+
 /// Line of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -295,23 +302,19 @@ impl Session {
                 }
             }
         }
-        if !found.is_empty() && found != starts {
+        if found != starts && !(found.is_empty() && runs.is_empty()) {
             return Err(Error::invalid(&path)(
                 "has runs of other recipes, or with other settings, data or another version: name \
                  another folder with --out",
             ));
         }
-        let mut session = Self { path, starts, runs };
-        let complete: Vec<u64> =
-            session.runs.iter().map(|run| run.seed).filter(|seed| session.has(*seed)).collect();
-        session.runs.retain(|run| complete.contains(&run.seed));
-        Ok(session)
+        let runs = complete(&runs, &names(&starts));
+        Ok(Self { path, starts, runs })
     }
 
     /// Whether each recipe has a run with this seed.
     fn has(&self, seed: u64) -> bool {
-        let mut runs = self.starts.iter().map(|start| &start.recipe);
-        runs.all(|recipe| self.runs.iter().any(|run| run.recipe == *recipe && run.seed == seed))
+        is_complete(&self.runs, &names(&self.starts), seed)
     }
 
     /// Adds `run` to the file.

@@ -9,7 +9,8 @@ pub struct Setting {
     pub name: String,
     /// Value; `None` if the flag has none, and what it sets follows from something else.
     pub value: Option<String>,
-    /// Place that sets it: `flag`, the name of a variable, the path of the file, or `default`.
+    /// Place that sets it: `flag`, the name of a variable, the path of the file, `recipe` and its name,
+    /// or `default`.
     pub origin: String,
 }
 

@@ -32,7 +32,7 @@ pub struct RecordRun {
     pub averaged: Option<Averaged>,
 }
 
-/// Result of a test that averages over places of the images that are not sure.
+/// Result of a test that averages over copies of the images that are not sure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Averaged {
     /// Test images that are classified correctly.
@@ -74,6 +74,9 @@ pub struct RecordRow {
     /// for [`ONE_EPOCH`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub averaged: Option<Sample>,
+    /// The same as `chance`, of the mean of `averaged`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub averaged_chance: Option<f64>,
     /// Durations from the images in memory to the last prediction.
     pub clock_seconds: Sample,
     /// Durations of the processes.
@@ -81,6 +84,18 @@ pub struct RecordRow {
     /// Median of `clock_seconds`, divided by the median duration of the training steps of one epoch by the
     /// recipe of the source.
     pub epochs_of_source: f64,
+}
+
+/// Whether each of the `recipes` has a run with this `seed`.
+pub fn is_complete(runs: &[RecordRun], recipes: &[&str], seed: u64) -> bool {
+    let has = |recipe: &&str| runs.iter().any(|run| run.recipe == *recipe && run.seed == seed);
+    recipes.iter().all(has)
+}
+
+/// Those of the `runs` whose seed has a run of each of the `recipes`.
+pub fn complete(runs: &[RecordRun], recipes: &[&str]) -> Vec<RecordRun> {
+    let is_kept = |run: &&RecordRun| is_complete(runs, recipes, run.seed);
+    runs.iter().filter(is_kept).cloned().collect()
 }
 
 /// A row for each recipe of `runs`, in the order of their first runs; none without [`ONE_EPOCH`].
@@ -108,12 +123,15 @@ pub fn rows(runs: &[RecordRun]) -> Vec<RecordRow> {
             .filter(|run| run.recipe == recipe)
             .filter_map(|run| Some(run.averaged?.test_correct as f64 / run.test_total as f64))
             .collect();
+        let averaged = (!averaged.is_empty()).then(|| Sample::of(&averaged));
+        let chance = |sample: Sample| mark.and_then(|mark| sample.chance_above(mark));
         RecordRow {
             recipe: recipe.into(),
             mark,
             accuracy,
-            chance: mark.and_then(|mark| accuracy.chance_above(mark)),
-            averaged: (!averaged.is_empty()).then(|| Sample::of(&averaged)),
+            chance: chance(accuracy),
+            averaged,
+            averaged_chance: averaged.and_then(chance),
             clock_seconds,
             process_seconds: sample(recipe, |run| run.process_seconds),
             epochs_of_source: clock_seconds.median / epoch,
@@ -160,7 +178,12 @@ mod tests {
         assert!((fast.averaged.unwrap().mean - 0.993).abs() < 1e-12 && epoch.averaged.is_none());
         // t = 0.001 / (0.001 / √3) = √3 with 2 degrees of freedom: p = (1 − √(3/5)) / 2.
         assert!((fast.chance.unwrap() - (1.0 - 0.6_f64.sqrt()) / 2.0).abs() < 1e-9, "{fast:?}");
+        // With averaging t = 3·√3: p = (1 − √(27/29)) / 2.
+        let chance = (1.0 - (27.0 / 29.0_f64).sqrt()) / 2.0;
+        assert!((fast.averaged_chance.unwrap() - chance).abs() < 1e-9, "{fast:?}");
         assert_eq!((fast.process_seconds.median, fast.clock_seconds.min), (5.0, 3.0));
         assert!(self::rows(&runs[1..2]).is_empty());
+        // The third seed lacks the recipe.
+        assert_eq!(complete(&runs[..5], &[ONE_EPOCH, "99"]), runs[..4]);
     }
 }

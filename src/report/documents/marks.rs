@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::records::Records;
 use super::words::table;
 use crate::measure::statistics::Sample;
-use crate::report::record::{Averaged, ONE_EPOCH, RecordRow, RecordRun, rows};
+use crate::report::record::{Averaged, ONE_EPOCH, RecordRow, RecordRun, complete, rows};
 use crate::report::text::numbers::grouped;
 
 /// Folder of the records of recipes, each in a folder of its own with its date.
@@ -26,21 +26,48 @@ fn mean(sample: Sample) -> String {
     percent(sample.mean) + &deviation.unwrap_or_default()
 }
 
-/// Row of the recipe that the record in `folder` measures, the median number of images that its tests
-/// average, and the row of the recipe for the mark before.
-fn row(records: &Records, folder: &str) -> Result<(RecordRow, f64, Option<RecordRow>), String> {
+/// Recipe of a record: how its runs begin.
+#[derive(Deserialize)]
+struct Start {
+    recipe: String,
+    start: Training,
+}
+
+/// Fields of the first line of a training.
+#[derive(Deserialize)]
+struct Training {
+    stage: String,
+    epochs: f64,
+}
+
+/// Record of a recipe beside others.
+struct Measured {
+    /// Last of the recipes that are measured side by side, for which the record is.
+    recipe: Start,
+    row: RecordRow,
+    /// Median number of images that its tests average.
+    images: f64,
+    /// Row of the recipe for the mark before, if there is one.
+    before: Option<RecordRow>,
+}
+
+/// The record in `folder`, but for the seeds that not all recipes have trained with.
+fn measured(records: &Records, folder: &str) -> Result<Measured, String> {
     let file = format!("{FOLDER}/{folder}/runs.jsonl");
-    let runs: Vec<RecordRun> = records.events(&file, "record_run")?;
+    let mut starts: Vec<Start> = records.events(&file, "record_start")?;
+    let recipes: Vec<&str> = starts.iter().map(|start| &*start.recipe).collect();
+    let runs = complete(&records.events::<RecordRun>(&file, "record_run")?, &recipes);
     let mut of_marks = rows(&runs).into_iter().filter(|row| row.recipe != ONE_EPOCH).rev();
     let row = of_marks.next();
-    let row = row.ok_or_else(|| records.foreign(&file, "it has no recipe for a mark"))?;
+    let row = row.ok_or_else(|| records.foreign(&file, "no seed of it is complete"))?;
     let before = of_marks.next();
     let of_row = runs.iter().filter(|run| run.recipe == row.recipe);
     let images: Vec<f64> = of_row
         .filter_map(|run| run.averaged.map(|Averaged { images, .. }| images as f64))
         .collect();
     let images = if images.is_empty() { 0.0 } else { Sample::of(&images).median };
-    Ok((row, images, before))
+    let recipe = starts.pop().expect("there is at least one");
+    Ok(Measured { recipe, row, images, before })
 }
 
 /// Table of the records of recipes.
@@ -49,22 +76,26 @@ pub fn recipes(records: &Records) -> Result<String, String> {
     folders.sort_unstable();
     let mut lines = Vec::new();
     for folder in &folders {
-        let (row, images, before) = row(records, folder)?;
+        let Measured { recipe: Start { recipe, start }, row, images, before } =
+            measured(records, folder)?;
         let before = before.map(|before| format!("{:.3}", before.clock_seconds.median));
         let Sample { median, min, .. } = row.clock_seconds;
         let averaged = row.averaged.map(|sample| format!("{} ({images:.0} images)", mean(sample)));
+        let chance = |chance: Option<f64>| chance.map(|chance| format!("{chance:.1e}"));
         lines.push(vec![
             records.facts(&format!("{FOLDER}/{folder}"))?.date.chars().take(10).collect(),
             format!(
-                "[{}]({}/{FOLDER}/{folder})",
-                stage(records, folder)?,
+                "[{recipe}, {}]({}/{FOLDER}/{folder})",
+                start.stage,
                 super::records::PROFILES
             ),
+            start.epochs.to_string(),
             row.accuracy.count.to_string(),
             mean(row.accuracy),
             percent(row.accuracy.min),
-            row.chance.map(|chance| format!("{chance:.1e}")).unwrap_or_default(),
+            chance(row.chance).unwrap_or_default(),
             averaged.unwrap_or_default(),
+            chance(row.averaged_chance).unwrap_or_default(),
             format!("{median:.3} ({min:.3})"),
             format!("{:.2}", row.epochs_of_source),
             before.unwrap_or_else(|| "–".into()),
@@ -74,11 +105,13 @@ pub fn recipes(records: &Records) -> Result<String, String> {
     let heading = [
         "date",
         "recipe",
+        "epochs",
         "runs",
         "accuracy, mean ± sd",
         "least",
         "p",
         "with selective averaging",
+        "its p",
         "seconds, median (best)",
         "epochs of source",
         "seconds of the mark before",
@@ -86,23 +119,6 @@ pub fn recipes(records: &Records) -> Result<String, String> {
     ];
     let folders: Vec<String> = folders.iter().map(|folder| format!("{FOLDER}/{folder}")).collect();
     Ok(format!("{}{}", table(&heading, &lines), records.footers(&folders)?))
-}
-
-/// Name of the recipe of the record in `folder`, and of its stage.
-fn stage(records: &Records, folder: &str) -> Result<String, String> {
-    #[derive(Deserialize)]
-    struct Start {
-        recipe: String,
-        start: Stage,
-    }
-    #[derive(Deserialize)]
-    struct Stage {
-        stage: String,
-    }
-    let file = format!("{FOLDER}/{folder}/runs.jsonl");
-    let mut starts: Vec<Start> = records.events(&file, "record_start")?;
-    let Start { recipe, start } = starts.pop().expect("there is at least one");
-    Ok(format!("{recipe}, {}", start.stage))
 }
 
 /// Table of the small networks.
