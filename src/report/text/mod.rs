@@ -171,8 +171,11 @@ fn epoch_columns(texts: &[String; 10], width: usize) -> String {
 
 fn done(done: &Done) -> String {
     let mut text = format!(
-        "{}\ntraining steps {:.3} s, loading {:.3} s, evaluating {:.3} s",
+        "{}\n{:.3} s in all, {:.3} s from the images in memory to the last prediction\n\
+         training steps {:.3} s, loading {:.3} s, evaluating {:.3} s",
         weights(done.model.as_deref().unwrap_or("not kept"), &done.weights_sha256),
+        done.total_seconds,
+        done.clock_seconds,
         done.train_seconds,
         done.load_seconds,
         done.eval_seconds,
