@@ -114,7 +114,8 @@ impl Point {
         };
         let given = parse(words.clone().collect())?;
         let named = given.get_one::<String>(NAMED).and_then(|name| NamedRecipe::find(name));
-        let settings = named.into_iter().flat_map(|recipe| recipe.beside(|flag| recipe::given(&given, flag)));
+        let settings =
+            named.into_iter().flat_map(|recipe| recipe.beside(|flag| recipe::given(&given, flag)));
         let settings = settings.map(|(flag, value)| format!("--{flag}={value}").into());
         TrainArgs::from_arg_matches(&parse(words.chain(settings).collect())?)
     }

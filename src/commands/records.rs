@@ -29,9 +29,7 @@ use crate::files::input;
 use crate::files::lock::lock_for_writing;
 use crate::model::recipe::Recipe;
 use crate::model::recipes::{NamedRecipe, RECIPES};
-use crate::report::record::{
-    Averaged, ONE_EPOCH, Record, RecordRun, complete, is_complete, rows,
-};
+use crate::report::record::{Averaged, ONE_EPOCH, Record, RecordRun, complete, is_complete, rows};
 use crate::report::{Event, SCHEMA_VERSION, json};
 
 /// Name of the file of the results.

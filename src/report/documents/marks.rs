@@ -84,11 +84,7 @@ pub fn recipes(records: &Records) -> Result<String, String> {
         let chance = |chance: Option<f64>| chance.map(|chance| format!("{chance:.1e}"));
         lines.push(vec![
             records.facts(&format!("{FOLDER}/{folder}"))?.date.chars().take(10).collect(),
-            format!(
-                "[{recipe}, {}]({}/{FOLDER}/{folder})",
-                start.stage,
-                super::records::PROFILES
-            ),
+            format!("[{recipe}, {}]({}/{FOLDER}/{folder})", start.stage, super::records::PROFILES),
             start.epochs.to_string(),
             row.accuracy.count.to_string(),
             mean(row.accuracy),
