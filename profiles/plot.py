@@ -8,6 +8,7 @@ LEFT, RIGHT, TOP, BOTTOM = 70, 24, 44, 56
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
   .title { font-size: 15px; font-weight: 600 }
+  .name { paint-order: stroke; stroke: #ffffff; stroke-width: 5px }
   .paper { fill: #ffffff }
   .grid { stroke: #d0d7de }
   .curve { stroke: #0969da; stroke-width: 2; fill: none }
@@ -16,6 +17,7 @@ STYLE = """
   .key { fill: #bc4c00 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 }
+    .name { stroke: #0d1117 }
     .paper { fill: #0d1117 }
     .grid { stroke: #30363d }
     .curve { stroke: #58a6ff }
@@ -93,7 +95,7 @@ def cloud(title, x_label, y_label, groups, marks):
     for label, group in groups:
         parts += [f'<circle class="dot" cx="{across(x):.1f}" cy="{up(y):.1f}" r="3" opacity="0.5"/>' for x, y in group]
         x, y = group[len(group) // 2][0], min(y for _, y in group)
-        parts.append(text(across(x), up(y) + 20, "middle", label))
+        parts.append(text(across(x), up(y) + 20, "middle", label, "name"))
     return page(title, parts)
 
 
