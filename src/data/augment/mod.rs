@@ -244,6 +244,6 @@ mod tests {
             Sha256Digest::of(images.into_iter().map(|(image, _)| image)).to_string()[..16]
                 .to_owned()
         };
-        assert_eq!(KINDS.map(digest), ["0b2b363f58f0338b", "2d23ab95f6104f70", "ef43f46abc1fefb0"]);
+        assert_eq!(KINDS.map(digest), ["0b2b363f58f0338b", "094dfad6346abafd", "02446eb97ebfc3ab"]);
     }
 }

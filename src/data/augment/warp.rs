@@ -1,5 +1,8 @@
-//! Images whose pixels come from other places: each pixel is interpolated between the four around its
-//! place of origin (bilinear).
+//! Images whose pixels come from other places: each pixel is interpolated between the sixteen around its
+//! place of origin, by the cubic convolution of Keys (1981). The weighted mean of the nearest four (bilinear) costs
+//! less, but it blurs, and images that the network has to recognize later are not blurred.
+
+use std::array;
 
 use super::spline::Field;
 use crate::random::Stream;
@@ -12,6 +15,12 @@ const LARGEST_ROTATION: f32 = 10.0;
 const LARGEST_SCALING: f32 = 0.1;
 /// Largest shear: the part of its height above the middle that a pixel moves sideways.
 const LARGEST_SHEAR: f32 = 0.15;
+
+/// Parameter a of the cubic convolution. Keys found this value to be the only one that keeps straight
+/// slopes of ink straight.
+const SLOPE: f32 = -0.5;
+/// Number of places from one pixel to the next that are told apart.
+const STEPS: u32 = 64;
 
 /// Places of origin, as a function of places relative to the middle of the image.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,41 +54,57 @@ impl Affine {
 pub struct Warp {
     /// Number of rows and columns of an image, [H, W].
     sides: [usize; 2],
-    /// The image with zeros around it, (H + 3, W + 3): one row and column before it, and two after it.
+    /// The image with zeros around it, (H + 5, W + 5): two rows and columns before it, and three after it.
     padded: Vec<f32>,
+    /// Weights of four pixels in a row for each number of steps from the second of them.
+    weights: [[f32; 4]; STEPS as usize],
     /// Buffers for one row.
     row: Row,
 }
 
 /// Buffers for the pixels of one row, (W) each. Each loop over a row does one thing, so that the
-/// compiler can make vectors of all but the one that reads at the places.
+/// compiler can make vectors of it: of several pixels of the row or, where places are read, of the four
+/// pixels side by side there.
 #[derive(Debug)]
 struct Row {
-    /// Places of origin: rows and columns in the padded image.
+    /// Places of origin: rows and columns in the image.
     down: Vec<f32>,
     right: Vec<f32>,
-    /// Index of the upper left of the four pixels around each place, and the place relative to it.
+    /// Index of the upper left of the sixteen pixels around each place.
     corners: Vec<u32>,
-    below: Vec<f32>,
-    beside: Vec<f32>,
-    /// The four pixels, row by row.
-    around: [Vec<f32>; 4],
+    /// Steps down and right to each place from the pixel at or before it.
+    below: Vec<u32>,
+    beside: Vec<u32>,
+    /// Weighted sum of each of the four columns of pixels around each place.
+    sums: Vec<[f32; 4]>,
+}
+
+/// Weights of four pixels in a row for a place between the second and the third, at this `part` of the way.
+fn weights(part: f32) -> [f32; 4] {
+    let near = |x: f32| (SLOPE + 2.0) * x * x * x - (SLOPE + 3.0) * x * x + 1.0;
+    let far = |x: f32| SLOPE * (x * x * x - 5.0 * x * x + 8.0 * x - 4.0);
+    [far(1.0 + part), near(part), near(1.0 - part), far(2.0 - part)]
 }
 
 impl Warp {
     /// Memory for images with these `sides` [H, W].
     pub fn new(sides: [usize; 2]) -> Self {
         let [rows, columns] = sides;
-        let zeros = || vec![0.0; columns];
+        let (places, indices) = (vec![0.0; columns], vec![0; columns]);
         let row = Row {
-            down: zeros(),
-            right: zeros(),
-            corners: vec![0; columns],
-            below: zeros(),
-            beside: zeros(),
-            around: [zeros(), zeros(), zeros(), zeros()],
+            down: places.clone(),
+            right: places,
+            corners: indices.clone(),
+            below: indices.clone(),
+            beside: indices,
+            sums: vec![[0.0; 4]; columns],
         };
-        Self { sides, padded: vec![0.0; (rows + 3) * (columns + 3)], row }
+        Self {
+            sides,
+            padded: vec![0.0; (rows + 5) * (columns + 5)],
+            weights: array::from_fn(|step| weights(step as f32 / STEPS as f32)),
+            row,
+        }
     }
 
     /// Writes `image`, (H, W), to `to`: each pixel comes from the place that `affine` and `field` say.
@@ -91,15 +116,15 @@ impl Warp {
         to: &mut [u8],
     ) {
         let [rows, columns] = self.sides;
-        let stride = columns + 3;
+        let stride = columns + 5;
         for (row, padded) in
-            image.chunks_exact(columns).zip(self.padded[stride..].chunks_exact_mut(stride))
+            image.chunks_exact(columns).zip(self.padded[2 * stride..].chunks_exact_mut(stride))
         {
-            padded[1..=columns].iter_mut().zip(row).for_each(|(to, pixel)| *to = f32::from(*pixel));
+            padded[2..].iter_mut().zip(row).for_each(|(to, pixel)| *to = f32::from(*pixel));
         }
         let [middle_y, middle_x] = self.sides.map(|side| (side - 1) as f32 / 2.0);
         let Affine { matrix: [of_y, of_x], moved } = affine;
-        let Row { down, right, corners, below, beside, around } = &mut self.row;
+        let Row { down, right, corners, below, beside, sums } = &mut self.row;
         for (y, to) in to.chunks_exact_mut(columns).enumerate() {
             let above = y as f32 - middle_y;
             let first = [
@@ -115,35 +140,32 @@ impl Warp {
                 field.add_row(y, down, right);
             }
             // Outside, the image is blank, so it does not matter how far outside a place is.
-            let places = down.iter().zip(&*right);
-            let relative = below.iter_mut().zip(&mut *beside);
+            let to_steps = |place: f32, side: usize| {
+                ((place.clamp(-1.0, side as f32) + 1.0) * STEPS as f32 + 0.5) as i32 as u32
+            };
+            let parts = below.iter_mut().zip(&mut *beside);
             for ((corner, (below, beside)), (down, right)) in
-                corners.iter_mut().zip(relative).zip(places)
+                corners.iter_mut().zip(parts).zip(down.iter().zip(&*right))
             {
-                let down = down.clamp(-1.0, rows as f32) + 1.0;
-                let right = right.clamp(-1.0, columns as f32) + 1.0;
-                let (row, column) = (down as i32, right as i32);
-                *below = down - row as f32;
-                *beside = right - column as f32;
-                *corner = (row * stride as i32 + column) as u32;
+                let (down, right) = (to_steps(*down, rows), to_steps(*right, columns));
+                (*below, *beside) = (down % STEPS, right % STEPS);
+                *corner = down / STEPS * stride as u32 + right / STEPS;
             }
-            let [upper_left, upper_right, lower_left, lower_right] = around;
-            let upper = upper_left.iter_mut().zip(&mut *upper_right);
-            let lower = lower_left.iter_mut().zip(&mut *lower_right);
-            for (corner, (upper, lower)) in corners.iter().zip(upper.zip(lower)) {
-                let four = &self.padded[*corner as usize..][..stride + 2];
-                (*upper.0, *upper.1) = (four[0], four[1]);
-                (*lower.0, *lower.1) = (four[stride], four[stride + 1]);
+            let parts = below.iter().zip(&*beside);
+            for ((sums, corner), (below, beside)) in sums.iter_mut().zip(&*corners).zip(parts) {
+                let around = &self.padded[*corner as usize..][..3 * stride + 4];
+                let [of_rows, of_columns] =
+                    [below, beside].map(|part| &self.weights[*part as usize]);
+                *sums = [0.0; 4];
+                for (weight, row) in of_rows.iter().zip(around.chunks(stride)) {
+                    let row: &[f32; 4] = row.first_chunk().expect("four pixels");
+                    *sums = array::from_fn(|column| sums[column] + weight * row[column]);
+                }
+                *sums = array::from_fn(|column| sums[column] * of_columns[column]);
             }
-            let upper = upper_left.iter().zip(&*upper_right);
-            let lower = lower_left.iter().zip(&*lower_right);
-            let relative = below.iter().zip(&*beside);
-            for ((to, (below, beside)), (upper, lower)) in
-                to.iter_mut().zip(relative).zip(upper.zip(lower))
-            {
-                let upper = upper.0 + beside * (upper.1 - upper.0);
-                let lower = lower.0 + beside * (lower.1 - lower.0);
-                *to = (upper + below * (lower - upper) + 0.5) as u8;
+            for (to, [a, b, c, d]) in to.iter_mut().zip(&*sums) {
+                // The conversion clamps to 0 to 255.
+                *to = ((a + b) + (c + d) + 0.5) as u8;
             }
         }
     }
@@ -179,20 +201,37 @@ mod tests {
     }
 
     #[test]
-    fn half_a_pixel_is_the_mean_of_two() {
-        let image = [10, 20, 40, 80];
-        let moved = |moved| warped(&image, [2, 2], &Affine { moved, ..IDENTITY });
-        assert_eq!(moved([0.0, 0.5]), [15, 10, 60, 40]);
-        assert_eq!(moved([-0.5, 0.0]), [5, 10, 25, 50]);
-        assert_eq!(moved([50.0, 0.0]), [0; 4]);
-        assert_eq!(moved([0.0, -1.0]), [0, 10, 0, 40]);
+    fn the_weights_keep_straight_slopes() {
+        for part in [0.0, 0.25, 0.5, 0.875] {
+            let weights = weights(part);
+            let [sum, place] = [[1.0; 4], [-1.0, 0.0, 1.0, 2.0]].map(|values: [f32; 4]| {
+                weights.iter().zip(values).map(|(weight, value)| weight * value).sum::<f32>()
+            });
+            assert!((sum - 1.0).abs() < 1e-6, "{part}: {sum}");
+            assert!((place - part).abs() < 1e-6, "{part}: {place}");
+        }
+        assert_eq!(weights(0.0), [0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(weights(0.5), [-0.0625, 0.5625, 0.5625, -0.0625]);
+    }
+
+    #[test]
+    fn half_a_pixel_weighs_the_four_nearest() {
+        let image = [0, 160, 255, 255, 160, 0];
+        let moved = |moved| warped(&image, [1, 6], &Affine { moved, ..IDENTITY });
+        // (9 · 160 − 255) / 16 = 74.06, (9 · (160 + 255) − 255) / 16 = 217.5; 266.875 and −10 are clamped.
+        assert_eq!(moved([0.0, 0.5]), [74, 218, 255, 218, 74, 0]);
+        assert_eq!(moved([0.0, -0.5]), [0, 74, 218, 255, 218, 74]);
+        assert_eq!(moved([0.0, 1.0]), [160, 255, 255, 160, 0, 0]);
+        assert_eq!(moved([50.0, 0.0]), [0; 6]);
+        let column = |moved| warped(&image, [6, 1], &Affine { moved, ..IDENTITY });
+        assert_eq!(column([0.5, 0.0]), [74, 218, 255, 218, 74, 0]);
     }
 
     #[test]
     fn a_scale_of_two_halves_the_distances_and_a_shear_moves_rows() {
         let image = [0, 0, 0, 0, 0, 0, 100, 100, 0, 0, 0, 0, 0, 0, 0];
         let larger = warped(&image, [3, 5], &Affine::new(0.0, 2.0, 0.0, [0.0; 2]));
-        assert_eq!(larger, [50, 50, 50, 25, 0, 100, 100, 100, 50, 0, 50, 50, 50, 25, 0]);
+        assert_eq!(larger, [56, 63, 56, 28, 0, 100, 113, 100, 50, 0, 56, 63, 56, 28, 0]);
         let column = [0, 0, 9, 0, 0, 0, 0, 9, 0, 0, 0, 0, 9, 0, 0];
         let sheared = warped(&column, [3, 5], &Affine::new(0.0, 1.0, 1.0, [0.0; 2]));
         assert_eq!(sheared, [0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0]);
