@@ -227,6 +227,12 @@ fn shell_of(command: &Command, script: &str) -> Command {
         .arg(command.get_program())
         .args(command.get_args())
         .current_dir(command.get_current_dir().unwrap());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
     shell
 }
 
