@@ -293,7 +293,8 @@ pub struct EvalArgs {
     /// Average the logits of each image over N copies, itself included: 5 or 9 shifted ones
     #[arg(long, value_name = "N", value_parser = whole(2_usize, Some(MOST_COPIES)))]
     tta: Option<usize>,
-    /// Change of the copies: shift; or affine or elastic, with any number of copies
+    /// Change of the copies: shift; or affine or elastic, half as strong as in training, with any number
+    /// of copies
     #[arg(long, value_name = "NAME", requires = "tta", default_value = "shift")]
     #[arg(value_parser = augment(), hide_possible_values = true)]
     tta_by: Augment,

@@ -145,8 +145,8 @@ fn contestants(args: &RecordsArgs) -> anyhow::Result<Vec<Contestant>> {
 fn copies(augment: Augment) -> &'static [&'static str] {
     match augment {
         Augment::None | Augment::Shift => &["--tta=9"],
-        Augment::Affine => &["--tta=32", "--tta-by=affine"],
-        Augment::Elastic => &["--tta=32", "--tta-by=elastic"],
+        Augment::Affine => &["--tta=64", "--tta-by=affine"],
+        Augment::Elastic => &["--tta=64", "--tta-by=elastic"],
     }
 }
 

@@ -51,6 +51,8 @@ impl Augment {
 pub struct Augmented {
     kind: Augment,
     seed: u64,
+    /// Factor of all amounts but those of a shift.
+    strength: f32,
     /// Images and labels of the batch, from the front.
     split: Split,
     /// 0, 1, … for the images of the largest batch.
@@ -67,7 +69,12 @@ impl Augmented {
         let split = Split::new(vec![0; most * sides[0] * sides[1]], sides, vec![0; most]);
         let indices = (0..most).map(|index| index as u32).collect();
         let (warp, field) = (Warp::new(sides), Field::new(sides));
-        Self { kind, seed, split, indices, count: 0, warp, field }
+        Self { kind, seed, strength: 1.0, split, indices, count: 0, warp, field }
+    }
+
+    /// The same, with all amounts but those of a shift multiplied by `strength`.
+    pub fn at_strength(self, strength: f32) -> Self {
+        Self { strength, ..self }
     }
 
     /// Batch of the images that were made last.
@@ -80,7 +87,8 @@ impl Augmented {
     /// # Panics
     /// When the batch has too many images, or images of other sides.
     pub fn fill(&mut self, batch: &Batch<'_>, epoch: usize) {
-        let (kind, seed, columns) = (self.kind, self.seed, self.split.sides()[1]);
+        let Self { kind, seed, strength, .. } = *self;
+        let [_, columns] = self.split.sides();
         self.each(batch, |(warp, field), index, image, augmented| {
             let mut stream = Stream::at(seed, "augmentation", [epoch as u64, u64::from(index)]);
             match kind {
@@ -92,11 +100,12 @@ impl Augmented {
                     shift(image, columns, [distance(), distance()], augmented);
                 }
                 Augment::Affine => {
-                    warp.apply(image, &Affine::random(&mut stream), None, augmented);
+                    let affine = Affine::random(&mut stream, strength);
+                    warp.apply(image, &affine, None, augmented);
                 }
                 Augment::Elastic => {
-                    let affine = Affine::random(&mut stream);
-                    field.draw(&mut stream);
+                    let affine = Affine::random(&mut stream, strength);
+                    field.draw(&mut stream, strength);
                     warp.apply(image, &affine, Some(field), augmented);
                 }
             }
@@ -189,6 +198,24 @@ mod tests {
             assert_eq!(all, backwards, "{kind:?}");
             assert_ne!(all, augmented(kind, &split, &order, 64, 3), "{kind:?}");
             assert!(all.iter().map(|(_, label)| *label).eq(split.labels().iter().copied()));
+        }
+    }
+
+    #[test]
+    fn half_the_strength_changes_images_less() {
+        let split = synthetic::generate(3, 40, 1).train;
+        let order: Vec<u32> = (0..40).collect();
+        let batch = Batch::new(&split, &order);
+        for kind in [Augment::Affine, Augment::Elastic] {
+            let [none, half, whole] = [0.0, 0.5, 1.0].map(|strength| {
+                let mut buffer = Augmented::new(kind, 7, split.sides(), 40).at_strength(strength);
+                buffer.fill(&batch, 0);
+                let distance = |(a, b): (&u8, &u8)| u64::from(a.abs_diff(*b));
+                let pairs = buffer.batch().images().zip(batch.images());
+                pairs.flat_map(|(a, b)| a.iter().zip(b)).map(distance).sum::<u64>()
+            });
+            assert_eq!(none, 0, "{kind:?}");
+            assert!(half > 0 && whole > half, "{kind:?}: {half} {whole}");
         }
     }
 

@@ -37,10 +37,10 @@ impl Field {
         }
     }
 
-    /// Draws the vectors of the control points anew.
-    pub fn draw(&mut self, stream: &mut Stream) {
+    /// Draws the vectors of the control points anew, multiplied by `strength`.
+    pub fn draw(&mut self, stream: &mut Stream, strength: f32) {
         for point in &mut self.points {
-            *point = [0; 2].map(|_| stream.uniform(-LARGEST, LARGEST));
+            *point = [0; 2].map(|_| strength * stream.uniform(-LARGEST, LARGEST));
         }
     }
 

@@ -32,9 +32,9 @@ pub struct Affine {
 }
 
 impl Affine {
-    /// Random move, rotation, scaling and shear.
-    pub fn random(stream: &mut Stream) -> Self {
-        let mut within = |largest: f32| stream.uniform(-largest, largest);
+    /// Random move, rotation, scaling and shear, with all amounts multiplied by `strength`.
+    pub fn random(stream: &mut Stream, strength: f32) -> Self {
+        let mut within = |largest: f32| strength * stream.uniform(-largest, largest);
         let moved = [within(LARGEST_MOVE), within(LARGEST_MOVE)];
         let degrees = within(LARGEST_ROTATION);
         let scale = 1.0 + within(LARGEST_SCALING);
