@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes MNIST once more, with the training images in another order: the last 5,000 or so are by people who wrote none
-of those before them, as the test images are. The order of MNIST itself has nearly all writers on both sides.
+of those before them, as the test images are. In the order of MNIST, nearly all writers of the last 5,000 also wrote
+images before them.
 
     MNIST_DATA=DIR profiles/writers.py LABELS FOLDER [FOLD]
 
@@ -28,6 +29,9 @@ def read(name):
 
 
 def main(labels, target, fold=0):
+    target = pathlib.Path(target)
+    if target.exists():
+        sys.exit(f"{target}: is there already: name a new folder")
     content = gzip.decompress(pathlib.Path(labels).read_bytes())
     images, digits = read("train-images-idx3-ubyte"), read("train-labels-idx1-ubyte")
     count = len(digits) - 8
@@ -51,7 +55,6 @@ def main(labels, target, fold=0):
             folds[-1] += by_writer[writer]
         last.update(folds[fold])
     order = [n for n in range(count) if n not in last] + sorted(last)
-    target = pathlib.Path(target)
     target.mkdir(parents=True)
     pixels = (len(images) - 16) // count
     reordered = b"".join(images[16 + pixels * n : 16 + pixels * (n + 1)] for n in order)
@@ -63,4 +66,6 @@ def main(labels, target, fold=0):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4) or "MNIST_DATA" not in os.environ:
+        sys.exit(__doc__)
     main(*sys.argv[1:3], *map(int, sys.argv[3:4]))

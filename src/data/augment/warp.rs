@@ -139,7 +139,8 @@ impl Warp {
             if let Some(field) = &mut field {
                 field.add_row(y, down, right);
             }
-            // Outside, the image is blank, so it does not matter how far outside a place is.
+            // From a pixel outside the image on, all is taken for blank: in that direction, the weights of ink
+            // are 0 or negative.
             let to_steps = |place: f32, side: usize| {
                 ((place.clamp(-1.0, side as f32) + 1.0) * STEPS as f32 + 0.5) as i32 as u32
             };
