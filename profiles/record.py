@@ -10,7 +10,8 @@ the tables of the program's own records; this script makes those of other progra
     MNIST_DATA=DIR profiles/record.py recipe NAME [STAGE]
                                                   what a named recipe reaches, and how fast → RECORDS.md;
                                                   SEEDS=1001..1020 for fewer or more seeds than forty
-    MNIST_DATA=DIR profiles/record.py tuning NAME what was tried around it, on validation images → RECORDS.md
+    MNIST_DATA=DIR profiles/record.py tuning NAME what was tried around it, on the last 5,000 training images, or as
+                                                  many as VALIDATION=N says → RECORDS.md
     MNIST_DATA=DIR profiles/record.py small-networks
                                                   ten seeds of networks of 946 to 1,609,290 parameters → RECORDS.md
     MNIST_DATA=DIR profiles/record.py pictures    test images as pictures that people make → docs/PREDICT.md
@@ -104,16 +105,16 @@ SMALL_FLAGS = [
     "--recipe", "99.3", "--epochs", "5", "--t-max", "5", "--init", "pytorch", "--init-scale", "fc1=1", "--freeze-conv", "0",
     "--eval-every", "5",
 ]
-# What was tried around each recipe, as seeds and values of one flag each. The value of the recipe is among them, but for
-# 99.5, whose runs are long, only among those of the first flag.
+# What was tried around each recipe: seeds, flags of all runs, and values of one flag each. The value of the recipe is among
+# them, but for 99.5, whose runs are long, even with a third of its epochs, only among those of the first flag.
 TUNING = {
-    "99": ("1..10", [
+    "99": ("1..10", "", [
         "--lr 8e-3,11e-3,14e-3", "--warmup 0,0.16,0.32", "--init patches,pytorch,he", "--freeze-conv 0,0.2,0.4",
         "--label-smoothing 0,0.15,0.3", "--augment none,shift,affine", "--beta1 0.7,0.8,0.9",
         "--init-scale fc1=1 --init-scale fc1=2 --init-scale fc1=4", "--batch-size 64,96,128", "--l2 0,1e-4",
     ]),
-    "99.5": ("1..3", [
-        "--augment shift,affine,elastic", "--lr 1.5e-3,6e-3", "--label-smoothing 0,0.2", "--weight-decay 0.01,0.2",
+    "99.5": ("1..4", "--epochs 24 --t-max 24", [
+        "--augment affine,elastic", "--lr 1.5e-3,6e-3", "--label-smoothing 0,0.2", "--weight-decay 0.01,0.2",
         "--batch-size 64,256",
     ]),
 }
@@ -248,11 +249,12 @@ def draw_recipes():
 
 def record_tuning(name):
     describe(f"tuning/{name}")
-    seeds, flags = TUNING[name]
+    seeds, always, flags = TUNING[name]
+    validation = os.environ.get("VALIDATION", "5000")
     for changes in flags:
         words = changes.split()
-        keep_sweep(f"tuning/{name}/{words[0][2:]}.jsonl", "--recipe", name, "--validation", "5000", "--no-eval",
-                   "--seeds", seeds, *words)
+        keep_sweep(f"tuning/{name}/{words[0][2:]}.jsonl", "--recipe", name, "--validation", validation, "--no-eval",
+                   "--seeds", seeds, *always.split(), *words)
 
 
 def record_small_networks():
