@@ -23,7 +23,8 @@ use crate::ranks::Ranks;
 use crate::simd::Isa;
 use crate::stages::Stage;
 use crate::training::checkpoints::Checkpoints;
-use crate::training::trainer::{EpochReport, Observer, Progress, Trainer};
+use crate::training::observer::{EpochReport, Observer, Progress};
+use crate::training::trainer::Trainer;
 
 /// Does the jobs of rank 0 until it ends, and returns its exit code. Prints only the error by which this rank
 /// ends alone.

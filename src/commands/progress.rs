@@ -19,7 +19,7 @@ use crate::model::checkpoint::{EpochRecord, Position};
 use crate::report::sweep::SweepRun;
 use crate::report::text::numbers::grouped;
 use crate::report::{self, Event};
-use crate::training::trainer::{EpochReport, Observer, Progress};
+use crate::training::observer::{EpochReport, Observer, Progress};
 
 /// Largest number of times a second that a bar is redrawn.
 const DRAWS_PER_SECOND: u8 = 10;

@@ -48,7 +48,7 @@ use crate::model::checkpoint::EpochRecord;
 use crate::model::recipe::{Recipe, serialize_plain};
 use crate::ranks::Traffic;
 use crate::simd::Isa;
-use crate::training::trainer::EpochReport;
+use crate::training::observer::EpochReport;
 
 /// Version of the schema. It is increased when a field changes its meaning or is removed.
 pub const SCHEMA_VERSION: u32 = 1;

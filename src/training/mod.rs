@@ -3,4 +3,5 @@
 pub mod ahead;
 pub mod checkpoints;
 pub mod evaluation;
+pub mod observer;
 pub mod trainer;
