@@ -1,4 +1,5 @@
-//! Training: the loop over epochs, evaluation, and the thread that writes checkpoints.
+//! Training: the loop over epochs, what it tells its observer, evaluation, and the thread that writes
+//! checkpoints.
 
 pub mod ahead;
 pub mod checkpoints;
